@@ -1,0 +1,1 @@
+"""What a network loses: quantise, map, analog arrays, calibrate, evaluate."""

@@ -1,0 +1,108 @@
+"""Design files: the bundled sets, and a user's own TOML file in the same form."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from circuits.designs import CoreDesign, design_from_mapping
+from devicekit.errors import DesignError, unknown_name
+from devicekit.paths import data_path
+
+
+def _bundled() -> dict[str, Path]:
+    return {path.stem: path for path in sorted(data_path("designs").glob("*.toml"))}
+
+
+def load_designs(name_or_path: str | Path) -> dict[str, CoreDesign]:
+    """Return the designs of a bundled set or of a file.
+
+    A design file has an optional table ``[defaults]`` and one table ``[designs.NAME]`` a design, with the fields of
+    `CoreDesign`; every other top-level key is documentation (``source``, ``assumed``) and is ignored here, see
+    `design_notes`.
+
+    Args:
+        name_or_path: ``"xiao2022"``, ``"accelerators"``, or the path of a TOML file.
+
+    Returns:
+        Designs by name, in the order of the file.
+
+    Raises:
+        DesignError: no such set or file, no TOML, an unknown key, or an impossible design.
+    """
+    content, path = _read(name_or_path)
+    designs = content.get("designs")
+    if not isinstance(designs, dict) or not designs:
+        raise DesignError(f"{path}: expected a table [designs.NAME] for each design, but found none.")
+    defaults = content.get("defaults", {})
+    result = {}
+    for name, values in designs.items():
+        if not isinstance(values, dict):
+            raise DesignError(f"{path}: expected [designs.{name}] to be a table, but got {values!r}.")
+        own = {key: _none(value) for key, value in {**defaults, **values}.items() if key not in _NOTES}
+        try:
+            result[name] = design_from_mapping({"name": name, **own})
+        except DesignError as error:
+            raise DesignError(f"{path}: {error}") from None
+    return result
+
+
+_NOTES = ("source", "assumed", "full_precision_published", "note")
+
+
+def design_notes(name_or_path: str | Path) -> dict[str, dict[str, Any]]:
+    """Return what a design file says about each design beside its fields: source, assumed fields, notes.
+
+    Args:
+        name_or_path: as for `load_designs`.
+
+    Raises:
+        DesignError: as for `load_designs`.
+    """
+    content, _ = _read(name_or_path)
+    shared = {key: content[key] for key in _NOTES if key in content}
+    return {
+        name: {**shared, **{key: values[key] for key in _NOTES if key in values}}
+        for name, values in content.get("designs", {}).items()
+    }
+
+
+def load_design(name: str) -> CoreDesign:
+    """Return one design by name: from a bundled set (``"A"``, ``"isaac2016"``) or as ``FILE:NAME``.
+
+    Args:
+        name: a bundled design's name, or the path of a design file, a colon, and a name in it.
+
+    Raises:
+        DesignError: unknown name (with the nearest ones) or a bad file.
+    """
+    path, colon, own = name.rpartition(":")
+    if colon and path:
+        designs = load_designs(path)
+        if own not in designs:
+            raise DesignError(f"{path}: " + unknown_name("design", own, designs))
+        return designs[own]
+    known: dict[str, CoreDesign] = {}
+    for bundle in _bundled():
+        known |= load_designs(bundle)
+    if name not in known:
+        raise DesignError(unknown_name("design", name, known) + " A design of your own is given as FILE:NAME.")
+    return known[name]
+
+
+def _read(name_or_path: str | Path) -> tuple[dict[str, Any], Path]:
+    bundled = _bundled()
+    path = bundled.get(str(name_or_path), Path(name_or_path))
+    if not path.is_file():
+        raise DesignError(unknown_name("design set or file", str(name_or_path), bundled))
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file), path
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise DesignError(f"{path}: not a TOML file: {error}.") from error
+
+
+def _none(value: Any) -> Any:
+    """TOML has no null: the text "none" stands for it."""
+    return None if value == "none" else value

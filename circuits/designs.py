@@ -1,0 +1,338 @@
+"""A core design: how weights, inputs and conversions are laid out on arrays, and every quantity that follows.
+
+Parameters are stored once; slices, partitions, conversions, cells and the ideal resolution are derived.
+Source of the vocabulary and of the derived quantities: Xiao et al., "On the accuracy of analog neural network
+inference accelerators", IEEE Circuits and Systems Magazine 22(4), 2022, doi 10.1109/MCAS.2022.3214409.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass, fields
+from typing import Any, Literal, get_args, get_type_hints
+
+from devicekit.errors import DesignError, unknown_name
+
+NegativeWeights = Literal[
+    "differential", "offset", "offset_unit_column", "twos_complement", "ones_complement", "column_sign"
+]
+Subtraction = Literal["analog", "digital"]
+WeightScale = Literal["layer", "column", "given"]
+InputAccumulation = Literal["analog", "digital"]
+InputEncoding = Literal["bit_serial", "voltage", "pulse_width"]
+AdcRange = Literal["calibrated", "full"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CoreDesign:
+    """One analog core: the matrix it is sized for and how it represents weights, inputs and outputs.
+
+    Attributes:
+        name: what tables call it.
+        matrix_rows: inputs of the matrix-vector product (MVM) the core is sized for.
+        matrix_columns: outputs of that product.
+        negative_weights: how signed weights become conductances.
+        subtraction: where a differential pair is subtracted; ``digital`` converts both lines.
+        weight_bits: bits of a weight, sign included.
+        weight_scale: one digital scale a layer, a column, or the quantiser's own step.
+        bits_per_cell: bits a cell holds; None stands for unsliced and is replaced by the number that means.
+        max_rows: rows of one array at most; more rows are split into partitions as evenly as possible.
+        input_bits: bits of an input's magnitude; None leaves inputs as they are.
+        bits_per_input_slice: bits applied at once; None stands for all of them.
+        input_accumulation: whether input slices are summed before (analog) or after (digital) conversion.
+        accumulator_bits: resolution of the analog accumulator where it is below `input_bits`.
+        input_encoding: how a slice of the input is applied.
+        adc_bits: resolution of the converter: None (no converter), one number, or one per weight slice.
+        adc_range: ``calibrated`` on data or ``full`` scale of the array.
+        flipped_encoding: columns above half of full scale are stored complemented.
+        r_p_hat: bit-line resistance between neighbouring cells over the minimum cell resistance.
+
+    Raises:
+        DesignError: a field is of the wrong type, out of range, misspelt, or at odds with another.
+    """
+
+    name: str = "custom"
+    matrix_rows: int = 1152
+    matrix_columns: int = 256
+    negative_weights: NegativeWeights = "differential"
+    subtraction: Subtraction = "analog"
+    weight_bits: int = 8
+    weight_scale: WeightScale = "layer"
+    bits_per_cell: int | None = None
+    max_rows: int = 1152
+    input_bits: int | None = 8
+    bits_per_input_slice: int | None = 1
+    input_accumulation: InputAccumulation = "analog"
+    accumulator_bits: int | None = None
+    input_encoding: InputEncoding = "bit_serial"
+    adc_bits: int | tuple[int, ...] | None = 8
+    adc_range: AdcRange = "calibrated"
+    flipped_encoding: bool = False
+    r_p_hat: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._check_types()
+        if self.bits_per_cell is None:
+            object.__setattr__(self, "bits_per_cell", self.magnitude_bits)
+        self._check_ranges()
+        self._check_together()
+
+    # -- validation ---------------------------------------------------------------------------------------------
+
+    def _fail(self, field: str, requirement: str) -> None:
+        raise DesignError(
+            f"Design {self.name!r}: expected `{field}` to be {requirement}, but got {getattr(self, field)!r}."
+        )
+
+    def _check_types(self) -> None:
+        if not isinstance(self.name, str) or not self.name.strip():
+            raise DesignError(f"Expected `name` of a design to be a non-empty text, but got {self.name!r}.")
+        for field, hint in _HINTS.items():
+            value = getattr(self, field)
+            choices = get_args(hint)
+            if choices and all(isinstance(choice, str) for choice in choices):
+                if value not in choices:
+                    raise DesignError(f"Design {self.name!r}: " + unknown_name(f"`{field}`", str(value), choices))
+            elif hint is bool and not isinstance(value, bool):
+                self._fail(field, "true or false")
+        for field in ("matrix_rows", "matrix_columns", "weight_bits", "max_rows"):
+            self._check_integer(field, optional=False)
+        for field in ("bits_per_cell", "input_bits", "bits_per_input_slice", "accumulator_bits"):
+            self._check_integer(field, optional=True)
+        if isinstance(self.r_p_hat, bool) or not isinstance(self.r_p_hat, int | float):
+            self._fail("r_p_hat", "a number of at least 0")
+        if isinstance(self.adc_bits, list):
+            object.__setattr__(self, "adc_bits", tuple(self.adc_bits))
+
+    def _check_integer(self, field: str, *, optional: bool) -> None:
+        value = getattr(self, field)
+        if value is None and optional:
+            return
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            self._fail(field, "an integer of at least 1" + (" or none" if optional else ""))
+
+    def _check_ranges(self) -> None:
+        if not 2 <= self.weight_bits <= 16:
+            self._fail("weight_bits", "from 2 to 16")
+        if self.input_bits is not None and self.input_bits > 16:
+            self._fail("input_bits", "at most 16")
+        if self.cell_bits > self.magnitude_bits:
+            self._fail(
+                "bits_per_cell",
+                f"at most {self.magnitude_bits}, the bits that {self.weight_bits}-bit weights leave to a cell in "
+                f"{self.negative_weights} form",
+            )
+        if not (math.isfinite(self.r_p_hat) and self.r_p_hat >= 0):
+            self._fail("r_p_hat", "a finite number of at least 0")
+        if self.adc_bits is not None:
+            bits = self.adc_bits if isinstance(self.adc_bits, tuple) else (self.adc_bits,)
+            if not bits or any(isinstance(b, bool) or not isinstance(b, int) or not 1 <= b <= 24 for b in bits):
+                self._fail("adc_bits", "none, or from 1 to 24 (one number, or one for each weight slice)")
+            if isinstance(self.adc_bits, tuple) and len(bits) != self.slices:
+                self._fail("adc_bits", f"one number for each of the {self.slices} weight slices")
+
+    def _check_together(self) -> None:
+        if self.subtraction == "digital" and self.negative_weights != "differential":
+            self._fail("subtraction", f"'analog' where negative weights are {self.negative_weights}")
+        if self.flipped_encoding and self.negative_weights == "differential":
+            self._fail("flipped_encoding", "false with differential cells, whose columns are already sparse")
+        if self.input_bits is None and self.input_accumulation == "digital":
+            self._fail("input_accumulation", "'analog' where `input_bits` is none: inputs are not sliced then")
+        if self.input_bits is not None and (self.bits_per_input_slice or 0) > self.input_bits:
+            self._fail("bits_per_input_slice", f"at most `input_bits` = {self.input_bits}")
+        if self.accumulator_bits is not None and self.input_accumulation == "digital":
+            self._fail("accumulator_bits", "none where inputs are accumulated digitally")
+        if self.r_p_hat > 0 and self.input_encoding == "voltage":
+            self._fail("r_p_hat", "0 for voltage inputs: bit-line resistance is defined for gated cells only")
+        if self.r_p_hat > 0 and self.input_encoding == "bit_serial" and self.input_slice_bits != 1:
+            self._fail("r_p_hat", "0 unless inputs are applied one bit at a time or by pulse width")
+
+    # -- derived ------------------------------------------------------------------------------------------------
+
+    @property
+    def magnitude_bits(self) -> int:
+        """Bits of a weight that may share one cell: all for offset, all but the sign elsewhere."""
+        return self.weight_bits if self.is_offset else self.weight_bits - 1
+
+    @property
+    def is_offset(self) -> bool:
+        """Whether weights are shifted to be non-negative, with or without a unit column."""
+        return self.negative_weights in ("offset", "offset_unit_column")
+
+    @property
+    def is_differential(self) -> bool:
+        """Whether a weight is held by a pair of cells."""
+        return self.negative_weights == "differential"
+
+    @property
+    def has_unit_column(self) -> bool:
+        """Whether a column of unit weights measures what is subtracted."""
+        return self.negative_weights == "offset_unit_column"
+
+    @property
+    def cell_bits(self) -> int:
+        """Bits a cell holds, as a plain integer."""
+        return self.magnitude_bits if self.bits_per_cell is None else self.bits_per_cell
+
+    @property
+    def slices(self) -> int:
+        """Cells (or pairs) that share one weight."""
+        if self.negative_weights in ("twos_complement", "ones_complement"):
+            return 1 + math.ceil((self.weight_bits - 1) / self.cell_bits)
+        return math.ceil(self.magnitude_bits / self.cell_bits)
+
+    @property
+    def partitions(self) -> int:
+        """Arrays that share the rows of the core's matrix."""
+        return math.ceil(self.matrix_rows / self.max_rows)
+
+    @property
+    def arrays(self) -> int:
+        """Arrays of the core; the two lines of a differential pair lie in one."""
+        return self.slices * self.partitions
+
+    @property
+    def rows_per_array(self) -> int:
+        """Rows of the largest array."""
+        return math.ceil(self.matrix_rows / self.partitions)
+
+    @property
+    def lines_per_column(self) -> int:
+        """Bit lines of one output and slice: 2 for a differential pair, else 1."""
+        return 2 if self.is_differential else 1
+
+    @property
+    def array_columns(self) -> int:
+        """Outputs of one array, the unit column included."""
+        return self.matrix_columns + (1 if self.has_unit_column else 0)
+
+    @property
+    def input_slice_bits(self) -> int:
+        """Bits of the input that are applied at once; all of them where the input is not sliced."""
+        if self.input_bits is None:
+            return 0
+        return self.input_bits if self.bits_per_input_slice is None else self.bits_per_input_slice
+
+    @property
+    def input_slices(self) -> int:
+        """Number of pieces in which an input is applied; 1 where it is not quantised."""
+        return 1 if self.input_bits is None else math.ceil(self.input_bits / self.input_slice_bits)
+
+    @property
+    def conversions_per_column(self) -> int:
+        """Conversions of one array column in one MVM."""
+        if self.adc_bits is None:
+            return 0
+        digital_inputs = self.input_slices if self.input_accumulation == "digital" else 1
+        return digital_inputs * (2 if self.subtraction == "digital" else 1)
+
+    @property
+    def conversions_per_mvm(self) -> int:
+        """Analog-to-digital conversions of one MVM."""
+        return self.arrays * self.array_columns * self.conversions_per_column
+
+    @property
+    def cells(self) -> int:
+        """Memory cells of the core, the unit column included."""
+        return self.lines_per_column * self.slices * self.matrix_rows * self.array_columns
+
+    @property
+    def adc_bits_per_slice(self) -> tuple[int, ...]:
+        """Resolution of the converter for each weight slice; empty without converters."""
+        if self.adc_bits is None:
+            return ()
+        return self.adc_bits if isinstance(self.adc_bits, tuple) else (self.adc_bits,) * self.slices
+
+    @property
+    def b_out(self) -> float:
+        """Ideal analog resolution [bit] that one conversion of the largest array would need to lose nothing.
+
+        B_W + B_in + log2(N), less 1 unless both B_W and B_in exceed 1 (Xiao et al. 2022, eq. 1-2).
+        """
+        weight_bits = self.cell_bits + (1 if self.is_differential and self.subtraction == "analog" else 0)
+        if self.input_accumulation == "analog":
+            input_bits = min(self.input_bits or math.inf, self.accumulator_bits or math.inf)
+        else:
+            input_bits = self.input_slice_bits
+        resolution = weight_bits + input_bits + math.log2(self.rows_per_array)
+        return resolution if weight_bits > 1 and input_bits > 1 else resolution - 1
+
+    @property
+    def full_precision_bits(self) -> float:
+        """Converter bits from which conversion over the full range loses nothing (inf for unquantised inputs)."""
+        if math.isinf(self.b_out):
+            return math.inf
+        return math.ceil(self.b_out) - (1 if self.flipped_encoding else 0)
+
+    @property
+    def full_precision(self) -> bool:
+        """Whether every converter reaches `full_precision_bits`."""
+        return self.adc_bits is not None and min(self.adc_bits_per_slice) >= self.full_precision_bits
+
+    @property
+    def operations_per_mvm(self) -> int:
+        """Operations of one full MVM; a multiply-accumulate counts as two."""
+        return 2 * self.matrix_rows * self.matrix_columns
+
+    def symmetric_adc(self, *, signed_inputs: bool = False) -> bool:
+        """Whether converters span a symmetric range with a code at 0, because a column's current can be negative.
+
+        Args:
+            signed_inputs: whether the inputs carry signs.
+        """
+        return signed_inputs or (self.is_differential and self.subtraction == "analog")
+
+    def replace(self, **changes: Any) -> CoreDesign:
+        """Return the design with some fields changed, validated again.
+
+        Args:
+            **changes: fields and their new values.
+
+        Raises:
+            DesignError: unknown field, or an impossible design.
+        """
+        return design_from_mapping({**self.to_mapping(), **changes})
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Return the fields as plain values, ready for a file."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+_HINTS = {name: hint for name, hint in get_type_hints(CoreDesign).items() if name != "name"}
+
+
+def design_from_mapping(values: dict[str, Any]) -> CoreDesign:
+    """Build a design from a mapping of field names to values, as read from a file.
+
+    Args:
+        values: field names and values.
+
+    Raises:
+        DesignError: a field that a design does not have (with the nearest names), or an impossible design.
+    """
+    known = [field.name for field in dataclasses.fields(CoreDesign)]
+    for key in values:
+        if key not in known:
+            raise DesignError(f"Design {values.get('name', '?')!r}: " + unknown_name("field", str(key), known))
+    return CoreDesign(**values)
+
+
+def split_rows(rows: int, max_rows: int) -> tuple[int, ...]:
+    """Split rows over arrays as evenly as possible, larger parts first.
+
+    Args:
+        rows: rows of the matrix.
+        max_rows: rows of one array at most.
+
+    Returns:
+        Rows of each partition; 290 rows at most 128 give (97, 97, 96).
+
+    Raises:
+        DesignError: an argument below 1.
+    """
+    if rows < 1 or max_rows < 1:
+        raise DesignError(f"Expected rows and max_rows of at least 1, but got {rows} and {max_rows}.")
+    parts = math.ceil(rows / max_rows)
+    small, larger = divmod(rows, parts)
+    return (small + 1,) * larger + (small,) * (parts - larger)

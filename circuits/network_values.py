@@ -1,0 +1,77 @@
+"""What energy needs to know of a network, as plain values that carry no network library with them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from devicekit.errors import DesignError
+
+
+@dataclass(frozen=True, eq=False)
+class Activity:
+    """How busy arrays are: what their cells conduct and how often their rows are driven.
+
+    Attributes:
+        mean_conductance: mean normalised conductance of each weight slice, over every physical cell (both cells of a
+            differential pair), least significant slice first; shape (slices,), in 0..1.
+        input_activity: mean of each input slice over rows and inputs, least significant first; for one-bit slices
+            the fraction of rows driven; shape (input slices,), in 0..1.
+        source: where the numbers come from.
+    """
+
+    mean_conductance: NDArray[np.float64]
+    input_activity: NDArray[np.float64]
+    source: str
+
+    def __init__(self, mean_conductance: ArrayLike, input_activity: ArrayLike, source: str = "given by the caller"):
+        for name, values in (("mean_conductance", mean_conductance), ("input_activity", input_activity)):
+            array = np.array(values, dtype=np.float64)
+            if array.ndim != 1 or array.size == 0 or not np.all((array >= 0) & (array <= 1)):
+                raise DesignError(f"Expected `{name}` of an Activity to be numbers in 0..1, but got {values!r}.")
+            array.setflags(write=False)
+            object.__setattr__(self, name, array)
+        object.__setattr__(self, "source", source)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerShape:
+    """The matrix of one layer and how often an inference uses it.
+
+    Attributes:
+        name: the layer's name in its network.
+        rows: inputs of one group's matrix: kernel area times input channels of the group, or input features.
+        columns: outputs of one group's matrix.
+        mvms: matrix-vector products an inference makes with it: output positions of a convolution.
+        groups: independent matrices of that shape (depthwise layers have one a channel).
+        kind: the layer's kind, such as ``"conv2d"`` or ``"linear"``.
+        bias: whether digital biases are added.
+    """
+
+    name: str
+    rows: int
+    columns: int
+    mvms: int = 1
+    groups: int = 1
+    kind: str = "linear"
+    bias: bool = False
+
+    def __post_init__(self) -> None:
+        for field in ("rows", "columns", "mvms", "groups"):
+            value = getattr(self, field)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise DesignError(
+                    f"Layer {self.name!r}: expected `{field}` to be an integer of at least 1, got {value!r}."
+                )
+
+    @property
+    def weights(self) -> int:
+        """Number of weights, biases not counted."""
+        return self.rows * self.columns * self.groups
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of one inference."""
+        return self.weights * self.mvms

@@ -1,0 +1,1 @@
+"""What a core costs: components with provenance, counts, energy, area, latency."""

@@ -1,0 +1,1 @@
+"""What to build: studies over designs, joint tables, figures, the page and the command."""
