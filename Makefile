@@ -1,0 +1,57 @@
+# devicekit: `make report` writes the report, `make test` runs the tests; both set up everything they need first.
+PYTHON      ?= python3
+VENV        ?= .venv
+BIN         := $(VENV)/bin
+# An additional package index for PyTorch, such as PyTorch's own index of CPU builds (see README).
+TORCH_INDEX ?=
+TORCH       := torch==$(shell sed -n 's/^torch==//p' constraints.txt)
+OUT         ?= out/report
+NETWORK     ?= digits_cnn
+DATA        ?=
+PIP         := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+# A test may skip only for want of optional data or a GPU, or of programs that nobody here has the right to install
+# (exit code 3 of the set-up script).
+SKIPS       := --strict-skips $$(test $$root = 3 && echo --no-root)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup report test test-all lint bench clean
+
+help: ## say what there is
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
+
+# The stamp is the set-up: it is made anew only when what it was made from changes.
+$(VENV)/.devicekit: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "devicekit needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version). Set PYTHON=..." >&2; exit 1; }
+	@test -x $(BIN)/python || { echo "Making the virtual environment $(VENV) ..."; $(PYTHON) -m venv $(VENV); }
+	@echo "Installing PyTorch ..."
+	@$(PIP) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) "$(TORCH)"
+	@echo "Installing devicekit and what it needs ..."
+	@$(PIP) hatchling editables
+	@$(PIP) --no-build-isolation -e '.[spice,distributed,dev]'
+	@touch $@
+
+setup: $(VENV)/.devicekit ## make the virtual environment and install everything (ngspice too)
+	@sh scripts/system_packages.sh || true
+
+report: setup ## write $(OUT)/index.html (NETWORK=resnet20_cifar10 DATA=DIR for another network)
+	$(BIN)/devicekit report --network $(NETWORK) $(if $(DATA),--data $(DATA)) --out $(OUT)
+
+lint: setup ## ruff, mypy, import layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: setup lint ## everything that takes under 15 minutes
+	@sh scripts/system_packages.sh --tests; root=$$?; $(BIN)/python -m pytest -m "not slow" $(SKIPS) --durations=15
+
+test-all: setup lint ## everything, slow tests included
+	@sh scripts/system_packages.sh --tests; root=$$?; $(BIN)/python -m pytest $(SKIPS) --durations=25
+
+bench: setup ## speed against peers and limits, as ratios in one run
+	@$(PIP) --no-deps badcrossbar pathvalidate sigfig
+	$(BIN)/python -m benchmarks.run
+
+clean: ## remove generated output, keep the virtual environment
+	rm -rf out build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
