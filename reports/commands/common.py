@@ -1,0 +1,238 @@
+"""What the subcommands share, and how to write one.
+
+A subcommand is a file `reports/commands/NAME.py` that exposes `register(app)`; the framework finds it by its file name,
+which must be the name of the command. At its top level it imports nothing slow (no torch, pandas, matplotlib, plotly,
+scipy; not `accuracy`), so that `devicekit --help` stays fast: import what you need inside the function. For example::
+
+    def register(app: typer.Typer) -> None:
+        app.command("energy", epilog=examples("devicekit energy A B C"))(energy)
+
+
+    def energy(
+        designs: Annotated[list[str], typer.Argument(help="Designs: names, or FILE:NAME for one of your own.")],
+        as_json: JsonOption = False,
+        seed: SeedOption = 0,
+    ) -> None:
+        '''Energy, area and latency of core designs.'''        # the help text; plain sentences
+        from energy import estimate_core                       # slow imports stand here
+
+        with progress("Estimating", as_json=as_json) as step:  # shown on a terminal only, on stderr
+            rows = []
+            for number, name in enumerate(designs, start=1):
+                rows.append(...)
+                step(number, len(designs))                     # same signature as evaluate's `progress`
+        if as_json:
+            print_json({"designs": rows})                      # stdout carries this one document and nothing else
+        else:
+            print_table(rows, title="Cost of a core")          # rows: list of dicts; the first row gives the columns
+
+Rules: results go to stdout, everything else to stderr. Raise a `DevicekitError` for bad input and let it fly: the
+framework prints it as one message and exits with 2. Every command has `--json`, `--seed` where anything is random,
+and at least one example in `examples(...)`; a test runs each of them in an empty folder, so examples may use bundled
+names only (and `{data}` for the folder that `devicekit.data_path()` returns). A command with subcommands of its own
+(`device list`) registers with `app.add_typer(own, name="device")` and gives every command of `own` its examples.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, Protocol
+
+import typer
+
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else there.", show_default=False)
+]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random; same seed, same result.")]
+
+
+class Step(Protocol):
+    """Moves a progress bar."""
+
+    def __call__(self, done: int, total: int, text: str | None = None) -> None:
+        """Show that `done` of `total` is reached, with another description where `text` is given."""
+
+
+def examples(*commands: str) -> str:
+    """Return the epilog of a command's help: examples that run as they stand.
+
+    Args:
+        *commands: full command lines, beginning with ``devicekit``; `{data}` stands for the folder of bundled data.
+    """
+    heading = "Example" if len(commands) == 1 else "Examples"
+    return f"{heading}:\n\n" + "\n\n".join(
+        f"[bold]{command.replace('[', chr(92) + '[')}[/bold]" for command in commands
+    )
+
+
+def examples_in(epilog: str) -> list[str]:
+    """Return the command lines that `examples` put into an epilog.
+
+    Args:
+        epilog: a command's epilog.
+    """
+    lines = (line.removeprefix("[bold]").removesuffix("[/bold]") for line in epilog.splitlines())
+    return [line.replace("\\[", "[") for line in lines if line.startswith("devicekit ")]
+
+
+def console(*, stderr: bool = False) -> Any:
+    """Return a rich console; wide where the output is a file or a pipe, so that no table is cut.
+
+    Args:
+        stderr: write to stderr instead of stdout.
+    """
+    from rich.console import Console
+
+    made = Console(stderr=stderr, highlight=False)
+    return made if made.is_terminal else Console(stderr=stderr, highlight=False, width=200)
+
+
+def print_error(message: str) -> None:
+    """Print what went wrong on stderr.
+
+    Args:
+        message: plain sentences.
+    """
+    from rich.text import Text
+
+    console(stderr=True).print(Text("Error: ", style="bold red") + Text(message, style="default"), soft_wrap=True)
+
+
+def print_note(message: str) -> None:
+    """Print a remark on stderr: what was skipped, assumed or left out.
+
+    Args:
+        message: plain sentences.
+    """
+    from rich.text import Text
+
+    console(stderr=True).print(Text("Note: ", style="yellow") + Text(message, style="default"), soft_wrap=True)
+
+
+@contextmanager
+def progress(description: str, *, as_json: bool = False) -> Iterator[Step]:
+    """Show a progress bar on stderr while the block runs, where stderr is a terminal and JSON is not asked for.
+
+    Args:
+        description: what is being done.
+        as_json: whether the command prints JSON.
+
+    Yields:
+        A function to call with (done, total); a third argument, when given, replaces the description.
+    """
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    shown = console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=shown, transient=True, disable=as_json or not shown.is_terminal) as bar:
+        task = bar.add_task(description, total=None)
+
+        def step(done: int, total: int, text: str | None = None) -> None:
+            bar.update(task, completed=done, total=total, description=text or description)
+
+        yield step
+
+
+def print_table(
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    title: str | None = None,
+    caption: str | None = None,
+    headings: Mapping[str, str] | None = None,
+) -> None:
+    """Print rows as a table on stdout, numbers aligned right.
+
+    Args:
+        rows: one mapping a row; the keys of the first are the columns. Strings are printed as they stand, numbers
+            with four significant digits, None as a dash.
+        title: printed above.
+        caption: printed below.
+        headings: what to print instead of a key, such as ``{"energy_fj_per_op": "Energy [fJ/op]"}``.
+    """
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title, caption=caption, box=box.SIMPLE_HEAD, title_justify="left", caption_justify="left")
+    keys = list(rows[0]) if rows else []
+    for key in keys:
+        numeric = all(isinstance(row.get(key), int | float) or row.get(key) is None for row in rows)
+        table.add_column(Text((headings or {}).get(key, key)), justify="right" if numeric else "left")
+    for row in rows:
+        table.add_row(*(Text(format_value(row.get(key))) for key in keys))
+    console().print(table)
+
+
+def format_value(value: Any) -> str:
+    """Return a value as a table shows it.
+
+    Args:
+        value: text, a number, a truth value or None.
+    """
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}" if value == 0 or 1e-3 <= abs(value) < 1e5 else f"{value:.3e}"
+    return str(value)
+
+
+def print_json(document: Any) -> None:
+    """Print one JSON document on stdout.
+
+    Args:
+        document: mappings, sequences, numbers, text; also numpy values, dataclasses, pydantic models, data frames and
+            paths. What is not finite becomes null.
+    """
+    typer.echo(json.dumps(plain(document), indent=2, ensure_ascii=False))
+
+
+def plain(value: Any) -> Any:
+    """Return a value as JSON can hold it.
+
+    Args:
+        value: see `print_json`.
+
+    Raises:
+        TypeError: a kind of value that JSON has no form for.
+    """
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(entry) for entry in value]
+    if isinstance(value, Path | date):
+        return str(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if hasattr(value, "model_dump"):
+        return plain(value.model_dump())
+    if hasattr(value, "columns") and hasattr(value, "to_dict"):
+        return plain(value.to_dict(orient="records"))
+    if hasattr(value, "tolist"):
+        return plain(value.tolist())
+    raise TypeError(f"A value of type {type(value).__name__} has no JSON form: {value!r}")
