@@ -1,0 +1,111 @@
+"""A `PeripheralModel` applied to values before conversion: pure array functions, see `PeripheralModel` for the law."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from circuits.peripherals.model import ColumnErrors, PeripheralError, PeripheralModel
+
+
+def draw_columns(model: PeripheralModel, columns: int, seed: int | np.random.Generator | None) -> ColumnErrors:
+    """Draw the gain and offset that mismatch gives to each column.
+
+    Column k gets the same errors however many columns are drawn.
+
+    Args:
+        model: the peripherals.
+        columns: number of columns, each with its own integrator, accumulator, gain stage and comparator.
+        seed: seed or generator; None gives every column the mean.
+
+    Returns:
+        Gain and offset, each of shape (columns,).
+
+    Raises:
+        PeripheralError: fewer than one column.
+    """
+    if columns < 1:
+        raise PeripheralError(f"Expected at least 1 column, but got {columns}.")
+    normals = np.zeros((columns, 2)) if seed is None else np.random.default_rng(seed).standard_normal((columns, 2))
+    return ColumnErrors(
+        gain=model.gain + model.gain_sigma * normals[:, 0],
+        offset_lsb=model.offset_lsb + model.offset_sigma_lsb * normals[:, 1],
+    )
+
+
+def apply_peripherals(
+    positions: ArrayLike,
+    model: PeripheralModel,
+    errors: ColumnErrors | None = None,
+    *,
+    zero: float | None = None,
+    generator: np.random.Generator | None = None,
+) -> NDArray[np.float64]:
+    """Return what the converter reads, before rounding, for values given as positions in its range.
+
+    With v the value before conversion and (lo, hi) the converter's range, ``positions = (v - lo) / (hi - lo)``; the
+    code is ``rint(clip(result, 0, 1) * (levels - 1))``.
+
+    Args:
+        positions: values before conversion, shape (..., columns); 0 is the lowest code and 1 the highest.
+        model: the peripherals.
+        errors: gain and offset of each column from `draw_columns`; None takes the mean for all.
+        zero: position of zero signal, about which the gain acts; None takes the model's own.
+        generator: source of the noise, drawn in array order, so that a stream split into batches gets the same
+            noise; None leaves noise out.
+
+    Returns:
+        Positions as read, shape (..., columns); they may lie outside 0..1.
+
+    Raises:
+        PeripheralError: the columns of `positions` and `errors` differ, or `zero` is not in 0..1.
+    """
+    positions = np.asarray(positions, dtype=np.float64)
+    zero = model.zero if zero is None else zero
+    if not 0 <= zero < 1:
+        raise PeripheralError(f"Expected `zero` from 0 to below 1, but got {zero}.")
+    errors_of_all = (np.asarray(model.gain), np.asarray(model.offset_lsb))
+    gain, offset = errors_of_all if errors is None else (errors.gain, errors.offset_lsb)
+    if errors is not None and positions.shape[-1:] != errors.gain.shape:
+        raise PeripheralError(
+            f"Expected positions of {errors.gain.size} columns, as drawn, but got the shape {positions.shape}."
+        )
+    analog = positions + (gain - 1) * (positions - zero) + offset * model.lsb
+    analog = np.clip(analog, model.clip_low, model.clip_high)
+    reading = analog + non_linearity(analog, model) * model.lsb
+    if generator is not None:
+        reading += noise_rms(positions, model, zero=zero) * generator.standard_normal(positions.shape) * model.lsb
+    return reading
+
+
+def non_linearity(positions: ArrayLike, model: PeripheralModel) -> NDArray[np.float64]:
+    """Return the integral non-linearity at any position, held constant beyond the ends of the range.
+
+    Args:
+        positions: positions in the converter's range, any shape.
+        model: the peripherals.
+
+    Returns:
+        INL [LSB], of the same shape.
+    """
+    grid = np.linspace(0, 1, len(model.inl_lsb))
+    return np.asarray(np.interp(np.asarray(positions, dtype=np.float64), grid, model.inl))
+
+
+def noise_rms(positions: ArrayLike, model: PeripheralModel, *, zero: float | None = None) -> NDArray[np.float64]:
+    """Return the rms noise of a conversion: constant parts, and shot noise that goes with the root of the signal.
+
+    Args:
+        positions: positions in the converter's range, any shape.
+        model: the peripherals.
+        zero: position of zero signal; None takes the model's own.
+
+    Returns:
+        Standard deviation [LSB], of the same shape.
+    """
+    zero = model.zero if zero is None else zero
+    signal = np.abs(np.asarray(positions, dtype=np.float64) - zero) / (1 - zero)
+    constant = math.hypot(model.noise_lsb, model.pattern_lsb)
+    return np.sqrt(constant**2 + model.shot_noise_lsb**2 * signal)

@@ -1,0 +1,227 @@
+"""What a column's peripherals do to a value on its way to a code, reduced to a handful of numbers: `PeripheralModel`.
+
+The model stands between SPICE and the networks: `circuits.characterize` writes it, `circuits.apply_peripherals` and
+the energy library read it. It needs neither ngspice nor PySpice.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from devicekit.errors import DevicekitError, unknown_name
+from devicekit.paths import data_path, replacing
+from devicekit.provenance import Constant, Kind
+
+NonNegative = Annotated[float, Field(ge=0)]
+
+
+class PeripheralError(DevicekitError):
+    """A peripheral's parameters or a `PeripheralModel` are unknown, malformed or impossible."""
+
+
+class PeripheralModel(BaseModel):
+    """Integrator, rescaling accumulator, gain stage and converter of a column, as seen by one conversion.
+
+    Values are positions in the converter's range, u = (v - lo) / (hi - lo): 0 at the lowest code, 1 at the highest.
+    One LSB is 1 / (2**adc_bits - 1) of that range *at this model's own* `adc_bits`; a converter of another
+    resolution sees the same analog errors, as fractions of the range. With `zero` the position of zero signal
+    (0 on an unsigned range, 0.5 on a symmetric one) and z, z' standard normals per column and per conversion:
+
+        a = u + (gain + gain_sigma * z_g - 1) * (u - zero) + (offset_lsb + offset_sigma_lsb * z_o) * lsb
+        b = clip(a, clip_low, clip_high)
+        reading = b + (INL(b) + sqrt(noise_lsb**2 + pattern_lsb**2 + shot_noise_lsb**2 * s) * z') * lsb
+        s = |u - zero| / (1 - zero)
+
+    The reading is rounded to a code by whoever converts. `INL(b)` interpolates `inl_lsb`, given at the positions
+    k / (len - 1); positive means that the reading is too high.
+
+    Attributes:
+        name: what tables call it.
+        kind: how the numbers were obtained, ``"simulated"`` for those of ngspice.
+        source: the simulator, its version, the parameter file and the seed.
+        adc_bits: resolution of the converter that was characterised; sets the LSB.
+        zero: position of zero signal in the range that was characterised.
+        temperature: of the characterisation [K].
+        corner: process corner of the characterisation.
+        gain: mean gain over columns about zero signal; 1 is ideal.
+        gain_sigma: standard deviation of the gain from column to column.
+        offset_lsb: mean offset over columns [LSB].
+        offset_sigma_lsb: standard deviation of the offset from column to column [LSB].
+        inl_lsb: integral non-linearity at 2**adc_bits evenly spaced positions, after gain and offset [LSB].
+        noise_lsb: signal-independent random noise of one conversion, rms [LSB].
+        shot_noise_lsb: shot noise of a full-scale bit-line current, rms [LSB]; its variance goes with the current.
+        pattern_lsb: rms of what random input bit patterns add to the static curve (memory from bit to bit, halving
+            errors): a different value each conversion, hence applied as noise [LSB].
+        clip_low: lowest position the analog part can reach; below 0 where the converter clips first.
+        clip_high: highest such position; above 1 where the converter clips first.
+        bit_weights: weights that the input bits really get, least significant first, sum 1; None without
+            accumulation. Ideal are 2**b / (2**bits - 1).
+        energy: energy of one conversion of one column by block, in J; blocks simulated at transistor level only.
+        figures: every other figure of the characterisation, by name, with unit and source.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    format: Literal["devicekit-peripherals-1"] = "devicekit-peripherals-1"
+    name: str = Field(min_length=1)
+    kind: Kind
+    source: str = Field(min_length=1)
+    adc_bits: int = Field(ge=1, le=16)
+    zero: float = Field(default=0.5, ge=0, lt=1)
+    temperature: float = Field(default=300.15, gt=0)
+    corner: str = "typical"
+    gain: float = Field(default=1.0, gt=0)
+    gain_sigma: NonNegative = 0.0
+    offset_lsb: float = 0.0
+    offset_sigma_lsb: NonNegative = 0.0
+    inl_lsb: tuple[float, ...]
+    noise_lsb: NonNegative = 0.0
+    shot_noise_lsb: NonNegative = 0.0
+    pattern_lsb: NonNegative = 0.0
+    clip_low: float = -1.0
+    clip_high: float = 2.0
+    bit_weights: tuple[NonNegative, ...] | None = None
+    energy: dict[str, Constant] = Field(default_factory=dict)
+    figures: dict[str, Constant] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if len(self.inl_lsb) != 2**self.adc_bits:
+            raise ValueError(f"inl_lsb: expected 2**adc_bits = {2**self.adc_bits} numbers, but got {len(self.inl_lsb)}")
+        if not self.clip_low < self.clip_high:
+            raise ValueError(f"expected clip_low below clip_high, but got {self.clip_low} and {self.clip_high}")
+        if self.bit_weights is not None and not math.isclose(sum(self.bit_weights), 1, rel_tol=1e-6):
+            raise ValueError(f"bit_weights: expected a sum of 1, but got {sum(self.bit_weights):.9g}")
+        for block, energy in self.energy.items():
+            if energy.unit != "J" or energy.value < 0:
+                raise ValueError(f"energy of {block}: expected at least 0 in J, but got {energy.value} {energy.unit}")
+        return self
+
+    @classmethod
+    def ideal(cls, adc_bits: int = 8, *, zero: float = 0.5) -> Self:
+        """Return the model of peripherals that change nothing.
+
+        Args:
+            adc_bits: resolution that sets the LSB.
+            zero: position of zero signal.
+        """
+        return cls(
+            name="ideal",
+            kind="assumed",
+            source="no error by definition",
+            adc_bits=adc_bits,
+            zero=zero,
+            inl_lsb=(0.0,) * 2**adc_bits,
+        )
+
+    @property
+    def lsb(self) -> float:
+        """One LSB as a fraction of the converter's range."""
+        return 1.0 / float(2**self.adc_bits - 1)
+
+    @property
+    def inl(self) -> NDArray[np.float64]:
+        """Integral non-linearity [LSB] as an array of shape (2**adc_bits,)."""
+        return np.array(self.inl_lsb)
+
+    @property
+    def dnl(self) -> NDArray[np.float64]:
+        """Differential non-linearity [LSB]: step of the reading between neighbouring positions, less one; one fewer."""
+        return np.diff(self.inl)
+
+    def trimmed(self, *, columns: bool = False) -> PeripheralModel:
+        """Return the model after a digital gain and offset trim, which real chips do.
+
+        Args:
+            columns: whether each column is trimmed by itself; otherwise only the mean over columns is.
+
+        Returns:
+            The model with gain 1 and offset 0, and without their spread where columns are trimmed. What the analog
+            part or the converter cut off stays cut off: the clip points become the ends of the reachable range,
+            seen through the trim. The table of INL is kept by position, which neglects gain times its slope.
+        """
+
+        def seen(position: float) -> float:
+            return self.zero + (position - self.offset_lsb * self.lsb - self.zero) / self.gain
+
+        changes: dict[str, float] = {
+            "gain": 1.0,
+            "offset_lsb": 0.0,
+            "clip_low": seen(max(self.clip_low, 0.0)),
+            "clip_high": seen(min(self.clip_high, 1.0)),
+        }
+        if columns:
+            changes |= {"gain_sigma": 0.0, "offset_sigma_lsb": 0.0}
+        return self.model_copy(update=changes)
+
+    def save(self, path: Path | str) -> Path:
+        """Write the model as a JSON file, whole or not at all.
+
+        Args:
+            path: where; the folder is made.
+
+        Returns:
+            The path.
+        """
+        path = Path(path)
+        with replacing(path) as temporary:
+            temporary.write_text(json.dumps(self.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n", "utf-8")
+        return path
+
+
+@dataclasses.dataclass(frozen=True)
+class ColumnErrors:
+    """Gain and offset of each column, as drawn from a model's spread.
+
+    Attributes:
+        gain: shape (columns,).
+        offset_lsb: shape (columns,) [LSB of the model].
+    """
+
+    gain: NDArray[np.float64]
+    offset_lsb: NDArray[np.float64]
+
+
+def peripheral_names() -> list[str]:
+    """Return the names of the characterisations that come with the project."""
+    return sorted(path.name.removesuffix(".model.json") for path in data_path("peripherals").glob("*.model.json"))
+
+
+def load_peripherals(name_or_path: str | Path) -> PeripheralModel:
+    """Read a recorded characterisation: a bundled one by name, or a file.
+
+    Args:
+        name_or_path: one of `peripheral_names`, or the path of a JSON file written by `PeripheralModel.save`.
+
+    Raises:
+        PeripheralError: no such name or file, no JSON, or a field missing, unknown or out of its range.
+    """
+    names = peripheral_names()
+    bundled = str(name_or_path) in names
+    path = data_path(f"peripherals/{name_or_path}.model.json") if bundled else Path(name_or_path)
+    if not path.is_file():
+        raise PeripheralError(unknown_name("peripheral model or file", str(name_or_path), names))
+    try:
+        return PeripheralModel.model_validate_json(path.read_text("utf-8"))
+    except ValidationError as error:
+        raise PeripheralError(f"{path}: {_first_problem(error)}") from None
+    except UnicodeDecodeError as error:
+        raise PeripheralError(f"{path}: not a text file: {error}.") from None
+
+
+def _first_problem(error: ValidationError) -> str:
+    """Return one sentence for the first thing that validation found."""
+    problem = error.errors()[0]
+    where = ".".join(map(str, problem["loc"]))
+    message = problem["msg"].removeprefix("Value error, ")
+    received = "" if problem["type"] in ("value_error", "missing") else f", but got {problem['input']!r:.80}"
+    more = f" ({error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    return f"{where + ': ' if where else ''}{message}{received}{more}."
