@@ -1,0 +1,80 @@
+"""Currents of bit lines with wire resistance: the exact solution of the resistor ladder.
+
+A bit line is a chain of nodes, one a row, joined by wires of resistance R_p. The last node sees one more R_p to the
+virtual ground of the readout. A selected cell is a conductance from its node to the drive voltage V_D; a cell whose
+select transistor is off is open. Row 0 is farthest from the readout.
+
+With u = (V_D - v) / (V_D - v_top), where v_top is the voltage of row 0, Kirchhoff's laws run down the line as
+``i += g * u`` at a selected cell and ``u += R_p_hat * i`` over a wire, and the current into virtual ground is i / u.
+This is exact: two multiply-adds a cell and one division a column.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from circuits import bit_line_kernels
+from circuits.errors import CircuitError
+
+
+def solve_bit_lines(conductance: ArrayLike, active: ArrayLike, r_p_hat: float) -> NDArray[Any]:
+    """Return the current of every bit line for every input pattern, wire resistance included.
+
+    Args:
+        conductance: normalised cell conductances (G_max = 1), shape (rows, columns), row 0 farthest from the readout;
+            float32 is solved in float32 (relative error below 1e-5), anything else in float64 (below 1e-12).
+        active: which rows' select transistors are on, shape (batch, rows), bool (or numbers 0 and 1).
+        r_p_hat: bit-line resistance between neighbouring cells over the minimum cell resistance 1/G_max.
+
+    Returns:
+        Currents in units of one full cell (G_max at V_D), shape (batch, columns), in the precision of the solution.
+
+    Raises:
+        CircuitError: shapes that do not fit, conductances or a resistance that are negative or not finite, or
+            activity other than on and off.
+    """
+    cells, rows_on, resistance = check_bit_line(conductance, active, r_p_hat)
+    return bit_line_kernels.ladder(cells, rows_on, resistance)
+
+
+def check_bit_line(
+    conductance: ArrayLike, active: ArrayLike, r_p_hat: float
+) -> tuple[NDArray[Any], NDArray[np.bool_], float]:
+    """Return the three arguments of a bit line as contiguous arrays and a float, or say what is wrong with them.
+
+    Args:
+        conductance: as for `solve_bit_lines`.
+        active: as for `solve_bit_lines`.
+        r_p_hat: as for `solve_bit_lines`.
+
+    Raises:
+        CircuitError: as for `solve_bit_lines`.
+    """
+    cells = np.ascontiguousarray(conductance)
+    if cells.dtype != np.float32:
+        try:
+            cells = np.ascontiguousarray(cells, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise CircuitError(f"Expected `conductance` to be real numbers, but got {cells.dtype} values.") from None
+    if cells.ndim != 2 or cells.shape[0] == 0:
+        raise CircuitError(f"Expected `conductance` of shape (rows, columns), but got shape {cells.shape}.")
+    if cells.size and not (cells.min() >= 0 and np.isfinite(cells.max())):
+        raise CircuitError("Expected `conductance` to be finite and at least 0 everywhere.")
+    on = np.asarray(active)
+    if on.ndim != 2 or on.shape[1] != cells.shape[0]:
+        raise CircuitError(
+            f"Expected `active` of shape (batch, rows) with {cells.shape[0]} rows as in `conductance`, "
+            f"but got shape {on.shape}."
+        )
+    if on.dtype != np.bool_:
+        if not np.isin(on, (0, 1)).all():
+            raise CircuitError("Expected `active` to be boolean: a select transistor is on or off.")
+        on = on.astype(np.bool_)
+    if isinstance(r_p_hat, bool) or not isinstance(r_p_hat, int | float | np.floating | np.integer):
+        raise CircuitError(f"Expected `r_p_hat` to be a number of at least 0, but got {r_p_hat!r}.")
+    if not (np.isfinite(r_p_hat) and r_p_hat >= 0):
+        raise CircuitError(f"Expected `r_p_hat` to be finite and at least 0, but got {r_p_hat!r}.")
+    return cells, np.ascontiguousarray(on), float(r_p_hat)
