@@ -5,16 +5,32 @@ from circuits.design_files import design_notes, load_design, load_designs
 from circuits.designs import CoreDesign, split_rows
 from circuits.errors import CircuitError, SpiceError
 from circuits.network_values import Activity, LayerShape
+from circuits.peripherals import (
+    ColumnErrors,
+    PeripheralError,
+    PeripheralModel,
+    apply_peripherals,
+    draw_columns,
+    load_peripherals,
+    peripheral_names,
+)
 
 __all__ = [
     "Activity",
     "CircuitError",
+    "ColumnErrors",
     "CoreDesign",
     "LayerShape",
+    "PeripheralError",
+    "PeripheralModel",
     "SpiceError",
+    "apply_peripherals",
     "design_notes",
+    "draw_columns",
     "load_design",
     "load_designs",
+    "load_peripherals",
+    "peripheral_names",
     "solve_bit_lines",
     "split_rows",
 ]
