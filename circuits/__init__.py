@@ -14,15 +14,6 @@ from circuits.peripherals import (
     load_peripherals,
     peripheral_names,
 )
-from circuits.peripherals import (
-    ColumnErrors,
-    PeripheralError,
-    PeripheralModel,
-    apply_peripherals,
-    draw_columns,
-    load_peripherals,
-    peripheral_names,
-)
 
 __all__ = [
     "Activity",
