@@ -1,0 +1,112 @@
+"""Small C kernels: compile a C source that ships with a package, once, and load it with ctypes.
+
+A wheel built where a compiler is carries the library in a folder ``_native`` beside the source; in a checkout, or in a
+wheel built without one, it is compiled on first use into the user's cache folder. Without any compiler the answer is
+None and the caller takes its numba or numpy kernel instead. This file uses the standard library only, because the
+build hook (``hatch_build.py``) loads it before anything is installed.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+DEFAULT_FLAGS = ("-O3", "-std=gnu11")
+
+_FIXED_FLAGS = ("-shared", "-fPIC", "-Wall")
+
+
+def find_compiler() -> str | None:
+    """Return the C compiler: the environment variable ``CC``, else cc, gcc or clang, else None."""
+    given = os.environ.get("CC")
+    names = [given] if given else ["cc", "gcc", "clang"]
+    return next((path for path in map(shutil.which, names) if path), None)
+
+
+@functools.cache
+def load_library(source: Path, flags: Sequence[str] = DEFAULT_FLAGS) -> ctypes.CDLL | None:
+    """Return the compiled library of a C source, compiled now if it never was, or None where that cannot be.
+
+    Args:
+        source: path of a self-contained C file.
+        flags: compiler flags (hashable: a tuple) beside those for a shared library. Leave out ``-march=native``: the
+            library may be used on another processor; ``target_clones`` in the source picks vector units at run time.
+
+    Returns:
+        The library, or None: no compiler, a compiler that refuses the source, no folder to write to, or the
+        environment variable ``DEVICEKIT_NO_NATIVE`` set.
+    """
+    if os.environ.get("DEVICEKIT_NO_NATIVE"):
+        return None
+    name = library_name(source, flags)
+    for folder in (source.parent / "_native", _cache_folder()):
+        library = _open(folder / name)
+        if library is not None:
+            return library
+    compiled = compile_library(source, _cache_folder(), flags)
+    return None if compiled is None else _open(compiled)
+
+
+def compile_library(source: Path, folder: Path, flags: Sequence[str] = DEFAULT_FLAGS) -> Path | None:
+    """Compile a C source into a folder under the name `library_name` gives it.
+
+    Args:
+        source: path of a self-contained C file.
+        folder: where the library shall lie; made if need be.
+        flags: as for `load_library`.
+
+    Returns:
+        Path of the library, or None where it cannot be made.
+    """
+    compiler = find_compiler()
+    if compiler is None:
+        return None
+    target = folder / library_name(source, flags)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder) as work:
+            # Compiled aside and renamed: another process never sees half a library.
+            fresh = Path(work) / target.name
+            command = [compiler, *flags, *_FIXED_FLAGS, str(source), "-o", str(fresh), "-lm"]
+            subprocess.run(command, check=True, capture_output=True, timeout=120)
+            fresh.replace(target)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return target
+
+
+def library_name(source: Path, flags: Sequence[str] = DEFAULT_FLAGS) -> str:
+    """Return the file name of a source's library: its stem and a hash of text, flags, system and processor family.
+
+    Args:
+        source: path of the C file.
+        flags: as for `load_library`.
+    """
+    key = hashlib.sha256(source.read_bytes())
+    key.update("\0".join([*flags, *_FIXED_FLAGS, sys.platform, platform.machine()]).encode())
+    return f"{source.stem}-{key.hexdigest()[:16]}{'.dll' if sys.platform == 'win32' else '.so'}"
+
+
+def _open(path: Path) -> ctypes.CDLL | None:
+    try:
+        return ctypes.CDLL(str(path)) if path.is_file() else None
+    except OSError:
+        return None
+
+
+def _cache_folder() -> Path:
+    """The user's own folder: a library that others could replace must not be loaded."""
+    given = os.environ.get("XDG_CACHE_HOME")
+    if given:
+        return Path(given) / "devicekit"
+    home = Path.home()
+    return (home / "Library" / "Caches" if sys.platform == "darwin" else home / ".cache") / "devicekit"

@@ -1,0 +1,76 @@
+"""Compiling and loading C kernels, with and without a compiler."""
+
+import shutil
+
+import pytest
+
+from circuits import native
+
+SOURCE = "double twice(double x) { return 2 * x; }\n"
+
+
+@pytest.fixture
+def source(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("DEVICEKIT_NO_NATIVE", raising=False)
+    native.load_library.cache_clear()
+    path = tmp_path / "kernel.c"
+    path.write_text(SOURCE)
+    yield path
+    native.load_library.cache_clear()
+
+
+@pytest.fixture
+def compiler():
+    path = native.find_compiler()
+    assert path, "a C compiler is needed to test the compiled kernels"
+    return path
+
+
+def call(library):
+    import ctypes
+
+    library.twice.restype = ctypes.c_double
+    library.twice.argtypes = [ctypes.c_double]
+    return library.twice(2.5)
+
+
+def test_compiles_once_and_is_found_again(source, compiler, tmp_path, monkeypatch):
+    assert call(native.load_library(source)) == 5.0
+    assert [path.name for path in (tmp_path / "cache" / "devicekit").iterdir()] == [native.library_name(source)]
+    native.load_library.cache_clear()
+    monkeypatch.setattr(native, "find_compiler", lambda: None)
+    assert call(native.load_library(source)) == 5.0
+
+
+def test_library_beside_the_source_is_taken_first(source, compiler, tmp_path, monkeypatch):
+    assert native.compile_library(source, tmp_path / "_native") is not None
+    monkeypatch.setattr(native, "find_compiler", lambda: None)
+    assert call(native.load_library(source)) == 5.0
+    assert not (tmp_path / "cache").exists()
+
+
+def test_name_follows_source_and_flags(source):
+    before = native.library_name(source)
+    assert native.library_name(source, ("-O2",)) != before
+    source.write_text(SOURCE + "\n")
+    assert native.library_name(source) != before
+
+
+def test_none_where_it_cannot_be(source, compiler, tmp_path, monkeypatch):
+    broken = tmp_path / "broken.c"
+    broken.write_text("this is no C")
+    assert native.load_library(broken) is None
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    assert native.load_library(source) is None
+
+
+def test_can_be_switched_off(source, compiler, monkeypatch):
+    monkeypatch.setenv("DEVICEKIT_NO_NATIVE", "1")
+    assert native.load_library(source) is None
+
+
+def test_unwritable_cache_is_no_error(source, compiler, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert native.load_library(source) is None
