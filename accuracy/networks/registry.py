@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from accuracy.networks.digits_cnn import DigitsCNN
+from accuracy.networks.resnet50 import ResNet50
 from accuracy.networks.resnet_cifar import CifarResNet
 
 
@@ -50,6 +51,13 @@ ENTRIES: dict[str, Entry] = {
         folder="networks",
         bundled=True,
         description="small convolutional network for scikit-learn's digits, trained by scripts/train_digits_cnn.py",
+    ),
+    "resnet50_v1_5": Entry(
+        build=ResNet50,
+        data_set="imagenet_224",
+        file="resnet50.safetensors",
+        folder="imagenet",
+        description="ResNet-50 v1.5 for ImageNet (He et al. 2016, stride in the 3 x 3), torchvision's parameter names",
     ),
     **{f"resnet{depth}_cifar10": _cifar_resnet(depth) for depth in (20, 32, 44, 56)},
 }
