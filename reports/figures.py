@@ -1,0 +1,372 @@
+"""The figures of the page, as plain plotly descriptions.
+
+Colours are written as ``@name`` and replaced in the browser by the page's style, so that one description serves the
+light and the dark page. Every function takes what the study found and returns one `Figure`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from reports.results import DesignResult, FitResult, Share, StudyResult
+from reports.table import significant
+
+SERIES = ("@series0", "@series1", "@series2", "@series3", "@series4", "@series5", "@series6", "@series7")
+# Below this share of every design a component is drawn together with the other small ones.
+SMALL_SHARE = 0.02
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """One figure of the page.
+
+    Attributes:
+        name: identifier in the page.
+        title: what the figure shows, as a heading.
+        caption: how to read it, as sentences.
+        data: plotly traces.
+        layout: plotly layout, without fonts and colours of the frame.
+        height: height on the page [px].
+    """
+
+    name: str
+    title: str
+    caption: str
+    data: list[dict[str, Any]]
+    layout: dict[str, Any]
+    height: int = 420
+
+
+def _error(values: Sequence[float], lows: Sequence[float], highs: Sequence[float], colour: str) -> dict[str, Any]:
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": [high - value for value, high in zip(values, highs, strict=True)],
+        "arrayminus": [value - low for value, low in zip(values, lows, strict=True)],
+        "color": colour,
+        "thickness": 1.4,
+        "width": 4,
+    }
+
+
+def accuracy_against_energy(result: StudyResult) -> Figure:
+    """Accuracy on ideal and on real cells against energy an operation.
+
+    Args:
+        result: what the study found.
+    """
+    label, baseline = result.device.label, 100 * result.network.baseline
+    traces: list[dict[str, Any]] = []
+    for index, design in enumerate(result.designs):
+        colour, energy = SERIES[index % len(SERIES)], design.cost.energy_fj_per_op
+        low, high = design.cost.intervals.get("energy_fj_per_op", (energy, energy))
+        mean, std = 100 * design.accuracy.mean, 100 * design.accuracy.std
+        ideal = 100 * design.accuracy.ideal
+        traces += [
+            {
+                "type": "scatter",
+                "mode": "lines",
+                "x": [energy, energy],
+                "y": [ideal, mean],
+                "line": {"color": colour, "width": 1.2, "dash": "dot"},
+                "hoverinfo": "skip",
+                "showlegend": False,
+            },
+            {
+                "type": "scatter",
+                "mode": "markers",
+                "name": "ideal cells",
+                "legendgroup": "ideal",
+                "showlegend": index == 0,
+                "x": [energy],
+                "y": [ideal],
+                "marker": {"symbol": "circle-open", "size": 11, "color": colour, "line": {"width": 2}},
+                "hovertemplate": f"{design.name}, ideal cells: %{{y:.2f}} %<extra></extra>",
+            },
+            {
+                "type": "scatter",
+                "mode": "markers+text",
+                "name": f"{label} cells",
+                "legendgroup": "device",
+                "showlegend": index == 0,
+                "x": [energy],
+                "y": [mean],
+                "text": [f"<b>{design.name}</b>"],
+                "textposition": "top right" if index < len(result.designs) - 1 else "top left",
+                "textfont": {"color": colour, "size": 15},
+                "marker": {"size": 11, "color": colour},
+                "error_x": _error([energy], [low], [high], colour),
+                "error_y": _error([mean], [mean - std], [mean + std], colour),
+                "hovertemplate": f"{design.name}, {label}: %{{y:.2f}} ± {std:.2f} %<br>%{{x:.4~g}} fJ/op"
+                "<extra></extra>",
+            },
+        ]
+    layout = {
+        "xaxis": {"type": "log", "title": {"text": "energy [fJ/op]"}, "dtick": 1, "minor": {"dtick": "D1"}},
+        "yaxis": {"title": {"text": "accuracy [%]"}},
+        "shapes": [
+            {
+                "type": "line",
+                "xref": "paper",
+                "x0": 0,
+                "x1": 1,
+                "y0": baseline,
+                "y1": baseline,
+                "line": {"color": "@muted", "width": 1, "dash": "dash"},
+            }
+        ],
+        "annotations": [
+            {
+                "xref": "paper",
+                "x": 0,
+                "y": baseline,
+                "xanchor": "left",
+                "yanchor": "bottom",
+                "text": f"float network {baseline:.2f} %",
+                "showarrow": False,
+                "font": {"color": "@muted", "size": 12},
+            }
+        ],
+    }
+    caption = (
+        f"Up and to the left is better. Filled: {label} cells, mean of {len(result.designs[0].accuracy.per_trial)} "
+        "trials with their standard deviation; open: ideal cells, so that the dotted line is what the cells cost and "
+        "the gap to the dashed line what quantisation costs. Horizontal bars: 95 % interval of the energy."
+    )
+    return Figure(
+        name="accuracy-energy", title="Accuracy against energy", caption=caption, data=traces, layout=layout, height=460
+    )
+
+
+def trials(result: StudyResult) -> Figure:
+    """Every trial's loss against the float network.
+
+    Args:
+        result: what the study found.
+    """
+    baseline = result.network.baseline
+    traces = []
+    for index, design in enumerate(result.designs):
+        losses = [100 * (value - baseline) for value in design.accuracy.per_trial]
+        count = max(len(losses) - 1, 1)
+        traces.append(
+            {
+                "type": "scatter",
+                "mode": "markers",
+                "name": design.name,
+                "x": [index + 0.36 * (number / count - 0.5) for number in range(len(losses))],
+                "y": losses,
+                "marker": {"size": 8, "color": SERIES[index % len(SERIES)], "opacity": 0.75},
+                "hovertemplate": f"{design.name}: %{{y:+.2f}} points<extra></extra>",
+                "showlegend": False,
+            }
+        )
+    ideals = [100 * (design.accuracy.ideal - baseline) for design in result.designs]
+    means = [100 * (design.accuracy.mean - baseline) for design in result.designs]
+    for name, values, dash in (("mean of the trials", means, "solid"), ("ideal cells", ideals, "dot")):
+        xs: list[float | None] = []
+        ys: list[float | None] = []
+        for index, value in enumerate(values):
+            xs += [index - 0.3, index + 0.3, None]
+            ys += [value, value, None]
+        line = {"color": "@ink", "width": 1.6, "dash": dash}
+        traces.append({"type": "scatter", "mode": "lines", "name": name, "x": xs, "y": ys, "line": line})
+    layout = {
+        "xaxis": {
+            "tickvals": list(range(len(result.designs))),
+            "ticktext": [design.name for design in result.designs],
+            "showgrid": False,
+            "title": {"text": "design"},
+        },
+        "yaxis": {"title": {"text": "accuracy − float network [points]"}, "zeroline": True},
+    }
+    caption = (
+        "One dot a trial: the network programmed afresh with other cell errors, on the same images. "
+        f"One image of {result.network.test_images} is {significant(100 / result.network.test_images, 2)} points."
+    )
+    return Figure(name="trials", title="Trial by trial", caption=caption, data=traces, layout=layout)
+
+
+def _components(designs: Sequence[DesignResult], attribute: str) -> list[str]:
+    """Return the components worth a colour of their own, largest total share first."""
+    weight: dict[str, float] = {}
+    largest: dict[str, float] = {}
+    for design in designs:
+        total = sum(getattr(share, attribute) for share in design.cost.breakdown)
+        for share in design.cost.breakdown:
+            fraction = getattr(share, attribute) / total if total else 0.0
+            weight[share.component] = weight.get(share.component, 0.0) + fraction
+            largest[share.component] = max(largest.get(share.component, 0.0), fraction)
+    named = sorted((name for name in weight if largest[name] >= SMALL_SHARE), key=lambda name: -weight[name])
+    return named[: len(SERIES)]
+
+
+def breakdown(result: StudyResult, attribute: str) -> Figure:
+    """Shares of the components in energy or area, one bar a design.
+
+    Args:
+        result: what the study found.
+        attribute: ``"energy_fj_per_op"`` or ``"area_mm2"``.
+    """
+    energy = attribute == "energy_fj_per_op"
+    unit, noun = ("fJ/op", "energy") if energy else ("mm²", "area")
+    designs = list(result.designs)
+    named = _components(designs, attribute)
+    names = [f"<b>{design.name}</b>" for design in designs]
+    totals = [sum(getattr(share, attribute) for share in design.cost.breakdown) for design in designs]
+    groups: list[tuple[str, str, list[float]]] = []
+    for index, component in enumerate(named):
+        values = [_value(design.cost.breakdown, attribute, {component}) for design in designs]
+        groups.append((component.replace("_", " "), SERIES[index], values))
+    rest = [
+        _value(design.cost.breakdown, attribute, {share.component for share in design.cost.breakdown} - set(named))
+        for design in designs
+    ]
+    if any(rest):
+        groups.append(("all others", "@muted", rest))
+    traces = [
+        {
+            "type": "bar",
+            "orientation": "h",
+            "name": label,
+            "y": names,
+            "x": [100 * value / total if total else 0 for value, total in zip(values, totals, strict=True)],
+            "customdata": [significant(value) for value in values],
+            "marker": {"color": colour, "line": {"color": "@paper", "width": 1}},
+            "hovertemplate": f"%{{y}} {label}: %{{customdata}} {unit} (%{{x:.1f}} %)<extra></extra>",
+        }
+        for label, colour, values in groups
+    ]
+    layout = {
+        "barmode": "stack",
+        "bargap": 0.32,
+        "xaxis": {"title": {"text": f"share of the core's {noun} [%]"}, "range": [0, 100], "showgrid": False},
+        "yaxis": {"autorange": "reversed", "showgrid": False, "ticklabelstandoff": 8},
+        "legend": {"traceorder": "normal"},
+        "annotations": [
+            {
+                "xref": "paper",
+                "x": 1.01,
+                "xanchor": "left",
+                "y": name,
+                "text": f"{significant(total)} {unit}",
+                "showarrow": False,
+                "font": {"size": 12},
+            }
+            for name, total in zip(names, totals, strict=True)
+        ],
+        "margin": {"r": 96},
+    }
+    caption = f"Shares of each core's {noun}; the totals stand at the right, since they differ by orders of magnitude."
+    height = 150 + 44 * len(designs) + 22 * ((len(groups) + 2) // 3)
+    return Figure(
+        name=f"{noun}-breakdown",
+        title=f"Where the {noun} goes",
+        caption=caption,
+        data=traces,
+        layout=layout,
+        height=height,
+    )
+
+
+def _value(shares: Sequence[Share], attribute: str, components: set[str]) -> float:
+    return float(sum(getattr(share, attribute) for share in shares if share.component in components))
+
+
+def spread(fit: FitResult) -> Figure:
+    """The fitted spread over the states it was fitted to.
+
+    Args:
+        fit: the fit.
+    """
+    nano = 1e9
+    current = [1e6 * value for value in fit.curve_current]
+    traces: list[dict[str, Any]] = []
+    if fit.curve_low:
+        traces += [
+            {
+                "type": "scatter",
+                "mode": "lines",
+                "x": current,
+                "y": [nano * value for value in fit.curve_low],
+                "line": {"width": 0, "color": "@series0"},
+                "hoverinfo": "skip",
+                "showlegend": False,
+            },
+            {
+                "type": "scatter",
+                "mode": "lines",
+                "name": "95 % band",
+                "x": current,
+                "y": [nano * value for value in fit.curve_high],
+                "fill": "tonexty",
+                "fillcolor": "@band",
+                "line": {"width": 0, "color": "@series0"},
+                "hoverinfo": "skip",
+            },
+        ]
+    traces.append(
+        {
+            "type": "scatter",
+            "mode": "lines",
+            "name": f"fit: {fit.model.replace('_', ' ')}",
+            "x": current,
+            "y": [nano * value for value in fit.curve_sigma],
+            "line": {"color": "@series0", "width": 2.4},
+            "hovertemplate": "%{x:.3f} µA: %{y:.1f} nA<extra>fit</extra>",
+        }
+    )
+    if fit.curve_published:
+        traces.append(
+            {
+                "type": "scatter",
+                "mode": "lines",
+                "name": "published",
+                "x": current,
+                "y": [nano * value for value in fit.curve_published],
+                "line": {"color": "@series1", "width": 1.8, "dash": "dash"},
+                "hovertemplate": "%{x:.3f} µA: %{y:.1f} nA<extra>published</extra>",
+            }
+        )
+    error = [nano * value for value in fit.sigma_stderr]
+    traces.append(
+        {
+            "type": "scatter",
+            "mode": "markers",
+            "name": "states, ± standard error",
+            "x": [1e6 * value for value in fit.target],
+            "y": [nano * value for value in fit.sigma],
+            "marker": {"color": "@ink", "size": 7},
+            "error_y": {"type": "data", "array": error, "color": "@ink", "thickness": 1.2, "width": 3},
+            "hovertemplate": "%{x:.3f} µA: %{y:.1f} nA<extra>state</extra>",
+        }
+    )
+    layout = {
+        "xaxis": {"title": {"text": "programmed current [µA]"}, "rangemode": "tozero"},
+        "yaxis": {"title": {"text": "spread σ [nA]"}, "rangemode": "tozero"},
+        "legend": {"traceorder": "normal"},
+    }
+    cells = sorted(set(fit.cells))
+    number = f"{cells[0]}" if len(cells) == 1 else f"{cells[0]} to {cells[-1]}"
+    caption = f"{len(fit.target)} states of {number} cells, {fit.source}: {fit.kind}."
+    if fit.round_trip:
+        caption += (
+            " This is a round trip: it shows that the fit returns what went in, not how well real cells follow it."
+        )
+    return Figure(name="spread", title="Programming error", caption=caption, data=traces, layout=layout)
+
+
+def page_figures(result: StudyResult) -> list[Figure]:
+    """Return the figures of the page in its order.
+
+    Args:
+        result: what the study found.
+    """
+    figures = [accuracy_against_energy(result), trials(result)]
+    if any(design.cost.breakdown for design in result.designs):
+        figures += [breakdown(result, "energy_fj_per_op"), breakdown(result, "area_mm2")]
+    if result.fit is not None:
+        figures.append(spread(result.fit))
+    return figures

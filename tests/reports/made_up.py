@@ -1,0 +1,149 @@
+"""A result made by hand, with round numbers: what the table, the figures and the page are tested with."""
+
+from __future__ import annotations
+
+import math
+
+from circuits import load_designs
+from reports.results import (
+    AccuracyResult,
+    CostResult,
+    DesignResult,
+    DeviceSummary,
+    FitResult,
+    FittedParameter,
+    NetworkSummary,
+    Provenance,
+    Share,
+    SpiceCheck,
+    StudyResult,
+)
+
+ENERGY = {"A": 8.4, "B": 61.0, "C": 43.3, "D": 25.8, "E": 902.0}
+AREA = {"A": 0.24, "B": 1.6, "C": 1.3, "D": 0.27, "E": 11.14}
+LATENCY = {"A": 376.0, "B": 376.0, "C": 376.0, "D": 2208.0, "E": 2208.0}
+LOSS = {"A": 0.0050, "B": -0.0010, "C": 0.0060, "D": 0.0040, "E": 0.0610}
+S_MAX, I_SAT = 39.5656e-9, 1 / 0.00188704e9
+
+
+def sigma(current: float) -> float:
+    return S_MAX * (1 - math.exp(-current / I_SAT))
+
+
+def accuracy(name: str) -> AccuracyResult:
+    mean = 0.965 - LOSS[name]
+    spread = (-0.004, -0.002, 0.0, 0.002, 0.004)
+    return AccuracyResult(
+        baseline=0.965,
+        ideal=0.964,
+        mean=mean,
+        std=0.00316,
+        per_trial=tuple(mean + step for step in spread),
+        loss=LOSS[name],
+        loss_interval=(LOSS[name] - 0.006, LOSS[name] + 0.006),
+        images=360,
+    )
+
+
+def cost(name: str) -> CostResult:
+    energy, area = ENERGY[name], AREA[name]
+    parts = {"integrator": 0.4, "ramp converter": 0.3, "array": 0.2, "row_driver": 0.09, "adder": 0.01}
+    return CostResult(
+        energy_fj_per_op=energy,
+        area_mm2=area,
+        latency_ns=LATENCY[name],
+        tops_per_w=1e3 / energy,
+        intervals={"energy_fj_per_op": (0.8 * energy, 1.2 * energy), "area_mm2": (0.9 * area, 1.1 * area)},
+        breakdown=tuple(
+            Share(component=part, energy_fj_per_op=share * energy, area_mm2=share * area)
+            for part, share in parts.items()
+        ),
+        activity="published statistics",
+    )
+
+
+def result() -> StudyResult:
+    designs = load_designs("xiao2022")
+    target = tuple(1e-7 * (number + 0.5) for number in range(16))
+    curve = tuple(1.6e-6 * number / 40 for number in range(41))
+    return StudyResult(
+        title="digits_cnn on five cores",
+        settings={"designs": list("ABCDE"), "network": "digits_cnn", "trials": 5, "seed": 0},
+        fit=FitResult(
+            source="sonos_40nm.csv",
+            kind="resampled from published statistics",
+            round_trip=True,
+            model="saturating_exponential",
+            parameters=(
+                FittedParameter(name="s_max", value=39.9e-9, stderr=0.6e-9, unit="A", published=S_MAX),
+                FittedParameter(name="i_sat", value=530e-9, stderr=12e-9, unit="A", published=I_SAT),
+            ),
+            target=target,
+            sigma=tuple(map(sigma, target)),
+            sigma_stderr=tuple(0.09 * sigma(current) for current in target),
+            cells=(64,) * 16,
+            curve_current=curve,
+            curve_sigma=tuple(map(sigma, curve)),
+            curve_low=tuple(0.97 * sigma(current) for current in curve),
+            curve_high=tuple(1.03 * sigma(current) for current in curve),
+            curve_published=tuple(1.01 * sigma(current) for current in curve),
+            notes=("All 1024 cells were used.",),
+        ),
+        device=DeviceSummary(
+            name="sonos_40nm",
+            label="SONOS",
+            technology="40 nm SONOS",
+            model="saturating exponential",
+            i_max=1.6e-6,
+            on_off_ratio=1e7,
+            read_voltage=0.1,
+            origin="Fitted to sonos_40nm.csv.",
+        ),
+        spice=SpiceCheck(simulator="ngspice-39", cells=64, r_p_hat=1e-5, relative_difference=3e-12),
+        network=NetworkSummary(
+            name="digits_cnn",
+            data_set="digits",
+            description="Scikit-learn's 8 × 8 digits.",
+            baseline=0.965,
+            test_images=360,
+            calibration_images=1077,
+            classes=10,
+            layers=({"name": "conv1", "rows": 9, "columns": 16, "mvms": 64},),
+            notes=("An easy network <& honest>.",),
+        ),
+        designs=tuple(
+            DesignResult(
+                name=name,
+                fields=design.to_mapping(),
+                b_out=design.b_out,
+                slices=design.slices,
+                partitions=design.partitions,
+                conversions_per_mvm=design.conversions_per_mvm,
+                accuracy=accuracy(name),
+                cost=cost(name),
+            )
+            for name, design in designs.items()
+        ),
+        provenance=(
+            Provenance(
+                room="device",
+                name="s_max",
+                value="39.6",
+                unit="nA",
+                kind="published",
+                source="Xiao et al. 2022, Fig. 4",
+            ),
+            Provenance(
+                room="energy",
+                name="integrator energy",
+                value="0.94",
+                unit="pJ",
+                kind="fitted",
+                source="calibration",
+                interval="0.8 – 1.1",
+            ),
+        ),
+        software={"devicekit": "0.1.0", "python": "3.11"},
+        remarks=("Nothing was skipped.",),
+        seconds=42,
+    )
