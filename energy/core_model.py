@@ -1,0 +1,157 @@
+"""The one evaluation of a core's formulas, for one design and for 100 000: designs in, every quantity out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from circuits import Activity, CoreDesign
+from devicekit.errors import unknown_name
+from energy.core_formulas import FIELDS
+from energy.errors import EnergyError
+from energy.expressions import Array
+from energy.library import Library
+from energy.statistics import design_mean_digits
+
+Adc = Literal["ramp", "sar", "flash"]
+ADCS: tuple[Adc, ...] = get_args(Adc)
+
+Values = dict[str, Array]
+
+
+def check_adc(adc: str) -> None:
+    """Refuse an unknown converter.
+
+    Raises:
+        EnergyError: the name is none of ramp, sar, flash.
+    """
+    if adc not in ADCS:
+        raise EnergyError(unknown_name("ADC", str(adc), ADCS))
+
+
+def field_values(design: CoreDesign, adc: str) -> dict[str, Any]:
+    """Return what the formulas read of one design: numbers, and a list for what differs between slices."""
+    return {
+        "matrix_rows": design.matrix_rows,
+        "matrix_columns": design.matrix_columns,
+        "weight_bits": design.weight_bits,
+        "cell_bits": design.cell_bits,
+        "max_rows": design.max_rows,
+        "input_bits": design.input_bits or 0,
+        "input_slice_bits": design.input_slice_bits,
+        "adc_bits": list(design.adc_bits_per_slice) or [0],
+        "differential": int(design.is_differential),
+        "offset": int(design.is_offset),
+        "complement": int(design.negative_weights in ("twos_complement", "ones_complement")),
+        "unit_column": int(design.has_unit_column),
+        "digital_subtraction": int(design.subtraction == "digital"),
+        "digital_inputs": int(design.input_accumulation == "digital"),
+        "flipped": int(design.flipped_encoding),
+        "pulse_width": int(design.input_encoding == "pulse_width"),
+        "voltage_inputs": int(design.input_encoding == "voltage"),
+        "has_adc": int(design.adc_bits is not None),
+        "ramp_adc": int(adc == "ramp"),
+        "sar_adc": int(adc == "sar"),
+        "flash_adc": int(adc == "flash"),
+        "slice_valid": [1] * design.slices,
+        "input_slice_width": input_widths(design.input_bits or 0, design.input_slice_bits),
+    }
+
+
+def input_widths(input_bits: int, slice_bits: int) -> list[int]:
+    """Return the bits of each input slice, least significant first; the last takes the rest.
+
+    An input that is not quantised is one slice of one unit time.
+    """
+    if input_bits == 0:
+        return [1]
+    full, rest = divmod(input_bits, slice_bits)
+    return [slice_bits] * full + ([rest] if rest else [])
+
+
+def default_activity(design: CoreDesign, library: Library) -> Activity:
+    """Return the activity of a design where none is measured, from the library's statistics.
+
+    Args:
+        design: the design.
+        library: gives the activity of an input bit, the mean magnitude of weights and the on/off ratio.
+    """
+    g_min = library.si["cell.off_on_ratio"]
+    digits = np.array(design_mean_digits(design, library.si["activity.mean_magnitude"]))
+    widths = input_widths(design.input_bits or 0, design.input_slice_bits)
+    return Activity(
+        g_min + (1 - g_min) * digits,
+        np.full(len(widths), library.si["activity.per_bit"]),
+        source="the library's statistics (activity.per_bit, activity.mean_magnitude)",
+    )
+
+
+def check_activity(design: CoreDesign, activity: Activity) -> None:
+    """Refuse an activity of another design.
+
+    Raises:
+        EnergyError: it has not one conductance a weight slice, or not one activity an input slice.
+    """
+    for name, got, wanted in (
+        ("mean_conductance", len(activity.mean_conductance), design.slices),
+        ("input_activity", len(activity.input_activity), design.input_slices),
+    ):
+        if got != wanted:
+            raise EnergyError(
+                f"Design {design.name!r}: expected `{name}` of the activity to have {wanted} entries, one a slice, "
+                f"but got {got}."
+            )
+
+
+def stacked(columns: Sequence[Sequence[float]] | Sequence[float]) -> Array:
+    """Return values as (designs, 1, slices), shorter lists filled with 0."""
+    rows = [np.atleast_1d(np.asarray(column, dtype=np.float64)) for column in columns]
+    width = max(row.size for row in rows)
+    result = np.zeros((len(rows), 1, width))
+    for index, row in enumerate(rows):
+        result[index, 0, : row.size] = row
+    return result
+
+
+def constants(library: Library, draws: dict[str, Array] | None = None) -> Values:
+    """Return the library's constants as arrays for the formulas: their values, or draws of shape (1, draws, 1).
+
+    Args:
+        library: the library.
+        draws: by name, shape (draws,); constants without draws keep their value.
+    """
+    values: Values = {name: np.float64(value) * np.ones((1, 1, 1)) for name, value in library.si.items()}
+    for name, draw in (draws or {}).items():
+        values[name] = draw[None, :, None]
+    return values
+
+
+def design_arrays(designs: Sequence[CoreDesign], activities: Sequence[Activity], adcs: Sequence[str]) -> Values:
+    """Return every field of `FIELDS` as an array (designs, 1, slices or 1).
+
+    Args:
+        designs: the designs.
+        activities: one a design.
+        adcs: converter of each design.
+    """
+    rows = [field_values(design, adc) for design, adc in zip(designs, adcs, strict=True)]
+    for row, activity in zip(rows, activities, strict=True):
+        row["mean_conductance"] = activity.mean_conductance
+        row["input_activity"] = activity.input_activity
+    return {name: stacked([row[name] for row in rows]) for name in FIELDS}
+
+
+def evaluate(library: Library, arrays: Values, draws: dict[str, Array] | None = None) -> Values:
+    """Return every quantity of every design.
+
+    Args:
+        library: components and constants.
+        arrays: `design_arrays`, or the same made by a sweep.
+        draws: draws of constants, see `constants`.
+
+    Returns:
+        Arrays broadcastable to (designs, draws, slices) by name.
+    """
+    return library.formulas.evaluate({**constants(library, draws), **arrays})

@@ -1,0 +1,84 @@
+"""What the cells of an array conduct on average when nobody has measured it.
+
+Signed weights are taken as two-sided exponentially distributed integers of a given mean magnitude; each mapping then
+fixes which digits its cells hold. The published statistic (2 % of G_max in unsliced differential pairs) sets the mean.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import brentq
+
+from circuits import CoreDesign
+
+
+@lru_cache(maxsize=1024)
+def _magnitudes(largest: int, mean: float) -> NDArray[np.float64]:
+    """Return P(|I| = k), k = 0..largest, of a two-sided exponential whose mean magnitude is ``mean * largest``."""
+    k = np.arange(largest + 1)
+    sides = np.where(k == 0, 1.0, 2.0)
+
+    def weights(rate: float) -> NDArray[np.float64]:
+        p: NDArray[np.float64] = sides * np.exp(-rate * k)
+        return np.asarray(p / p.sum())
+
+    def excess(rate: float) -> float:
+        return float(weights(rate) @ k) - mean * largest
+
+    # The flat distribution (rate 0) has a mean near one half; a larger mean is not reached and stays flat.
+    if excess(0.0) <= 0:
+        return weights(0.0)
+    if excess(50.0) >= 0:
+        return weights(50.0)
+    return weights(float(brentq(excess, 0.0, 50.0)))
+
+
+@lru_cache(maxsize=4096)
+def mean_digits(
+    negative_weights: str, weight_bits: int, cell_bits: int, slices: int, mean_magnitude: float
+) -> tuple[float, ...]:
+    """Return the mean programmed state of each weight slice, least significant first, over every physical cell.
+
+    Args:
+        negative_weights: how signed weights become conductances.
+        weight_bits: bits of a weight, sign included.
+        cell_bits: bits a cell holds.
+        slices: number of weight slices.
+        mean_magnitude: mean of |weight| over the largest weight, 0..1.
+
+    Returns:
+        One number in 0..1 a slice: digit over largest digit, averaged over weights and over both cells of a pair.
+    """
+    largest = 2 ** (weight_bits - 1) - 1
+    p = _magnitudes(largest, mean_magnitude)
+    magnitude = np.arange(largest + 1)
+    signed = np.concatenate([-magnitude[:0:-1], magnitude])
+    probability = np.concatenate([p[:0:-1] / 2, p[:1], p[1:] / 2])
+    if negative_weights in ("differential", "column_sign"):
+        stored = np.abs(signed)
+    elif negative_weights == "twos_complement":
+        stored = signed % 2**weight_bits
+    elif negative_weights == "ones_complement":
+        stored = np.where(signed < 0, 2**weight_bits - 1 + signed, signed)
+    else:
+        stored = signed + 2 ** (weight_bits - 1)
+    complement = negative_weights in ("twos_complement", "ones_complement")
+    bits_left = weight_bits if negative_weights.startswith("offset") else weight_bits - 1
+    means = []
+    for _ in range(slices - complement):
+        base = 2 ** min(cell_bits, bits_left)
+        means.append(float(probability @ (stored % base)) / (2**cell_bits - 1))
+        stored = stored // base
+        bits_left -= cell_bits
+    if complement:
+        means.append(float(probability @ stored))  # the sign bit has a slice of its own: off or fully on
+    share = 0.5 if negative_weights == "differential" else 1.0
+    return tuple(share * mean for mean in means)
+
+
+def design_mean_digits(design: CoreDesign, mean_magnitude: float) -> tuple[float, ...]:
+    """Return `mean_digits` of a design."""
+    return mean_digits(design.negative_weights, design.weight_bits, design.cell_bits, design.slices, mean_magnitude)
