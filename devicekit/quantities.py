@@ -16,6 +16,7 @@ def unit_registry() -> Any:
 
     registry: Any = pint.UnitRegistry()
     registry.define("fraction = [] = frac")
+    registry.define("@alias ohm = Ohm")
     return registry
 
 
