@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import pytest
+
 from circuits import load_designs
 from reports.results import (
     AccuracyResult,
@@ -62,7 +64,8 @@ def cost(name: str) -> CostResult:
     )
 
 
-def result() -> StudyResult:
+@pytest.fixture(scope="session")
+def made_up() -> StudyResult:
     designs = load_designs("xiao2022")
     target = tuple(1e-7 * (number + 0.5) for number in range(16))
     curve = tuple(1.6e-6 * number / 40 for number in range(41))

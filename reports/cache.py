@@ -1,0 +1,82 @@
+"""Results kept under the output folder, so that an interrupted study goes on where it stopped.
+
+A result is found again only for exactly the same inputs: its file is named by a hash over all of them, the program's
+own source text included.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from devicekit.paths import replacing
+
+
+@cache
+def code_hash(rooms: tuple[str, ...]) -> str:
+    """Return a hash over the source text of some of our packages.
+
+    Args:
+        rooms: names of the packages.
+    """
+    digest = hashlib.sha256()
+    for room in rooms:
+        package = Path(str(import_module(room).__file__)).parent
+        for path in sorted(package.rglob("*")):
+            if path.suffix in (".py", ".c"):
+                digest.update(str(path.relative_to(package)).encode())
+                digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def file_hash(path: Path) -> str:
+    """Return a hash over a file's content.
+
+    Args:
+        path: the file.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class ResultCache:
+    """JSON documents by the inputs they were made from.
+
+    Attributes:
+        folder: where the documents lie; made with the first of them.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def _path(self, name: str, inputs: dict[str, Any]) -> Path:
+        text = json.dumps(inputs, sort_keys=True, allow_nan=True)
+        return self.folder / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:24]}.json"
+
+    def get(self, name: str, inputs: dict[str, Any]) -> dict[str, Any] | None:
+        """Return the document made from these inputs, or None.
+
+        Args:
+            name: what the document is, for its file name.
+            inputs: plain values, as JSON holds them.
+        """
+        try:
+            document: dict[str, Any] = json.loads(self._path(name, inputs).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return document
+
+    def put(self, name: str, inputs: dict[str, Any], document: dict[str, Any]) -> None:
+        """Keep a document.
+
+        Args:
+            name: what the document is, for its file name.
+            inputs: plain values, as JSON holds them.
+            document: what to keep.
+        """
+        with replacing(self._path(name, inputs)) as temporary:
+            temporary.write_text(json.dumps(document, indent=1), encoding="utf-8")

@@ -1,0 +1,9 @@
+"""The exception of studies."""
+
+from __future__ import annotations
+
+from devicekit.errors import DevicekitError
+
+
+class StudyError(DevicekitError):
+    """A study file is malformed, or asks for what cannot be put together; the message names the file and the key."""

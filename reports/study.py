@@ -1,0 +1,139 @@
+"""What a study is: which measurements, which designs, which network, how often. A TOML file holds one."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from devicekit.errors import unknown_name
+from devicekit.paths import replacing
+from reports.errors import StudyError
+
+REFERENCE_MEASUREMENTS = "sonos_40nm_tcas2022"
+
+
+class Study(BaseModel):
+    """One question to the whole chain: these cells, these cores, this network.
+
+    Attributes:
+        title: heading of the page; made from network and designs where empty.
+        designs: core designs: names of bundled ones, or ``FILE:NAME``.
+        measurements: cell currents to fit: a file, or the name of a bundled one. The fitted cell goes on to accuracy
+            and energy. Where neither this nor `device` is given, the bundled 40 nm SONOS measurements are fitted.
+        device: a cell to use as it stands: a bundled name or a device file. Together with `measurements`, it gives
+            what a fit of currents does not (read voltage, largest current, on/off ratio).
+        network: name of the network, or ``module:function`` for one of your own.
+        weights: weight file; None for bundled weights or those in `data`.
+        data: folder with the network's data set; not needed for a bundled one.
+        images: so many test images at most; None for all.
+        calibration_images: so many training images at most set the converter ranges; None for all.
+        trials: how often the network is programmed afresh.
+        seed: seed of everything random.
+        batch_size: images evaluated together; changes memory and time only.
+        library: component library of the energy estimate: a bundled name or a file.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    title: str = ""
+    designs: tuple[str, ...] = Field(default=("A", "B", "C", "D", "E"), min_length=1)
+    measurements: str | None = None
+    device: str | None = None
+    network: str = "digits_cnn"
+    weights: Path | None = None
+    data: Path | None = None
+    images: int | None = Field(default=None, ge=1)
+    calibration_images: int | None = Field(default=None, ge=1)
+    trials: int = Field(default=10, ge=2)
+    seed: int = Field(default=0, ge=0)
+    batch_size: int = Field(default=100, ge=1)
+    library: str = "sonos_40nm"
+
+    @field_validator("designs")
+    @classmethod
+    def _no_design_twice(cls, designs: tuple[str, ...]) -> tuple[str, ...]:
+        twice = sorted({name for name in designs if designs.count(name) > 1})
+        if twice:
+            raise ValueError(f"design {twice[0]!r} is asked for more than once")
+        return designs
+
+    @classmethod
+    def make(cls, values: dict[str, Any], where: str = "study") -> Self:
+        """Return a study from plain values, with one clear message where they do not make one.
+
+        Args:
+            values: the attributes by name.
+            where: what the values came from, for the message.
+
+        Raises:
+            StudyError: an unknown key, or a value that is not allowed.
+        """
+        for key in values:
+            if key not in cls.model_fields:
+                raise StudyError(f"{where}: " + unknown_name("key", key, cls.model_fields))
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(map(str, first["loc"]))
+            reason = first["msg"].removeprefix("Value error, ")
+            raise StudyError(f"{where}: `{key}`: {reason}, but got {first['input']!r}.") from None
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Return the study that a TOML file holds; paths in it are taken from the file's folder.
+
+        Args:
+            path: the file.
+
+        Raises:
+            StudyError: no such file, no TOML, an unknown key, or a value that is not allowed.
+        """
+        path = Path(path)
+        try:
+            values = tomllib.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise StudyError(f"{path}: cannot read the study: {error.strerror}.") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise StudyError(f"{path}: not a TOML file: {error}.") from None
+        folder = path.resolve().parent
+        for key in ("weights", "data", "measurements", "device", "library"):
+            if isinstance(values.get(key), str):
+                values[key] = _beside(values[key], folder)
+        if isinstance(values.get("designs"), list):
+            values["designs"] = [_design_beside(name, folder) for name in values["designs"]]
+        return cls.make(values, str(path))
+
+    def save(self, path: str | Path) -> Path:
+        """Write the study as a TOML file, paths made absolute so that the file may be moved.
+
+        Args:
+            path: where.
+
+        Returns:
+            The path written.
+        """
+        import tomli_w
+
+        values = {key: value for key, value in self.model_dump(mode="json").items() if value is not None}
+        here = Path.cwd()
+        for key in ("weights", "data", "measurements", "device", "library"):
+            if key in values:
+                values[key] = _beside(values[key], here)
+        values["designs"] = [_design_beside(name, here) for name in values["designs"]]
+        with replacing(path) as temporary:
+            temporary.write_text(tomli_w.dumps(values), encoding="utf-8")
+        return Path(path)
+
+
+def _beside(name: str, folder: Path) -> str:
+    """Return an existing path relative to `folder` as a full path; a bundled name is left as it stands."""
+    return str((folder / name).resolve()) if (folder / name).exists() else name
+
+
+def _design_beside(name: Any, folder: Path) -> Any:
+    path, colon, own = str(name).rpartition(":")
+    return f"{_beside(path, folder)}:{own}" if colon and path else name
