@@ -1,6 +1,7 @@
 """What the wires and peripherals do: core designs, bit lines, SPICE, integrator, accumulator and ramp converter."""
 
 from circuits.bit_line import solve_bit_lines
+from circuits.bit_line_spice import BitLineConfirmation, confirm_bit_line, simulate_bit_line
 from circuits.design_files import design_notes, load_design, load_designs
 from circuits.designs import CoreDesign, split_rows
 from circuits.errors import CircuitError, SpiceError
@@ -14,9 +15,11 @@ from circuits.peripherals import (
     load_peripherals,
     peripheral_names,
 )
+from circuits.transistor_cell import TransistorCell, load_transistor_cell
 
 __all__ = [
     "Activity",
+    "BitLineConfirmation",
     "CircuitError",
     "ColumnErrors",
     "CoreDesign",
@@ -24,13 +27,17 @@ __all__ = [
     "PeripheralError",
     "PeripheralModel",
     "SpiceError",
+    "TransistorCell",
     "apply_peripherals",
+    "confirm_bit_line",
     "design_notes",
     "draw_columns",
     "load_design",
     "load_designs",
     "load_peripherals",
+    "load_transistor_cell",
     "peripheral_names",
+    "simulate_bit_line",
     "solve_bit_lines",
     "split_rows",
 ]
