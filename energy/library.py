@@ -163,26 +163,21 @@ def component_formulas(components: Mapping[str, Component]) -> list[Formula]:
     """Return the formulas of count, energy, area and leakage of each component, and of their sums."""
     formulas = []
     for name, component in components.items():
-        formulas.append(Formula(f"{name}.instances", "", component.instances, f"{component.label}: instances"))
+        label = component.label
+        formulas.append(Formula(f"{name}.instances", "", f"total({component.instances})", f"{label}: instances"))
         for action, what in component.actions.items():
             own = f"{name}.{action}"
-            meaning = f"{component.label}: {what.label}"
-            formulas.append(Formula(f"{own}.count", "", what.count, meaning + ", count"))
-            factors = [f"{own}.count", f"({what.each})" if what.each else f"{own}.energy"]
-            if what.scale:
-                factors.append(f"({what.scale})")
-            formulas.append(Formula(f"{own}.joules", "J", f"total({' * '.join(factors)})", meaning + ", energy"))
+            meaning = f"{label}: {what.label}"
+            formulas.append(Formula(f"{own}.count", "", f"total({what.count})", meaning + ", count"))
+            joules = _product(f"{own}.count", what.count, f"{own}.energy", what.each, what.scale)
+            formulas.append(Formula(f"{own}.joules", "J", joules, meaning + ", energy"))
         energies = " + ".join(f"{name}.{action}.joules" for action in component.actions) or "0 * operations"
-        formulas.append(Formula(f"{name}.joules", "J", energies, f"{component.label}: energy of one MVM"))
-        factors = [f"{name}.instances", f"({component.area_each})" if component.area_each else f"{name}.area"]
-        if component.area_scale:
-            factors.append(f"({component.area_scale})")
-        formulas.append(
-            Formula(f"{name}.square_metres", "m^2", f"total({' * '.join(factors)})", f"{component.label}: area")
+        formulas.append(Formula(f"{name}.joules", "J", energies, f"{label}: energy of one MVM"))
+        area = _product(
+            f"{name}.instances", component.instances, f"{name}.area", component.area_each, component.area_scale
         )
-        formulas.append(
-            Formula(f"{name}.watts", "W", f"total({name}.instances * {name}.leakage)", f"{component.label}: idle power")
-        )
+        formulas.append(Formula(f"{name}.square_metres", "m^2", area, f"{label}: area"))
+        formulas.append(Formula(f"{name}.watts", "W", f"{name}.instances * {name}.leakage", f"{label}: idle power"))
     for result, part, unit, meaning in (
         ("energy_j_per_mvm", "joules", "J", "energy of one MVM"),
         ("area_m2", "square_metres", "m^2", "area of the core"),
@@ -190,6 +185,12 @@ def component_formulas(components: Mapping[str, Component]) -> list[Formula]:
     ):
         formulas.append(Formula(result, unit, " + ".join(f"{name}.{part}" for name in components), meaning))
     return formulas
+
+
+def _product(count: str, count_text: str, constant: str, each: str | None, scale: str | None) -> str:
+    """Return ``count * constant``; a price that may differ between slices multiplies before the slices are summed."""
+    product = f"{count} * {constant}" if each is None else f"total(({count_text}) * ({each}))"
+    return f"{product} * ({scale})" if scale else product
 
 
 # -- reading ----------------------------------------------------------------------------------------------------------

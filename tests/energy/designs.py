@@ -1,0 +1,43 @@
+"""Random designs for property tests: every mapping, encoding and converter that a `CoreDesign` can express."""
+
+from hypothesis import strategies as st
+
+from circuits import CoreDesign
+from devicekit.errors import DesignError
+
+
+@st.composite
+def core_designs(draw):
+    """Draw a possible design; impossible combinations are drawn again."""
+    negative = draw(
+        st.sampled_from(
+            ["differential", "offset", "offset_unit_column", "twos_complement", "ones_complement", "column_sign"]
+        )
+    )
+    weight_bits = draw(st.integers(2, 12))
+    magnitude = weight_bits - (0 if negative.startswith("offset") else 1)
+    accumulation = draw(st.sampled_from(["analog", "digital"]))
+    input_bits = draw(st.integers(1, 12) if accumulation == "digital" else st.one_of(st.none(), st.integers(1, 12)))
+    fields = {
+        "name": "drawn",
+        "matrix_rows": draw(st.integers(1, 3000)),
+        "matrix_columns": draw(st.integers(1, 600)),
+        "negative_weights": negative,
+        "subtraction": draw(st.sampled_from(["analog", "digital"])) if negative == "differential" else "analog",
+        "weight_bits": weight_bits,
+        "bits_per_cell": draw(st.integers(1, magnitude)),
+        "max_rows": draw(st.integers(1, 2000)),
+        "input_bits": input_bits,
+        "bits_per_input_slice": draw(st.one_of(st.none(), st.integers(1, input_bits))) if input_bits else None,
+        "input_accumulation": accumulation,
+        "input_encoding": draw(st.sampled_from(["bit_serial", "voltage", "pulse_width"])),
+        "flipped_encoding": draw(st.booleans()) if negative != "differential" else False,
+    }
+    adc = draw(st.one_of(st.none(), st.integers(1, 16), st.just("sliced")))
+    if adc == "sliced":
+        slices = CoreDesign(**fields).slices
+        adc = tuple(draw(st.lists(st.integers(1, 16), min_size=slices, max_size=slices)))
+    try:
+        return CoreDesign(**fields, adc_bits=adc)
+    except DesignError as error:  # the strategy above means to draw possible designs only
+        raise AssertionError(str(error)) from error
