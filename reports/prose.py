@@ -33,10 +33,10 @@ def summary(result: StudyResult) -> list[str]:
     kept = []
     if close:
         everything = not far and len(designs) > 1
-        worst = max(design.accuracy.loss for design in close)
+        worst = 100 * max(design.accuracy.loss for design in close)
         who = f"all {len(designs)} designs" if everything else f"design{'s' if len(close) > 1 else ''} {_names(close)}"
-        lost = f"lose{'' if everything or len(close) > 1 else 's'} {max(100 * worst, 0):.1f} points at most"
-        kept.append(f"{who} {lost}")
+        verb = "lose" if everything or len(close) > 1 else "loses"
+        kept.append(f"{who} {verb} {f'{worst:.1f} points at most' if worst >= 0.05 else 'nothing'}")
     if far:
         losses = [f"{design.name} {100 * design.accuracy.loss:.1f}" for design in far]
         kept.append(f"{'; '.join(losses)} points are lost" if not close else f"{' and '.join(losses)} points")
@@ -108,6 +108,6 @@ def spice_sentence(result: StudyResult) -> str:
         return ""
     how = "Recorded earlier with" if check.recorded else "Run afresh for this page with"
     return (
-        f"{how} {check.simulator}: a bit line of {check.cells} cells at R̂ₚ = {check.r_p_hat:.0e}. The solver that "
-        f"accuracy uses and the simulator differ by {check.relative_difference:.1e} of the current at most."
+        f"{how} {check.simulator}: a bit line of {check.cells} cells with wire resistance. The "
+        f"solver that accuracy uses and the simulator differ by {check.relative_difference:.1e} of the current at most."
     )

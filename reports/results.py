@@ -101,7 +101,6 @@ class SpiceCheck:
     Attributes:
         simulator: name and version, such as ``"ngspice-39"``.
         cells: cells of the bit line.
-        r_p_hat: normalised bit-line resistance between cells.
         relative_difference: largest relative difference between solver and simulator.
         recorded: whether the values were recorded earlier because no simulator is here.
         note: what is to be said beside it.
@@ -109,7 +108,6 @@ class SpiceCheck:
 
     simulator: str
     cells: int
-    r_p_hat: float
     relative_difference: float
     recorded: bool = False
     note: str = ""

@@ -102,7 +102,7 @@ def made_up() -> StudyResult:
             read_voltage=0.1,
             origin="Fitted to sonos_40nm.csv.",
         ),
-        spice=SpiceCheck(simulator="ngspice-39", cells=64, r_p_hat=1e-5, relative_difference=3e-12),
+        spice=SpiceCheck(simulator="ngspice-39", cells=64, relative_difference=3e-12),
         network=NetworkSummary(
             name="digits_cnn",
             data_set="digits",

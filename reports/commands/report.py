@@ -1,0 +1,103 @@
+"""`devicekit report`: the whole chain in one run, one table, one page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from reports.commands.common import (
+    JsonOption,
+    SeedOption,
+    console,
+    examples,
+    print_json,
+    print_note,
+    print_table,
+    progress,
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the subcommand."""
+    app.command(
+        "report",
+        epilog=examples(
+            "devicekit report --out out/report",
+            "devicekit report --designs A --designs isaac2016 --trials 2 --images 100",
+            "devicekit report --device sonos_40nm_iedm2022 --designs A --trials 2 --images 50 --json",
+        ),
+    )(report)
+
+
+def report(
+    ctx: typer.Context,
+    designs: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A design: a bundled name, or FILE:NAME of your own; give it again for more. [default: A to E]"
+        ),
+    ] = None,
+    network: Annotated[str | None, typer.Option(help="Network. [default: digits_cnn]")] = None,
+    weights: Annotated[Path | None, typer.Option(help="Weight file of the network.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder with the network's images (and weights).")] = None,
+    measurements: Annotated[
+        str | None,
+        typer.Option(help="Cell currents to fit; the fitted cell is used. [default: the bundled 40 nm SONOS states]"),
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="A device, bundled or a file of yours, used as it stands instead of a fit.")
+    ] = None,
+    library: Annotated[
+        str | None, typer.Option(help="Component library: a bundled name, or a file. [default: sonos_40nm]")
+    ] = None,
+    images: Annotated[int | None, typer.Option(min=1, help="So many test images at most. [default: all]")] = None,
+    trials: Annotated[
+        int | None, typer.Option(min=2, help="How often the network is programmed. [default: 10]")
+    ] = None,
+    study: Annotated[
+        Path | None, typer.Option(help="A study file (TOML); the options given here take precedence over it.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("out/report"),
+    seed: SeedOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Fit the cell, confirm the wires, price the cores, try the network: one table and one page.
+
+    Writes index.html (self-contained, opens without a network), table.csv, results.json and study.toml. A run that was
+    interrupted goes on where it stopped.
+    """
+    from reports.run import compute, document, write
+    from reports.study import Study
+    from reports.table import caption, short_rows
+
+    base = {} if study is None else Study.load(study).model_dump()
+    given: dict[str, Any] = {
+        "designs": designs or None,
+        "network": network,
+        "weights": weights,
+        "data": data,
+        "measurements": measurements,
+        "device": device,
+        "library": library,
+        "images": images,
+        "trials": trials,
+        "seed": seed if study is None or "seed" in _given(ctx) else None,
+    }
+    asked = Study.make(base | {key: value for key, value in given.items() if value is not None}, "options")
+    with progress("Starting", as_json=as_json) as step:
+        result = compute(asked, out, step)
+        page = write(result, asked, out)
+    if as_json:
+        print_json(document(result) | {"page": str(page)})
+        return
+    print_table(short_rows(result), title=result.title, caption=caption(result))
+    for remark in result.remarks:
+        print_note(remark)
+    console().print(f"Page: {page}", soft_wrap=True)
+
+
+def _given(ctx: typer.Context) -> set[str]:
+    """Return the names of the options that stand on the command line."""
+    return {name for name in ctx.params if getattr(ctx.get_parameter_source(name), "name", "") == "COMMANDLINE"}

@@ -1,0 +1,217 @@
+"""The network's part of a study: load it with its images, and evaluate it on one design after another."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from circuits import CoreDesign
+from devicekit import Cell
+from reports.cache import ResultCache, code_hash
+from reports.errors import StudyError
+from reports.results import AccuracyResult, NetworkSummary
+from reports.study import Study
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from accuracy.data_sets import DataSet
+
+Report = Callable[[int, int], None]
+
+EASY = {
+    "digits": (
+        "These digits are 8 × 8 pixels in 17 grey levels: an easy problem, easier still than CIFAR-10. What a core "
+        "loses here says little of what it loses on a large network; run the report with a network of your own, or with "
+        "ResNet-20 on CIFAR-10, before you choose a core."
+    )
+}
+
+
+@dataclass(frozen=True)
+class LoadedNetwork:
+    """A network with its images.
+
+    Attributes:
+        name: the network's name.
+        model: the float network.
+        data: its data set.
+        fingerprint: hash over weights and images.
+    """
+
+    name: str
+    model: nn.Module
+    data: DataSet
+    fingerprint: str
+
+
+def load_network(study: Study) -> LoadedNetwork:
+    """Load the network and the data set of a study.
+
+    Args:
+        study: the study.
+
+    Raises:
+        NetworkError: unknown network, or no weights for it.
+        DataSetError: no images, or no training images to calibrate with.
+    """
+    from accuracy import data_sets, networks
+
+    needs = networks.data_set(study.network)
+    data = data_sets.load(needs, study.data)
+    model = _load_model(study)
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.cpu().contiguous().numpy().tobytes())
+    for part in ("calibration", "test"):
+        images = data.images(part)
+        digest.update(images.pixels.tobytes())
+        digest.update(images.labels.tobytes())
+    return LoadedNetwork(study.network, model, data, digest.hexdigest())
+
+
+def _load_model(study: Study) -> nn.Module:
+    from accuracy import networks
+
+    if study.weights is not None:
+        return networks.load(study.network, study.weights)
+    try:
+        return networks.load(study.network)
+    except networks.NetworkError:
+        if study.data is None:
+            raise
+        # A network that is not bundled may lie beside its images.
+        return networks.load(study.network, study.data)
+
+
+def evaluate_design(
+    study: Study, network: LoadedNetwork, design: CoreDesign, cell: Cell, cache: ResultCache, report: Report
+) -> AccuracyResult:
+    """Evaluate a network on one design, or take the result of an earlier run with the same inputs.
+
+    Args:
+        study: the study.
+        network: the network with its images.
+        design: the core.
+        cell: the memory cell.
+        cache: earlier results.
+        report: called with (steps done, steps in all).
+    """
+    inputs = _inputs(study, network, design, cell)
+    known = cache.get(f"accuracy-{design.name}", inputs)
+    if known is not None:
+        known["per_trial"] = tuple(known["per_trial"])
+        known["loss_interval"] = None if known["loss_interval"] is None else tuple(known["loss_interval"])
+        report(1, 1)
+        return AccuracyResult(**known)
+    result = _evaluate(study, network, design, cell, report)
+    cache.put(f"accuracy-{design.name}", inputs, asdict(result))
+    return result
+
+
+def _evaluate(study: Study, network: LoadedNetwork, design: CoreDesign, cell: Cell, report: Report) -> AccuracyResult:
+    from accuracy import calibrate, convert, evaluate
+
+    training = network.data.batches("calibration", study.batch_size, study.calibration_images)
+    test = network.data.batches("test", study.batch_size, study.images)
+    model = convert(network.model, design, cell, study.seed)
+    calibrate(model, training)
+    found = evaluate(model, test, trials=study.trials, seed=study.seed, progress=report)
+    return AccuracyResult(
+        baseline=found.baseline,
+        ideal=found.ideal,
+        mean=found.mean,
+        std=found.std,
+        per_trial=tuple(float(value) for value in found.per_trial),
+        loss=found.loss,
+        images=found.images,
+    )
+
+
+def _inputs(study: Study, network: LoadedNetwork, design: CoreDesign, cell: Cell) -> dict[str, Any]:
+    return {
+        "design": design.to_mapping(),
+        "cell": cell_fingerprint(cell),
+        "network": network.fingerprint,
+        "images": study.images,
+        "calibration_images": study.calibration_images,
+        "trials": study.trials,
+        "seed": study.seed,
+        "code": code_hash(("devicekit", "circuits", "accuracy")),
+    }
+
+
+def cell_fingerprint(cell: Cell) -> str:
+    """Return a hash over what a cell does: its means and spreads over the whole range of targets.
+
+    Args:
+        cell: the cell.
+    """
+    import numpy as np
+
+    target = np.linspace(0.0, cell.i_max, 513)
+    digest = hashlib.sha256(repr((cell.i_max, cell.on_off_ratio, cell.read_voltage, cell.spatial)).encode())
+    for values in (cell.mean(target), cell.sigma(target), cell.read_sigma(target)):
+        digest.update(np.asarray(values, dtype=np.float64).tobytes())
+    return digest.hexdigest()
+
+
+def summarise_network(study: Study, network: LoadedNetwork, baseline: float) -> NetworkSummary:
+    """Return what the page says of the network.
+
+    Args:
+        study: the study.
+        network: the network with its images.
+        baseline: accuracy of the float network on the test images used.
+    """
+    from accuracy import layer_shapes, networks
+
+    data = network.data
+    images = min(study.images or data.size("test"), data.size("test"))
+    calibration = min(study.calibration_images or data.size("calibration"), data.size("calibration"))
+    example = next(iter(data.batches("test", 1, 1)))[0]
+    shapes = layer_shapes(network.model, example)
+    rows = [{"name": s.name, "rows": s.rows, "columns": s.columns, "mvms": s.mvms, "groups": s.groups} for s in shapes]
+    weights = sum(shape.weights for shape in shapes)
+    notes = [
+        f"The float network is right on {100 * baseline:.2f} % of the {images} test images used. The ranges of inputs "
+        f"and converters were set with {calibration} training images; no test image was used for it.",
+        f"It holds {weights:,} weights in {len(shapes)} layers; an inference takes "
+        f"{sum(shape.macs for shape in shapes):,} multiply-accumulates.".replace(",", " "),
+    ]
+    if data.name in EASY:
+        notes.append(EASY[data.name])
+    description = f"{_sentence(networks.describe(network.name))} {_sentence(data.description)}"
+    return NetworkSummary(
+        name=network.name,
+        data_set=data.name,
+        description=description,
+        baseline=baseline,
+        test_images=images,
+        calibration_images=calibration,
+        classes=len(data.classes),
+        layers=tuple(rows),
+        notes=tuple(notes),
+    )
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
+
+
+def check_same_baseline(results: list[AccuracyResult]) -> float:
+    """Return the float network's accuracy, the same for every design.
+
+    Args:
+        results: one entry a design.
+
+    Raises:
+        StudyError: the designs were evaluated with different networks or images.
+    """
+    baselines = {result.baseline for result in results}
+    if len(baselines) != 1:
+        raise StudyError(f"The float network gave different accuracies for different designs: {sorted(baselines)}.")
+    return baselines.pop()
