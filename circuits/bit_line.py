@@ -11,33 +11,60 @@ This is exact: two multiply-adds a cell and one division a column.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from circuits import bit_line_kernels
+from circuits.bit_line_cells import CellModel, solve_newton
 from circuits.errors import CircuitError
+from circuits.transistor_cell import load_transistor_cell
+from devicekit.errors import unknown_name
+
+BitLineCell = Literal["resistor", "affine", "relinearised", "transistor"]
 
 
-def solve_bit_lines(conductance: ArrayLike, active: ArrayLike, r_p_hat: float) -> NDArray[Any]:
+def solve_bit_lines(
+    conductance: ArrayLike,
+    active: ArrayLike,
+    r_p_hat: float,
+    cell: BitLineCell = "resistor",
+    *,
+    model: CellModel | None = None,
+    relinearisations: int = 1,
+) -> NDArray[Any]:
     """Return the current of every bit line for every input pattern, wire resistance included.
 
     Args:
         conductance: normalised cell conductances (G_max = 1), shape (rows, columns), row 0 farthest from the readout;
-            float32 is solved in float32 (relative error below 1e-5), anything else in float64 (below 1e-12).
+            float32 is solved in float32 (relative error below 1e-5), anything else in float64 (below 1e-12). For
+            cells other than resistors: the current that a cell is programmed to at V_D, over that of a full cell.
         active: which rows' select transistors are on, shape (batch, rows), bool (or numbers 0 and 1).
         r_p_hat: bit-line resistance between neighbouring cells over the minimum cell resistance 1/G_max.
+        cell: ``resistor`` (i = g u); ``affine``: i = g - s v with the slope s at v = 0 of the transistor cell, solved
+            exactly as well; ``relinearised``: the same, linearised anew at the voltages that the affine solution
+            predicts; ``transistor``: re-linearised until it no longer changes (Newton's method).
+        model: the cell behind all but ``resistor``; None for the bundled SONOS cell with its source on the bit line.
+        relinearisations: how often ``relinearised`` does it.
 
     Returns:
         Currents in units of one full cell (G_max at V_D), shape (batch, columns), in the precision of the solution.
 
     Raises:
-        CircuitError: shapes that do not fit, conductances or a resistance that are negative or not finite, or
-            activity other than on and off.
+        CircuitError: shapes that do not fit, conductances or a resistance that are negative or not finite, activity
+            other than on and off, an unknown cell, a current that the cell cannot carry, or no convergence.
     """
     cells, rows_on, resistance = check_bit_line(conductance, active, r_p_hat)
-    return bit_line_kernels.ladder(cells, rows_on, resistance)
+    if cell == "resistor":
+        return bit_line_kernels.ladder(cells, rows_on, resistance)
+    if cell not in get_args(BitLineCell):
+        raise CircuitError(unknown_name("`cell`", str(cell), get_args(BitLineCell)))
+    if relinearisations < 0:
+        raise CircuitError(f"Expected `relinearisations` to be at least 0, but got {relinearisations}.")
+    steps = {"affine": 0, "relinearised": relinearisations, "transistor": None}[cell]
+    known = load_transistor_cell() if model is None else model
+    return solve_newton(cells, rows_on, resistance, known, steps).astype(cells.dtype, copy=False)
 
 
 def check_bit_line(

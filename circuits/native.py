@@ -17,7 +17,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
 DEFAULT_FLAGS = ("-O3", "-std=gnu11")
@@ -33,12 +32,12 @@ def find_compiler() -> str | None:
 
 
 @functools.cache
-def load_library(source: Path, flags: Sequence[str] = DEFAULT_FLAGS) -> ctypes.CDLL | None:
+def load_library(source: Path, flags: tuple[str, ...] = DEFAULT_FLAGS) -> ctypes.CDLL | None:
     """Return the compiled library of a C source, compiled now if it never was, or None where that cannot be.
 
     Args:
         source: path of a self-contained C file.
-        flags: compiler flags (hashable: a tuple) beside those for a shared library. Leave out ``-march=native``: the
+        flags: compiler flags beside those for a shared library. Leave out ``-march=native``: the
             library may be used on another processor; ``target_clones`` in the source picks vector units at run time.
 
     Returns:
@@ -56,7 +55,7 @@ def load_library(source: Path, flags: Sequence[str] = DEFAULT_FLAGS) -> ctypes.C
     return None if compiled is None else _open(compiled)
 
 
-def compile_library(source: Path, folder: Path, flags: Sequence[str] = DEFAULT_FLAGS) -> Path | None:
+def compile_library(source: Path, folder: Path, flags: tuple[str, ...] = DEFAULT_FLAGS) -> Path | None:
     """Compile a C source into a folder under the name `library_name` gives it.
 
     Args:
@@ -84,7 +83,7 @@ def compile_library(source: Path, folder: Path, flags: Sequence[str] = DEFAULT_F
     return target
 
 
-def library_name(source: Path, flags: Sequence[str] = DEFAULT_FLAGS) -> str:
+def library_name(source: Path, flags: tuple[str, ...] = DEFAULT_FLAGS) -> str:
     """Return the file name of a source's library: its stem and a hash of text, flags, system and processor family.
 
     Args:

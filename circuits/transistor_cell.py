@@ -199,6 +199,14 @@ class TransistorCell:
                 break
         return np.where(np.isneginf(goal), -np.inf, p)
 
+    def prepare(self, conductance: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the state of each cell by which `evaluate` knows it: its pinch-off, see there.
+
+        Args:
+            conductance: as for `pinch_off`.
+        """
+        return self.pinch_off(conductance)
+
     def threshold_voltage(self, conductance: ArrayLike) -> NDArray[np.float64]:
         """Return the programmed threshold voltage [V] that gives each target; +inf for an open cell.
 
