@@ -1,0 +1,161 @@
+"""From a trained network to the same network on analog arrays: batch norm folded, matrices mapped, the rest kept."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
+
+import torch
+from torch import fx, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
+
+from accuracy.errors import ConversionError, ConversionWarning
+from accuracy.layers import AnalogLayer, analog_layer
+from circuits import CoreDesign
+from devicekit import Cell
+from devicekit.errors import unknown_name
+
+CONVERTIBLE = (
+    nn.Linear,
+    nn.Conv1d,
+    nn.Conv2d,
+    nn.Conv3d,
+    nn.ConvTranspose1d,
+    nn.ConvTranspose2d,
+    nn.ConvTranspose3d,
+)
+_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+_TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+
+
+def convert(
+    model: nn.Module,
+    design: CoreDesign,
+    cell: Cell | None = None,
+    seed: int = 0,
+    *,
+    overrides: Mapping[str, CoreDesign] | None = None,
+    exclude: Iterable[str] = (),
+    project_signs: bool = False,
+) -> nn.Module:
+    """Return a copy of a network with its linear and convolutional layers on analog arrays.
+
+    Batch norm that follows a converted layer is folded into it; biases, activations and everything else stay digital
+    and as they were. The model given is left alone.
+
+    Args:
+        model: any module; one that `torch.fx` cannot trace is converted module by module, with a warning that batch
+            norm is not folded.
+        design: core design of every layer.
+        cell: memory cell; None for ideal cells.
+        seed: programming errors are drawn from it.
+        overrides: another design for layers whose name matches a pattern (``"layer1.*"``); the first match holds.
+        exclude: name patterns of layers that stay digital.
+        project_signs: for column-sign designs, set the minority sign of each column to zero instead of refusing.
+
+    Returns:
+        The converted network, in inference mode, programmed, not calibrated.
+
+    Raises:
+        ConversionError: nothing to convert, or a pattern that matches no layer.
+        MappingError: weights that do not suit the design.
+    """
+    if analog_layers(model):
+        raise ConversionError("The model has analog layers already; convert the original network.")
+    folded = _folded_copy(model)
+    names = [name for name, module in folded.named_modules() if isinstance(module, CONVERTIBLE)]
+    if not names:
+        raise ConversionError(
+            f"{type(model).__name__} has no layer that can be converted (linear, convolution, transposed convolution)."
+        )
+    chosen = _designs_by_layer(names, design, overrides or {}, tuple(exclude))
+    for key, (name, own) in enumerate(chosen.items()):
+        if own is None:
+            continue
+        layer = analog_layer(name, folded.get_submodule(name), own, cell, key, project_signs=project_signs)
+        layer.program(seed)
+        if name == "":
+            return layer.eval()
+        _set_submodule(folded, name, layer)
+    return folded.eval()
+
+
+def analog_layers(model: nn.Module) -> list[AnalogLayer]:
+    """Return the analog layers of a model, each once, in the order of their names."""
+    return [module for module in model.modules() if isinstance(module, AnalogLayer)]
+
+
+def _designs_by_layer(
+    names: list[str], design: CoreDesign, overrides: Mapping[str, CoreDesign], exclude: tuple[str, ...]
+) -> dict[str, CoreDesign | None]:
+    for pattern in (*overrides, *exclude):
+        if not any(fnmatchcase(name, pattern) for name in names):
+            raise ConversionError(unknown_name("layer or pattern", pattern, names))
+    result: dict[str, CoreDesign | None] = {}
+    for name in names:
+        own = next((value for pattern, value in overrides.items() if fnmatchcase(name, pattern)), design)
+        result[name] = None if any(fnmatchcase(name, pattern) for pattern in exclude) else own
+    if all(value is None for value in result.values()):
+        raise ConversionError("Every layer is excluded: nothing is left to convert.")
+    return result
+
+
+def _set_submodule(model: nn.Module, name: str, module: nn.Module) -> None:
+    parent, _, own = name.rpartition(".")
+    setattr(model.get_submodule(parent), own, module)
+
+
+def _folded_copy(model: nn.Module) -> nn.Module:
+    copied = copy.deepcopy(model).eval()
+    if isinstance(copied, CONVERTIBLE):
+        return copied
+    try:
+        traced = fx.symbolic_trace(copied)
+    except Exception as error:
+        # fx raises many unrelated types, depending on what the model's code does with its proxies.
+        warnings.warn(
+            f"torch.fx cannot trace {type(model).__name__} ({type(error).__name__}: {error}); its layers are replaced "
+            "one by one and batch norm stays digital.",
+            ConversionWarning,
+            stacklevel=3,
+        )
+        return copied
+    _fold_batch_norms(traced)
+    return traced
+
+
+def _fold_batch_norms(traced: fx.GraphModule) -> None:
+    """Fold every batch norm whose only input is a convertible layer used once."""
+    modules = dict(traced.named_modules())
+    calls: dict[str, int] = {}
+    for node in traced.graph.nodes:
+        if node.op == "call_module":
+            calls[node.target] = calls.get(node.target, 0) + 1
+    for node in list(traced.graph.nodes):
+        if node.op != "call_module" or not isinstance(modules[node.target], _NORMS):
+            continue
+        before = node.args[0]
+        if before.op != "call_module" or len(before.users) > 1 or calls[before.target] > 1:
+            continue
+        layer, norm = modules[before.target], modules[node.target]
+        if not isinstance(layer, CONVERTIBLE) or norm.running_mean is None:
+            continue
+        fused: nn.Module
+        if isinstance(layer, nn.Linear):
+            fused = fuse_linear_bn_eval(layer, norm)
+        else:
+            fused = fuse_conv_bn_eval(layer, norm, isinstance(layer, _TRANSPOSED))
+        modules[before.target] = fused
+        _set_submodule(traced, before.target, fused)
+        node.replace_all_uses_with(before)
+        traced.graph.erase_node(node)
+    traced.delete_all_unused_submodules()
+    traced.graph.lint()
+    traced.recompile()
+
+
+def model_device(model: nn.Module) -> torch.device:
+    """Return the device of a model's parameters, the CPU where it has none."""
+    return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))

@@ -1,0 +1,135 @@
+"""Analog-to-digital conversion of column currents: ranges, codes and readings.
+
+A converter of b bits has ``2^b`` levels over [0, hi] where currents cannot be negative, and ``2^b - 1`` levels over
+[-hi, hi], with a code at 0, where they can. Its reading is ``rint((clip(v, lo, hi) - lo) * q) / q + lo`` with
+``q = (levels - 1) / (hi - lo)``. Currents are in units of one full cell with input 1.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from accuracy.errors import CalibrationError
+from circuits import CoreDesign
+
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Converters:
+    """The converters of one matrix: one range and resolution for each weight slice.
+
+    Attributes:
+        ranges: (lo, hi) of each slice.
+        levels: number of codes of each slice.
+    """
+
+    ranges: tuple[Range, ...]
+    levels: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        for lo, hi in self.ranges:
+            if not (math.isfinite(lo) and math.isfinite(hi) and lo < hi):
+                raise CalibrationError(f"Expected a converter range (lo, hi) with lo < hi, but got ({lo}, {hi}).")
+
+    @property
+    def codes_per_unit(self) -> tuple[float, ...]:
+        """Codes per unit of current, the factor q of each slice."""
+        return tuple((n - 1) / (hi - lo) for (lo, hi), n in zip(self.ranges, self.levels, strict=True))
+
+
+def converter_levels(design: CoreDesign, signed_inputs: bool) -> tuple[int, ...]:
+    """Return the number of codes of each slice's converter."""
+    symmetric = design.symmetric_adc(signed_inputs=signed_inputs)
+    return tuple(2**bits - 1 if symmetric else 2**bits for bits in design.adc_bits_per_slice)
+
+
+def input_steps(design: CoreDesign, signed_inputs: bool) -> int | None:
+    """Return the largest input integer: 255 for unsigned 8-bit inputs, 127 for signed; None if not quantised."""
+    if design.input_bits is None:
+        return None
+    return int(2 ** (design.input_bits - 1) - 1) if signed_inputs else int(2**design.input_bits - 1)
+
+
+def full_converters(design: CoreDesign, rows: Sequence[int], signed_inputs: bool, g_min: float) -> Converters:
+    """Return converters over the full range of the arrays.
+
+    Where a slice's bits reach the full-precision guarantee of a matrix with these rows, one code is one digit at the
+    least input step, so that conversion loses nothing. Otherwise hi is the rows of the largest partition, half of
+    that with flipped encoding.
+
+    Args:
+        design: a design with converters.
+        rows: rows of each partition.
+        signed_inputs: whether inputs carry signs.
+        g_min: conductance of an idle cell; a digit is worth ``(1 - g_min) / levels``.
+    """
+    largest = max(rows)
+    symmetric = design.symmetric_adc(signed_inputs=signed_inputs)
+    needed = design.replace(matrix_rows=sum(rows), max_rows=largest).full_precision_bits
+    reach = largest / 2 if design.flipped_encoding else float(largest)
+    steps = input_steps(design, signed_inputs)
+    if design.input_accumulation == "digital":
+        steps = 2**design.input_slice_bits - 1
+    ranges = []
+    for bits, levels in zip(design.adc_bits_per_slice, converter_levels(design, signed_inputs), strict=True):
+        hi = reach
+        if steps is not None and bits >= needed:
+            digit = (1.0 - g_min) / (2**design.cell_bits - 1) / steps
+            exact = digit * (levels - 1) / (2 if symmetric else 1)
+            # Signed inputs on unsigned cells need a bit that the guarantee does not count: then nothing is exact.
+            if exact >= reach * (1.0 - g_min) * (1.0 - 1e-9):
+                hi = exact
+        ranges.append((-hi if symmetric else 0.0, hi))
+    return Converters(tuple(ranges), converter_levels(design, signed_inputs))
+
+
+def given_converters(
+    design: CoreDesign, signed_inputs: bool, ranges: Sequence[float] | Sequence[Sequence[float]]
+) -> Converters:
+    """Return converters with ranges that the caller gives: one (lo, hi), or one for each slice.
+
+    Raises:
+        CalibrationError: not one pair and not one pair a slice, or an empty range.
+    """
+    pairs = np.array(ranges, dtype=np.float64)
+    if pairs.shape == (2,):
+        pairs = np.tile(pairs, (design.slices, 1))
+    if pairs.shape != (design.slices, 2):
+        raise CalibrationError(
+            f"Expected `adc_range` to be None, 'full', one (lo, hi) or {design.slices} of them, one for each slice of "
+            f"design {design.name!r}, but got {ranges!r}."
+        )
+    checked = tuple((float(lo), float(hi)) for lo, hi in pairs)
+    return Converters(checked, converter_levels(design, signed_inputs))
+
+
+def powers_of_two_ranges(quantiles: Sequence[float], symmetric: bool) -> tuple[Range, ...]:
+    """Tie the ranges of slices together by powers of two, so that readings add by shifts.
+
+    The slice with the largest need r fixes the scale; the others take ``r * 2^-n``, n the largest integer that still
+    covers their need.
+
+    Args:
+        quantiles: what each slice must reach; all at least 0, and at least one above 0.
+        symmetric: whether ranges are (-hi, hi) rather than (0, hi).
+
+    Raises:
+        CalibrationError: no slice ever saw a current.
+    """
+    largest = max(quantiles)
+    if not largest > 0:
+        raise CalibrationError("The calibration data draw no current in any slice: inputs or weights are all zero.")
+    ranges = []
+    for need in quantiles:
+        # A slice that is never used converts nothing; 2^-24 of the largest range keeps its arithmetic finite.
+        power = min(math.floor(math.log2(largest / need)), 24) if need > 0 else 24
+        while largest * 2.0**-power < need:
+            power -= 1
+        hi = largest * 2.0**-power
+        ranges.append((-hi if symmetric else 0.0, hi))
+    return tuple(ranges)

@@ -1,0 +1,33 @@
+"""The exceptions and warnings of the accuracy room."""
+
+from __future__ import annotations
+
+from devicekit.errors import DevicekitError
+
+
+class MappingError(DevicekitError):
+    """Weights cannot be laid out on the arrays of a design (not finite, of the wrong shape, of mixed sign)."""
+
+
+class InputError(DevicekitError):
+    """Inputs of an analog matrix are not finite or have the wrong shape."""
+
+
+class CalibrationError(DevicekitError):
+    """A converted model needs ranges and has none, has another design's, or its calibration data are unusable."""
+
+
+class ConversionError(DevicekitError):
+    """A model or one of its layers cannot be converted to analog arrays."""
+
+
+class EvaluationError(DevicekitError):
+    """An evaluation cannot start: a one-shot iterator of batches, no trials, a model that was not converted."""
+
+
+class InputRangeWarning(UserWarning):
+    """Inputs lie outside the range of the converters that apply them and were clipped; the text has the count."""
+
+
+class ConversionWarning(UserWarning):
+    """A model was converted in a weaker way than usual; the text says what was not done."""

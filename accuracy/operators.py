@@ -1,0 +1,182 @@
+"""How a layer's inputs meet the rows of an array: a matrix product, or a convolution that never unrolls its input.
+
+An operator turns the physical columns of one partition, a matrix (rows, columns), into a kernel of its own layout
+once, and then applies it to inputs. Results always carry the columns last, so that what follows (conversion, digital
+sums) is the same for every layer. Rows of a convolution are ordered (input channel, kernel position).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """The physical columns of one partition, ready to be applied.
+
+    Attributes:
+        weight: in the operator's layout.
+        channels: input channels that the partition's rows belong to.
+        columns: number of physical columns.
+    """
+
+    weight: Tensor
+    channels: slice
+    columns: int
+
+
+class Operator(Protocol):
+    """Applies partitions of a layer's matrix to the layer's input."""
+
+    @property
+    def groups(self) -> int:
+        """Independent matrices of the layer; columns are split evenly among them."""
+        ...
+
+    def kernel(self, matrix: Tensor, rows: slice) -> Kernel:
+        """Lay out the columns of the partition `rows`; `matrix` has shape (rows of the partition, columns)."""
+        ...
+
+    def apply(self, x: Tensor, kernel: Kernel) -> Tensor:
+        """Return column sums, shape (..., columns)."""
+        ...
+
+    def prepare(self, x: Tensor) -> Tensor:
+        """Return the input with whatever padding `apply` does not do itself."""
+        ...
+
+
+class MatrixOperator:
+    """``x @ matrix`` with inputs (..., rows)."""
+
+    groups = 1
+
+    def prepare(self, x: Tensor) -> Tensor:
+        """Return the input unchanged."""
+        return x
+
+    def kernel(self, matrix: Tensor, rows: slice) -> Kernel:
+        """Keep the matrix as it is."""
+        return Kernel(matrix.contiguous(), rows, matrix.shape[1])
+
+    def apply(self, x: Tensor, kernel: Kernel) -> Tensor:
+        """Multiply the partition's part of the input."""
+        return x[..., kernel.channels] @ kernel.weight
+
+
+@dataclass(frozen=True)
+class ConvolutionOperator:
+    """A convolution over one to three axes, or its transpose.
+
+    Attributes:
+        in_channels: channels of the input, of all groups.
+        kernel_size: extent of the kernel along each axis.
+        stride: as in torch.
+        padding: zeros added on both sides of each axis.
+        dilation: as in torch.
+        groups: independent groups of channels.
+        transposed: whether it is a transposed convolution.
+        output_padding: as in torch, for transposed convolutions.
+        edges: padding that `prepare` adds, in the order of `torch.nn.functional.pad`; empty for none.
+        edge_mode: how `prepare` pads: ``"constant"``, ``"reflect"``, ``"replicate"`` or ``"circular"``.
+    """
+
+    in_channels: int
+    kernel_size: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: tuple[int, ...]
+    dilation: tuple[int, ...]
+    groups: int = 1
+    transposed: bool = False
+    output_padding: tuple[int, ...] = ()
+    edges: tuple[int, ...] = ()
+    edge_mode: str = "constant"
+
+    @property
+    def dimensions(self) -> int:
+        """Number of axes that the kernel moves along."""
+        return len(self.kernel_size)
+
+    @property
+    def area(self) -> int:
+        """Positions of the kernel."""
+        area = 1
+        for extent in self.kernel_size:
+            area *= extent
+        return area
+
+    def prepare(self, x: Tensor) -> Tensor:
+        """Pad what torch's convolution cannot pad itself, and bring two-dimensional inputs to channels-last order."""
+        if any(self.edges):
+            x = F.pad(x, self.edges, mode=self.edge_mode)
+        if self.dimensions == 2:
+            return x.contiguous(memory_format=torch.channels_last)
+        return x.contiguous()
+
+    def kernel(self, matrix: Tensor, rows: slice) -> Kernel:
+        """Lay out a partition as a convolution kernel over the channels its rows touch.
+
+        Rows of a channel that belong to another partition hold zeros, which add exactly nothing.
+        """
+        area, columns = self.area, matrix.shape[1]
+        first, last = rows.start // area, -(-rows.stop // area)
+        full = matrix.new_zeros(((last - first) * area, columns))
+        full[rows.start - first * area : rows.stop - first * area] = matrix
+        weight = full.reshape(last - first, *self.kernel_size, columns)
+        if self.groups > 1:
+            return Kernel(self._grouped(weight), slice(first, last), columns)
+        channel_axes = tuple(range(1, 1 + self.dimensions))
+        order = (0, 1 + self.dimensions, *channel_axes) if self.transposed else (1 + self.dimensions, 0, *channel_axes)
+        return Kernel(self._ordered(weight.permute(order)), slice(first, last), columns)
+
+    def _ordered(self, weight: Tensor) -> Tensor:
+        if self.dimensions == 2:
+            return weight.contiguous(memory_format=torch.channels_last)
+        return weight.contiguous()
+
+    def _grouped(self, weight: Tensor) -> Tensor:
+        """Kernel of a grouped convolution from (channels of a group, ..., columns); columns are group-major."""
+        channels, columns, groups = weight.shape[0], weight.shape[-1], self.groups
+        if self.transposed:
+            # torch wants (channels of all groups, columns of a group, ...).
+            split = weight.reshape(channels, *self.kernel_size, groups, columns // groups)
+            axes = tuple(range(1, 1 + self.dimensions))
+            split = split.permute(1 + self.dimensions, 0, 2 + self.dimensions, *axes)
+            return self._ordered(split.reshape(groups * channels, columns // groups, *self.kernel_size))
+        return self._ordered(weight.permute(1 + self.dimensions, 0, *range(1, 1 + self.dimensions)))
+
+    def _channels(self, x: Tensor, channels: slice) -> Tensor:
+        per_group = self.in_channels // self.groups
+        if channels.stop - channels.start == per_group:
+            return x
+        if self.groups == 1:
+            return x[:, channels]
+        split = x.reshape(x.shape[0], self.groups, per_group, *x.shape[2:])[:, :, channels]
+        return split.reshape(x.shape[0], -1, *x.shape[2:])
+
+    def apply(self, x: Tensor, kernel: Kernel) -> Tensor:
+        """Convolve the partition's channels; a view with the columns moved last is returned."""
+        part = self._channels(x, kernel.channels)
+        if self.transposed:
+            result = _TRANSPOSED[self.dimensions](
+                part, kernel.weight, None, self.stride, self.padding, self.output_padding, self.groups, self.dilation
+            )
+        else:
+            result = _DIRECT[self.dimensions](
+                part, kernel.weight, None, self.stride, self.padding, self.dilation, self.groups
+            )
+        return result.movedim(1, -1)
+
+
+_DIRECT: dict[int, Callable[..., Tensor]] = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
+_TRANSPOSED: dict[int, Callable[..., Tensor]] = {
+    1: F.conv_transpose1d,
+    2: F.conv_transpose2d,
+    3: F.conv_transpose3d,
+}
