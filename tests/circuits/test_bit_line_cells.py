@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 import circuits
-from circuits import spice
 from devicekit import data_path
 
-needs_ngspice = pytest.mark.skipif(spice.spice_missing() is not None, reason=f"ngspice: {spice.spice_missing()}")
+needs_ngspice = pytest.mark.usefixtures("ngspice")
 ORIENTATIONS = ["source", "drain"]
 WEAK = dataclasses.replace(circuits.load_transistor_cell(), sonos_specific_current=1e4, select_specific_current=1e4)
 """Deep in weak inversion, behind a select transistor without resistance: currents and slopes in closed form."""

@@ -9,7 +9,7 @@ import circuits
 from circuits import spice
 from devicekit.errors import MissingDependencyError
 
-needs_ngspice = pytest.mark.skipif(spice.spice_missing() is not None, reason=f"ngspice: {spice.spice_missing()}")
+needs_ngspice = pytest.mark.usefixtures("ngspice")
 
 
 @needs_ngspice

@@ -20,13 +20,6 @@ def source(tmp_path, monkeypatch):
     native.load_library.cache_clear()
 
 
-@pytest.fixture
-def compiler():
-    path = native.find_compiler()
-    assert path, "a C compiler is needed to test the compiled kernels"
-    return path
-
-
 def call(library):
     import ctypes
 

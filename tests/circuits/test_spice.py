@@ -8,7 +8,7 @@ from devicekit.errors import MissingDependencyError
 
 DIVIDER = "divider\nv1 in 0 {}\nr1 in out 1k\nr2 out 0 3k\n.op\n.end"
 
-pytestmark = pytest.mark.skipif(spice.spice_missing() is not None, reason=f"ngspice: {spice.spice_missing()}")
+pytestmark = pytest.mark.usefixtures("ngspice")
 
 
 def test_divider():
