@@ -2,6 +2,7 @@
 
 from devicekit.cells import Cell, Spatial
 from devicekit.device_files import device_names, load_device
+from devicekit.device_fits import DeviceFit, fit_device
 from devicekit.error_models import (
     ErrorModel,
     Polynomial,
@@ -20,6 +21,7 @@ from devicekit.errors import (
     MissingDependencyError,
     UnitError,
 )
+from devicekit.measurements import Measurements, read_measurements
 from devicekit.paths import data_path
 from devicekit.provenance import Constant
 from devicekit.retention import ExtrapolationWarning, Retention, RetentionPoint
@@ -29,10 +31,12 @@ __all__ = [
     "Constant",
     "DesignError",
     "DeviceError",
+    "DeviceFit",
     "DevicekitError",
     "ErrorModel",
     "ExtrapolationWarning",
     "MeasurementError",
+    "Measurements",
     "MissingDependencyError",
     "Polynomial",
     "PowerLaw",
@@ -47,5 +51,7 @@ __all__ = [
     "UnitError",
     "data_path",
     "device_names",
+    "fit_device",
     "load_device",
+    "read_measurements",
 ]
