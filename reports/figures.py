@@ -189,18 +189,19 @@ def trials(result: StudyResult) -> Figure:
     return Figure(name="trials", title="Trial by trial", caption=caption, data=traces, layout=layout)
 
 
-def _components(designs: Sequence[DesignResult], attribute: str) -> list[str]:
-    """Return the components worth a colour of their own, largest total share first."""
+def _components(designs: Sequence[DesignResult]) -> dict[str, str]:
+    """Return the components worth a colour of their own and their colours, the same in every figure."""
     weight: dict[str, float] = {}
     largest: dict[str, float] = {}
     for design in designs:
-        total = sum(getattr(share, attribute) for share in design.cost.breakdown)
-        for share in design.cost.breakdown:
-            fraction = getattr(share, attribute) / total if total else 0.0
-            weight[share.component] = weight.get(share.component, 0.0) + fraction
-            largest[share.component] = max(largest.get(share.component, 0.0), fraction)
+        for attribute in ("energy_fj_per_op", "area_mm2"):
+            total = sum(getattr(share, attribute) for share in design.cost.breakdown)
+            for share in design.cost.breakdown:
+                fraction = getattr(share, attribute) / total if total else 0.0
+                weight[share.component] = weight.get(share.component, 0.0) + fraction
+                largest[share.component] = max(largest.get(share.component, 0.0), fraction)
     named = sorted((name for name in weight if largest[name] >= SMALL_SHARE), key=lambda name: -weight[name])
-    return named[: len(SERIES)]
+    return dict(zip(named, SERIES, strict=False))
 
 
 def breakdown(result: StudyResult, attribute: str) -> Figure:
@@ -213,13 +214,14 @@ def breakdown(result: StudyResult, attribute: str) -> Figure:
     energy = attribute == "energy_fj_per_op"
     unit, noun = ("fJ/op", "energy") if energy else ("mm²", "area")
     designs = list(result.designs)
-    named = _components(designs, attribute)
+    named = _components(designs)
     names = [f"<b>{design.name}</b>" for design in designs]
     totals = [sum(getattr(share, attribute) for share in design.cost.breakdown) for design in designs]
     groups: list[tuple[str, str, list[float]]] = []
-    for index, component in enumerate(named):
+    for component, colour in named.items():
         values = [_value(design.cost.breakdown, attribute, {component}) for design in designs]
-        groups.append((component.replace("_", " "), SERIES[index], values))
+        if any(values):
+            groups.append((component.replace("_", " "), colour, values))
     rest = [
         _value(design.cost.breakdown, attribute, {share.component for share in design.cost.breakdown} - set(named))
         for design in designs
@@ -244,7 +246,7 @@ def breakdown(result: StudyResult, attribute: str) -> Figure:
         "bargap": 0.32,
         "xaxis": {"title": {"text": f"share of the core's {noun} [%]"}, "range": [0, 100], "showgrid": False},
         "yaxis": {"autorange": "reversed", "showgrid": False, "ticklabelstandoff": 8},
-        "legend": {"traceorder": "normal"},
+        "legend": {"traceorder": "normal", "entrywidth": 0.46, "entrywidthmode": "fraction"},
         "annotations": [
             {
                 "xref": "paper",
@@ -260,7 +262,7 @@ def breakdown(result: StudyResult, attribute: str) -> Figure:
         "margin": {"r": 96},
     }
     caption = f"Shares of each core's {noun}; the totals stand at the right, since they differ by orders of magnitude."
-    height = 150 + 44 * len(designs) + 22 * ((len(groups) + 2) // 3)
+    height = 150 + 44 * len(designs) + 21 * ((len(SERIES) + 2) // 2)
     return Figure(
         name=f"{noun}-breakdown",
         title=f"Where the {noun} goes",

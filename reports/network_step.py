@@ -24,8 +24,8 @@ Report = Callable[[int, int], None]
 EASY = {
     "digits": (
         "These digits are 8 × 8 pixels in 17 grey levels: an easy problem, easier still than CIFAR-10. What a core "
-        "loses here says little of what it loses on a large network; run the report with a network of your own, or with "
-        "ResNet-20 on CIFAR-10, before you choose a core."
+        "loses here says little of what it loses on a large network; run the report with a network of your own, or "
+        "with ResNet-20 on CIFAR-10, before you choose a core."
     )
 }
 

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import math
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
+from selenium import webdriver
+from selenium.webdriver.support.ui import WebDriverWait
 
 from circuits import load_designs
 from reports.results import (
@@ -150,3 +157,75 @@ def made_up() -> StudyResult:
         remarks=("Nothing was skipped.",),
         seconds=42,
     )
+
+
+class Opened:
+    """A page opened in headless Chromium without a network.
+
+    Attributes:
+        driver: the browser.
+        requests: addresses of everything it asked for, the page itself left out.
+        errors: what it wrote to its console as warnings or errors.
+    """
+
+    def __init__(self, driver: Any, page: Path) -> None:
+        self.driver = driver
+        driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+        driver.get("about:blank")
+        # What the browser itself asked for until now (its start page) is not the page's doing.
+        driver.get_log("performance")
+        driver.get_log("browser")
+        driver.get(page.as_uri())
+        WebDriverWait(driver, 60).until(lambda d: d.execute_script("return document.documentElement.dataset.drawn"))
+        self.errors = [entry for entry in driver.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")]
+        self.requests = []
+        for entry in driver.get_log("performance"):
+            message = json.loads(entry["message"])["message"]
+            if message["method"] == "Network.requestWillBeSent":
+                url = message["params"]["request"]["url"]
+                if url != page.as_uri() and not url.startswith(("data:", "blob:")):
+                    self.requests.append(url)
+
+    def run(self, script: str, *arguments: object) -> Any:
+        """Return what a script returns in the page."""
+        return self.driver.execute_script(script, *arguments)
+
+    def resize(self, width: int) -> None:
+        """Show the page as a screen of that width would."""
+        self.driver.execute_cdp_cmd(
+            "Emulation.setDeviceMetricsOverride",
+            {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600},
+        )
+
+    def dark(self) -> None:
+        """Show the page as a system set to dark would."""
+        feature = {"name": "prefers-color-scheme", "value": "dark"}
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Headless Chromium that can reach no network."""
+    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    driver = shutil.which("chromedriver")
+    if chromium is None or driver is None:
+        pytest.skip("no Chromium: install chromium and chromium-driver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for argument in (
+        "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars",
+        "--disable-background-networking", "--disable-component-update", "--disable-sync", "--window-size=1200,900",
+        "--proxy-server=127.0.0.1:9", f"--user-data-dir={tmp_path_factory.mktemp('chromium')}",
+    ):  # fmt: skip
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    made = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    yield made
+    made.quit()
+
+
+@pytest.fixture
+def open_page(browser: Any) -> Callable[[Path], Opened]:
+    """Open a page file."""
+    return lambda page: Opened(browser, page)
