@@ -66,24 +66,27 @@ def _evaluate(
         drain = drive - drop[k] if at_drain else drive
         at_drive, at_drive_slope = _interpolation(select_pinch_off - drain / select_slope)
         forward, forward_slope = _interpolation(p - source / sonos_slope)
-        middle = drain
-        # The mismatch falls monotonically with the middle voltage and the select transistor is nearly linear: a few
-        # steps reach rounding. Damping covers cells that the select transistor cannot carry.
+        # The select transistor is nearly linear, and the mismatch falls monotonically with the middle voltage: from
+        # the voltage that the largest possible current gives, two steps reach rounding. Clipping covers cells that
+        # the select transistor can hardly carry.
+        reverse, reverse_slope = _interpolation(p - drain / sonos_slope)
+        select_conductance = select_current * at_drive_slope / select_slope
+        middle = drain - sonos_current * (forward - reverse) / (
+            select_conductance + sonos_current * reverse_slope / sonos_slope
+        )
+        middle = max(middle, source)
         for _ in range(60):
             inner, inner_slope = _interpolation(select_pinch_off - middle / select_slope)
             reverse, reverse_slope = _interpolation(p - middle / sonos_slope)
+            select_conductance = select_current * inner_slope / select_slope
+            reverse_conductance = sonos_current * reverse_slope / sonos_slope
             mismatch = select_current * (inner - at_drive) - sonos_current * (forward - reverse)
-            derivative = -select_current * inner_slope / select_slope - sonos_current * reverse_slope / sonos_slope
-            step = -mismatch / derivative
-            step = min(max(step, -2.0), 2.0)
+            step = min(max(mismatch / (select_conductance + reverse_conductance), -2.0), 2.0)
             middle += step
-            if abs(step) < 1e-15 * (1.0 + abs(middle)):
+            if abs(step) < 1e-8:
                 break
-        inner, inner_slope = _interpolation(select_pinch_off - middle / select_slope)
-        reverse, reverse_slope = _interpolation(p - middle / sonos_slope)
-        current[k] = sonos_current * (forward - reverse)
-        select_conductance = select_current * inner_slope / select_slope
-        reverse_conductance = sonos_current * reverse_slope / sonos_slope
+        # The last step is below the root of the rounding error: a linear correction is exact.
+        current[k] = sonos_current * (forward - reverse) + reverse_conductance * step
         share = select_conductance / (select_conductance + reverse_conductance)
         if at_drain:
             slope[k] = select_current * at_drive_slope / select_slope * (1.0 - share)

@@ -1,0 +1,154 @@
+"""The error map and its envelope: scaling laws, known figures, and the figure itself."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+import circuits
+from circuits.bit_line_errors import BitLinePoint, bit_line_errors, envelope, error_map
+from circuits.bit_line_figure import plot_envelope
+from reports.command import build_app
+
+SMALL = {"columns": 4, "patterns": 16}
+
+
+def by_model(frame):
+    return frame.set_index("model")
+
+
+def test_known_place():
+    """1152 rows, R_p_hat 1e-5, mean conductance 2 %, half on: the resistor is wrong by a tenth of the current."""
+    errors = by_model(bit_line_errors(BitLinePoint(1152, 1e-5), **SMALL))
+    assert 0.09 < errors.line_error["resistor"] < 0.12
+    assert errors.error_lsb["resistor"] > 10
+    assert -0.015 < errors.line_error["affine"] < 0
+    assert errors.error_lsb["affine"] < errors.error_lsb["resistor"] / 5
+    assert errors.error_lsb["relinearised"] < 0.05
+    dense = by_model(bit_line_errors(BitLinePoint(1152, 1e-5, mean_conductance=0.5, pairing="offset"), **SMALL))
+    assert 0.3 < dense.line_error["resistor"] < 0.6
+
+
+def test_small_losses_grow_with_resistance_and_with_the_square_of_rows():
+    """First order: the voltage at a row is R_p times the currents below it, so the loss goes as R_p N^2 g."""
+
+    def loss(rows, r_p_hat, conductance):
+        point = BitLinePoint(rows, r_p_hat, mean_conductance=conductance)
+        frame = bit_line_errors(point, models=["resistor"], columns=64, patterns=16)
+        return frame.loss[0]
+
+    base = loss(200, 1e-7, 0.02)
+    assert loss(200, 1e-6, 0.02) / base == pytest.approx(10, rel=0.01)
+    assert loss(400, 1e-7, 0.02) / base == pytest.approx(4, rel=0.05)
+    assert loss(200, 1e-7, 0.08) / base == pytest.approx(4, rel=0.05)
+
+
+def test_removing_the_gain_never_hurts_in_the_mean_square():
+    errors = error_map((72, 288), (1e-5, 1e-4), (0.5,), (0.02,), **SMALL)
+    weighted = errors.groupby("model")[["error_rms_lsb", "error_rms_lsb_gain_removed"]].mean()
+    assert (weighted.error_rms_lsb_gain_removed <= weighted.error_rms_lsb).all()
+    largest = errors.pivot(index=["rows", "r_p_hat"], columns="model", values="error_lsb")
+    assert (largest["relinearised"] < largest["affine"]).all()
+    assert (largest["affine"] < largest["resistor"] / 5).all()
+
+
+def test_a_given_range_scales_the_error():
+    point = BitLinePoint(144, 1e-4)
+    half, full = (
+        bit_line_errors(point, models=["resistor"], adc_range=top, **SMALL).error_lsb[0] for top in (2.0, 4.0)
+    )
+    assert half == pytest.approx(2 * full, rel=1e-12)
+    nine = bit_line_errors(point, models=["resistor"], adc_range=4.0, adc_bits=9, **SMALL).error_lsb[0]
+    assert nine / full == pytest.approx(510 / 254, rel=1e-12)
+
+
+def test_envelope_finds_the_crossing_of_a_power_law():
+    rows = np.array([100, 200, 400, 800])
+    frame = pd.DataFrame(
+        {"rows": rows, "r_p_hat": 1e-5, "activity": 0.5, "mean_conductance": 0.02, "pairing": "differential"}
+        | {"model": "resistor", "error_lsb": 0.5 * (rows / 300) ** 2, "error_lsb_gain_removed": 1e-3}
+    )
+    found = envelope(frame).iloc[0]
+    assert found.max_rows in (299, 300)
+    assert np.isinf(found.max_rows_gain_removed)
+    assert envelope(frame, limit_lsb=0.01).iloc[0].max_rows == 0
+
+
+def test_same_seed_same_map():
+    point = BitLinePoint(72, 1e-4)
+    first, second = (bit_line_errors(point, seed=5, **SMALL) for _ in range(2))
+    pd.testing.assert_frame_equal(first, second)
+    assert bit_line_errors(point, seed=6, **SMALL).error_lsb[0] != first.error_lsb[0]
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"rows": 0}, "`rows` to be an integer of at least 1, but got 0"),
+        ({"activity": 0.0}, r"`activity` to be above 0 and at most 1, but got 0\.0"),
+        ({"mean_conductance": 0.5}, r"`mean_conductance` above 0 and below 0\.5 for differential cells, but got 0\.5"),
+        ({"pairing": "ofset"}, r"Unknown `pairing` 'ofset'\. Did you mean 'offset'"),
+    ],
+)
+def test_impossible_points(fields, message):
+    with pytest.raises(circuits.CircuitError, match=message):
+        BitLinePoint(**{"rows": 10, "r_p_hat": 1e-5} | fields)
+
+
+def test_unknown_model():
+    with pytest.raises(circuits.CircuitError, match=r"Unknown bit-line model 'afine'\. Did you mean 'affine'"):
+        bit_line_errors(BitLinePoint(10, 1e-5), models=["afine"])
+
+
+def test_figure_draws_every_model_in_every_panel():
+    errors = error_map((36, 72), (1e-5, 1e-3), (0.2, 0.5), (0.02,), **SMALL)
+    figure, axes = plot_envelope(errors)
+    assert axes.shape == (2, 1)
+    figure.canvas.draw()
+    for panel in axes.flat:
+        lines = [line for line in panel.lines if line.get_linestyle() != "None"]
+        assert len(lines) == 4
+        assert all(np.isfinite(line.get_ydata()).all() for line in lines)
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(build_app("bitline"), ["bitline", *arguments])
+
+
+def test_command_writes_tables_and_figures(tmp_path, monkeypatch):
+    monkeypatch.setenv("NGSPICE_LIBRARY_PATH", "/nowhere/libngspice.so")
+    options = ["--rows", "36,72", "--r-p-hat", "1e-4", "--columns", "2", "--patterns", "4", "--mean-conductance", "0.1"]
+    result = invoke(*options, "--json", "--out", str(tmp_path))
+    assert result.exit_code == 0, result.output
+    document = json.loads(result.stdout)
+    assert document["confirmation"]["recorded"]
+    assert {row["model"] for row in document["envelope"]} == {"ideal", "resistor", "affine", "relinearised"}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "errors.csv",
+        "envelope.csv",
+        "envelope.png",
+        "envelope_gain_removed.png",
+    }
+    table = pd.read_csv(tmp_path / "errors.csv")
+    assert list(table["error_lsb"]) == pytest.approx([row["error_lsb"] for row in document["errors"]], rel=1e-12)
+    text = invoke(*options)
+    assert text.exit_code == 0
+    assert "recorded earlier, ngspice is absent here" in text.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--rows", "ten"], "Expected --rows to be numbers separated by commas, but got 'ten'"),
+        (["--cell", "sonos"], "Unknown transistor cell 'sonos'"),
+        (["--orientation", "gate"], "Unknown `orientation`"),
+        (["--r-p-hat", "-1"], "`r_p_hat` to be finite and at least 0"),
+    ],
+)
+def test_command_refuses_with_one_message(arguments, message):
+    result = invoke("--columns", "2", "--patterns", "2", *arguments)
+    assert result.exit_code == 2
+    assert message in " ".join(result.stderr.split())
+    assert result.stdout == ""
