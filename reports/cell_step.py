@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from devicekit import Cell, load_device
-from reports.results import DeviceSummary, FitResult, Provenance
+from devicekit import (
+    Cell,
+    Constant,
+    DeviceFit,
+    MeasurementError,
+    data_path,
+    device_names,
+    fit_device,
+    load_device,
+    read_measurements,
+)
+from devicekit.errors import unknown_name
+from reports.results import DeviceSummary, FitResult, FittedParameter, Provenance
 from reports.study import REFERENCE_MEASUREMENTS, Study
-from reports.table import show_interval, significant
+from reports.table import in_prefix
+
+_FORMS = (".csv", ".tsv", ".parquet", ".xlsx")
 
 
 @dataclass(frozen=True)
@@ -26,17 +41,105 @@ class StudyCell:
 
 
 def cell_of(study: Study) -> StudyCell:
-    """Return the cell of a study.
+    """Return the cell of a study: fitted to its measurements, or its device as it stands.
+
+    A device whose measurements are bundled is shown with a fit to them all the same, so that a reader sees what it
+    rests on.
 
     Args:
         study: the study.
 
     Raises:
         DeviceError: unknown device, or a malformed device file.
-        MeasurementError: a malformed measurement file.
+        MeasurementError: unknown or malformed measurements, or ones that cannot be fitted.
     """
-    cell = load_device(study.device or REFERENCE_MEASUREMENTS)
-    return StudyCell(cell, _summary(cell, "Taken as it stands from its device file."), None)
+    device = None if study.device is None else load_device(study.device)
+    asked = study.measurements or (REFERENCE_MEASUREMENTS if device is None else None)
+    if asked is not None:
+        # A device beside measurements gives what currents alone do not; without one, the file says it or it is assumed.
+        known = {} if device is None else _not_from_currents(device)
+        fit = fit_device(read_measurements(find_measurements(asked)), **known)
+        origin = f"Fitted to {Path(fit.measurements.place).name}, {fit.measurements.kind}."
+        return StudyCell(fit.cell, _summary(fit.cell, origin), _fit_result(fit))
+    assert device is not None
+    bundled = _bundled_measurements().get(f"{device.name}_resampled", _bundled_measurements().get(device.name))
+    shown = None if bundled is None else _fit_result(fit_device(read_measurements(bundled)))
+    return StudyCell(device, _summary(device, "Taken as it stands from its device file."), shown)
+
+
+def _not_from_currents(device: Cell) -> dict[str, Any]:
+    return {
+        "i_max": device.i_max,
+        "on_off_ratio": device.on_off_ratio,
+        "read_voltage": device.read_voltage,
+        "technology": device.technology,
+    }
+
+
+def _bundled_measurements() -> dict[str, Path]:
+    return {path.stem: path for path in sorted(data_path("measurements").iterdir()) if path.suffix in _FORMS}
+
+
+def find_measurements(name: str) -> Path:
+    """Return the path of measurements: a file, or the name of bundled ones.
+
+    Args:
+        name: what the user wrote.
+
+    Raises:
+        MeasurementError: neither.
+    """
+    if Path(name).is_file():
+        return Path(name)
+    bundled = _bundled_measurements()
+    if name in bundled:
+        return bundled[name]
+    raise MeasurementError(unknown_name("measurement file or bundled measurements", name, bundled))
+
+
+def _fit_result(fit: DeviceFit) -> FitResult:
+    import numpy as np
+
+    table = fit.table
+    current = np.linspace(0.0, max(float(table["target"].max()), fit.cell.i_max), 121)
+    sigma = fit.cell.error.sigma(current, fit.cell.i_max)
+    margin = 1.96 * fit.fit.sigma_stderr(current)
+    published = _published(fit)
+    values = {} if published is None else published.error.values()
+    drawn = () if published is None else tuple(map(float, published.error.sigma(current, published.i_max)))
+    return FitResult(
+        source=Path(fit.measurements.place).name,
+        kind=fit.measurements.kind,
+        round_trip=fit.measurements.kind.startswith("resampled"),
+        model=fit.model,
+        parameters=tuple(
+            FittedParameter(name=name, value=p.value, stderr=p.stderr, unit=p.unit, published=values.get(name))
+            for name, p in fit.parameters.items()
+        ),
+        target=tuple(map(float, table["target"])),
+        sigma=tuple(map(float, table["sigma"])),
+        sigma_stderr=tuple(map(float, table["sigma_stderr"])),
+        cells=tuple(map(int, table["n"])),
+        curve_current=tuple(map(float, current)),
+        curve_sigma=tuple(map(float, sigma)),
+        curve_low=tuple(map(float, np.maximum(sigma - margin, 0.0))),
+        curve_high=tuple(map(float, sigma + margin)),
+        curve_published=drawn,
+        notes=tuple(_sentence(note) for note in (*fit.measurements.notes, *fit.notes)),
+    )
+
+
+def _published(fit: DeviceFit) -> Cell | None:
+    """Return the published cell that bundled measurements were drawn from, where its model is of the fitted kind."""
+    name = Path(fit.measurements.place).stem.removesuffix("_resampled")
+    if not fit.measurements.kind.startswith("resampled") or name not in device_names():
+        return None
+    cell = load_device(name)
+    return cell if type(cell.error) is type(fit.cell.error) else None
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
 
 
 def _summary(cell: Cell, origin: str) -> DeviceSummary:
@@ -65,8 +168,7 @@ def _words(name: str) -> list[str]:
 
 
 def _parameter(name: str, value: float, unit: str) -> str:
-    shown = f"{significant(1e9 * value)} nA" if unit == "A" else f"{significant(value)} {unit}".strip()
-    return f"{name} {shown}"
+    return f"{name} {' '.join(in_prefix(value, unit)[:2]).strip()}"
 
 
 def device_sources(found: StudyCell) -> list[Provenance]:
@@ -75,15 +177,18 @@ def device_sources(found: StudyCell) -> list[Provenance]:
     Args:
         found: the cell of the study.
     """
-    return [
-        Provenance(
-            room=f"cell: {found.cell.name}",
-            name=name,
-            value=significant(constant.value, 4),
-            unit=constant.unit,
-            kind=constant.kind,
-            source=constant.source,
-            interval=show_interval(constant.interval),
-        )
-        for name, constant in found.cell.provenance.items()
-    ]
+    return [constant_entry(f"cell: {found.cell.name}", name, entry) for name, entry in found.cell.provenance.items()]
+
+
+def constant_entry(room: str, name: str, constant: Constant) -> Provenance:
+    """Return a constant as the provenance table shows it.
+
+    Args:
+        room: what it belongs to.
+        name: its name.
+        constant: the constant.
+    """
+    value, unit, interval = in_prefix(constant.value, constant.unit, constant.interval)
+    return Provenance(
+        room=room, name=name, value=value, unit=unit, kind=constant.kind, source=constant.source, interval=interval
+    )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from circuits import Activity, CoreDesign
 from devicekit import Cell
+from reports.cell_step import constant_entry
 from reports.results import CostResult, Provenance, Share
-from reports.table import COST_COLUMNS, show_interval, significant
+from reports.table import COST_COLUMNS
 
 
 def cost_of(design: CoreDesign, cell: Cell, library: str, seed: int, activity: Activity | None = None) -> CostResult:
@@ -50,15 +51,5 @@ def library_sources(library: str, cell: Cell) -> list[Provenance]:
     from energy import load_library
 
     loaded = load_library(library).with_cell(cell)
-    return [
-        Provenance(
-            room=f"energy and area: library {loaded.name}",
-            name=name,
-            value=significant(constant.value, 4),
-            unit=constant.unit,
-            kind=constant.kind,
-            source=constant.source,
-            interval=show_interval(constant.interval),
-        )
-        for name, constant in loaded.constants.items()
-    ]
+    room = f"energy and area: library {loaded.name}"
+    return [constant_entry(room, name, constant) for name, constant in loaded.constants.items()]

@@ -92,7 +92,9 @@ def command_line(settings: dict[str, Any]) -> str:
         "network": "--network",
         "weights": "--weights",
         "data": "--data",
+        "library": "--library",
         "images": "--images",
+        "calibration_images": "--calibration-images",
         "trials": "--trials",
         "seed": "--seed",
     }

@@ -12,7 +12,7 @@ from devicekit.errors import unknown_name
 from devicekit.paths import replacing
 from reports.errors import StudyError
 
-REFERENCE_MEASUREMENTS = "sonos_40nm_tcas2022"
+REFERENCE_MEASUREMENTS = "sonos_40nm_tcas2022_resampled"
 
 
 class Study(BaseModel):

@@ -96,6 +96,30 @@ def show_interval(interval: Interval | None, digits: int = 3) -> str:
     return "" if interval is None else f"{significant(interval[0], digits)} – {significant(interval[1], digits)}"
 
 
+_PREFIXES = ((1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"), (1e-12, "p"), (1e-15, "f"))
+_PREFIXED_UNITS = ("A", "V", "s", "S", "Ohm", "J", "W", "F")
+
+
+def in_prefix(value: float, unit: str, interval: Interval | None = None, digits: int = 4) -> tuple[str, str, str]:
+    """Return value, unit and interval as a person writes them: 3.8e-08 A becomes 38 nA.
+
+    Args:
+        value: the number.
+        unit: its unit; SI units without a prefix get one.
+        interval: its ends, in the same unit.
+        digits: significant digits.
+    """
+    if unit == "1":
+        unit = ""
+    scale, prefix = 1.0, ""
+    if unit in _PREFIXED_UNITS and value:
+        fitting = [(s, p) for s, p in _PREFIXES if abs(value) >= 0.9995 * s]
+        scale, prefix = fitting[0] if fitting else _PREFIXES[-1]
+    ends = None if interval is None else (interval[0] / scale, interval[1] / scale)
+    shown = f"{float(f'{value / scale:.{digits}g}'):.10g}"
+    return shown, f"{prefix}{unit}", show_interval(ends, 3)
+
+
 def short_rows(result: StudyResult) -> list[dict[str, str]]:
     """Return the table as a person reads it in a terminal: uncertainties beside their values.
 

@@ -82,6 +82,7 @@ def report(
         "device": device,
         "library": library,
         "images": images,
+        "calibration_images": calibration_images,
         "trials": trials,
         "seed": seed if study is None or "seed" in _given(ctx) else None,
     }

@@ -8,7 +8,7 @@ import pytest
 
 from reports.prose import cell_sentence, spice_sentence, summary, table_note
 from reports.results import StudyResult
-from reports.table import caption, joint_rows, short_rows, show_interval, significant, to_csv
+from reports.table import caption, in_prefix, joint_rows, short_rows, show_interval, significant, to_csv
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,16 @@ from reports.table import caption, joint_rows, short_rows, show_interval, signif
 )  # fmt: skip
 def test_significant_digits(value: float, digits: int, text: str) -> None:
     assert significant(value, digits) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "shown"),
+    [(3.80405e-8, "A", ("38.04", "nA")), (1.6e-6, "A", ("1.6", "µA")), (0.1, "V", ("100", "mV")),
+     (1e7, "1", ("10000000", "")), (52.0, "um2", ("52", "um2")), (0.0, "J", ("0", "J")), (1e-17, "J", ("0.01", "fJ")),
+     (1e-6, "s", ("1", "µs"))],
+)  # fmt: skip
+def test_constants_with_prefixes(value: float, unit: str, shown: tuple[str, str]) -> None:
+    assert in_prefix(value, unit)[:2] == shown
 
 
 def test_intervals() -> None:

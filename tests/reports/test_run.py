@@ -1,0 +1,310 @@
+"""The chain on real input: small studies, run through the public function and the command."""
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tomli_w
+from typer.testing import CliRunner, Result
+
+import reports
+from accuracy.networks import NetworkError
+from devicekit import DesignError, DeviceError, MeasurementError, load_device
+from reports import network_step
+from reports.cell_step import cell_of, find_measurements
+from reports.command import build_app
+from reports.results import StudyResult
+from reports.run import compute
+from reports.study import Study
+
+SMALL = Study(designs=("A", "D"), trials=2, images=60, calibration_images=40)
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return reports.run_study(SMALL, tmp_path_factory.mktemp("study") / "out").parent
+
+
+def command(*arguments: str) -> Result:
+    return CliRunner().invoke(build_app(arguments[0]), list(arguments))
+
+
+def test_a_study_writes_a_page_and_what_stands_behind_it(written: Path) -> None:
+    assert {path.name for path in written.iterdir()} == {
+        "index.html", "table.csv", "results.json", "study.toml", ".cache",
+    }  # fmt: skip
+    assert Study.load(written / "study.toml") == SMALL
+    rows = list(csv.DictReader((written / "table.csv").read_text().splitlines()))
+    document = json.loads((written / "results.json").read_text())
+    assert [row["design"] for row in rows] == ["A", "D"]
+    for row, entry in zip(rows, document["table"], strict=True):
+        for key, value in entry.items():
+            assert row[key] == ("" if value is None else str(value))
+
+
+def test_the_page_of_a_real_study_opens_offline(written: Path, open_page: Callable[[Path], Any]) -> None:
+    opened = open_page(written / "index.html")
+    assert opened.errors == []
+    assert opened.requests == []
+    assert opened.run("return document.querySelectorAll('#joint tbody tr').length") == 2
+    empty = "return [...document.querySelectorAll('.plot')].filter(p => !p._fullData?.length).map(p => p.id)"
+    assert opened.run(empty) == []
+
+
+def test_numbers_agree_across_the_chain(written: Path) -> None:
+    from circuits import load_design
+    from energy import estimate_core
+
+    document = json.loads((written / "results.json").read_text())
+    cell = cell_of(SMALL).cell
+    for entry, row in zip(document["designs"], document["table"], strict=True):
+        accuracy = entry["accuracy"]
+        assert accuracy["mean"] == pytest.approx(np.mean(accuracy["per_trial"]))
+        assert accuracy["std"] == pytest.approx(np.std(accuracy["per_trial"], ddof=1))
+        assert accuracy["loss"] == pytest.approx(accuracy["baseline"] - accuracy["mean"])
+        assert row["accuracy_device_percent"] == pytest.approx(100 * accuracy["mean"])
+        cost = estimate_core(load_design(entry["name"]), cell=cell)
+        assert row["energy_fj_per_op"] == pytest.approx(cost.energy_fj_per_op)
+        assert row["tops_per_w"] == pytest.approx(1e3 / row["energy_fj_per_op"], rel=1e-6)
+        shares = entry["cost"]["breakdown"]
+        assert sum(share["energy_fj_per_op"] for share in shares) == pytest.approx(cost.energy_fj_per_op)
+        assert sum(share["area_mm2"] for share in shares) == pytest.approx(cost.area_mm2)
+
+
+def test_the_bit_line_is_confirmed(written: Path) -> None:
+    check = json.loads((written / "results.json").read_text())["spice"]
+    assert check["cells"] == 64
+    assert check["relative_difference"] < 1e-8
+
+
+def test_every_constant_has_a_kind_and_a_source(written: Path) -> None:
+    entries = json.loads((written / "results.json").read_text())["provenance"]
+    kinds = {"measured", "published", "fitted", "simulated", "resampled", "assumed"}
+    assert all(entry["kind"] in kinds and entry["source"].strip() for entry in entries)
+    assert {entry["room"].split(":")[0] for entry in entries} == {"cell", "energy and area", "core designs"}
+
+
+def test_a_second_run_takes_the_kept_accuracies(written: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def forbidden(*_: object) -> None:
+        raise AssertionError("evaluated again")
+
+    before = json.loads((written / "results.json").read_text())
+    monkeypatch.setattr(network_step, "_evaluate", forbidden)
+    again = compute(SMALL, written)
+    assert [design.accuracy.mean for design in again.designs] == [d["accuracy"]["mean"] for d in before["designs"]]
+    with pytest.raises(AssertionError, match="evaluated again"):
+        compute(SMALL.model_copy(update={"seed": 1}), written)
+
+
+def test_an_interrupted_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    evaluated = []
+    real = network_step._evaluate
+
+    def interrupted(study: Study, network: Any, design: Any, cell: Any, report: Any) -> Any:
+        if design.name == "D" and "D" not in evaluated:
+            evaluated.append("D")
+            raise KeyboardInterrupt
+        evaluated.append(design.name)
+        return real(study, network, design, cell, report)
+
+    monkeypatch.setattr(network_step, "_evaluate", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        reports.run_study(SMALL, tmp_path)
+    assert not (tmp_path / "index.html").exists()
+    assert reports.run_study(SMALL, tmp_path).exists()
+    assert evaluated == ["A", "D", "D"]
+
+
+def test_same_seed_same_result(written: Path, tmp_path: Path) -> None:
+    first = json.loads((written / "results.json").read_text())["designs"]
+    other = compute(SMALL.model_copy(update={"designs": ("A",), "batch_size": 7}), tmp_path)
+    assert list(other.designs[0].accuracy.per_trial) == first[0]["accuracy"]["per_trial"]
+
+
+def test_progress_counts_up_to_the_whole(written: Path) -> None:
+    heard: list[tuple[int, int]] = []
+    compute(SMALL, written, lambda done, total, text=None: heard.append((done, total)))
+    assert heard == sorted(heard)
+    assert heard[-1] == (heard[0][1], heard[0][1])
+
+
+class TestCell:
+    def test_the_reference_fit_returns_the_published_parameters(self) -> None:
+        fit = cell_of(Study()).fit
+        assert fit is not None
+        assert fit.round_trip
+        assert fit.model == "saturating_exponential"
+        assert len(fit.target) == 16
+        assert set(fit.cells) == {64}
+        for parameter in fit.parameters:
+            assert parameter.published is not None
+            assert parameter.stderr is not None
+            assert abs(parameter.value - parameter.published) < 2 * parameter.stderr
+
+    def test_the_fitted_cell_goes_on(self) -> None:
+        found = cell_of(Study())
+        assert found.fit is not None
+        assert found.cell.sigma(8e-7) == pytest.approx(
+            np.interp(8e-7, found.fit.curve_current, found.fit.curve_sigma), rel=1e-3
+        )
+        assert found.cell.technology == "sonos_40nm"
+        assert found.summary.label == "SONOS"
+
+    def test_a_device_stands_as_it_is(self) -> None:
+        found = cell_of(Study(device="sonos_40nm_tcas2022"))
+        assert found.cell.sigma(8e-7) == load_device("sonos_40nm_tcas2022").sigma(8e-7)
+        assert found.fit is not None, "its measurements are bundled, so the page shows what it rests on"
+        assert cell_of(Study(device="sonos_40nm_iedm2022")).fit is None
+
+    def test_measurements_of_your_own(self, tmp_path: Path) -> None:
+        rng = np.random.default_rng(0)
+        path = tmp_path / "mine.csv"
+        lines = ["target (uA),current (uA)"]
+        for target in np.linspace(0.1, 2.0, 12):
+            lines += [f"{target:.6f},{value:.6f}" for value in rng.normal(target, 0.03 * target, 50)]
+        path.write_text("\n".join(lines))
+        found = cell_of(Study(measurements=str(path), device="sonos_40nm_tcas2022"))
+        assert found.fit is not None
+        assert not found.fit.round_trip
+        assert found.fit.kind == "measured"
+        assert found.cell.technology == "sonos_40nm"
+        assert found.cell.sigma(1e-6) == pytest.approx(0.03e-6, rel=0.1)
+
+    def test_unknown_measurements(self) -> None:
+        with pytest.raises(MeasurementError, match="Did you mean 'sonos_40nm_tcas2022_resampled'"):
+            find_measurements("sonos_40nm_tcas2022")
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"designs": ("A", "issac2016")}, DesignError, "Did you mean 'isaac2016'"),
+        ({"device": "sonos"}, DeviceError, "Unknown device 'sonos'"),
+        ({"network": "digits_cn"}, NetworkError, "Did you mean 'digits_cnn'"),
+    ],
+)
+def test_names_are_checked_before_anything_slow(
+    changes: dict[str, Any], error: type[Exception], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reports.run.confirm_spice", lambda: pytest.fail("went on"))
+    with pytest.raises(error, match=message):
+        compute(SMALL.model_copy(update=changes), tmp_path)
+
+
+def design_file(folder: Path, **changes: object) -> str:
+    fields = {"negative_weights": "differential", "weight_bits": 8, "bits_per_cell": 7, "max_rows": 64, "adc_bits": 8}
+    path = folder / "designs.toml"
+    path.write_text(tomli_w.dumps({"designs": {"mine": fields | changes}}))
+    return f"{path}:mine"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"bits_per_cell": 0}, "`bits_per_cell`"),
+        ({"max_rows": 0}, "`max_rows`"),
+        ({"adc_bits": -1}, "`adc_bits`"),
+        ({"max_row": 64}, "Did you mean 'max_rows'"),
+    ],
+)
+def test_an_impossible_design_is_one_message(tmp_path: Path, changes: dict[str, object], message: str) -> None:
+    result = command("report", "--designs", design_file(tmp_path, **changes), "--out", str(tmp_path / "out"))
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--designs", "Z9"], "Unknown design 'Z9'"),
+        (["--device", "sonos_40"], "Unknown device 'sonos_40'"),
+        (["--network", "resnet20"], "or 'resnet20_cifar10'?"),
+        (["--network", "resnet20_cifar10"], "give the folder"),
+        (["--library", "sonos"], "Unknown"),
+        (["--study", "nowhere.toml"], "cannot read the study"),
+    ],
+)
+def test_unknown_names_are_one_message(tmp_path: Path, options: list[str], message: str) -> None:
+    result = command("report", *options, "--out", str(tmp_path / "out"))
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert result.stderr.startswith("Error: ")
+
+
+def test_a_malformed_measurement_file_is_one_message(tmp_path: Path) -> None:
+    path = tmp_path / "cells.csv"
+    path.write_text("target (nA),current (nA)\n100,99\n100,abc\n")
+    result = command("report", "--measurements", str(path), "--out", str(tmp_path / "out"))
+    assert result.exit_code == 2
+    assert "cells.csv" in result.stderr
+    assert "3" in result.stderr, "the line is named"
+
+
+def test_the_command_with_a_design_of_your_own(tmp_path: Path) -> None:
+    own = design_file(tmp_path)
+    options = [
+        "--designs",
+        "A",
+        "--designs",
+        own,
+        "--trials",
+        "2",
+        "--images",
+        "40",
+        "--calibration-images",
+        "40",
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    result = command("report", *options, "--json")
+    assert result.exit_code == 0, result.stderr
+    document = json.loads(result.stdout)
+    assert [row["design"] for row in document["table"]] == ["A", "mine"]
+    assert document["table"][1]["partitions"] == 18
+    assert Path(document["page"]).is_file()
+    # The study that was written gives the same table again, and options on the command line go before it.
+    again = command("report", "--study", str(tmp_path / "out" / "study.toml"), "--out", str(tmp_path / "out"), "--json")
+    assert json.loads(again.stdout)["table"] == document["table"]
+    shorter = command(
+        "report", "--study", str(tmp_path / "out" / "study.toml"), "--designs", "A", "--images", "20",
+        "--out", str(tmp_path / "other"), "--json",
+    )  # fmt: skip
+    settings = json.loads(shorter.stdout)["settings"]
+    assert settings["designs"] == ["A"]
+    assert settings["images"] == 20
+    assert settings["trials"] == 2
+
+
+def test_the_table_in_the_terminal(tmp_path: Path) -> None:
+    result = command(
+        "report",
+        "--designs",
+        "A",
+        "--trials",
+        "2",
+        "--images",
+        "20",
+        "--calibration-images",
+        "40",
+        "--out",
+        str(tmp_path),
+    )
+    assert result.exit_code == 0, result.stderr
+    assert "Energy [fJ/op]" in result.stdout
+    assert "training images" in result.stdout
+    assert str(tmp_path / "index.html") in result.stdout
+
+
+def test_the_made_up_result_is_like_a_real_one(written: Path, made_up: StudyResult) -> None:
+    from reports.run import document
+
+    real = json.loads((written / "results.json").read_text())
+    assert set(document(made_up)) == set(real)
+    assert set(document(made_up)["designs"][0]) == set(real["designs"][0])
