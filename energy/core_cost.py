@@ -14,9 +14,18 @@ import pandas as pd
 from circuits import Activity, CoreDesign
 from devicekit.errors import unknown_name
 from energy.core_formulas import COUNT_COLUMNS, RESULTS
-from energy.core_model import Values, check_activity, check_adc, default_activity, design_arrays, evaluate
+from energy.core_model import (
+    Values,
+    check_activity,
+    check_adc,
+    default_activity,
+    default_draws,
+    design_arrays,
+    evaluate,
+)
 from energy.errors import EnergyError
-from energy.library import Library, load_library
+from energy.library import Library
+from energy.library_files import load_library
 from energy.uncertainty import draw_constants
 
 STRUCTURES: Mapping[str, Mapping[str, float]] = {
@@ -62,15 +71,9 @@ class CoreCost:
     @cached_property
     def _drawn(self) -> Values:
         draws = draw_constants(self.library, seed=self.seed)
-        arrays = dict(self.arrays)
+        arrays = self.arrays
         if not self._measured:
-            # The default activity is as uncertain as the statistics it is made of; both scale it.
-            for name, constant in (
-                ("mean_conductance", "activity.mean_magnitude"),
-                ("input_activity", "activity.per_bit"),
-            ):
-                ratio = draws[constant] / self.library.si[constant] if constant in draws else np.ones(1)
-                arrays[name] = np.minimum(arrays[name] * ratio[None, :, None], 1.0)
+            arrays = default_draws([self.design], self.library, arrays, draws)
         return evaluate(self.library, arrays, draws)
 
     def value(self, name: str) -> float:

@@ -113,7 +113,7 @@ COUNTS = (
     Formula(
         "register_bits",
         "",
-        "input_bits * where(structure.register_per_slice > 0, row_lines, matrix_rows)",
+        "input_bits * (matrix_rows + structure.register_per_slice * (row_lines - matrix_rows))",
         "input bits held and passed to the rows",
     ),
     Formula(
@@ -195,14 +195,14 @@ SURVEY = (
         "survey_energy_j",
         "J",
         "survey.energy_spread * 1e-12 * 0.5 * 10 ** ((6.020599913279624 * survey_bits + 1.7609125905568124 "
-        "- survey_fom_db) / 10) * exp(survey.energy_intercept + survey.energy_per_log_node * log(survey.node_nm) "
+        "- survey_fom_db) / 10) * exp(survey.energy_intercept + survey.energy_per_log_node * log(process.node_nm) "
         "+ survey.energy_per_log_bits * log(survey_bits))",
         "energy of one conversion by the survey regression",
     ),
     Formula(
         "survey_area_m2",
         "m^2",
-        "survey.area_spread * 1e-12 * exp(survey.area_intercept + survey.area_per_log_node * log(survey.node_nm) "
+        "survey.area_spread * 1e-12 * exp(survey.area_intercept + survey.area_per_log_node * log(process.node_nm) "
         "+ survey.area_per_log_rate * log(survey_rate_hz) + survey.area_per_log_energy * log(survey_energy_j * 1e12))",
         "area of one converter by the survey regression",
     ),

@@ -78,14 +78,56 @@ def default_activity(design: CoreDesign, library: Library) -> Activity:
         design: the design.
         library: gives the activity of an input bit, the mean magnitude of weights and the on/off ratio.
     """
-    g_min = library.si["cell.off_on_ratio"]
-    digits = np.array(design_mean_digits(design, library.si["activity.mean_magnitude"]))
     widths = input_widths(design.input_bits or 0, design.input_slice_bits)
     return Activity(
-        g_min + (1 - g_min) * digits,
+        default_conductance(design, library, np.array([library.si["activity.mean_magnitude"]]))[0],
         np.full(len(widths), library.si["activity.per_bit"]),
         source="the library's statistics (activity.per_bit, activity.mean_magnitude)",
     )
+
+
+_MAGNITUDES = np.geomspace(1e-3, 1.0, 61)
+
+
+def default_conductance(design: CoreDesign, library: Library, mean_magnitude: Array) -> Array:
+    """Return the mean conductance of each slice for given mean magnitudes of the weights.
+
+    Args:
+        design: the design.
+        library: gives the on/off ratio.
+        mean_magnitude: mean of |weight| over the largest weight, shape (draws,).
+
+    Returns:
+        Shape (draws, slices); several magnitudes are interpolated on a logarithmic grid, one is exact.
+    """
+    if mean_magnitude.size == 1:
+        digits = np.array([design_mean_digits(design, float(mean_magnitude[0]))])
+    else:
+        grid = np.array([design_mean_digits(design, float(magnitude)) for magnitude in _MAGNITUDES])
+        position = np.log(mean_magnitude)
+        digits = np.stack([np.interp(position, np.log(_MAGNITUDES), column) for column in grid.T], axis=-1)
+    g_min = library.si["cell.off_on_ratio"]
+    return np.asarray(g_min + (1 - g_min) * digits)
+
+
+def default_draws(designs: Sequence[CoreDesign], library: Library, arrays: Values, draws: Values) -> Values:
+    """Return the design arrays with the default activity drawn as well: it is as uncertain as its statistics.
+
+    Args:
+        designs: the designs, none with a measured activity.
+        library: the library.
+        arrays: `design_arrays` of them.
+        draws: draws of constants by name, shape (draws,).
+    """
+    drawn = dict(arrays)
+    if "activity.mean_magnitude" in draws:
+        slices = arrays["mean_conductance"].shape[-1]
+        rows = [default_conductance(design, library, draws["activity.mean_magnitude"]) for design in designs]
+        drawn["mean_conductance"] = np.stack([np.pad(row, ((0, 0), (0, slices - row.shape[1]))) for row in rows])
+    if "activity.per_bit" in draws:
+        valid = arrays["input_slice_width"] > 0
+        drawn["input_activity"] = np.minimum(draws["activity.per_bit"], 1.0)[None, :, None] * valid
+    return drawn
 
 
 def check_activity(design: CoreDesign, activity: Activity) -> None:

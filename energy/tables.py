@@ -57,8 +57,8 @@ def short_rows(costs: Sequence[CoreCost]) -> list[dict[str, object]]:
 
 
 def with_interval(value: float, interval: tuple[float, float]) -> str:
-    """Return a value and its interval with four significant digits: ``8.4 (8.3..8.5)``."""
-    return f"{value:.4g} ({interval[0]:.4g}..{interval[1]:.4g})"
+    """Return a value and its interval with five significant digits: ``8.4 (8.352..8.4478)``."""
+    return f"{value:.5g} ({interval[0]:.5g}..{interval[1]:.5g})"
 
 
 def as_text(rows: Sequence[Mapping[str, object]], form: str, headings: Mapping[str, str] | None = None) -> str:

@@ -37,7 +37,7 @@ def energy(
     from circuits import load_design
     from energy import estimate_core
     from energy.errors import EnergyError
-    from energy.library import load_library
+    from energy.library_files import load_library
     from energy.tables import FORMATS, SHORT, as_text, short_rows
 
     if form != "table" and form not in FORMATS:

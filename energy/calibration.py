@@ -1,0 +1,433 @@
+"""Free component values fitted to published totals: a best point, a posterior, and what each of them is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import lmfit
+import numpy as np
+import pandas as pd
+
+from circuits import CoreDesign, load_designs
+from energy.core_cost import STRUCTURES, with_structure
+from energy.core_model import constants, default_activity, default_draws, design_arrays
+from energy.errors import EnergyError
+from energy.expressions import Array
+from energy.formulas import Formulas
+from energy.library import Library
+from energy.library_files import load_library, save_fitted
+from energy.posterior import Model, Posterior, Target, sample
+from energy.priors import Prior, load_priors
+from energy.published import COLUMNS, Printed, load_published
+
+QUANTITIES = tuple(COLUMNS)
+
+
+def _needed(formulas: Formulas, result: str) -> tuple[Formulas, frozenset[str]]:
+    """Return the formulas that `result` reads, and every name among them and their inputs."""
+    names: set[str] = set()
+    open_ = [result]
+    while open_:
+        name = open_.pop()
+        if name in names:
+            continue
+        names.add(name)
+        if name in formulas.by_name:
+            open_.extend(formulas.by_name[name].expression.names)
+    own = [formulas.by_name[name] for name in names if name in formulas.by_name]
+    return Formulas(own, names & formulas.given), frozenset(names)
+
+
+def totals(library: Library, designs: Sequence[CoreDesign], result: str) -> Model:
+    """Return a function from drawn constants to one result of some designs.
+
+    Args:
+        library: components and constants; its activity statistics are used.
+        designs: the designs.
+        result: such as ``"energy_fj_per_op"``.
+
+    Returns:
+        A function of constants [SI] by name, each (draws,), with values (draws, designs).
+    """
+    formulas, names = _needed(library.formulas, result)
+    arrays = design_arrays(designs, [default_activity(design, library) for design in designs], ["ramp"] * len(designs))
+    fixed = {name: value for name, value in constants(library).items() if name in names}
+
+    def model(drawn: Mapping[str, Array]) -> Array:
+        own = {name: value[None, :, None] for name, value in drawn.items() if name in fixed}
+        values = default_draws(designs, library, arrays, dict(drawn))
+        values = formulas.evaluate({**fixed, **own, **{name: values[name] for name in names if name in values}})
+        size = len(next(iter(drawn.values())))
+        return np.ascontiguousarray(np.broadcast_to(values[result][:, :, 0], (len(designs), size)).T)
+
+    return model
+
+
+def _linear(names: Sequence[str]) -> list[str]:
+    return [name for name in names if name.endswith((".energy", ".area", ".bit_operation"))]
+
+
+@dataclass(frozen=True)
+class QuantityFit:
+    """Fit of one quantity, energy or area: they share no constants.
+
+    Attributes:
+        quantity: column of the published table.
+        priors: of its free constants.
+        best: constants [SI] that maximise prior times agreement, by name.
+        posterior: draws given the printed totals.
+        targets: what was printed, by design.
+        minimizer: lmfit's result in standard-normal coordinates of the priors.
+    """
+
+    quantity: str
+    priors: Mapping[str, Prior]
+    best: Mapping[str, float]
+    posterior: Posterior
+    targets: Mapping[str, Printed]
+    minimizer: lmfit.minimizer.MinimizerResult = field(repr=False)
+
+    @property
+    def correlations(self) -> pd.DataFrame:
+        """Correlations over the posterior, in standard-normal coordinates of the priors."""
+        draws = self.posterior.draws
+        return pd.DataFrame({name: prior.coordinate(draws[name]) for name, prior in self.priors.items()}).corr()
+
+
+def fit_quantity(
+    library: Library,
+    designs: Mapping[str, CoreDesign],
+    published: Mapping[str, Mapping[str, Printed]],
+    quantity: str,
+    priors: Mapping[str, Prior],
+    *,
+    count: int = 2000,
+    proposals: int = 50_000,
+    seed: int = 0,
+    fewest: float = 50.0,
+) -> QuantityFit:
+    """Fit the constants that one quantity depends on.
+
+    Args:
+        library: components; constants without a prior keep their values.
+        designs: by name; those of `published` are used.
+        published: the printed totals.
+        quantity: ``"energy_fj_per_op"`` or ``"area_mm2"``.
+        priors: of all free constants.
+        count: posterior draws.
+        proposals: draws made and weighted to get them.
+        seed: seed of the draws.
+        fewest: see `energy.posterior.sample`.
+
+    Raises:
+        EnergyError: an unknown design, or priors that hardly allow the totals.
+    """
+    missing = [name for name in published if name not in designs]
+    if missing:
+        raise EnergyError(f"The published table has design {missing[0]!r}, which is not among {', '.join(designs)}.")
+    own_designs = [designs[name] for name in published]
+    printed = {name: row[quantity] for name, row in published.items()}
+    _, names = _needed(library.formulas, quantity)
+    # The default activity is made of its statistics outside the formulas.
+    statistics = ("activity.per_bit", "activity.mean_magnitude") if "input_activity" in names else ()
+    own = {name: prior for name, prior in priors.items() if name in names or name in statistics}
+    model = totals(library, own_designs, quantity)
+    values = np.array([p.value for p in printed.values()])
+    widths = np.array([p.half_digit for p in printed.values()]) / 3  # so that the best point rounds to the digits
+
+    def residual(parameters: lmfit.Parameters, slack: float) -> Array:
+        z = np.array([parameters[f"p{index}"].value for index in range(len(own))])
+        point = {name: prior.value(z[index : index + 1]) for index, (name, prior) in enumerate(own.items())}
+        return np.concatenate([z, (model(point)[0] - values) / (widths * slack)])
+
+    parameters = lmfit.Parameters()
+    for index in range(len(own)):
+        parameters.add(f"p{index}", value=0.0)
+    # The printed digits make a valley 1e-5 wide; the search enters it wide and narrows, or it takes ten times longer.
+    for slack in (100.0, 10.0, 1.0):
+        result = lmfit.minimize(residual, parameters, args=(slack,), method="leastsq", max_nfev=20_000)
+        parameters = result.params
+    best = {
+        name: float(prior.value(np.array([result.params[f"p{index}"].value]))[0])
+        for index, (name, prior) in enumerate(own.items())
+    }
+    posterior = sample(
+        model,
+        own,
+        [Target(p.value, p.half_digit) for p in printed.values()],
+        _linear(list(own)),
+        count=count,
+        proposals=proposals,
+        seed=seed,
+        fewest=fewest,
+    )
+    return QuantityFit(quantity, own, best, posterior, printed, result)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A calibrated library and the evidence for it.
+
+    Attributes:
+        library: the library with fitted values, their intervals and their joint draws.
+        fits: by quantity.
+        designs: designs by name, predicted ones included.
+        structure: the structural alternatives chosen.
+    """
+
+    library: Library
+    fits: Mapping[str, QuantityFit]
+    designs: Mapping[str, CoreDesign]
+    structure: tuple[str, ...]
+
+    @property
+    def free_values(self) -> int:
+        """Number of free constants."""
+        return sum(len(fit.priors) for fit in self.fits.values())
+
+    @property
+    def data_values(self) -> int:
+        """Number of published numbers."""
+        return sum(len(fit.targets) for fit in self.fits.values())
+
+    @property
+    def log_evidence(self) -> float:
+        """Natural logarithm of the probability of the printed table under the priors."""
+        return sum(fit.posterior.evidence for fit in self.fits.values())
+
+    def prediction(self, design: str, quantity: str) -> tuple[float, float, float]:
+        """Return (best, low, high): the value at the best point and the 95 % posterior interval."""
+        fit = self.fits[quantity]
+        model = totals(self.library, [self.designs[design]], quantity)
+        best = model({name: np.array([value]) for name, value in fit.best.items()})[0, 0]
+        low, high = np.quantile(model(fit.posterior.draws)[:, 0], [0.025, 0.975])
+        return float(best), float(low), float(high)
+
+    def save(self, directory: str | Path) -> Path:
+        """Write the calibrated library and its draws, ready to take the place of the bundled files.
+
+        Args:
+            directory: folder to write ``NAME.toml`` and ``NAME_draws.csv`` to; the library's own file is the template.
+
+        Returns:
+            Path of the library file.
+        """
+        return save_fitted(self.library, Path(directory))
+
+    @property
+    def residuals(self) -> pd.DataFrame:
+        """One row a published number: printed, at the best point, whether every digit agrees."""
+        rows = []
+        for quantity, fit in self.fits.items():
+            for design, printed in fit.targets.items():
+                best, low, high = self.prediction(design, quantity)
+                rows.append(
+                    {
+                        "design": design,
+                        "quantity": quantity,
+                        "printed": printed.text,
+                        "fitted": best,
+                        "residual": best - printed.value,
+                        "half_digit": printed.half_digit,
+                        "agrees": printed.agrees(best),
+                        "low": low,
+                        "high": high,
+                    }
+                )
+        return pd.DataFrame(rows)
+
+    @property
+    def parameters(self) -> pd.DataFrame:
+        """One row a free constant: prior and posterior intervals [SI], how much of the prior's width is left."""
+        rows = []
+        for quantity, fit in self.fits.items():
+            for name, prior in fit.priors.items():
+                draws = fit.posterior.draws[name]
+                low, high = np.quantile(draws, [0.025, 0.975])
+                rows.append(
+                    {
+                        "constant": name,
+                        "quantity": quantity,
+                        "unit": self.library.si_units[name],
+                        "prior_low": prior.low,
+                        "prior_high": prior.high,
+                        "best": fit.best[name],
+                        "low": float(low),
+                        "high": float(high),
+                        "inside_prior": prior.low <= fit.best[name] <= prior.high,
+                        "width_left": float(np.std(prior.coordinate(draws))),
+                    }
+                )
+        return pd.DataFrame(rows)
+
+
+def calibrate(
+    library: str | Path | Library = "sonos_40nm",
+    published: str | Path | Mapping[str, Mapping[str, Printed]] = "cores_published.csv",
+    designs: Mapping[str, CoreDesign] | None = None,
+    *,
+    priors: Mapping[str, Prior] | None = None,
+    structure: Sequence[str] = (),
+    count: int = 2000,
+    proposals: int = 50_000,
+    seed: int = 0,
+    fewest: float = 50.0,
+) -> Calibration:
+    """Fit the free component values of a library to published totals.
+
+    Energy and area are fitted one after the other, for no constant enters both.
+
+    Args:
+        library: the library; its constants without priors stay as they are.
+        published: printed totals, or a file of them.
+        designs: designs by name; the five of Xiao et al. by default.
+        priors: of the free constants; by default the library's own file.
+        structure: structural alternatives to choose first, see `STRUCTURES`.
+        count: posterior draws.
+        proposals: draws made and weighted to get them.
+        seed: seed of the draws.
+        fewest: effective draws below which the priors are said to contradict the totals.
+
+    Raises:
+        EnergyError: unknown names, a bad file, or priors that hardly allow the totals.
+    """
+    loaded = load_library(library)
+    for name in structure:
+        loaded = with_structure(loaded, name)
+    table = published if isinstance(published, Mapping) else load_published(published)
+    known = dict(designs) if designs is not None else load_designs("xiao2022")
+    chosen = {name for alternative in structure for name in STRUCTURES[alternative]}
+    own_priors = {
+        name: prior
+        for name, prior in (priors if priors is not None else load_priors(loaded)).items()
+        if name not in chosen
+    }
+    fits = {
+        quantity: fit_quantity(
+            loaded,
+            known,
+            table,
+            quantity,
+            own_priors,
+            count=count,
+            proposals=proposals,
+            seed=seed + index,
+            fewest=fewest,
+        )
+        for index, quantity in enumerate(QUANTITIES)
+    }
+    return Calibration(_fitted(loaded, fits, tuple(table)), fits, known, tuple(structure))
+
+
+def _fitted(library: Library, fits: Mapping[str, QuantityFit], designs: Sequence[str]) -> Library:
+    """Return the library with best values, posterior intervals and joint draws."""
+    best: dict[str, float] = {}
+    intervals: dict[str, tuple[float, float]] = {}
+    draws: dict[str, Array] = {}
+    for fit in fits.values():
+        for name, value in fit.best.items():
+            low, high = np.quantile(fit.posterior.draws[name], [0.025, 0.975])
+            best[name] = value
+            intervals[name] = (min(float(low), value), max(float(high), value))
+            draws[name] = fit.posterior.draws[name]
+    source = f"fitted to the published totals of designs {', '.join(designs)} with the priors of {library.name}_priors"
+    return library.with_fitted(best, intervals, draws, source=source)
+
+
+def leave_one_out(
+    library: str | Path | Library = "sonos_40nm",
+    published: str | Path = "cores_published.csv",
+    left_out: Sequence[str] = ("C", "D"),
+    *,
+    structure: Sequence[str] = (),
+    count: int = 2000,
+    proposals: int = 50_000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Predict each design from a fit to the others.
+
+    Args:
+        library: as for `calibrate`.
+        published: printed totals.
+        left_out: designs to leave out, one at a time.
+        structure: as for `calibrate`.
+        count: posterior draws.
+        proposals: draws made and weighted to get them.
+        seed: seed of the draws.
+
+    Returns:
+        One row a design and quantity: printed, predicted, relative error, interval, whether the interval holds it.
+    """
+    table = load_published(published)
+    rows = []
+    for name in left_out:
+        if name not in table:
+            raise EnergyError(f"Design {name!r} is not in the published table: {', '.join(table)}.")
+        rest = {design: row for design, row in table.items() if design != name}
+        fit = calibrate(library, rest, structure=structure, count=count, proposals=proposals, seed=seed)
+        for quantity in QUANTITIES:
+            best, low, high = fit.prediction(name, quantity)
+            printed = table[name][quantity]
+            rows.append(
+                {
+                    "design": name,
+                    "quantity": quantity,
+                    "printed": printed.text,
+                    "predicted": best,
+                    "relative_error": best / printed.value - 1,
+                    "low": low,
+                    "high": high,
+                    "inside": low <= printed.value + printed.half_digit and printed.value - printed.half_digit <= high,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def compare_structures(
+    library: str | Path | Library = "sonos_40nm",
+    alternatives: Sequence[Sequence[str]] | None = None,
+    *,
+    count: int = 2000,
+    proposals: int = 50_000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Fit structural alternatives and compare how probable they make the printed table.
+
+    Args:
+        library: as for `calibrate`.
+        alternatives: each a set of names of `STRUCTURES`; by default the library's own and each single change.
+        count: posterior draws.
+        proposals: draws made and weighted to get them.
+        seed: seed of the draws.
+
+    Returns:
+        One row an alternative: whether the best point reproduces every digit, constants outside their priors, log
+        evidence and probability among the alternatives, and the prediction of design B.
+    """
+    if alternatives is None:
+        alternatives = ((), ("register_per_array",), ("register_shared",), ("ramp_per_array",), ("gain_everywhere",))
+    rows = []
+    for names in alternatives:
+        for name in names:
+            if name not in STRUCTURES:
+                with_structure(load_library(library), name)
+        fit = calibrate(library, structure=names, count=count, proposals=proposals, seed=seed, fewest=1)
+        energy, low, high = fit.prediction("B", "energy_fj_per_op")
+        rows.append(
+            {
+                "structure": " + ".join(names) or "as in the library",
+                "digits_agree": bool(fit.residuals["agrees"].all()),
+                "outside_prior": int((~fit.parameters["inside_prior"]).sum()),
+                "log_evidence": fit.log_evidence,
+                "effective_draws": min(f.posterior.effective for f in fit.fits.values()),
+                "b_energy_fj_per_op": energy,
+                "b_low": low,
+                "b_high": high,
+            }
+        )
+    frame = pd.DataFrame(rows)
+    weight = np.exp(frame["log_evidence"] - frame["log_evidence"].max())
+    frame.insert(4, "probability", weight / weight.sum())
+    return frame
