@@ -7,11 +7,14 @@ from circuits.designs import CoreDesign, split_rows
 from circuits.errors import CircuitError, SpiceError
 from circuits.network_values import Activity, LayerShape
 from circuits.peripherals import (
+    Characterization,
     ColumnErrors,
     PeripheralError,
     PeripheralModel,
     apply_peripherals,
+    characterize,
     draw_columns,
+    load_parameters,
     load_peripherals,
     peripheral_names,
 )
@@ -20,6 +23,7 @@ from circuits.transistor_cell import TransistorCell, load_transistor_cell
 __all__ = [
     "Activity",
     "BitLineConfirmation",
+    "Characterization",
     "CircuitError",
     "ColumnErrors",
     "CoreDesign",
@@ -29,11 +33,13 @@ __all__ = [
     "SpiceError",
     "TransistorCell",
     "apply_peripherals",
+    "characterize",
     "confirm_bit_line",
     "design_notes",
     "draw_columns",
     "load_design",
     "load_designs",
+    "load_parameters",
     "load_peripherals",
     "load_transistor_cell",
     "peripheral_names",

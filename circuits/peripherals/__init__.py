@@ -1,6 +1,7 @@
 """Integrator, rescaling accumulator, gain stage and ramp converter: their model, and the SPICE that it comes from."""
 
 from circuits.peripherals.apply import apply_peripherals, draw_columns, noise_rms, non_linearity
+from circuits.peripherals.characterization import Characterization, characterize
 from circuits.peripherals.model import (
     ColumnErrors,
     PeripheralError,
@@ -8,15 +9,21 @@ from circuits.peripherals.model import (
     load_peripherals,
     peripheral_names,
 )
+from circuits.peripherals.parameters import Parameters, load_parameters, parameter_names
 
 __all__ = [
+    "Characterization",
     "ColumnErrors",
+    "Parameters",
     "PeripheralError",
     "PeripheralModel",
     "apply_peripherals",
+    "characterize",
     "draw_columns",
+    "load_parameters",
     "load_peripherals",
     "noise_rms",
     "non_linearity",
+    "parameter_names",
     "peripheral_names",
 ]

@@ -16,14 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from devicekit.errors import DevicekitError, unknown_name
+from circuits.errors import CircuitError
+from devicekit.errors import unknown_name
 from devicekit.paths import data_path, replacing
 from devicekit.provenance import Constant, Kind
 
 NonNegative = Annotated[float, Field(ge=0)]
 
 
-class PeripheralError(DevicekitError):
+class PeripheralError(CircuitError):
     """A peripheral's parameters or a `PeripheralModel` are unknown, malformed or impossible."""
 
 

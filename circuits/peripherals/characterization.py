@@ -1,0 +1,244 @@
+"""From a parameter file to a `PeripheralModel`: every block simulated in ngspice, figures drawn from the runs.
+
+The front end (conveyor, integrator, accumulator, gain stage) is run on levels that are the same in all bits, which
+gives the static curve; on random patterns, which show what a straight ramp hides; on a single bit, for the memory of
+the next; and with mismatch. The converter is run on its codes, at transistor level or behavioural.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.interpolate import PchipInterpolator
+
+from circuits.peripherals.curves import bit_weights, fit_line, non_linearity_table
+from circuits.peripherals.figures import HIGH_PROBE, LOW_PROBE, SIGNAL_SHOT, energies, figures, probes
+from circuits.peripherals.front_end import FrontEndRun, simulate_front_end
+from circuits.peripherals.model import PeripheralError, PeripheralModel
+from circuits.peripherals.noise import NoiseFloor, noise_floors
+from circuits.peripherals.parameters import Parameters, load_parameters
+from circuits.peripherals.ramp_adc import RampRun, simulate_ramp_adc
+from circuits.spice import ngspice_version
+
+ZERO = 0.5
+"""Position of zero signal: the front end is run on both signs, over a symmetric range."""
+_REACH = 1.08
+"""Levels run to this much of full scale, so that gain and offset errors do not cut the table short."""
+Progress = Callable[[int, int], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Characterization:
+    """The model, and the runs that it was drawn from.
+
+    Attributes:
+        model: what accuracy and energy read.
+        parameters: of the circuit.
+        levels: of the static curve, in units of full scale in every bit, shape (levels,).
+        front_end: static output of the front end at the levels, shape (levels,) [V].
+        adc: the converter's run over its codes.
+        pattern_levels: bit levels of random patterns, least significant first, shape (patterns, bits).
+        pattern_errors: output for a pattern less that of the static curve at the same sum, shape (patterns,) [LSB].
+        column_gain: gain of each column with mismatch, shape (columns,).
+        column_offset_lsb: offset of each column with mismatch, shape (columns,) [LSB].
+        noise: sources of noise by name.
+        waveform_time: of the waveforms [s].
+        waveforms: the alternating pattern through ``out`` (integrator), ``hold`` (accumulator), ``gained`` [V].
+    """
+
+    model: PeripheralModel
+    parameters: Parameters
+    levels: NDArray[np.float64]
+    front_end: NDArray[np.float64]
+    adc: RampRun
+    pattern_levels: NDArray[np.float64]
+    pattern_errors: NDArray[np.float64]
+    column_gain: NDArray[np.float64]
+    column_offset_lsb: NDArray[np.float64]
+    noise: dict[str, NoiseFloor]
+    waveform_time: NDArray[np.float64]
+    waveforms: dict[str, NDArray[np.float64]]
+
+    def save(self, path: Path | str) -> Path:
+        """Write the model, see `PeripheralModel.save`.
+
+        Args:
+            path: where.
+        """
+        return self.model.save(path)
+
+
+def characterize(
+    parameters: str | Path | Parameters = "sonos_40nm",
+    *,
+    columns: int = 32,
+    patterns: int = 64,
+    transistors: bool = True,
+    temperature: float | None = None,
+    corner: str | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Characterization:
+    """Simulate a column's peripherals in ngspice and reduce them to a `PeripheralModel`.
+
+    Args:
+        parameters: a bundled set by name, a TOML file, or a set.
+        columns: columns drawn for the spread; 0 leaves mismatch out.
+        patterns: random bit patterns, each level uniform over the full scale of both signs.
+        transistors: whether the converter's comparators and ramp generator are transistors; energy is claimed then
+            only.
+        temperature: [K]; None for the file's.
+        corner: process corner; None for typical.
+        seed: of patterns and mismatch.
+        progress: called with (steps done, steps).
+
+    Returns:
+        The model and the runs; ``.model`` and ``.save(path)`` are what other rooms need.
+
+    Raises:
+        PeripheralError: bad parameters, one column only, too few patterns, or a converter that does not decide.
+        MissingDependencyError: ngspice or PySpice is absent.
+        SpiceError: a run fails.
+    """
+    p = parameters if isinstance(parameters, Parameters) else load_parameters(parameters)
+    if temperature is not None or corner is not None:
+        p = p.at(temperature=temperature, corner=corner)
+    if columns == 1 or columns < 0:
+        raise PeripheralError(f"Expected `columns` of 2 or more to find a spread, or 0 for none, but got {columns}.")
+    if patterns < p.bits + 2:
+        raise PeripheralError(f"Expected `patterns` of at least {p.bits + 2}, but got {patterns}.")
+    steps = iter(range(1, 6))
+
+    def done() -> None:
+        if progress is not None:
+            progress(next(steps), 5)
+
+    pattern_seed, column_seed, threshold_seed = np.random.SeedSequence(seed).generate_state(3)
+    levels = np.linspace(-_REACH, _REACH, 37)
+    static = simulate_front_end(p, np.repeat(levels[:, None], p.bits, axis=1))
+    done()
+    pattern_levels = np.random.default_rng(pattern_seed).uniform(-1, 1, (patterns, p.bits))
+    random = simulate_front_end(p, np.concatenate([probes(p.bits), pattern_levels]))
+    done()
+    voltages = np.linspace(-_REACH, _REACH, 73 if transistors else p.codes + 1) * p.full_scale_voltage
+    adc = simulate_ramp_adc(p, voltages, transistors=transistors)
+    if not np.all(np.isfinite(adc.crossings)):
+        raise PeripheralError("The comparator never decides at some codes: it is too slow or its gain is too small.")
+    done()
+    gain, offset = _spread(p, columns, int(column_seed), int(threshold_seed), transistors)
+    done()
+    noise = noise_floors(p, transistors=transistors)
+    done()
+    return _reduce(p, levels, static, pattern_levels, random, adc, gain, offset, noise, transistors, seed)
+
+
+def reading(adc: RampRun, voltage: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the position in the range that the converter reads for a voltage, interpolated between its columns.
+
+    Args:
+        adc: a run with inputs in rising order.
+        voltage: any shape [V].
+    """
+    inside = np.clip(voltage, adc.inputs[0], adc.inputs[-1])
+    return np.asarray(PchipInterpolator(adc.inputs, adc.readings)(inside)) / (adc.codes - 1)
+
+
+def _spread(
+    p: Parameters, columns: int, seed: int, threshold_seed: int, transistors: bool
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return gain and offset [LSB] of columns with mismatch, front end and converter together."""
+    if columns == 0:
+        return np.ones(0), np.zeros(0)
+    drawn = p.draw(columns, seed)
+    # Two opposite levels give a column's gain and offset; the static curve has the rest.
+    levels = np.tile([-0.8, 0.8], columns)
+    sets = [own for own in drawn for _ in range(2)]
+    run = simulate_front_end(sets, np.repeat(levels[:, None], p.bits, axis=1))
+    voltage = run.gain_stage.reshape(columns, 2)
+    if transistors:
+        pair = p["comparator.input_width"] * p["comparator.length"]
+        load = p["comparator.load_width"] * p["comparator.load_length"]
+        sigma = p["transistor.threshold_mismatch"] / np.sqrt([pair, load])
+        errors = sigma * np.random.default_rng(threshold_seed).standard_normal((columns, 2))
+        adc = simulate_ramp_adc(sets, voltage.ravel(), transistors=True, threshold_errors=np.repeat(errors, 2, axis=0))
+    else:
+        adc = simulate_ramp_adc(sets, voltage.ravel())
+    positions = adc.readings.reshape(columns, 2) / (p.codes - 1)
+    ideal = ZERO + levels.reshape(columns, 2) / 2
+    lines = [fit_line(x, y, zero=ZERO, steps=p.codes - 1) for x, y in zip(ideal, positions, strict=True)]
+    return np.array([line.gain for line in lines]), np.array([line.offset_lsb for line in lines])
+
+
+def _reduce(
+    p: Parameters,
+    levels: NDArray[np.float64],
+    static: FrontEndRun,
+    pattern_levels: NDArray[np.float64],
+    random: FrontEndRun,
+    adc: RampRun,
+    column_gain: NDArray[np.float64],
+    column_offset: NDArray[np.float64],
+    noise: dict[str, NoiseFloor],
+    transistors: bool,
+    seed: int,
+) -> Characterization:
+    steps = p.codes - 1
+    positions = ZERO + levels / 2
+    readings = reading(adc, static.gain_stage)
+    inside = np.abs(levels) <= 1
+    line = fit_line(positions[inside], readings[inside], zero=ZERO, steps=steps)
+    table = non_linearity_table(positions, readings, line, zero=ZERO, codes=p.codes)
+
+    curve = PchipInterpolator(levels, static.gain_stage)
+    binary = 2.0 ** np.arange(p.bits) / (2**p.bits - 1)
+    outputs = random.gain_stage[len(probes(p.bits)) :]
+    pattern_errors = (outputs - curve(pattern_levels @ binary)) / p.lsb_voltage
+    weights, _, _ = bit_weights(pattern_levels, outputs)
+    limits = ZERO + random.gain_stage[LOW_PROBE : HIGH_PROBE + 1] / (2 * p.full_scale_voltage)
+
+    constant = [floor.lsb for name, floor in noise.items() if name != SIGNAL_SHOT]
+    source = (
+        f"ngspice {ngspice_version()}, parameters {p.name}, {len(pattern_levels)} patterns, "
+        f"{len(column_gain)} columns, converter {'at transistor level' if transistors else 'behavioural'}, seed {seed}"
+    )
+    model = PeripheralModel(
+        name=p.name,
+        kind="simulated",
+        source=source,
+        adc_bits=round(p["adc.bits"]),
+        zero=ZERO,
+        temperature=p.temperature,
+        corner=p.corner,
+        gain=line.gain,
+        gain_sigma=float(np.std(column_gain, ddof=1)) if column_gain.size else 0.0,
+        offset_lsb=line.offset_lsb,
+        offset_sigma_lsb=float(np.std(column_offset, ddof=1)) if column_offset.size else 0.0,
+        inl_lsb=tuple(float(value) for value in np.round(table, 6)),
+        noise_lsb=math.hypot(*constant),
+        shot_noise_lsb=noise[SIGNAL_SHOT].lsb,
+        pattern_lsb=float(np.sqrt(np.mean(pattern_errors**2))),
+        clip_low=float(limits[0]),
+        clip_high=float(limits[1]),
+        bit_weights=tuple(float(weight) for weight in weights / weights.sum()),
+        energy=energies(adc, source),
+        figures=figures(p, random, adc, noise, table, source),
+    )
+    return Characterization(
+        model=model,
+        parameters=p,
+        levels=levels,
+        front_end=static.gain_stage,
+        adc=adc,
+        pattern_levels=pattern_levels,
+        pattern_errors=pattern_errors,
+        column_gain=column_gain,
+        column_offset_lsb=column_offset,
+        noise=noise,
+        waveform_time=random.time,
+        waveforms=dict(random.waveforms),
+    )

@@ -1,0 +1,122 @@
+"""Named figures of a characterisation: what each block does by itself, with unit and source."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from circuits.peripherals.curves import transition_non_linearity
+from circuits.peripherals.front_end import FrontEndRun, Schedule
+from circuits.peripherals.noise import NoiseFloor
+from circuits.peripherals.parameters import Parameters
+from circuits.peripherals.ramp_adc import RampRun
+from devicekit.provenance import Constant, Kind
+
+_OVERDRIVE = 8.0
+"""Level that drives every stage to its limit."""
+_ALTERNATING, _REST, _SINGLE, LOW_PROBE, HIGH_PROBE = range(5)
+
+SIGNAL_SHOT = "shot noise of the signal"
+"""The one noise source whose variance goes with the signal."""
+
+
+def probes(bits: int) -> NDArray[np.float64]:
+    """Return bit levels that show single effects, shape (5, bits).
+
+    A full step of alternating sign in every bit, no signal, the last bit but one alone, and both limits.
+
+    Args:
+        bits: number of bits.
+    """
+    levels = np.zeros((5, bits))
+    levels[_ALTERNATING] = (-1.0) ** np.arange(bits, 0, -1)
+    levels[_SINGLE, -2] = 1.0
+    levels[LOW_PROBE], levels[HIGH_PROBE] = -_OVERDRIVE, _OVERDRIVE
+    return levels
+
+
+def figures(
+    p: Parameters,
+    random: FrontEndRun,
+    adc: RampRun,
+    noise: dict[str, NoiseFloor],
+    table: NDArray[np.float64],
+    source: str,
+) -> dict[str, Constant]:
+    """Return the figures of every block.
+
+    Args:
+        p: parameters.
+        random: front end on `probes`, followed by random patterns.
+        adc: converter.
+        noise: noise sources.
+        table: INL of the whole chain [LSB].
+        source: what the figures are drawn from.
+    """
+    rest, single = random.integrator[_REST], random.integrator[_SINGLE]
+    held_rest, held = random.accumulator[_REST], random.accumulator[_SINGLE]
+    full = p["input.full_scale_current"] * p["timing.integration_time"] / p["integrator.capacitance"]
+    _, differential = transition_non_linearity(adc.transitions())
+    total = float(np.sqrt(sum(floor.lsb**2 for name, floor in noise.items() if name != SIGNAL_SHOT)))
+    values: dict[str, tuple[float, str]] = {
+        "integrator_gain_error": (float((single - rest)[-2] / full - 1), ""),
+        "integrator_offset": (float(rest[0]), "V"),
+        "integrator_memory": (float((single - rest)[-1] / (single - rest)[-2]), ""),
+        "integrator_clip_low": (float(random.integrator[LOW_PROBE, 0]), "V"),
+        "integrator_clip_high": (float(random.integrator[HIGH_PROBE, 0]), "V"),
+        "accumulator_halving": (float((held - held_rest)[-1] / (held - held_rest)[-2]), ""),
+        "accumulator_sample_weight": (float((held - held_rest)[-2] / (single - rest)[-2]), ""),
+        "accumulator_offset": (float(held_rest[-1]), "V"),
+        "gain_stage_settling_time": (settling_time(p, random), "s"),
+        "adc_dnl_max_lsb": (float(np.max(np.abs(differential))), ""),
+        "adc_delay": (float(np.mean(adc.readings - _ideal_codes(p, adc)) * adc.clock_period), "s"),
+        "chain_inl_max_lsb": (float(np.max(np.abs(table))), ""),
+        "chain_dnl_max_lsb": (float(np.max(np.abs(np.diff(table)))), ""),
+        "chain_input_noise": (total * 2 * p["input.full_scale_current"] / (p.codes - 1), "A"),
+    }
+    values |= {f"noise_{name.replace(' ', '_')}_lsb": (floor.lsb, "") for name, floor in noise.items()}
+    result = {}
+    for name, (value, unit) in values.items():
+        closed = name.startswith(("noise_shot", "noise_clock"))
+        kind: Kind = "assumed" if closed else "simulated"
+        result[name] = Constant(
+            value=value, unit=unit, kind=kind, source=f"closed form, parameters {p.name}" if closed else source
+        )
+    return result
+
+
+def _ideal_codes(p: Parameters, adc: RampRun) -> NDArray[np.float64]:
+    return (adc.inputs + p.full_scale_voltage) / adc.lsb
+
+
+def settling_time(p: Parameters, run: FrontEndRun) -> float:
+    """Return the time from the last sharing of charge until the gain stage stays within half an LSB [s].
+
+    Args:
+        p: parameters.
+        run: whose waveforms show the first column.
+    """
+    schedule = Schedule.of(p)
+    shared = float(schedule.samples[-1]) + schedule.guard
+    wave = run.waveforms["gained"]
+    outside = (np.abs(wave - wave[-1]) > 0.5 * p.lsb_voltage) & (run.time > shared)
+    return float(run.time[outside][-1] - shared) if outside.any() else 0.0
+
+
+def energies(adc: RampRun, source: str) -> dict[str, Constant]:
+    """Return the energy of one conversion for the blocks that were simulated as transistors.
+
+    Args:
+        adc: converter.
+        source: what the figures are drawn from.
+    """
+    if adc.comparator_energy is None or adc.ramp_energy is None:
+        return {}
+    counted = "supply current of the transistors integrated over one ramp, bias reference left out"
+    shared = (
+        "supply current of the transistors integrated over one ramp, reference branch included; one for all columns"
+    )
+    return {
+        "comparator": Constant(value=adc.comparator_energy, unit="J", kind="simulated", source=f"{counted}; {source}"),
+        "ramp_generator": Constant(value=adc.ramp_energy, unit="J", kind="simulated", source=f"{shared}; {source}"),
+    }

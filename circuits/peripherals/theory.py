@@ -1,0 +1,205 @@
+"""Closed forms for what each non-ideality does: the yardsticks that ngspice is checked against.
+
+Every function is a first-principles limit of one circuit with one error switched on; none is used in a simulation.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from circuits.peripherals.netlist import BOLTZMANN, CHARGE
+from circuits.peripherals.parameters import Parameters
+
+
+def integrator_gain_error(dc_gain: float, capacitance: float, parasitic: float) -> float:
+    """Return the relative gain error of a charge integrator with finite amplifier gain.
+
+    -(1 + C_p/C) / A to first order; here exact: C / (C + (C + C_p) / A) - 1.
+
+    Args:
+        dc_gain: open-loop gain A.
+        capacitance: integration capacitor C [F].
+        parasitic: at the virtual ground, C_p [F].
+    """
+    return -1.0 / (1.0 + dc_gain * capacitance / (capacitance + parasitic))
+
+
+def ramp_lag(time_constant: float, duration: float) -> float:
+    """Return the relative error of a first-order system at the end of a ramp: -tau/T * (1 - exp(-T/tau)).
+
+    With tau = 1 / (2 pi beta GBW), beta = C / (C + C_p), this is the integrator's error from its finite
+    gain-bandwidth product; with tau = R_on C it is that of the sampling switch.
+
+    Args:
+        time_constant: tau [s].
+        duration: T [s].
+    """
+    return -time_constant / duration * -math.expm1(-duration / time_constant)
+
+
+def conveyor_memory(resistance: float, capacitance: float, lead: float, duration: float) -> float:
+    """Return how much of a bit's charge is taken from the bit before because the bit line settles late.
+
+    The rows change `lead` before integration starts, the current follows with tau = R_in C_line:
+    exp(-lead/tau) * tau/T * (1 - exp(-T/tau)).
+
+    Args:
+        resistance: input resistance of the conveyor [Ohm].
+        capacitance: of the bit line [F].
+        lead: from the rows' change to the start of integration [s].
+        duration: integration time T [s].
+    """
+    tau = resistance * capacitance
+    return -math.exp(-lead / tau) * ramp_lag(tau, duration)
+
+
+def reset_memory(resistance: float, capacitance: float, duration: float) -> float:
+    """Return what an incomplete reset leaves of a bit for the next: exp(-t / (R C)).
+
+    Args:
+        resistance: of the reset switch [Ohm].
+        capacitance: integration capacitor [F].
+        duration: of the reset [s].
+    """
+    return math.exp(-duration / (resistance * capacitance))
+
+
+def share_ratio(p: Parameters) -> float:
+    """Return the weight of a new sample in charge sharing, (C_1 + C_p1) / (C_1 + C_p1 + C_2 + C_p2); 1/2 is ideal.
+
+    Args:
+        p: parameters.
+    """
+    first = p["accumulator.capacitance"] * (1 + p["accumulator.mismatch"]) + p["accumulator.parasitic_1"]
+    second = p["accumulator.capacitance"] + p["accumulator.parasitic_2"]
+    return first / (first + second)
+
+
+def accumulator_weights(ratio: float, bits: int) -> NDArray[np.float64]:
+    """Return the weight of each bit's sample in the accumulated voltage: r (1 - r)^(bits - 1 - b), LSB first.
+
+    Args:
+        ratio: weight r of a new sample.
+        bits: number of bits.
+    """
+    return np.asarray(ratio * (1 - ratio) ** (bits - 1 - np.arange(bits)))
+
+
+def injection_offset(p: Parameters) -> float:
+    """Return the accumulated offset from the charge that the sampling switch leaves on every sample [V].
+
+    Sum of weights times q / (C_1 + C_p1 + q / V_clk): the coupling capacitance itself loads the node.
+
+    Args:
+        p: parameters.
+    """
+    charge = p["accumulator.injected_charge"]
+    node = p["accumulator.capacitance"] * (1 + p["accumulator.mismatch"]) + p["accumulator.parasitic_1"]
+    coupling = abs(charge) / p["supply.voltage"]
+    weights = accumulator_weights(share_ratio(p), p.bits)
+    return float(weights.sum() * charge / (node + 2 * coupling))
+
+
+def amplifier_gain_error(gain: float, dc_gain: float) -> float:
+    """Return the relative gain error of a feedback amplifier with finite open-loop gain: -1 / (1 + A / G).
+
+    Args:
+        gain: closed-loop gain G.
+        dc_gain: open-loop gain A.
+    """
+    return -1.0 / (1.0 + dc_gain / gain)
+
+
+def settling_error(time: float, gain: float, gain_bandwidth: float) -> float:
+    """Return the relative error of a feedback amplifier's step a time after it: exp(-2 pi GBW t / G).
+
+    Args:
+        time: [s].
+        gain: closed-loop gain G.
+        gain_bandwidth: GBW [Hz].
+    """
+    return math.exp(-2 * math.pi * gain_bandwidth / gain * time)
+
+
+def ramp_bow(p: Parameters) -> float:
+    """Return the reading error in mid-range of a ramp bent by its source's output resistance, ends held [LSB].
+
+    v = I R (1 - exp(-t/RC)): with x = T/RC small the bow is T^2/(8RC) in time, x/8 of the range. Exact to x^2.
+
+    Args:
+        p: parameters.
+    """
+    span = (p.codes - 1) / p["adc.clock_frequency"]
+    return -span / (8 * p["adc.ramp_resistance"] * p["adc.ramp_capacitance"]) * (p.codes - 1)
+
+
+def comparator_delay_lsb(p: Parameters) -> float:
+    """Return the late reading of a one-pole comparator on a long ramp, 1 / (2 pi f) in clock periods [LSB].
+
+    Args:
+        p: parameters.
+    """
+    return p["adc.clock_frequency"] / (2 * math.pi * p["adc.comparator_bandwidth"])
+
+
+def reset_noise(temperature: float, capacitance: float) -> float:
+    """Return the noise sampled on a capacitor, sqrt(kT/C) [V].
+
+    Args:
+        temperature: [K].
+        capacitance: C [F].
+    """
+    return math.sqrt(BOLTZMANN * temperature / capacitance)
+
+
+def share_noise(temperature: float, first: float, second: float) -> float:
+    """Return the noise left on the second of two capacitors when the switch between them opens [V].
+
+    The switch settles their difference to kT/C_series while their charge stays: kT C_1 / (C_2 (C_1 + C_2)).
+
+    Args:
+        temperature: [K].
+        first: C_1 [F].
+        second: C_2 [F].
+    """
+    return math.sqrt(BOLTZMANN * temperature * first / (second * (first + second)))
+
+
+def accumulator_noise(temperature: float, capacitance: float, bits: int) -> float:
+    """Return the noise of the accumulated voltage of equal capacitors, sqrt(kT/C (1 - 4^-bits)) [V].
+
+    Each step adds kT/4C from sampling and kT/2C from sharing to a quarter of the variance before; the sum tends to
+    the kT/C that equipartition demands of the holding capacitor.
+
+    Args:
+        temperature: [K].
+        capacitance: C [F].
+        bits: number of steps.
+    """
+    return reset_noise(temperature, capacitance) * math.sqrt(1 - 4.0**-bits)
+
+
+def amplifier_noise(density: float, noise_gain: float, gain_bandwidth: float) -> float:
+    """Return the output noise of a one-pole feedback amplifier, e_n G sqrt(pi/2 GBW/G) [V].
+
+    Args:
+        density: white input noise e_n [V/Hz**0.5].
+        noise_gain: G; 1 / beta.
+        gain_bandwidth: GBW [Hz].
+    """
+    return density * math.sqrt(math.pi / 2 * gain_bandwidth * noise_gain) if density else 0.0
+
+
+def shot_noise(current: float, duration: float) -> float:
+    """Return the noise of an integrated current's charge, sqrt(q I t) [C].
+
+    The spectral density 2qI (one-sided) through a window of length t: 2qI * t / 2.
+
+    Args:
+        current: I [A].
+        duration: t [s].
+    """
+    return math.sqrt(CHARGE * current * duration)
