@@ -53,6 +53,9 @@ def report(
         str | None, typer.Option(help="Component library: a bundled name, or a file. [default: sonos_40nm]")
     ] = None,
     images: Annotated[int | None, typer.Option(min=1, help="So many test images at most. [default: all]")] = None,
+    calibration_images: Annotated[
+        int | None, typer.Option(min=1, help="So many training images at most set the ranges. [default: all]")
+    ] = None,
     trials: Annotated[
         int | None, typer.Option(min=2, help="How often the network is programmed. [default: 10]")
     ] = None,
