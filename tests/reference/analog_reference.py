@@ -16,8 +16,8 @@ Where the definitions leave a choice, this is the one taken:
 - The unit column is a physical column: with flipped encoding it is stored complemented where its own digits ask for it.
 - "More than half of full scale" is strict, of rows * (2^bits_per_cell - 1) digits, in integers.
 - The guarantee of full precision takes the rows of the largest partition of the matrix at hand, not of the core the
-  design is sized for. Where inputs are signed and digitally accumulated, cells that cannot make a negative current
-  need one bit more, for the sign.
+  design is sized for. Signed inputs on cells that cannot make a negative current need a sign that B_out does not
+  count: the range is one of whole digits only where its codes also cover all that a line can draw.
 - One digit, as the LSB of a full-precision range, is the step of a programmed conductance: (1 - g_min) / (2^b - 1).
 - With input_bits none, inputs are neither rounded nor clipped, and applied at once.
 - For digital subtraction each line is converted and the digital difference is taken; with signed inputs each line's
@@ -45,13 +45,15 @@ class Conversion:
         code: the code it got; 0 is lo.
         tie: distance of (value - lo) * q from the nearest border between two codes; large where it was clipped.
         effect: by how much the output changes where the code is one higher, in the units of the output.
-        where: (batch, column, partition, slice, line, input slice).
+        output: (batch, column) of the output that it enters.
+        where: (physical column, partition, slice, line, input slice); a unit column is the last column.
     """
 
     value: float
     code: int
     tie: float
     effect: float
+    output: tuple[int, int]
     where: tuple[int, ...]
 
 
@@ -63,11 +65,13 @@ class Product:
         output: (batch, columns), in the units of x @ weight.
         conversions: every conversion made, in no particular order.
         analog: pre-conversion values by weight slice, pooled over everything else.
+        magnitude: (batch, columns), sum of |value before conversion| times what it counts in the output.
     """
 
     output: np.ndarray
     conversions: list[Conversion] = field(default_factory=list)
     analog: dict[int, list[float]] = field(default_factory=dict)
+    magnitude: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
 
 
 @dataclass
@@ -152,6 +156,20 @@ def ideal_resolution(design: Any, rows: int) -> float:
     return resolution if weight_bits > 1 and input_bits > 1 else resolution - 1
 
 
+def input_steps(design: Any, signed: bool) -> int:
+    """Least input steps in what is converted at once at full input."""
+    bits = magnitude_bits(design, signed)
+    if design.input_accumulation == "digital":
+        bits = min(design.bits_per_input_slice or bits, bits)
+    return int(2**bits - 1)
+
+
+def most_digits(design: Any, rows: int, signed: bool) -> float:
+    """The most that a line can draw, in digits at the least input step."""
+    most = rows * (2**design.bits_per_cell - 1) * input_steps(design, signed)
+    return most / 2 if design.flipped_encoding else most
+
+
 def full_ranges(design: Any, rows: int, signed: bool, g_min: float = 0.0) -> list[tuple[float, float]]:
     """The range of each slice's converter for adc_range "full".
 
@@ -165,19 +183,12 @@ def full_ranges(design: Any, rows: int, signed: bool, g_min: float = 0.0) -> lis
     needed = ideal_resolution(design, rows)
     if math.isfinite(needed):
         needed = math.ceil(needed) - (1 if design.flipped_encoding else 0)
-        cells_make_signs = design.negative_weights == "differential" and design.subtraction == "analog"
-        if signed and design.input_accumulation == "digital" and not cells_make_signs:
-            needed += 1
     symmetric = negative_currents(design, signed)
     ranges = []
     for bits in adc_bits_of(design, slices):
-        levels = levels_of(design, bits, signed)
-        if bits >= needed:
-            total = magnitude_bits(design, signed)
-            if design.input_accumulation == "digital":
-                total = min(design.bits_per_input_slice or total, total)
-            lsb = (1 - g_min) / (2**design.bits_per_cell - 1) / (2**total - 1)
-            hi = (levels - 1) * lsb / (2 if symmetric else 1)
+        codes = (levels_of(design, bits, signed) - 1) // (2 if symmetric else 1)
+        if bits >= needed and codes >= most_digits(design, rows, signed):
+            hi = codes * (1 - g_min) / (2**design.bits_per_cell - 1) / input_steps(design, signed)
         else:
             hi = rows / 2 if design.flipped_encoding else float(rows)
         ranges.append((-hi if symmetric else 0.0, hi))
@@ -236,7 +247,7 @@ def multiply(
             ranges = [tuple(adc_range)] * len(mapping.worth)
         else:
             ranges = [tuple(pair) for pair in adc_range]
-    product = Product(np.zeros((batch, columns)))
+    product = Product(np.zeros((batch, columns)), magnitude=np.zeros((batch, columns)))
     reader = _Reader(design, inputs, mapping, ranges, signed, g_min, product)
     offset = 2 ** (design.weight_bits - 1)
     for b in range(batch):
@@ -245,10 +256,11 @@ def multiply(
             total = 0.0
             for p, part in enumerate(mapping.parts):
                 for s, worth in enumerate(mapping.worth):
-                    total += worth * reader.digit_sum(b, c, p, s, cells[s][:, part, c], output_step * worth)
+                    own = cells[s][:, part, c]
+                    total += worth * reader.digit_sum((b, c), c, p, s, own, output_step * worth)
                     if unit_cells is not None:
                         one = unit_cells[s][part][None, :]
-                        total -= worth * reader.digit_sum(b, columns, p, s, one, -output_step * worth)
+                        total -= worth * reader.digit_sum((b, c), columns, p, s, one, -output_step * worth)
             if design.negative_weights == "offset":
                 total -= offset * math.fsum(inputs.values[b])
             product.output[b, c] = total * output_step
@@ -267,31 +279,31 @@ class _Reader:
     g_min: float
     product: Product
 
-    def digit_sum(self, b: int, c: int, p: int, s: int, cells: np.ndarray, worth: float) -> float:
+    def digit_sum(self, output: tuple[int, int], c: int, p: int, s: int, cells: np.ndarray, worth: float) -> float:
         """sum(x * digit) of one physical column as the digital side believes it.
 
         Args:
-            b: which input.
-            c: which column (the unit column is the last).
+            output: (batch, column) that the sum enters.
+            c: which physical column (the unit column is the last).
             p: which partition.
             s: which slice.
             cells: (lines, rows of the partition).
             worth: what one digit is worth in the output.
         """
         base = 2**self.design.bits_per_cell
+        b, where = output[0], (c, p, s)
         part = self.mapping.parts[p]
         sum_x = math.fsum(self.inputs.values[b, r] for r in part)
         scale = (base - 1) / (1 - self.g_min)
         sign = -1.0 if self.mapping.flipped[s, p, c] else 1.0
-        where = (b, c, p, s)
         currents = [[self.drive(b, part, line, k) for k in range(len(self.inputs.weights))] for line in cells]
         if len(cells) == 2 and self.design.subtraction == "analog":
             difference = [plus - minus for plus, minus in zip(*currents, strict=True)]
-            return self.collect(difference, where, 0, worth * scale) * scale
+            return self.collect(difference, output, where, 0, worth * scale) * scale
         if len(cells) == 2:
-            plus = self.collect(currents[0], where, 0, worth * scale)
-            return (plus - self.collect(currents[1], where, 1, -worth * scale)) * scale
-        reading = self.collect(currents[0], where, 0, worth * scale * sign)
+            plus = self.collect(currents[0], output, where, 0, worth * scale)
+            return (plus - self.collect(currents[1], output, where, 1, -worth * scale)) * scale
+        reading = self.collect(currents[0], output, where, 0, worth * scale * sign)
         digits = (reading - self.g_min * sum_x) * scale
         return (base - 1) * sum_x - digits if self.mapping.flipped[s, p, c] else digits
 
@@ -304,24 +316,27 @@ class _Reader:
             current -= line_current(line, np.where(signs < 0, drive, 0.0), self.design.r_p_hat, self.inputs.unit_times)
         return current
 
-    def collect(self, currents: list[float], where: tuple[int, ...], line: int, effect: float) -> float:
+    def collect(
+        self, currents: list[float], output: tuple[int, int], where: tuple[int, ...], line: int, effect: float
+    ) -> float:
         """Accumulate input slices before or after conversion."""
         weights = self.inputs.weights
         if self.design.input_accumulation == "analog":
             total = math.fsum(w * i for w, i in zip(weights, currents, strict=True))
-            return self.read(total, (*where, line, 0), effect)
+            return self.read(total, output, (*where, line, 0), effect)
         return math.fsum(
-            w * self.read(i, (*where, line, k), effect * w)
+            w * self.read(i, output, (*where, line, k), effect * w)
             for k, (w, i) in enumerate(zip(weights, currents, strict=True))
         )
 
-    def read(self, value: float, where: tuple[int, ...], effect: float) -> float:
+    def read(self, value: float, output: tuple[int, int], where: tuple[int, ...], effect: float) -> float:
         """Convert, where there is a converter."""
-        s = where[3]
+        s = where[2]
         self.product.analog.setdefault(s, []).append(value)
+        self.product.magnitude[output] += abs(effect * value)
         if self.ranges is None:
             return value
         bits = adc_bits_of(self.design, len(self.mapping.worth))[s]
         result, code, tie, lsb = convert(value, *self.ranges[s], levels_of(self.design, bits, self.signed))
-        self.product.conversions.append(Conversion(value, code, tie, effect * lsb, where))
+        self.product.conversions.append(Conversion(value, code, tie, effect * lsb, output, where))
         return result

@@ -149,7 +149,7 @@ def test_conversion_at_the_guarantee_is_exact_and_one_bit_less_is_not(
         )
         bits = math.ceil(ideal_resolution(design, 7)) - (1 if flipped else 0)
         if signed and accumulation == "digital" and form != "differential":
-            bits += 1
+            bits += 1  # the sign
         wanted = exact(x, weight, design, signed)
         enough = multiply(x, weight, design.replace(adc_bits=bits), signed=signed, adc_range="full").output
         assert_allclose(enough, wanted, rtol=1e-11, atol=1e-11)
