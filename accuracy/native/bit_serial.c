@@ -1,0 +1,283 @@
+/* Reading arrays whose inputs are applied one bit at a time and converted bit by bit.
+ *
+ * Rows are driven or not, so the currents that eight rows add to a column take 2 x 16 values only: the sums over the
+ * two halves of the eight are looked up (16 columns at once) instead of multiplied, all bits of an input side by side.
+ * The sixteen sums of a half are made afresh for each tile of positions; they stay in the first-level cache. The
+ * conversion and the weighted sum over bits happen in registers; only finished outputs are written.
+ *
+ * Inputs come packed: a word holds, for eight rows, byte b = bit b of each of them. A convolution's words are made once
+ * a pixel and shared by all kernel positions, so nothing is unrolled.
+ */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The 64-byte vectors never cross a function that is not inlined. */
+#pragma GCC diagnostic ignored "-Wpsabi"
+
+#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__)
+#define CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define CLONES
+#endif
+
+#define LANES 16 /* columns handled together */
+#define BITS 8   /* input bits handled together */
+#define TILE 64  /* output positions handled together at most */
+#define TILE_WORDS 8192 /* and at most so many words of them, so that their offsets stay in the second-level cache */
+#define CHUNK 12 /* words whose tables fit the first-level cache: 12 x 2 halves x 16 sums x 64 bytes = 24 KiB */
+
+typedef float columns_t __attribute__((vector_size(4 * LANES)));
+typedef double wide_t __attribute__((vector_size(8 * LANES)));
+typedef uint8_t bytes_t __attribute__((vector_size(8)));
+typedef uint16_t offsets_t __attribute__((vector_size(16)));
+
+/* Rint for 0 <= v < 2^22: adding 1.5 * 2^23 leaves no fraction bits, under round-half-even. */
+static const float ROUNDER = 12582912.0f;
+
+struct packing {
+    const float *x; /* integers 0..255, or -127..127 */
+    int64_t stride_image, stride_channel, stride_y, stride_x;
+    int64_t images, height, width, top, left, padded_height, padded_width, octets;
+    const int32_t *channel; /* (octets * 8): channel of each slot, -1 for an empty one */
+    const int8_t *phase;    /* (octets * 8): +1 keeps positive inputs, -1 the magnitude of negative ones */
+    uint64_t *planes;       /* (images, padded_height, padded_width, octets), zeroed by the caller */
+    int32_t *sums;          /* the same shape: signed sums of the eight inputs; NULL where nobody asks */
+};
+
+/* Transpose an 8 x 8 bit matrix (Hacker's Delight, section 7-3): byte i bit j -> byte j bit i. */
+static inline uint64_t transposed(uint64_t w)
+{
+    uint64_t t;
+    t = (w ^ (w >> 7)) & 0x00AA00AA00AA00AAull;
+    w ^= t ^ (t << 7);
+    t = (w ^ (w >> 14)) & 0x0000CCCC0000CCCCull;
+    w ^= t ^ (t << 14);
+    t = (w ^ (w >> 28)) & 0x00000000F0F0F0F0ull;
+    return w ^ t ^ (t << 28);
+}
+
+void pack_inputs(const struct packing *p, int64_t first, int64_t last)
+{
+    for (int64_t n = first; n < last; n++)
+        for (int64_t y = 0; y < p->height; y++) {
+            const float *row = p->x + n * p->stride_image + y * p->stride_y;
+            int64_t at = ((n * p->padded_height + y + p->top) * p->padded_width + p->left) * p->octets;
+            for (int64_t x = 0; x < p->width; x++, row += p->stride_x)
+                for (int64_t o = 0; o < p->octets; o++, at++) {
+                    uint64_t word = 0;
+                    int32_t sum = 0;
+                    for (int s = 0; s < 8; s++) {
+                        int32_t channel = p->channel[8 * o + s], phase = p->phase[8 * o + s];
+                        if (channel < 0)
+                            continue;
+                        int32_t value = (int32_t)row[channel * p->stride_channel] * phase;
+                        value = value > 0 ? value : 0;
+                        word |= (uint64_t)value << (8 * s);
+                        sum += value * phase;
+                    }
+                    p->planes[at] = transposed(word);
+                    if (p->sums)
+                        p->sums[at] = sum;
+                }
+        }
+}
+
+struct reading {
+    const uint64_t *planes; /* as packed */
+    const int32_t *sums;
+    int64_t padded_height, padded_width, octets;
+    int64_t out_height, out_width, stride_y, stride_x;
+    int64_t taps, partitions, blocks, vectors, columns;
+    const int64_t *tap_offset;   /* (taps): offset of each kernel position, in padded pixels */
+    const int64_t *octet_first;  /* (partitions) */
+    const int64_t *octet_count;  /* (partitions) */
+    const int64_t *weight_start; /* (partitions): where a partition's conductances begin */
+    const float *conductance;    /* a partition: (taps, octets, 8, blocks, vectors, LANES) */
+    const int64_t *word_start;   /* (partitions): where a partition's words begin, and (last) how many there are */
+    const uint64_t *mask_plus;   /* (words): rows that count in the input sum, one bit a slot, the same in all bytes */
+    const uint64_t *mask_minus;  /* the same for slots of negative inputs */
+    const uint8_t *whole;        /* (words): 1 where all slots in use count, so that `sums` serves */
+    const float *lo, *hi, *codes_per_unit; /* (blocks) */
+    const double *factor;        /* (partitions, blocks, vectors, LANES): worth of a reading */
+    const uint8_t *same_factor;  /* (partitions): 1 where a partition's factors are those of the one before */
+    const double *sum_factor;    /* (partitions, vectors, LANES), or NULL: worth of the sum of inputs */
+    const double *scale;         /* (vectors, LANES): what the sum is multiplied with at last */
+    double bit_weight[BITS];     /* worth of each input bit as an integer; 0 for bits that are not applied */
+    float *out;                  /* (positions, columns) */
+    double *wide;                /* the same in double precision; one of the two is NULL */
+};
+
+static inline __attribute__((always_inline)) void make_tables(columns_t *table, const float *g, int64_t step)
+{
+    /* The sixteen sums over four rows; entry e adds the rows whose bits are set in e. */
+    table[0] = (columns_t){0};
+    for (int r = 0; r < 4; r++) {
+        columns_t row;
+        memcpy(&row, g + r * step, sizeof row);
+        for (int e = 0; e < 1 << r; e++)
+            table[e + (1 << r)] = table[e] + row;
+    }
+}
+
+/* Eight accumulators, one an input bit, over the words of a chunk. */
+static inline __attribute__((always_inline)) void look_up(columns_t a[BITS], const columns_t *tables,
+                                                          const uint16_t *offsets, int64_t words)
+{
+    const char *low = (const char *)tables;
+    for (int64_t w = 0; w < words; w++, low += 2 * 16 * sizeof(columns_t), offsets += 16) {
+        const char *high = low + 16 * sizeof(columns_t);
+#pragma GCC unroll 8
+        for (int b = 0; b < BITS; b++)
+            a[b] += *(const columns_t *)(low + offsets[b]);
+#pragma GCC unroll 8
+        for (int b = 0; b < BITS; b++)
+            a[b] += *(const columns_t *)(high + offsets[8 + b]);
+    }
+}
+
+/* Add the codes of eight conversions, weighted by their input bits. Plain loops over memory: compilers turn these
+ * comparisons into vector minima and maxima, which they do not for lanes of a vector type. */
+static inline __attribute__((always_inline)) void convert(float *codes, const columns_t a[BITS], const float *weight,
+                                                          float lo, float hi, float q)
+{
+    float current[BITS * LANES] __attribute__((aligned(64)));
+    memcpy(current, a, sizeof current);
+    for (int b = 0; b < BITS; b++)
+        for (int c = 0; c < LANES; c++) {
+            float i = current[b * LANES + c];
+            i = i > lo ? i : lo;
+            i = i < hi ? i : hi;
+            codes[c] += (((i - lo) * q + ROUNDER) - ROUNDER) * weight[b];
+        }
+}
+
+/* Offsets into the tables of both halves of each word, for all positions of a tile, and their sums of inputs. */
+static inline __attribute__((always_inline)) void gather(const struct reading *r, const int64_t *pixel, int64_t tile,
+                                                         uint16_t *offsets, double *input_sum)
+{
+    int64_t all_words = r->word_start[r->partitions];
+    for (int64_t t = 0; t < tile; t++) {
+        uint16_t *o = offsets + t * all_words * 16;
+        for (int64_t p = 0, w = 0; p < r->partitions; p++) {
+            double sum = 0.0;
+            for (int64_t k = 0; k < r->taps; k++) {
+                int64_t at = (pixel[t] + r->tap_offset[k]) * r->octets + r->octet_first[p];
+                for (int64_t i = 0; i < r->octet_count[p]; i++, w++, o += 16) {
+                    bytes_t bytes;
+                    memcpy(&bytes, r->planes + at + i, sizeof bytes);
+                    offsets_t wide = __builtin_convertvector(bytes, offsets_t);
+                    *(offsets_t *)o = (wide & 15) * (uint16_t)sizeof(columns_t);
+                    *(offsets_t *)(o + 8) = (wide >> 4) * (uint16_t)sizeof(columns_t);
+                    if (!r->sum_factor)
+                        continue;
+                    if (r->whole[w]) {
+                        sum += r->sums[at + i];
+                        continue;
+                    }
+                    uint64_t plus = r->planes[at + i] & r->mask_plus[w], minus = r->planes[at + i] & r->mask_minus[w];
+                    for (int b = 0; b < BITS; b++)
+                        sum += r->bit_weight[b] * (__builtin_popcountll(plus & (0xFFull << (8 * b)))
+                                                   - __builtin_popcountll(minus & (0xFFull << (8 * b))));
+                }
+            }
+            input_sum[t * r->partitions + p] = sum;
+        }
+    }
+}
+
+/* Returns 0, or 1 where memory ran out. */
+CLONES int read_positions(const struct reading *r, int64_t start, int64_t end)
+{
+    int64_t padded = r->vectors * LANES, row_step = r->blocks * padded, all_words = r->word_start[r->partitions];
+    int64_t most = TILE_WORDS / all_words < 8 ? 8 : TILE_WORDS / all_words;
+    most = most < TILE ? most : TILE;
+    columns_t *tables = NULL, *acc = NULL, *codes = NULL;
+    uint16_t *offsets = NULL;
+    double *total = NULL, *input_sum = malloc(sizeof(double) * most * r->partitions);
+    int64_t pixel[TILE];
+    int failed = posix_memalign((void **)&tables, 64, sizeof(columns_t) * CHUNK * 32)
+        || posix_memalign((void **)&acc, 64, sizeof(columns_t) * most * BITS)
+        || posix_memalign((void **)&codes, 64, sizeof(columns_t) * most)
+        || posix_memalign((void **)&total, 128, sizeof(double) * most * padded)
+        || posix_memalign((void **)&offsets, 64, sizeof(uint16_t) * most * all_words * 16) || input_sum == NULL;
+    double weight_sum = 0.0;
+    float weight[BITS];
+    for (int b = 0; b < BITS; b++) {
+        weight_sum += r->bit_weight[b];
+        weight[b] = (float)r->bit_weight[b];
+    }
+
+    for (int64_t base = start; base < end && !failed; base += most) {
+        int64_t tile = end - base < most ? end - base : most, area = r->out_height * r->out_width;
+        for (int64_t t = 0; t < tile; t++) {
+            int64_t position = base + t;
+            int64_t image = position / area, y = position % area / r->out_width, x = position % r->out_width;
+            pixel[t] = (image * r->padded_height + y * r->stride_y) * r->padded_width + x * r->stride_x;
+        }
+        gather(r, pixel, tile, offsets, input_sum);
+        memset(total, 0, sizeof(double) * tile * padded);
+        if (r->sum_factor)
+            for (int64_t t = 0; t < tile; t++)
+                for (int64_t p = 0; p < r->partitions; p++)
+                    for (int64_t c = 0; c < padded; c++)
+                        total[t * padded + c] += r->sum_factor[p * padded + c] * input_sum[t * r->partitions + p];
+
+        for (int64_t block = 0; block < r->blocks; block++) {
+            float lo = r->lo[block], hi = r->hi[block], q = r->codes_per_unit[block];
+            double unit = 1.0 / (double)q, floor_sum = (double)lo * weight_sum;
+            for (int64_t v = 0; v < r->vectors; v++) {
+                int64_t readings = 0; /* partitions summed in `codes` so far */
+                memset(codes, 0, sizeof(columns_t) * tile);
+                for (int64_t p = 0; p < r->partitions; p++) {
+                    int64_t first = r->word_start[p], words = r->word_start[p + 1] - first;
+                    const float *g = r->conductance + r->weight_start[p] + (block * r->vectors + v) * LANES;
+                    for (int64_t w = 0; w < words; w += CHUNK) {
+                        int64_t chunk = words - w < CHUNK ? words - w : CHUNK;
+                        for (int64_t k = 0; k < 2 * chunk; k++)
+                            make_tables(tables + 16 * k, g + (8 * w + 4 * k) * row_step, row_step);
+                        for (int64_t t = 0; t < tile; t++) {
+                            columns_t a[BITS], *kept = acc + t * BITS;
+                            for (int b = 0; b < BITS; b++)
+                                a[b] = w == 0 ? (columns_t){0} : kept[b];
+                            look_up(a, tables, offsets + (t * all_words + first + w) * 16, chunk);
+                            if (w + chunk == words)
+                                convert((float *)(codes + t), a, weight, lo, hi, q);
+                            else
+                                for (int b = 0; b < BITS; b++)
+                                    kept[b] = a[b];
+                        }
+                    }
+                    readings++;
+                    if (p + 1 < r->partitions && r->same_factor[p + 1])
+                        continue;
+                    const double *own = r->factor + (p * r->blocks + block) * padded + v * LANES;
+                    wide_t factor;
+                    memcpy(&factor, own, sizeof factor);
+                    for (int64_t t = 0; t < tile; t++) {
+                        wide_t *sums = (wide_t *)(total + t * padded + v * LANES);
+                        *sums += factor * (__builtin_convertvector(codes[t], wide_t) * unit
+                                           + floor_sum * (double)readings);
+                    }
+                    readings = 0;
+                    memset(codes, 0, sizeof(columns_t) * tile);
+                }
+            }
+        }
+        for (int64_t t = 0; t < tile; t++)
+            for (int64_t c = 0; c < r->columns; c++) {
+                double value = total[t * padded + c] * r->scale[c];
+                if (r->out)
+                    r->out[(base + t) * r->columns + c] = (float)value;
+                else
+                    r->wide[(base + t) * r->columns + c] = value;
+            }
+    }
+    free(tables);
+    free(acc);
+    free(codes);
+    free(offsets);
+    free(total);
+    free(input_sum);
+    return failed;
+}

@@ -1,0 +1,130 @@
+"""The look-up kernel against the general path: the same codes but where a current lies on the edge of one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from accuracy import bit_serial
+from accuracy.arrays import AnalogArray
+from accuracy.converters import Converters, given_converters
+from accuracy.inputs import quantise_inputs
+from accuracy.mapping import map_weights
+from accuracy.operators import ConvolutionOperator, MatrixOperator, Operator
+from circuits import CoreDesign
+from devicekit import Cell, StateIndependent
+
+CELL = Cell(error=StateIndependent(0.05), i_max=1.6e-6, on_off_ratio=100.0)
+
+DESIGNS = {
+    "differential": CoreDesign(max_rows=72, input_accumulation="digital"),
+    "digital subtraction": CoreDesign(
+        subtraction="digital", max_rows=100, bits_per_cell=4, input_accumulation="digital"
+    ),
+    "offset": CoreDesign(negative_weights="offset", bits_per_cell=2, max_rows=50, input_accumulation="digital"),
+    "unit column": CoreDesign(negative_weights="offset_unit_column", bits_per_cell=4, input_accumulation="digital"),
+    "flipped": CoreDesign(
+        negative_weights="offset", bits_per_cell=2, max_rows=70, flipped_encoding=True, input_accumulation="digital"
+    ),
+    "two's complement": CoreDesign(negative_weights="twos_complement", bits_per_cell=3, input_accumulation="digital"),
+    "four-bit inputs": CoreDesign(input_bits=4, input_accumulation="digital"),
+}
+
+LAYERS: dict[str, tuple[Operator, tuple[int, ...]]] = {
+    "matrix": (MatrixOperator(), (5, 90)),
+    "matrix of sequences": (MatrixOperator(), (2, 3, 90)),
+    "convolution": (ConvolutionOperator(10, (3, 3), (1, 1), (1, 1), (1, 1)), (3, 10, 7, 6)),
+    "strided, dilated": (ConvolutionOperator(10, (3, 3), (2, 1), (0, 2), (1, 2)), (3, 10, 9, 8)),
+    "pointwise": (ConvolutionOperator(90, (1, 1), (1, 1), (0, 0), (1, 1)), (2, 90, 5, 5)),
+}
+
+
+@pytest.fixture(autouse=True)
+def _kernel() -> None:
+    if not bit_serial.available():
+        pytest.skip("no compiler: the look-up kernel is not there")
+
+
+def _array(design: CoreDesign, operator: Operator, rows: int, columns: int, seed: int) -> AnalogArray:
+    weight = np.random.default_rng(seed).normal(0.0, 0.1, (rows, columns))
+    array = AnalogArray(map_weights(weight, design), operator, CELL)
+    array.program(seed)
+    return array
+
+
+def _both_ways(array: AnalogArray, x: torch.Tensor, signed: bool, converters: Converters) -> tuple[torch.Tensor, ...]:
+    integers, unit = quantise_inputs(x, array.mapping.design, signed)
+    fast = array.read(integers, unit, signed, converters)
+    assert array._readers, "the look-up was not taken"
+    # An observer asks for currents, which only the general path has.
+    general = array.read(integers, unit, signed, converters, observer=lambda currents: None)
+    return fast, general
+
+
+@pytest.mark.parametrize("signed", [False, True], ids=["unsigned", "signed"])
+@pytest.mark.parametrize("layer", LAYERS)
+@pytest.mark.parametrize("name", DESIGNS)
+def test_same_readings_as_the_general_path(name: str, layer: str, signed: bool) -> None:
+    design = DESIGNS[name]
+    operator, shape = LAYERS[layer]
+    array = _array(design, operator, 90, 21, seed=1)
+    rng = np.random.default_rng(2)
+    x = torch.from_numpy(rng.uniform(-1.0 if signed else 0.0, 1.0, shape).astype(np.float32))
+    # An irrational range keeps currents off the edges of codes.
+    symmetric = design.symmetric_adc(signed_inputs=signed)
+    converters = given_converters(design, signed, (-np.pi if symmetric else 0.0, np.pi))
+    fast, general = _both_ways(array, x, signed, converters)
+    assert fast.shape == general.shape
+    assert fast.dtype == general.dtype
+    assert float(general.std()) > 0.0
+    # One code of one conversion is the least that can differ; ties are rarer than one output in a hundred.
+    differs = (fast - general).abs() > 1e-6 * general.abs().max()
+    assert float(differs.float().mean()) < 0.01
+
+
+def test_without_range_limits_reading_is_the_product() -> None:
+    """24-bit converters over a wide range lose nothing that float32 keeps: an independent float64 product decides."""
+    design = CoreDesign(negative_weights="offset", max_rows=40, input_accumulation="digital", adc_bits=13)
+    array = _array(design, MatrixOperator(), 90, 21, seed=3)
+    array.idealise()
+    x = torch.from_numpy(np.random.default_rng(4).uniform(0.0, 1.0, (6, 90)).astype(np.float32))
+    integers, unit = quantise_inputs(x, design, signed=False)
+    converters = given_converters(design, False, (0.0, 40.0))
+    got = array.read(integers, unit, False, converters).numpy()
+    exact = integers.numpy().astype(np.float64) * unit @ array.mapping.weights()
+    # A code is 40 / 8191 of a full cell, a weight integer 1 / 255 of one; each conversion errs by half a code.
+    step = float(array.mapping.step.max()) * 255.0 * 40.0 / 8191.0
+    assert np.abs(got - exact).max() < 0.5 * step * 3
+    assert np.abs(got - exact).max() < 0.02 * np.abs(exact).max()
+
+
+def test_threads_do_not_change_results() -> None:
+    operator = ConvolutionOperator(8, (3, 3), (1, 1), (1, 1), (1, 1))
+    array = _array(DESIGNS["offset"], operator, 72, 17, seed=5)
+    x = torch.from_numpy(np.random.default_rng(6).uniform(0.0, 1.0, (9, 8, 12, 12)).astype(np.float32))
+    integers, unit = quantise_inputs(x, array.mapping.design, signed=False)
+    converters = given_converters(array.mapping.design, False, (0.0, np.pi))
+    before = torch.get_num_threads()
+    try:
+        results = []
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            results.append(array.read(integers, unit, False, converters))
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(results[0], results[1])
+    # Nor does the batch an image comes in.
+    assert torch.equal(array.read(integers[4:5], unit, False, converters), results[0][4:5])
+
+
+def test_refuses_what_it_does_not_know() -> None:
+    design = DESIGNS["differential"]
+    converters = given_converters(design, False, (-1.0, 1.0))
+    grouped = ConvolutionOperator(8, (3, 3), (1, 1), (1, 1), (1, 1), groups=2)
+    assert bit_serial.suits(design, MatrixOperator(), False, converters)
+    assert not bit_serial.suits(design, grouped, False, converters)
+    assert not bit_serial.suits(design.replace(bits_per_input_slice=2), MatrixOperator(), False, converters)
+    assert not bit_serial.suits(design.replace(input_accumulation="analog"), MatrixOperator(), False, converters)
+    fine = design.replace(adc_bits=16)
+    assert not bit_serial.suits(fine, MatrixOperator(), False, given_converters(fine, False, (-1.0, 1.0)))
