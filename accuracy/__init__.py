@@ -1,7 +1,9 @@
 """What a network loses: quantise, map, analog arrays, calibrate, evaluate."""
 
+from accuracy import data_sets, networks
 from accuracy.calibrate import calibrate
 from accuracy.convert import analog_layers, convert
+from accuracy.data_sets import DataSet, DataSetError
 from accuracy.errors import (
     CalibrationError,
     ConversionError,
@@ -13,6 +15,7 @@ from accuracy.errors import (
 )
 from accuracy.evaluate import Accuracy, evaluate
 from accuracy.matrix import AnalogMatrix
+from accuracy.networks import NetworkError
 from accuracy.shapes import layer_shapes
 
 __all__ = [
@@ -21,13 +24,18 @@ __all__ = [
     "CalibrationError",
     "ConversionError",
     "ConversionWarning",
+    "DataSet",
+    "DataSetError",
     "EvaluationError",
     "InputError",
     "InputRangeWarning",
     "MappingError",
+    "NetworkError",
     "analog_layers",
     "calibrate",
     "convert",
+    "data_sets",
     "evaluate",
     "layer_shapes",
+    "networks",
 ]
