@@ -2,7 +2,7 @@
 
 from devicekit.cells import Cell, Spatial
 from devicekit.device_files import device_names, load_device
-from devicekit.device_fits import DeviceFit, fit_device
+from devicekit.device_fits import DeviceFit
 from devicekit.error_models import (
     ErrorModel,
     Polynomial,
@@ -21,6 +21,7 @@ from devicekit.errors import (
     MissingDependencyError,
     UnitError,
 )
+from devicekit.fit_pipeline import fit_device
 from devicekit.measurements import Measurements, read_measurements
 from devicekit.paths import data_path
 from devicekit.provenance import Constant

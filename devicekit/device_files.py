@@ -179,7 +179,7 @@ class _Builder:
     def retention(
         self, table: RetentionTable, error: ErrorModel, mean: MeanShift | None
     ) -> tuple[Retention, dict[float, NDArray[np.float64]]]:
-        points = [RetentionPoint(0.0, mean, error)]
+        points = [RetentionPoint(parse_quantity(table.start, "s", "retention.start"), mean, error)]
         covariances = {}
         for index, row in enumerate(table.points):
             where = f"retention.points.{index}"

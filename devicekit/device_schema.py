@@ -80,6 +80,8 @@ class RetentionTable(_Table):
     """Mean and spread at later times; the programmed state at time 0 is the file's own `mean` and `error`."""
 
     time_axis: Literal["linear", "log"] = "linear"
+    start: Quantity = 0.0
+    """Time after programming of the file's own `mean` and `error`."""
     temperature: Number | None = None
     activation_energy: Number | None = None
     points: list[PointTable] = Field(min_length=1)

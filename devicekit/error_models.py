@@ -379,8 +379,18 @@ class Spline(Table):
     @classmethod
     def guess(cls, target: ArrayLike, sigma: ArrayLike, i_max: float) -> Self:
         """Start from up to five knots at equal steps through the states, interpolated there."""
+        return cls.through(target, sigma, cls.knots)
+
+    @classmethod
+    def guess_fine(cls, target: ArrayLike, sigma: ArrayLike, i_max: float) -> Self:
+        """Start from up to nine knots: for spreads that rise and fall again."""
+        return cls.through(target, sigma, 2 * cls.knots - 1)
+
+    @classmethod
+    def through(cls, target: ArrayLike, sigma: ArrayLike, most: int) -> Self:
+        """Return the spline through at most `most` knots at equal steps through the states."""
         targets, sigmas = _arrays(target, sigma)
-        count = min(cls.knots, len(np.unique(targets)))
+        count = min(most, len(np.unique(targets)))
         knots = np.quantile(np.unique(targets), np.linspace(0, 1, count))
         return cls(tuple(knots), tuple(np.interp(knots, targets, sigmas)))
 

@@ -31,7 +31,8 @@ class Measurements:
         place: the file they came from.
         columns: arrays by role, all of one length: ``target`` and ``value`` [A], or ``target``, ``bin_low``,
             ``bin_high`` [A] and ``count`` for histograms; where the file has them ``time`` [s], ``temperature`` and
-            ``bake_temperature`` [K], and the codes ``cycle``, ``cell``, ``die`` and ``wafer``.
+            ``bake_temperature`` [K], and the codes ``cycle`` (programmed again), ``read`` (read again), ``cell``,
+            ``die`` and ``wafer``.
         roles: what each column of the file was taken for, and in which unit.
         notes: what was assumed and what was left out, with counts.
         metadata: what the file says about itself (``kind``, ``source``, ...).
@@ -105,9 +106,10 @@ def read_measurements(
     """Read cell currents or conductances from a lab's own file.
 
     Long tables have one row a cell (target, value, and where measured time, temperature, bake temperature, cycle,
-    cell, die, wafer), wide ones one column a target, histograms bin edges and counts a target. Text files may have any
-    delimiter, comment lines and a preamble; ``.parquet``, ``.xlsx``, IC-CAP ``.mdm`` and Keysight EasyEXPERT CSV are
-    read as well. Columns are recognised by name and units by header (``current (nA)``, ``G [uS]``, ``Id_A``).
+    read, cell, die, wafer), wide ones one column a target, histograms bin edges and counts a target. Text files may
+    have any delimiter, comment lines and a preamble; ``.parquet``, ``.xlsx``, IC-CAP ``.mdm`` and Keysight
+    EasyEXPERT CSV are read as well. Columns are recognised by name and units by header (``current (nA)``, ``G [uS]``,
+    ``Id_A``).
 
     Args:
         path: the file.

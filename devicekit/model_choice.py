@@ -20,42 +20,43 @@ INDISTINGUISHABLE = 2.0
 def fit_candidates(
     target: ArrayLike, sigma: ArrayLike, dof: ArrayLike, i_max: float, names: Sequence[str] | None = None
 ) -> dict[str, ModelFit]:
-    """Fit every candidate that has no more parameters than there are states.
+    """Fit every candidate that has fewer parameters than there are states, and the table that passes through them.
 
     Args:
         target: programmed current of each state [A].
         sigma: spread of its cells [A].
         dof: degrees of freedom of each spread.
         i_max: full scale [A].
-        names: candidates; None: all but the saturated table, which always fits and explains nothing.
+        names: candidates; None: all.
 
     Returns:
         Fits by name, in the order of the candidates.
 
     Raises:
-        DeviceError: an unknown name, or no candidate that the number of states allows.
+        DeviceError: an unknown name, or a named candidate with more parameters than there are states.
     """
-    wanted = [name for name in CANDIDATES if name != "table"] if names is None else list(names)
+    wanted = list(CANDIDATES) if names is None else list(names)
     for name in wanted:
         if name not in CANDIDATES:
             raise DeviceError(unknown_name("error model", name, CANDIDATES))
     states = len(np.unique(np.asarray(target)))
-    fits = {}
-    for name in wanted:
-        # A law with as many parameters as states passes through them all; it is no explanation unless asked for.
-        if names is None and _PARAMETERS.get(name, 1) >= states and _PARAMETERS.get(name, 1) > 1:
-            continue
-        fits[name] = fit_model(name, target, sigma, dof, i_max)
-    return fits
+    # A law with as many parameters as states passes through them all; it is no explanation unless asked for.
+    if names is None:
+        wanted = [name for name in wanted if _PARAMETERS.get(name, 0) < states]
+    return {name: fit_model(name, target, sigma, dof, i_max) for name in wanted}
 
 
 _PARAMETERS = {
+    "state_independent": 1,
+    "state_proportional": 1,
     "saturating_exponential": 2,
     "power_law": 2,
     "floored_exponential": 3,
     "polynomial": 3,
     "spline": 5,
+    "fine_spline": 9,
 }
+"""Parameters of the laws that have a fixed number; the table has one a state."""
 
 
 def compare_models(fits: dict[str, ModelFit], criterion: Criterion = "bic") -> pd.DataFrame:

@@ -44,6 +44,7 @@ CANDIDATES: dict[str, Guess] = {
     "floored_exponential": SaturatingExponential.guess_floored,
     "polynomial": Polynomial.guess,
     "spline": Spline.guess,
+    "fine_spline": Spline.guess_fine,
     "table": Table.guess,
 }
 """Every law that can be fitted, by name, with its starting values; simplest first."""

@@ -23,7 +23,7 @@ from devicekit.raw_tables import RawTable
 
 Layout = Literal["auto", "long", "wide", "histogram"]
 LAYOUTS = ("auto", "long", "wide", "histogram")
-_LABELS = ("cycle", "cell", "die", "wafer")
+_LABELS = ("cycle", "read", "cell", "die", "wafer")
 _TARGET_HEADER = re.compile(
     r"^(?:[A-Za-z_]+\s*[=@:_]\s*)?(?P<number>[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*[\[\(]?\s*"
     r"(?P<unit>[A-Za-zµμ]*)\s*[\]\)]?$"
