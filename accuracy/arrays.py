@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from accuracy import bit_serial
 from accuracy.converters import Converters
 from accuracy.inputs import converted_slices
 from accuracy.mapping import Mapping
@@ -62,6 +63,7 @@ class AnalogArray:
         self.targets = target_conductances(mapping, self.g_min)
         self.conductances = self.targets
         self._kernels: list[Kernel] | None = None
+        self._readers: dict[bool, bit_serial.BitSerialReader] = {}
         self._constants()
 
     def _constants(self) -> None:
@@ -81,7 +83,10 @@ class AnalogArray:
         stacked = np.stack(lines, axis=2)
         self.factors = torch.from_numpy(stacked.reshape(stacked.shape[0], -1, stacked.shape[-1]))
         self.sum_factors = torch.from_numpy(np.ascontiguousarray(sums)) if np.any(sums) else None
+        # A unit column is subtracted before the step is applied, so readings keep weight integers until then.
         self.step = torch.from_numpy(mapping.step * mapping.column_signs)
+        unit_column = design.has_unit_column
+        self.output_scale = torch.ones(mapping.digits.shape[-1], dtype=torch.float64) if unit_column else self.step
 
     @property
     def lines(self) -> int:
@@ -99,6 +104,11 @@ class AnalogArray:
         """Whether the digital side subtracts a large term, so that sums need double precision."""
         return self.sum_factors is not None or self.mapping.design.has_unit_column
 
+    @property
+    def accumulator(self) -> torch.dtype:
+        """Floating type of the digital sums."""
+        return torch.float64 if self.wide else self.dtype
+
     def program(self, seed: int | np.random.Generator) -> None:
         """Program the cells afresh; ideal cells take their targets."""
         if self.cell is None:
@@ -114,6 +124,7 @@ class AnalogArray:
         """Take conductances as they are; shape of the mapping's digits."""
         self.conductances = conductances
         self._kernels = None
+        self._readers = {}
 
     def to(self, device: torch.device, dtype: torch.dtype) -> None:
         """Move currents and constants to a device and type."""
@@ -121,6 +132,7 @@ class AnalogArray:
             self.device, self.dtype = device, dtype
             self._kernels = None
             self.factors, self.step = self.factors.to(device), self.step.to(device)
+            self.output_scale = self.output_scale.to(device)
             if self.sum_factors is not None:
                 self.sum_factors = self.sum_factors.to(device)
 
@@ -215,7 +227,39 @@ class AnalogArray:
             Shape (..., columns), in the floating type of the array.
         """
         x = self.operator.prepare(integers)
-        accumulator = torch.float64 if self.wide else self.dtype
+        if converters is not None and observer is None and self._looks_up(signed, converters):
+            total = self._reader(signed).read(x, unit, converters, self.output_scale.numpy(), wide=self.wide)
+        else:
+            total = self._sum(x, unit, signed, converters, observer) * self.output_scale.to(self.accumulator)
+        if self.mapping.design.has_unit_column:
+            columns = self.mapping.columns
+            measured = total[..., columns:]
+            total = total[..., :columns] - measured.repeat_interleave(columns // measured.shape[-1], dim=-1)
+            total = total * self.step
+        return total.to(self.dtype)
+
+    def _looks_up(self, signed: bool, converters: Converters) -> bool:
+        design = self.mapping.design
+        on_host = self.device.type == "cpu" and self.dtype == torch.float32
+        return on_host and bit_serial.suits(design, self.operator, signed, converters)
+
+    def _reader(self, signed: bool) -> bit_serial.BitSerialReader:
+        if signed not in self._readers:
+            self._readers[signed] = bit_serial.BitSerialReader(
+                self.mapping,
+                self.operator,
+                [self.column_matrix(rows) for rows in self.mapping.partitions],
+                self.factors.numpy(),
+                None if self.sum_factors is None else self.sum_factors.numpy(),
+                signed,
+            )
+        return self._readers[signed]
+
+    def _sum(
+        self, x: Tensor, unit: float, signed: bool, converters: Converters | None, observer: Observer | None
+    ) -> Tensor:
+        """Return the digital sum over slices and partitions; shape (..., physical columns)."""
+        accumulator = self.accumulator
         factors = self.factors.to(accumulator)
         total: Tensor | None = None
         for piece in converted_slices(x, unit, self.mapping.design, signed):
@@ -230,11 +274,7 @@ class AnalogArray:
         assert total is not None
         if self.sum_factors is not None:
             total = total + self._input_sums(x) * unit
-        if self.mapping.design.has_unit_column:
-            columns = self.mapping.columns
-            measured = total[..., columns:]
-            total = total[..., :columns] - measured.repeat_interleave(columns // measured.shape[-1], dim=-1)
-        return (total * self.step.to(accumulator)).to(self.dtype)
+        return total
 
     def _convert(self, v: Tensor, converters: Converters) -> Tensor:
         shape = (self.blocks, 1)

@@ -49,10 +49,14 @@ def converter_levels(design: CoreDesign, signed_inputs: bool) -> tuple[int, ...]
 
 
 def input_steps(design: CoreDesign, signed_inputs: bool) -> int | None:
-    """Return the largest input integer: 255 for unsigned 8-bit inputs, 127 for signed; None if not quantised."""
+    """Return the largest input integer: 255 for unsigned 8-bit inputs, 127 for signed; None if not quantised.
+
+    Inputs that an analog accumulator sums count with no more bits than it resolves.
+    """
     if design.input_bits is None:
         return None
-    return int(2 ** (design.input_bits - 1) - 1) if signed_inputs else int(2**design.input_bits - 1)
+    bits = min(design.input_bits, design.accumulator_bits or design.input_bits)
+    return 2 ** (bits - 1) - 1 if signed_inputs else 2**bits - 1
 
 
 def full_converters(design: CoreDesign, rows: Sequence[int], signed_inputs: bool, g_min: float) -> Converters:
@@ -73,8 +77,8 @@ def full_converters(design: CoreDesign, rows: Sequence[int], signed_inputs: bool
     needed = design.replace(matrix_rows=sum(rows), max_rows=largest).full_precision_bits
     reach = largest / 2 if design.flipped_encoding else float(largest)
     steps = input_steps(design, signed_inputs)
-    if design.input_accumulation == "digital":
-        steps = 2**design.input_slice_bits - 1
+    if design.input_accumulation == "digital" and steps is not None:
+        steps = min(steps, 2**design.input_slice_bits - 1)
     ranges = []
     for bits, levels in zip(design.adc_bits_per_slice, converter_levels(design, signed_inputs), strict=True):
         hi = reach

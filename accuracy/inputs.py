@@ -48,14 +48,14 @@ def slice_layout(design: CoreDesign, signed: bool) -> list[tuple[int, int, float
     """Return (shift, bits, unit, weight) of each input slice, least significant first.
 
     The digit of a slice is ``(integer >> shift) mod 2^bits``; a row sees ``digit * unit`` with unit
-    ``1 / (2^bits_per_input_slice - 1)`` for all slices (one driver serves them all), and ``weight`` scales readings
-    back to the whole input's full scale.
+    ``1 / (2^width - 1)`` for all slices (one driver serves them all), width being the bits of a slice or of the whole
+    magnitude where that has fewer; ``weight`` scales readings back to the whole input's full scale.
     """
     steps = input_steps(design, signed)
     if steps is None:
         return []
-    width, magnitude_bits = design.input_slice_bits, design.input_bits or 0
-    magnitude_bits -= 1 if signed else 0
+    magnitude_bits = steps.bit_length()
+    width = min(design.input_slice_bits, magnitude_bits)
     full = 2**width - 1
     return [
         (shift, min(width, magnitude_bits - shift), 1.0 / full, full * 2.0**shift / steps)

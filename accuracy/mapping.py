@@ -134,8 +134,8 @@ def quantise_weights(
         return integers.astype(np.int64), step
     by_column = design.weight_scale == "column"
     largest = np.abs(weight).max(axis=0) if by_column else np.full(weight.shape[1], np.abs(weight).max())
-    largest = np.where(largest > 0, largest, float(full))
-    integers = np.rint(weight / largest * full)
+    # A column of zeros has scale 0: whatever its cells read, its output is exactly 0.
+    integers = np.rint(weight / np.where(largest > 0, largest, 1.0) * full)
     return integers.astype(np.int64), np.asarray(largest / full, dtype=np.float64)
 
 
