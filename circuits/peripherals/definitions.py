@@ -62,7 +62,7 @@ DEFINITIONS: dict[str, Definition] = {
     "timing.bits": _size("", "input bits, applied one by one and accumulated"),
     "timing.integration_time": _size("s", "time for which a bit's current is integrated"),
     "timing.transfer_time": _size("s", "time between integrations: share the charge, reset the integrator"),
-    "timing.edge_time": _size("s", "rise and fall time of clocks"),
+    "timing.edge_time": Definition("s", "rise and fall time of clocks", ideal=1e-12, strict=True),
     "timing.gain_time": _size("s", "time for which the gain stage settles before conversion"),
     "input.full_scale_current": _size("A", "difference of the two bit lines that fills the range in every bit"),
     "input.common_current": Definition("A", "current of both bit lines beside their difference"),

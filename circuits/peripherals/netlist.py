@@ -89,15 +89,17 @@ class Netlist:
         self.circuit.V(name, name, "0", piecewise(points))
 
     def clock_kick(self, name: str, clock: str, node: str, charge: float, voltage: float) -> None:
-        """Couple a clock to a node through the capacitance that leaves `charge` when the clock falls by `voltage`.
+        """Couple a clock to a node so that `charge` is left there when the switch of that clock opens.
 
-        A falling gate takes charge away: positive `charge` is what a PMOS or an over-compensated switch leaves, so
-        the inverted clock is coupled then.
+        Only the second half of the clock's fall couples: what comes while the channel still conducts goes back to
+        the driven side. A falling NMOS gate takes charge away; for a positive charge (a PMOS, or an over-compensated
+        switch) the inverted clock is coupled.
         """
         if charge == 0:
             return
         gate = f"{name}_gate"
-        self.follower(f"{name}_drive", gate, "0", "0" if charge > 0 else clock, clock if charge > 0 else "0", voltage)
+        level = -math.copysign(2 * voltage, charge)
+        self.circuit.B(f"{name}_drive", gate, "0", voltage_expression=f"{level!r}*min(v({clock}),0.5)")
         self.capacitor(f"{name}_overlap", gate, node, abs(charge) / voltage)
 
     def amplifier(

@@ -200,7 +200,7 @@ def _netlist(sets: Sequence[Parameters], voltages: NDArray[np.float64]) -> str:
     # The generator is held at the ramp's first voltage by a switch that opens at LEAD.
     netlist.voltage("start", "start", "0", _lowest(p))
     netlist.clock("hold", [(0.0, 1.0), (LEAD, 1.0), (LEAD + 1e-12, 0.0)])
-    netlist.switch("hold", "start", "ramp", "hold", 1.0, 1e13)
+    netlist.switch("hold", "start", "ramp", "hold", 0.0, 1e13)
     netlist.current("ramp", "0", "ramp", p.ramp_current * (1 + p["adc.ramp_error"]))
     netlist.capacitor("ramp", "ramp", "0", p["adc.ramp_capacitance"])
     # The output resistance returns to the ramp's start, where the current is set.
@@ -229,7 +229,7 @@ def _transistor_netlist(sets: Sequence[Parameters], voltages: NDArray[np.float64
     add_bias(netlist, p)
     netlist.voltage("start", "start", "0", p["comparator.common_mode"] + _lowest(p))
     netlist.clock("hold", [(0.0, 1.0), (LEAD, 1.0), (LEAD + 1e-12, 0.0)])
-    netlist.switch("hold", "start", "ramp", "hold", 1.0, 1e13)
+    netlist.switch("hold", "start", "ramp", "hold", 0.0, 1e13)
     add_ramp_source(netlist, p)
     netlist.capacitor("ramp", "ramp", "0", p["adc.ramp_capacitance"])
     for k, voltage in enumerate(voltages):

@@ -203,3 +203,17 @@ def shot_noise(current: float, duration: float) -> float:
         duration: t [s].
     """
     return math.sqrt(CHARGE * current * duration)
+
+
+def leak_error(duration: float, dc_gain: float, resistance: float, capacitance: float) -> float:
+    """Return the relative error of a charge integrator whose moving virtual ground drives a resistance.
+
+    The virtual ground is at -V/A while V rises evenly: it loses the charge V/(2A) T/R, -T / (2 A R C) of the signal.
+
+    Args:
+        duration: integration time T [s].
+        dc_gain: open-loop gain A.
+        resistance: R from the virtual ground to ground [Ohm].
+        capacitance: integration capacitor C [F].
+    """
+    return -duration / (2 * dc_gain * resistance * capacitance)
