@@ -1,0 +1,189 @@
+"""`devicekit device`: the cells that simulations know, one by one and side by side."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from reports.commands.common import JsonOption, console, examples, print_json, print_table
+
+if TYPE_CHECKING:
+    from devicekit import Cell
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command and its subcommands to the application."""
+    own = typer.Typer(help="Memory cells: list, show, compare.", no_args_is_help=True, rich_markup_mode="rich")
+    own.command("list", epilog=examples("devicekit device list"))(list_devices)
+    own.command("show", epilog=examples("devicekit device show sonos_40nm_iedm2022 --time 2days"))(show)
+    own.command("compare", epilog=examples("devicekit device compare sonos_40nm_tcas2022 pcm_joshi2020"))(compare)
+    app.add_typer(own, name="device")
+
+
+TimeOption = Annotated[str | None, typer.Option(help="Time after programming, such as 100s or 2days.")]
+TemperatureOption = Annotated[float | None, typer.Option(help="Temperature of the read [K].")]
+SHARES = (0.01, 0.1, 0.25, 0.5, 1.0)
+"""Fractions of the full scale that tables show."""
+
+
+def list_devices(as_json: JsonOption = False) -> None:
+    """List the bundled cells."""
+    from devicekit import device_names, load_device
+    from devicekit.device_files import read_device_file
+    from devicekit.engineering import engineering
+
+    rows: list[dict[str, Any]] = []
+    for name in device_names():
+        content, cell = read_device_file(name)[0], load_device(name)
+        rows.append(
+            {
+                "name": name,
+                "technology": cell.technology,
+                "title": content.title,
+                "i_max_a": cell.i_max,
+                "on_off_ratio": cell.on_off_ratio,
+                "error_model": cell.error.name,
+                "sigma_percent_of_i_max": 100 * float(cell.sigma(cell.i_max / 2)) / cell.i_max,
+                "retention_s": cell.retention.times[-1] if cell.retention is not None else None,
+                "read_noise": cell.read_noise is not None,
+            }
+        )
+    if as_json:
+        print_json({"devices": rows})
+        return
+    shown = [{**row, "i_max_a": engineering(row["i_max_a"], "A")} for row in rows]
+    for row in shown:
+        del row["technology"]
+    print_table(
+        shown,
+        title="Bundled devices",
+        caption="sigma at half scale after programming. A device of your own is given as the path of its file.",
+        headings={"i_max_a": "I_max", "on_off_ratio": "on/off", "error_model": "error model",
+                  "sigma_percent_of_i_max": "sigma [% I_max]", "retention_s": "retention to [s]",
+                  "read_noise": "read noise"},
+    )  # fmt: skip
+
+
+def show(
+    device: Annotated[str, typer.Argument(help="A bundled device's name, or the path of a device file.")],
+    time: TimeOption = None,
+    temperature: TemperatureOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show a cell: its numbers with their sources, and its mean and spread."""
+    from devicekit import load_device
+    from devicekit.device_files import read_device_file
+    from devicekit.engineering import engineering
+
+    content, path = read_device_file(device)
+    cell = _moved(load_device(device), time, temperature)
+    states = [_state(cell, share) for share in SHARES]
+    if as_json:
+        print_json(
+            {
+                "name": cell.name,
+                "title": content.title,
+                "file": path,
+                "notes": content.notes,
+                "technology": cell.technology,
+                "time_s": cell.time,
+                "temperature_k": cell.temperature,
+                "states": states,
+                "provenance": cell.provenance,
+            }
+        )
+        return
+    out = console()
+    out.print(f"{cell.name}: {content.title}", markup=False, soft_wrap=True, style="bold")
+    for note in content.notes:
+        out.print(f"  {note}", markup=False, soft_wrap=True)
+    when = f" after {time}" if time else " after programming"
+    where = f", read at {temperature:g} K" if temperature else ""
+    print_table(
+        [{k: engineering(v, "A") if k.endswith("_a") else v for k, v in row.items()} for row in states],
+        title=f"Cells{when}{where}",
+        headings={
+            "fraction_of_i_max": "fraction of I_max",
+            "target_a": "target",
+            "mean_a": "mean",
+            "sigma_a": "sigma",
+            "sigma_percent_of_target": "sigma [% of target]",
+            "read_noise_a": "read noise",
+        },
+    )
+    rows = [
+        {"name": name, "value": f"{c.value:.6g} {c.unit}".strip(), "kind": c.kind, "source": c.source}
+        for name, c in cell.provenance.items()
+    ]
+    print_table(rows, title="Where the numbers come from")
+
+
+def compare(
+    devices: Annotated[list[str], typer.Argument(help="Two or more devices: names or paths.")],
+    time: TimeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare cells at equal fractions of their full scale."""
+    from devicekit import load_device
+    from devicekit.digital_levels import digital_levels
+    from devicekit.errors import DeviceError
+
+    if len(devices) < 2:
+        raise DeviceError("Expected two or more devices to compare.")
+    cells = {name: _moved(load_device(name), time, None) for name in devices}
+    rows: list[dict[str, Any]] = [
+        {
+            "at": f"{share:g} I_max",
+            **{name: 100 * float(cell.sigma(share * cell.i_max)) / cell.i_max for name, cell in cells.items()},
+        }
+        for share in SHARES
+    ]
+    levels = {
+        name: len(digital_levels(lambda i, c=cell: float(c.sigma(i)), cell.i_min, cell.i_max, 1e-3))  # type: ignore[misc]
+        for name, cell in cells.items()
+    }
+    facts: list[dict[str, Any]] = [
+        {"quantity": "I_max [uA]", **{name: cell.i_max * 1e6 for name, cell in cells.items()}},
+        {"quantity": "G_max [uS]", **{name: cell.g_max * 1e6 for name, cell in cells.items()}},
+        {"quantity": "on/off ratio", **{name: cell.on_off_ratio for name, cell in cells.items()}},
+        {"quantity": "error model", **{name: cell.error.name for name, cell in cells.items()}},
+        {"quantity": "digital levels at 1e-3", **levels},
+    ]
+    if as_json:
+        print_json({"sigma_percent_of_i_max": rows, "facts": facts, "time": time})
+        return
+    print_table(facts, title="Cells")
+    print_table(
+        rows,
+        title="Spread [% of I_max]" + (f" after {time}" if time else " after programming"),
+        headings={"at": "programmed to"},
+    )
+
+
+def _moved(cell: Cell, time: str | None, temperature: float | None) -> Cell:
+    from devicekit.quantities import parse_quantity
+
+    if time is None and temperature is None:
+        return cell
+    seconds = None if time is None else parse_quantity(_number_or_text(time), "s", "--time")
+    return cell.at(time=seconds, temperature=temperature)
+
+
+def _number_or_text(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _state(cell: Cell, share: float) -> dict[str, Any]:
+    target = share * cell.i_max
+    return {
+        "fraction_of_i_max": share,
+        "target_a": target,
+        "mean_a": float(cell.mean(target)),
+        "sigma_a": float(cell.sigma(target)),
+        "sigma_percent_of_target": 100 * float(cell.sigma(target)) / target,
+        "read_noise_a": float(cell.read_sigma(cell.mean(target))),
+    }
