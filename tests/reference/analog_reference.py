@@ -219,6 +219,7 @@ def multiply(
     step: Any = None,
     conductances: np.ndarray | None = None,
     unit: np.ndarray | None = None,
+    parts: list[range] | None = None,
 ) -> Product:
     """What the array makes of x @ weight.
 
@@ -232,8 +233,9 @@ def multiply(
         step: the quantiser's step, for weight_scale ``given``.
         conductances: (slices, lines, rows, columns) of real cells in place of ideal ones.
         unit: (slices, rows) of the unit column's real cells.
+        parts: rows of each partition; None for the even split.
     """
-    mapping = program(weight, design, g_min, step)
+    mapping = program(weight, design, g_min, step, parts)
     inputs = apply_inputs(x, design, signed)
     cells = mapping.conductances if conductances is None else np.asarray(conductances, dtype=np.float64)
     batch, columns = len(inputs.values), cells.shape[3]

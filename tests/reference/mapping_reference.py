@@ -120,7 +120,9 @@ class Mapping:
     unit: np.ndarray | None
 
 
-def program(weight: np.ndarray, design: Any, g_min: float = 0.0, step: Any = None) -> Mapping:
+def program(
+    weight: np.ndarray, design: Any, g_min: float = 0.0, step: Any = None, parts: list[range] | None = None
+) -> Mapping:
     """Lay a matrix out on ideal cells.
 
     Args:
@@ -128,6 +130,8 @@ def program(weight: np.ndarray, design: Any, g_min: float = 0.0, step: Any = Non
         design: any object with the fields of a core design.
         g_min: conductance of an idle cell, in units of the largest.
         step: see `integer_weights`.
+        parts: rows of each partition, where they are not the even split: which rows of a convolution share an array is
+            free.
     """
     integers, steps = integer_weights(weight, design, step)
     rows, columns = integers.shape
@@ -147,7 +151,7 @@ def program(weight: np.ndarray, design: Any, g_min: float = 0.0, step: Any = Non
             digits[:, :, r, c] = stored_digits(int(integers[r, c]), design)
         if unit:
             digits[:, 0, r, columns] = digits_of(2 ** (bits - 1), design.bits_per_cell, bits)
-    parts = partition_rows(rows, design.max_rows)
+    parts = partition_rows(rows, design.max_rows) if parts is None else parts
     flipped = np.zeros((len(worth), len(parts), width), dtype=bool)
     if design.flipped_encoding:
         for s in range(len(worth)):
