@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from accuracy.data_sets import cifar, digits
+from accuracy.data_sets import cifar, digits, idx, imagenet
 from accuracy.data_sets.data_set import Batches, DataSet, Images
 from accuracy.data_sets.errors import DataSetError
-from accuracy.data_sets.preprocessing import IMAGENET
+from accuracy.data_sets.pictures import centre_crop, stretch
+from accuracy.data_sets.preprocessing import CAFFE, IMAGENET, RAW, SIGNED
 from devicekit.errors import unknown_name
 
 __all__ = ["Batches", "DataSet", "DataSetError", "Images", "load", "names"]
 
 _BUNDLED: dict[str, Callable[[], DataSet]] = {"digits": digits.read}
+# The same pictures with another preprocessing are another data set.
+_INPUTS = {
+    "imagenet_224": imagenet.Input(224, IMAGENET, centre_crop(224), centre_crop(224)),
+    "imagenet_299": imagenet.Input(299, SIGNED, stretch(299), stretch(299)),
+    "imagenet_mobilenet_224": imagenet.Input(224, SIGNED, centre_crop(224), centre_crop(224)),
+    "imagenet_mobilenet_192": imagenet.Input(192, SIGNED, stretch(192), stretch(192)),
+    "imagenet_caffe_227": imagenet.Input(227, CAFFE, stretch(227), centre_crop(227)),
+}
 _IN_FOLDER: dict[str, Callable[[Path], DataSet]] = {
-    "cifar10": lambda directory: cifar.read("cifar10", directory, IMAGENET),
+    "cifar10": partial(cifar.read, "cifar10", preprocess=IMAGENET),
+    "cifar10_raw": partial(cifar.read, "cifar10_raw", preprocess=RAW),
+    "cifar10_jpeg": partial(cifar.read_jpeg, "cifar10_jpeg", preprocess=IMAGENET),
+    "cifar10_jpeg_raw": partial(cifar.read_jpeg, "cifar10_jpeg_raw", preprocess=RAW),
+    "mnist": partial(idx.read, "mnist"),
+    "fashion_mnist": partial(idx.read, "fashion_mnist"),
+    **{name: partial(imagenet.read, name, wanted=wanted) for name, wanted in _INPUTS.items()},
 }
 
 

@@ -64,7 +64,7 @@ class Batches:
     def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         for start in range(0, len(self.images.labels), self.batch_size):
             part = slice(start, start + self.batch_size)
-            pixels = torch.from_numpy(np.ascontiguousarray(self.images.pixels[part]))
+            pixels = torch.from_numpy(self.images.pixels[part].copy())
             yield self.preprocess(pixels), torch.from_numpy(self.images.labels[part].copy())
 
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from torch import nn
 
+from accuracy.networks import own, tflite
 from accuracy.networks.errors import NetworkError
 from accuracy.networks.registry import ENTRIES, Entry
 from accuracy.networks.weights import lay_in, locate, read_state
 from devicekit.errors import unknown_name
 from devicekit.paths import data_path
 
-__all__ = ["NetworkError", "data_set", "describe", "load", "names"]
+__all__ = ["NetworkError", "data_set", "describe", "load", "names", "quantised"]
 
 
 def names() -> tuple[str, ...]:
@@ -25,8 +27,10 @@ def data_set(name: str) -> str:
     """Return the name of the data set that a network reads, for `accuracy.data_sets.load`.
 
     Raises:
-        NetworkError: unknown network.
+        NetworkError: unknown network, or the user's own, whose data set only the user knows.
     """
+    if own.is_own(name):
+        raise NetworkError(f"Say which data set the network {name!r} reads; only networks known by name bring theirs.")
     return _entry(name).data_set
 
 
@@ -36,46 +40,84 @@ def describe(name: str) -> str:
     Raises:
         NetworkError: unknown network.
     """
-    return _entry(name).description
+    return f"the user's own network {name}" if own.is_own(name) else _entry(name).description
 
 
 def load(name: str, weights: str | Path | None = None, *, seed: int = 0) -> nn.Module:
     """Return a network in inference mode.
 
+    Layers of a quantised network hold its real weights and carry the value of one weight integer as `weight_step`.
+
     Args:
-        name: one of `names()`.
-        weights: None for the bundled weights; a file (.safetensors, .pt, .pth, .th), or a folder that holds the file
-            of the network's usual name; or ``"random"`` for an untrained network.
+        name: one of `names()`; or a network of the user's own as ``module:function`` or ``file.py:function``.
+        weights: None for the bundled weights (or, for the user's own network, the weights its function made); a file
+            (.safetensors, .pt, .pth, .th, or .npz for a quantised network), or a folder that holds the file of the
+            network's usual name; or ``"random"`` for an untrained network.
         seed: of the random weights; the same seed gives the same weights.
 
     Raises:
         NetworkError: unknown name; no weights given for a network that is not bundled, or none found (the message
             names the file expected); weights that do not fit.
     """
+    if own.is_own(name):
+        model = _seeded(lambda: own.build(name), seed)
+        if weights not in (None, "random"):
+            path = locate(name, weights, "weights.safetensors", ".")
+            lay_in(model, read_state(path), path)
+        return model.eval()
     entry = _entry(name)
-    model = _build(entry, seed)
+    model = _seeded(entry.build, seed)
     if weights != "random":
-        if weights is None:
-            if not entry.bundled:
-                raise NetworkError(
-                    f"Network {name!r} is not bundled: give its weights (a file, or a folder with {entry.file!r}), "
-                    'or "random" for an untrained network.'
-                )
-            path = data_path(f"networks/{entry.file}")
+        path = _weight_file(name, entry, weights)
+        if path.suffix == ".npz":
+            tflite.lay_in(model, tflite.read(path))
         else:
-            path = locate(name, weights, entry.file, entry.folder)
-        lay_in(model, read_state(path), path)
+            state = {key: value for key, value in read_state(path).items() if not key.startswith(entry.ignore)}
+            lay_in(model, state if entry.rename is None else entry.rename(state), path)
     return model.eval()
+
+
+def quantised(name: str, weights: str | Path, activations: bool = True) -> tflite.QuantisedGraph:
+    """Return a quantised network as it was published: the graph, with every tensor rounded to its 8-bit code.
+
+    The digital 8-bit reference of the floating-point module that `load` gives for the same name.
+
+    Args:
+        name: a quantised network.
+        weights: its archive, or a folder that holds it.
+        activations: whether activations are rounded; without, the graph in floating point.
+
+    Raises:
+        NetworkError: unknown or not quantised, or no archive.
+    """
+    entry = _entry(name)
+    if not entry.quantised:
+        known = [other for other in ENTRIES if ENTRIES[other].quantised]
+        raise NetworkError(f"Network {name!r} is not quantised; quantised are {', '.join(known)}.")
+    return tflite.QuantisedGraph(tflite.read(_weight_file(name, entry, weights)), activations).eval()
 
 
 def _entry(name: str) -> Entry:
     if name not in ENTRIES:
-        raise NetworkError(unknown_name("network", name, ENTRIES))
+        raise NetworkError(
+            unknown_name("network", name, ENTRIES) + " A network of your own is given as module:function."
+        )
     return ENTRIES[name]
 
 
-def _build(entry: Entry, seed: int) -> nn.Module:
+def _weight_file(name: str, entry: Entry, weights: str | Path | None) -> Path:
+    if weights is not None:
+        return locate(name, weights, entry.file, entry.folder)
+    if not entry.bundled:
+        raise NetworkError(
+            f"Network {name!r} is not bundled: give its weights (a file, or a folder with {entry.file!r}), "
+            'or "random" for an untrained network.'
+        )
+    return data_path(f"networks/{entry.file}")
+
+
+def _seeded(build: Callable[[], nn.Module], seed: int) -> nn.Module:
     # torch's initialisers draw from the global generator; leave the caller's untouched.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return entry.build()
+        return build()

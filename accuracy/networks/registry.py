@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from torch import nn
 
 from accuracy.networks.digits_cnn import DigitsCNN
+from accuracy.networks.inception_v3 import InceptionV3
+from accuracy.networks.mobilenet_edgetpu import MobileNetEdgeTPU
+from accuracy.networks.mobilenet_v1 import MobileNetV1
+from accuracy.networks.mobilenet_v2 import MobileNetV2
+from accuracy.networks.resnet8 import ResNet8, from_keras
 from accuracy.networks.resnet50 import ResNet50
 from accuracy.networks.resnet_cifar import CifarResNet
+from accuracy.networks.small import CNN6, LeNet5
+from accuracy.networks.squeezenet import SqueezeNet, from_caffe
+from accuracy.networks.vgg import VGG19
+from accuracy.networks.weights import State
 
 
 @dataclass(frozen=True)
@@ -19,10 +29,12 @@ class Entry:
     Attributes:
         build: makes the module with random weights.
         data_set: name of its data set for `accuracy.data_sets.load`.
-        file: its weight file in a data folder.
+        file: its weight file in a data folder; ``.npz`` for a quantised TensorFlow Lite network.
         folder: sub-folder looked in as well.
-        bundled: whether the file is in the project's `data/networks`.
         description: what it is, and whose weights the file holds.
+        bundled: whether the file is in the project's `data/networks`.
+        rename: brings another framework's names and layouts into the module's.
+        ignore: prefixes of tensors that play no part in inference.
     """
 
     build: Callable[[], nn.Module]
@@ -31,33 +43,101 @@ class Entry:
     folder: str
     description: str
     bundled: bool = False
+    rename: Callable[[State], State] | None = None
+    ignore: tuple[str, ...] = ()
+
+    @property
+    def quantised(self) -> bool:
+        """Whether the weight file is a quantised network with its graph."""
+        return self.file.endswith(".npz")
+
+
+def _bundled(build: Callable[[], nn.Module], name: str, data_set: str, description: str) -> Entry:
+    return Entry(build, data_set, f"{name}.safetensors", "networks", description, bundled=True)
 
 
 def _cifar_resnet(depth: int) -> Entry:
-    return Entry(
-        build=lambda: CifarResNet((depth - 2) // 6),
-        data_set="cifar10",
-        file=f"resnet{depth}.safetensors",
-        folder="cifar10",
-        description=f"ResNet-{depth} for CIFAR-10, option-A shortcuts (He et al. 2016; weights by Y. Idelbayev)",
-    )
+    description = f"ResNet-{depth} for CIFAR-10, option-A shortcuts (He et al. 2016; weights by Y. Idelbayev)"
+    build = partial(CifarResNet, (depth - 2) // 6)
+    return Entry(build, "cifar10", f"resnet{depth}.safetensors", "cifar10", description)
+
+
+def _torchvision(build: Callable[[], nn.Module], file: str, title: str, data_set: str = "imagenet_224") -> Entry:
+    description = f"{title}, torchvision's parameter names; bring your own weights"
+    return Entry(build, data_set, f"{file}.safetensors", "imagenet", description, ignore=("AuxLogits.",))
+
+
+def _quantised(build: Callable[[], nn.Module], file: str, side: int, title: str) -> Entry:
+    return Entry(build, f"imagenet_mobilenet_{side}", f"{file}.npz", "imagenet", title)
 
 
 ENTRIES: dict[str, Entry] = {
-    "digits_cnn": Entry(
-        build=DigitsCNN,
-        data_set="digits",
-        file="digits_cnn.safetensors",
-        folder="networks",
-        bundled=True,
-        description="small convolutional network for scikit-learn's digits, trained by scripts/train_digits_cnn.py",
+    "digits_cnn": _bundled(
+        DigitsCNN,
+        "digits_cnn",
+        "digits",
+        "small convolutional network for scikit-learn's digits, trained by scripts/train_digits_cnn.py",
     ),
-    "resnet50_v1_5": Entry(
-        build=ResNet50,
-        data_set="imagenet_224",
-        file="resnet50.safetensors",
-        folder="imagenet",
-        description="ResNet-50 v1.5 for ImageNet (He et al. 2016, stride in the 3 x 3), torchvision's parameter names",
+    "lenet5_mnist": _bundled(
+        LeNet5, "lenet5_mnist", "mnist", "LeNet-5 for MNIST, trained by scripts/train_small_networks.py"
+    ),
+    "cnn6_fashion_mnist": _bundled(
+        CNN6,
+        "cnn6_fashion_mnist",
+        "fashion_mnist",
+        "six-layer convolutional network for Fashion-MNIST, trained by scripts/train_small_networks.py",
     ),
     **{f"resnet{depth}_cifar10": _cifar_resnet(depth) for depth in (20, 32, 44, 56)},
+    "resnet8_mlperf_tiny": Entry(
+        ResNet8,
+        "cifar10_raw",
+        "mlperf_tiny_resnet8_keras.safetensors",
+        "cifar10",
+        "ResNet-8 for CIFAR-10, the image classifier of MLPerf Tiny (Keras weights by MLCommons)",
+        rename=from_keras,
+    ),
+    "resnet50_v1_5": _torchvision(ResNet50, "resnet50", "ResNet-50 v1.5 (He et al. 2016, stride in the 3 x 3)"),
+    "inception_v3": _torchvision(InceptionV3, "inception_v3", "Inception-v3 (Szegedy et al. 2016)", "imagenet_299"),
+    "vgg19": _torchvision(VGG19, "vgg19", "VGG-19 (Simonyan and Zisserman 2015)"),
+    "squeezenet1_0": _torchvision(SqueezeNet, "squeezenet1_0", "SqueezeNet 1.0 (Iandola et al. 2016)"),
+    "mobilenet_v2": _torchvision(MobileNetV2, "mobilenet_v2", "MobileNet-v2 1.0 (Sandler et al. 2018)"),
+    "mobilenet_v1": Entry(
+        MobileNetV1,
+        "imagenet_mobilenet_224",
+        "mobilenet_v1.safetensors",
+        "imagenet",
+        "MobileNet-v1 1.0 (Howard et al. 2017) with batch norm; bring your own weights",
+    ),
+    "squeezenet1_0_deepcompression": Entry(
+        SqueezeNet,
+        "imagenet_caffe_227",
+        "squeezenet1_0_deepcompression.safetensors",
+        "imagenet",
+        "SqueezeNet 1.0, pruned and with an 8-bit codebook (Deep Compression, Caffe weights by S. Han)",
+        rename=from_caffe,
+    ),
+    "mobilenet_v1_075_192_qat": _quantised(
+        partial(MobileNetV1, width=0.75, folded=True),
+        "mobilenet_v1_0.75_192_qat_uint8",
+        192,
+        "MobileNet-v1 0.75, 192 pixels, trained with uint8 weights, one scale a layer (TensorFlow Lite)",
+    ),
+    "mobilenet_v2_qat": _quantised(
+        partial(MobileNetV2, folded=True, same=True),
+        "mobilenet_v2_1.0_224_qat_uint8",
+        224,
+        "MobileNet-v2 1.0, trained with uint8 weights, one scale a layer (TensorFlow Lite)",
+    ),
+    "mobilenet_v2_ptq": _quantised(
+        partial(MobileNetV2, folded=True, same=True),
+        "mobilenet_v2_1.0_224_ptq_int8",
+        224,
+        "MobileNet-v2 1.0, int8 weights after training, one scale an output channel (TensorFlow Lite)",
+    ),
+    "mobilenet_edgetpu_qat": _quantised(
+        partial(MobileNetEdgeTPU, folded=True),
+        "mobilenet_edgetpu_224_1.0_qat_uint8",
+        224,
+        "MobileNet-EdgeTPU 1.0, trained with uint8 weights, one scale a layer (MLPerf Mobile v0.7)",
+    ),
 }

@@ -55,7 +55,9 @@ def read_state(path: Path) -> State:
             raise NetworkError(f"{path}: not a readable safetensors file ({error}).") from None
         return state
     if path.suffix not in (".pt", ".pth", ".th"):
-        raise NetworkError(f"{path}: expected weights as .safetensors, .pt, .pth or .th, but got {path.suffix!r}.")
+        raise NetworkError(
+            f"{path}: expected weights as .safetensors, .pt, .pth or .th (.npz if quantised), but got {path.suffix!r}."
+        )
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:

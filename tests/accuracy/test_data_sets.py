@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 
@@ -40,6 +40,7 @@ def test_digits_are_the_pixels_of_scikit_learn_over_16() -> None:
     assert torch.equal(digits.calibration[0], digits.tensors("train")[0])
 
 
+@settings(deadline=None, max_examples=30)
 @given(batch_size=st.integers(1, 700), limit=st.none() | st.integers(1, 700))
 def test_batches_cover_the_part_in_order_and_again(batch_size: int, limit: int | None) -> None:
     digits = accuracy.data_sets.load("digits")

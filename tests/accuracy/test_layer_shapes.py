@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
@@ -35,6 +35,7 @@ def test_resnet50_v1_5_has_the_published_weights_and_operations() -> None:
     assert (mvms["layer2.0.conv1"], mvms["layer2.0.conv2"]) == (56 * 56, 28 * 28)
 
 
+@settings(deadline=None)
 @given(
     dimensions=st.integers(1, 3),
     transposed=st.booleans(),

@@ -130,7 +130,7 @@ def test_unreadable_weight_files_are_refused_by_name(tmp_path: Path) -> None:
     for name, match in (
         ("a.safetensors", "not a readable safetensors file"),
         ("a.pt", "not a readable state dict"),
-        ("a.h5", r"expected weights as \.safetensors, \.pt, \.pth or \.th"),
+        ("a.h5", r"expected weights as \.safetensors, \.pt, \.pth or \.th \(\.npz if quantised\), but got '\.h5'"),
     ):
         (tmp_path / name).write_bytes(b"not weights")
         with pytest.raises(NetworkError, match=match):

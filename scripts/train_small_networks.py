@@ -1,0 +1,128 @@
+"""Train the bundled networks for MNIST and Fashion-MNIST; write their weights and cards.
+
+Run from the project's root: ``python scripts/train_small_networks.py DATA`` where DATA holds ``mnist/`` and
+``fashion_mnist/`` (the usual gzip files); a few minutes on one core. Seeded; another device may sum in another order,
+so weights repeat exactly only on the same kind of device. The last 5000 training images are held out for validation;
+the test images are looked at once, after training, for the card.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import tomli_w
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+import accuracy.data_sets
+import accuracy.networks
+from devicekit.paths import replacing
+
+OUTPUT = Path(__file__).resolve().parent.parent / "data" / "networks"
+VALIDATION, BATCH, RATE, DECAY = 5000, 100, 2e-3, 1e-2
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one network is trained.
+
+    Attributes:
+        network: its name.
+        epochs: passes over the training images.
+        shift: largest random shift of a batch [pixels].
+        mirror: whether batches are mirrored at random.
+    """
+
+    network: str
+    epochs: int
+    shift: int
+    mirror: bool
+
+
+RECIPES = (Recipe("lenet5_mnist", 6, 2, False), Recipe("cnn6_fashion_mnist", 4, 1, True))
+
+
+def augmented(images: torch.Tensor, recipe: Recipe, generator: torch.Generator) -> torch.Tensor:
+    """Return images (batch, 1, 28, 28), each quarter of the batch shifted (and mirrored) in its own way."""
+    parts = []
+    for part in images.chunk(4):
+        dy, dx, mirror = (int(torch.randint(0, n, (), generator=generator)) for n in (*(2 * recipe.shift + 1,) * 2, 2))
+        padded = nn.functional.pad(part, (recipe.shift,) * 4)[:, :, dy : dy + 28, dx : dx + 28]
+        parts.append(padded.flip(3) if recipe.mirror and mirror else padded)
+    return torch.cat(parts)
+
+
+def train(recipe: Recipe, inputs: torch.Tensor, labels: torch.Tensor, seed: int) -> nn.Module:
+    """Return the trained network, in inference mode on the device of the inputs."""
+    model = accuracy.networks.load(recipe.network, weights="random", seed=seed).train().to(inputs.device)
+    generator = torch.Generator().manual_seed(seed)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=DECAY)
+    steps = recipe.epochs * math.ceil(len(labels) / BATCH)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=steps)
+    for epoch in range(recipe.epochs):
+        for chosen in torch.randperm(len(labels), generator=generator).split(BATCH):
+            optimiser.zero_grad()
+            logits = model(augmented(inputs[chosen], recipe, generator))
+            nn.functional.cross_entropy(logits, labels[chosen], label_smoothing=0.05).backward()
+            optimiser.step()
+            schedule.step()
+        print(f"{recipe.network}: epoch {epoch + 1} of {recipe.epochs}", flush=True)
+    return model.eval()
+
+
+def score(model: nn.Module, inputs: torch.Tensor, labels: torch.Tensor) -> dict[str, object]:
+    """Return how many images the network gets right."""
+    with torch.inference_mode():
+        right = sum(
+            int((model(part).argmax(1) == wanted).sum())
+            for part, wanted in zip(inputs.split(500), labels.split(500), strict=True)
+        )
+    return {"images": len(labels), "correct": right, "accuracy": round(right / len(labels), 6)}
+
+
+def main() -> None:
+    """Train both, then write ``NAME.safetensors`` and ``NAME.toml``."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--output", type=Path, default=OUTPUT)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    for recipe in RECIPES:
+        name = accuracy.networks.data_set(recipe.network)
+        data = accuracy.data_sets.load(name, arguments.data)
+        inputs, labels = (tensor.to(arguments.device) for tensor in data.tensors("train"))
+        model = train(recipe, inputs[:-VALIDATION], labels[:-VALIDATION], arguments.seed)
+        validation = score(model, inputs[-VALIDATION:], labels[-VALIDATION:])
+        model = model.cpu()
+        card: dict[str, object] = {
+            "name": recipe.network,
+            "description": accuracy.networks.describe(recipe.network),
+            "data_set": name,
+            "matrix_rows": [m.weight[0].numel() for m in model.modules() if isinstance(m, (nn.Conv2d, nn.Linear))],
+            "parameters": sum(parameter.numel() for parameter in model.parameters()),
+            "made_by": "scripts/train_small_networks.py",
+            "training": (
+                f"seed {arguments.seed}, {recipe.epochs} epochs, batch {BATCH}, AdamW, one-cycle rate {RATE}, weight "
+                f"decay {DECAY}, label smoothing 0.05, shifts of up to {recipe.shift} pixels"
+                f"{', mirrored' if recipe.mirror else ''}; last epoch, nothing selected; on {arguments.device}"
+            ),
+            "versions": {"torch": torch.__version__.split("+")[0]},
+            "train": {"images": len(labels) - VALIDATION},
+            "validation": validation,
+            "test": score(model, *data.test),
+        }
+        print(f"{recipe.network}: validation {validation}, test {card['test']}")
+        with replacing(arguments.output / f"{recipe.network}.safetensors") as path:
+            save_file({key: value.contiguous() for key, value in model.state_dict().items()}, path)
+        with replacing(arguments.output / f"{recipe.network}.toml") as path:
+            path.write_text(tomli_w.dumps(card))
+
+
+if __name__ == "__main__":
+    main()
