@@ -15,7 +15,7 @@ from energy.core_cost import STRUCTURES, with_structure
 from energy.core_model import constants, default_activity, default_draws, design_arrays
 from energy.errors import EnergyError
 from energy.expressions import Array
-from energy.formulas import Formulas
+from energy.formulas import needed
 from energy.library import Library
 from energy.library_files import load_library, save_fitted
 from energy.posterior import Model, Posterior, Target, sample
@@ -23,21 +23,6 @@ from energy.priors import Prior, load_priors
 from energy.published import COLUMNS, Printed, load_published
 
 QUANTITIES = tuple(COLUMNS)
-
-
-def _needed(formulas: Formulas, result: str) -> tuple[Formulas, frozenset[str]]:
-    """Return the formulas that `result` reads, and every name among them and their inputs."""
-    names: set[str] = set()
-    open_ = [result]
-    while open_:
-        name = open_.pop()
-        if name in names:
-            continue
-        names.add(name)
-        if name in formulas.by_name:
-            open_.extend(formulas.by_name[name].expression.names)
-    own = [formulas.by_name[name] for name in names if name in formulas.by_name]
-    return Formulas(own, names & formulas.given), frozenset(names)
 
 
 def totals(library: Library, designs: Sequence[CoreDesign], result: str) -> Model:
@@ -51,7 +36,7 @@ def totals(library: Library, designs: Sequence[CoreDesign], result: str) -> Mode
     Returns:
         A function of constants [SI] by name, each (draws,), with values (draws, designs).
     """
-    formulas, names = _needed(library.formulas, result)
+    formulas, names = needed(library.formulas, [result])
     arrays = design_arrays(designs, [default_activity(design, library) for design in designs], ["ramp"] * len(designs))
     fixed = {name: value for name, value in constants(library).items() if name in names}
 
@@ -129,7 +114,7 @@ def fit_quantity(
         raise EnergyError(f"The published table has design {missing[0]!r}, which is not among {', '.join(designs)}.")
     own_designs = [designs[name] for name in published]
     printed = {name: row[quantity] for name, row in published.items()}
-    _, names = _needed(library.formulas, quantity)
+    _, names = needed(library.formulas, [quantity])
     # The default activity is made of its statistics outside the formulas.
     statistics = ("activity.per_bit", "activity.mean_magnitude") if "input_activity" in names else ()
     own = {name: prior for name, prior in priors.items() if name in names or name in statistics}

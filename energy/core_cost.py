@@ -13,7 +13,7 @@ import pandas as pd
 
 from circuits import Activity, CoreDesign
 from devicekit.errors import unknown_name
-from energy.core_formulas import COUNT_COLUMNS, RESULTS
+from energy.core_formulas import COUNT_COLUMNS, FIELDS
 from energy.core_model import (
     Values,
     check_activity,
@@ -24,9 +24,10 @@ from energy.core_model import (
     evaluate,
 )
 from energy.errors import EnergyError
-from energy.library import Library
+from energy.explanations import Explanation, IntervalExplanation, explain_quantity
+from energy.library import BREAKDOWN, Library
 from energy.library_files import load_library
-from energy.uncertainty import draw_constants
+from energy.uncertainty import DRAWS, draw_constants
 
 STRUCTURES: Mapping[str, Mapping[str, float]] = {
     "ramp_per_core": {"structure.ramp_per_array": 0.0},
@@ -69,7 +70,8 @@ class CoreCost:
         return evaluate(self.library, self.arrays)
 
     @cached_property
-    def _drawn(self) -> Values:
+    def drawn(self) -> Values:
+        """Every quantity for each draw of the constants, arrays (1, draws, slices or 1)."""
         draws = draw_constants(self.library, seed=self.seed)
         arrays = self.arrays
         if not self._measured:
@@ -100,7 +102,7 @@ class CoreCost:
             level: probability that it holds.
         """
         self.value(name)
-        drawn = np.ravel(self._drawn[name])
+        drawn = np.ravel(self.drawn[name])
         low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
         return float(low), float(high)
 
@@ -158,36 +160,59 @@ class CoreCost:
     @property
     def interval(self) -> dict[str, tuple[float, float]]:
         """95 % interval of each result, by name."""
-        return {formula.name: self.interval_of(formula.name) for formula in RESULTS}
+        return {formula.name: self.interval_of(formula.name) for formula in self.library.results}
 
     @cached_property
     def breakdown(self) -> pd.DataFrame:
         """One row a component: instances, energy [pJ], [fJ/op] and share, area [um2], [mm2] and share."""
         rows = []
         for name, component in self.library.components.items():
-            rows.append(
-                {
-                    "component": name,
-                    "label": component.label,
-                    "instances": self.value(f"{name}.instances"),
-                    "energy_pj": self.value(f"{name}.joules") * 1e12,
-                    "energy_fj_per_op": self.value(f"{name}.joules") / self.value("operations") * 1e15,
-                    "area_um2": self.value(f"{name}.square_metres") * 1e12,
-                    "area_mm2": self.value(f"{name}.square_metres") * 1e6,
-                }
-            )
-        table = pd.DataFrame(rows)
-        table["energy_share"] = table["energy_pj"] / table["energy_pj"].sum()
-        table["area_share"] = table["area_um2"] / table["area_um2"].sum()
-        return table
+            row: dict[str, Any] = {"component": name, "label": component.label}
+            for column in ("instances", *(entry[0] for entry in BREAKDOWN)):
+                row[column] = self.value(f"{name}.{column}")
+            rows.append(row)
+        return pd.DataFrame(rows)
+
+    def explain(self, name: str) -> Explanation | IntervalExplanation:
+        """Return where a number came from: formula, counts, constants and their sources.
+
+        Args:
+            name: any quantity: a result or count of a table, ``COMPONENT.energy_pj`` and the like of a breakdown, a
+                constant, or a result's interval end (``energy_fj_per_op_low``).
+
+        Raises:
+            EnergyError: an unknown name.
+        """
+        for ending, level in (("_low", 0.025), ("_high", 0.975)):
+            plain = name.removesuffix(ending)
+            if plain != name and plain in self.values:
+                intervals = [key for key, constant in self.library.constants.items() if constant.interval is not None]
+                return IntervalExplanation(
+                    name,
+                    self.interval_of(plain)[level > 0.5],
+                    level,
+                    DRAWS,
+                    self.seed,
+                    self._explained(plain),
+                    tuple(self.library.draws),
+                    tuple(key for key in intervals if key not in self.library.draws),
+                )
+        return self._explained(name)
+
+    def _explained(self, name: str) -> Explanation:
+        library = self.library
+        given = dict(FIELDS)
+        given["mean_conductance"] += f": {self.activity.source}"
+        given["input_activity"] += f": {self.activity.source}"
+        return explain_quantity(name, library.formulas, self.values, library.constants, library.si_units, given)
 
     def row(self) -> dict[str, Any]:
         """Return the results as one flat row of a table, intervals as ``_low`` and ``_high``."""
         row: dict[str, Any] = {"design": self.design.name, "adc": self.adc}
-        for formula in RESULTS:
+        for formula in self.library.results:
             row[formula.name] = self.value(formula.name)
             row[f"{formula.name}_low"], row[f"{formula.name}_high"] = self.interval_of(formula.name)
-        return row | self.counts | {"b_out": self.design.b_out}
+        return row | self.counts | {"b_out": self.value("b_out")}
 
 
 def estimate_core(

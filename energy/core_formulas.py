@@ -16,6 +16,8 @@ FIELDS: dict[str, str] = {
     "max_rows": "rows of one array at most",
     "input_bits": "bits of an input (0: inputs are not quantised)",
     "input_slice_bits": "bits of the input applied at once",
+    "input_resolution": "bits of an input (inf: inputs are not quantised)",
+    "accumulator_resolution": "bits that an analog accumulator resolves (inf: no fewer than the input)",
     "adc_bits": "converter resolution of each weight slice (0: no converter)",
     "differential": "1 where a weight is a pair of cells",
     "offset": "1 where weights are shifted to be non-negative",
@@ -144,6 +146,20 @@ COUNTS = (
         "additions that join arrays, subtract lines and correct offsets",
     ),
     Formula("output_sum_operations", "", "output_additions * output_sum_bits", "bit-additions of those"),
+    Formula("rows_per_array", "", "ceil(matrix_rows / partitions)", "rows of the largest array"),
+    Formula("b_w", "bit", "cell_bits + differential * (1 - digital_subtraction)", "resolution of what a cell holds"),
+    Formula(
+        "b_in",
+        "bit",
+        "where(digital_inputs > 0, input_slice_bits, min(input_resolution, accumulator_resolution))",
+        "resolution of what is applied before one conversion",
+    ),
+    Formula(
+        "b_out",
+        "bit",
+        "b_w + b_in + log2(rows_per_array) - where(min(b_w, b_in) > 1, 0, 1)",
+        "ideal analog resolution of one conversion",
+    ),
 )
 
 TIMES = (
@@ -222,6 +238,22 @@ RESULTS = (
     Formula("leakage_mw", "mW", "leakage_w * 1e3", "power while idle"),
 )
 """What every cost table shows; components supply ``energy_j_per_mvm``, ``area_m2`` and ``leakage_w``."""
+
+WRITING = (
+    Formula(
+        "write_energy_uj",
+        "uJ",
+        "cells * cell.write_pulses * cell.write_pulse_energy * 1e6",
+        "energy of programming every cell once, verifying included",
+    ),
+    Formula(
+        "write_ms",
+        "ms",
+        "ceil(cells / cell.cells_written_at_once) * cell.write_pulses * cell.write_pulse_time * 1e3",
+        "time of programming every cell once, verifying included",
+    ),
+)
+"""Results of libraries that give the optional constants of writing."""
 
 COUNT_COLUMNS = (
     "slices",

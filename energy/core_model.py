@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
@@ -41,6 +42,8 @@ def field_values(design: CoreDesign, adc: str) -> dict[str, Any]:
         "max_rows": design.max_rows,
         "input_bits": design.input_bits or 0,
         "input_slice_bits": design.input_slice_bits,
+        "input_resolution": design.input_bits or math.inf,
+        "accumulator_resolution": design.accumulator_bits or math.inf,
         "adc_bits": list(design.adc_bits_per_slice) or [0],
         "differential": int(design.is_differential),
         "offset": int(design.is_offset),

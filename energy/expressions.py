@@ -37,6 +37,7 @@ def _largest(values: Array) -> Array:
 FUNCTIONS: dict[str, Callable[..., Array]] = {
     "ceil": np.ceil,
     "exp": np.exp,
+    "floor": np.floor,
     "log": np.log,
     "log2": np.log2,
     "max": np.maximum,

@@ -83,3 +83,23 @@ class Formulas:
         for formula in self.order:
             values[formula.name] = formula.expression.evaluate(values)
         return values
+
+
+def needed(formulas: Formulas, results: Iterable[str]) -> tuple[Formulas, frozenset[str]]:
+    """Return the formulas that some results need, and every name among them and their inputs.
+
+    Args:
+        formulas: all formulas.
+        results: names of the results.
+    """
+    names: set[str] = set()
+    open_ = list(results)
+    while open_:
+        name = open_.pop()
+        if name in names:
+            continue
+        names.add(name)
+        if name in formulas.by_name:
+            open_.extend(formulas.by_name[name].expression.names)
+    own = [formulas.by_name[name] for name in names if name in formulas.by_name]
+    return Formulas(own, names & formulas.given), frozenset(names)

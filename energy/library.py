@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from devicekit.errors import unknown_name
 from devicekit.provenance import Constant
-from energy.core_formulas import COUNTS, FIELDS, RESULTS, SURVEY, TIMES
+from energy.core_formulas import COUNTS, FIELDS, RESULTS, SURVEY, TIMES, WRITING
 from energy.errors import EnergyError
 from energy.expressions import Array
 from energy.formulas import Formula, Formulas
@@ -29,6 +29,17 @@ CELL_UNITS = {
     "write_pulses": "",
     "cells_written_at_once": "",
 }
+
+
+BREAKDOWN = (
+    ("energy_pj", "pJ", "COMPONENT.joules * 1e12", "energy of one MVM"),
+    ("energy_fj_per_op", "fJ", "COMPONENT.joules / operations * 1e15", "energy of one operation"),
+    ("energy_share", "", "COMPONENT.joules / energy_j_per_mvm", "share of the energy"),
+    ("area_um2", "um2", "COMPONENT.square_metres * 1e12", "area"),
+    ("area_mm2", "mm2", "COMPONENT.square_metres * 1e6", "area"),
+    ("area_share", "", "COMPONENT.square_metres / area_m2", "share of the area"),
+)
+"""Columns of a breakdown with unit and formula, in which COMPONENT stands for the component's name."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +107,14 @@ class Library:
     @cached_property
     def formulas(self) -> Formulas:
         """Every quantity of a core as formulas of its design and of these constants."""
-        return Formulas((*COUNTS, *component_formulas(self.components), *TIMES, *SURVEY, *RESULTS), (*FIELDS, *self.si))
+        core = (*COUNTS, *component_formulas(self.components), *TIMES, *SURVEY, *self.results)
+        return Formulas(core, (*FIELDS, *self.si))
+
+    @property
+    def results(self) -> tuple[Formula, ...]:
+        """What tables show; the cost of writing where the library gives its constants."""
+        writes = all(name in self.si for formula in WRITING for name in formula.expression.names if "." in name)
+        return (*RESULTS, *WRITING) if writes else RESULTS
 
     def si_interval(self, name: str) -> tuple[float, float] | None:
         """Return the 95 % interval of a constant [SI], None where it has none."""
@@ -222,6 +240,9 @@ def component_formulas(components: Mapping[str, Component]) -> list[Formula]:
         )
         formulas.append(Formula(f"{name}.square_metres", "m^2", area, f"{label}: area"))
         formulas.append(Formula(f"{name}.watts", "W", f"{name}.instances * {name}.leakage", f"{label}: idle power"))
+        for column, unit, text, meaning in BREAKDOWN:
+            own_text = text.replace("COMPONENT", name)
+            formulas.append(Formula(f"{name}.{column}", unit, own_text, f"{label}: {meaning}"))
     for result, part, unit, meaning in (
         ("energy_j_per_mvm", "joules", "J", "energy of one MVM"),
         ("area_m2", "square_metres", "m^2", "area of the core"),

@@ -1,0 +1,388 @@
+"""What a network costs on cores of one design: layer by layer, gated and ungated, sequential and pipelined."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from circuits import Activity, CoreDesign, LayerShape
+from devicekit.errors import unknown_name
+from energy.core_cost import CoreCost, estimate_core
+from energy.core_model import Values, default_draws, design_arrays, evaluate
+from energy.errors import EnergyError
+from energy.explanations import Explanation, explain_quantity
+from energy.expressions import Array
+from energy.formulas import Formulas
+from energy.library import Library
+from energy.network_formulas import (
+    CORE_VALUES,
+    LAYER_COLUMNS,
+    LAYER_FIELDS,
+    LAYER_FORMULAS,
+    NETWORK_FIELDS,
+    NETWORK_FORMULAS,
+    TILES,
+)
+from energy.uncertainty import draw_constants
+
+_TILE_FIELDS = {
+    **{f"{tile}.count": f"cores of kind {number}" for number, tile in enumerate(TILES, start=1)},
+    **{f"{tile}.joules": f"energy of one MVM on a core of kind {number}" for number, tile in enumerate(TILES, start=1)},
+}
+_LAYERS = Formulas(LAYER_FORMULAS, (*LAYER_FIELDS, *CORE_VALUES, *_TILE_FIELDS))
+_NETWORK = Formulas(NETWORK_FORMULAS, (*NETWORK_FIELDS, *CORE_VALUES, "core.rows", "core.columns"))
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A core as one layer uses it.
+
+    Attributes:
+        count: cores of this kind in one copy of the layer.
+        rows: rows in use.
+        columns: columns in use.
+        density: share of the cells at those rows and columns that hold weights; the others are idle.
+    """
+
+    count: int
+    rows: int
+    columns: int
+    density: float
+
+
+def tiles_of(layer: LayerShape, design: CoreDesign, *, packed: bool = True) -> tuple[Tile, ...]:
+    """Return the kinds of cores that a layer uses, at most four.
+
+    Args:
+        layer: the layer.
+        design: the core.
+        packed: whether groups that fit are packed block-diagonally into one core.
+    """
+    rows, columns = design.matrix_rows, design.matrix_columns
+    if packed and layer.groups > 1 and layer.rows <= rows and layer.columns <= columns:
+        each = min(layer.groups, rows // layer.rows, columns // layer.columns)
+        full, rest = divmod(layer.groups, each)
+        sizes = [(full, each), (1 if rest else 0, rest)]
+        return tuple(
+            Tile(count, size * layer.rows, size * layer.columns, 1 / size) for count, size in sizes if count > 0
+        )
+    row_parts = _parts(layer.rows, rows)
+    column_parts = _parts(layer.columns, columns)
+    return tuple(
+        Tile(layer.groups * row_count * column_count, row_size, column_size, 1.0)
+        for column_count, column_size in column_parts
+        for row_count, row_size in row_parts
+    )
+
+
+def _parts(size: int, largest: int) -> list[tuple[int, int]]:
+    """Return (count, size) of full parts and of the rest."""
+    full, rest = divmod(size, largest)
+    return [(count, part) for count, part in ((full, largest), (1 if rest else 0, rest)) if count]
+
+
+@dataclass(frozen=True)
+class NetworkCost:
+    """Cost of a network. Every number can be explained (`explain`).
+
+    Attributes:
+        layers: the layers.
+        core: the core they run on.
+        activities: measured activity by layer name; the library's statistics elsewhere.
+        packed: whether groups are packed block-diagonally.
+        replicas: copies of each layer.
+    """
+
+    layers: tuple[LayerShape, ...]
+    core: CoreCost
+    activities: Mapping[str, Activity] = field(repr=False)
+    packed: bool
+    replicas: tuple[int, ...]
+
+    @cached_property
+    def tiles(self) -> tuple[tuple[Tile, ...], ...]:
+        """The kinds of cores of each layer."""
+        return tuple(tiles_of(layer, self.core.design, packed=self.packed) for layer in self.layers)
+
+    def tile_cost(self, layer: int, tile: int) -> CoreCost:
+        """Return the cost of one product on the used part of a core.
+
+        Args:
+            layer: which layer.
+            tile: which of its kinds of cores.
+        """
+        used = self.tiles[layer][tile]
+        design = self.core.design
+        own = design.replace(
+            name=f"{self.layers[layer].name}: {used.rows} x {used.columns}",
+            matrix_rows=used.rows,
+            matrix_columns=used.columns,
+            # Rows keep to the arrays the core has; what does not reach an array leaves it off.
+            max_rows=design.rows_per_array,
+        )
+        activity = self.activities.get(self.layers[layer].name, self.core.activity)
+        if used.density < 1:
+            source = f"{activity.source}; {used.density:.4g} of the cells hold weights of block-diagonal groups"
+            activity = Activity(activity.mean_conductance * used.density, activity.input_activity, source)
+        return CoreCost(own, self.core.library, activity, self.core.adc, self.core.seed, True)
+
+    def _core_values(self, draws: dict[str, Array] | None) -> Values:
+        values = self.core.values if draws is None else self.core.drawn
+        found = {own: values[name] for own, name in CORE_VALUES.items()}
+        for own, name in (("core.rows", "matrix_rows"), ("core.columns", "matrix_columns")):
+            found[own] = self.core.values[name]
+        return found
+
+    def _tile_joules(self, draws: dict[str, Array] | None) -> list[Array]:
+        """Return the energy of each kind of core of each layer, (kinds, 1 or draws)."""
+        costs = [self.tile_cost(index, tile) for index, own in enumerate(self.tiles) for tile in range(len(own))]
+        designs = [cost.design for cost in costs]
+        arrays = design_arrays(designs, [cost.activity for cost in costs], [self.core.adc] * len(costs))
+        if draws is not None:
+            drawn = default_draws(designs, self.core.library, arrays, draws)
+            densities = np.array([tile.density for own in self.tiles for tile in own])
+            default = np.array([layer.name not in self.activities for layer in self.layers])
+            kinds = np.repeat(default, [len(own) for own in self.tiles])[:, None, None]
+            arrays["mean_conductance"] = np.where(
+                kinds, drawn["mean_conductance"] * densities[:, None, None], arrays["mean_conductance"]
+            )
+            arrays["input_activity"] = np.where(kinds, drawn["input_activity"], arrays["input_activity"])
+        joules = evaluate(self.core.library, arrays, draws)["energy_j_per_mvm"][:, :, 0]
+        ends = np.cumsum([len(own) for own in self.tiles])
+        return np.split(joules, ends[:-1])
+
+    def _layer_values(self, draws: dict[str, Array] | None = None) -> Values:
+        def column(entries: Sequence[float]) -> Array:
+            return np.asarray(entries, dtype=np.float64).reshape(-1, 1, 1)
+
+        joules = self._tile_joules(draws)
+        given: Values = {
+            "rows": column([layer.rows for layer in self.layers]),
+            "columns": column([layer.columns for layer in self.layers]),
+            "groups": column([layer.groups for layer in self.layers]),
+            "mvms": column([layer.mvms for layer in self.layers]),
+            "replicas": column(self.replicas),
+            "packed": column([float(self.packed)]),
+            **self._core_values(draws),
+        }
+        for number, tile in enumerate(TILES):
+            given[f"{tile}.count"] = column([own[number].count if number < len(own) else 0 for own in self.tiles])
+            given[f"{tile}.joules"] = np.stack(
+                [own[number] if number < len(own) else np.zeros(own.shape[1]) for own in joules]
+            )[:, :, None]
+        return _LAYERS.evaluate(given)
+
+    @cached_property
+    def layer_values(self) -> Values:
+        """Every quantity of every layer by name, arrays (layers, 1, 1)."""
+        return self._layer_values()
+
+    def _network_values(self, layers: Values, draws: dict[str, Array] | None) -> Values:
+        size = len(self.layers)
+        given = {
+            name: np.broadcast_to(layers[own], (size, *layers[own].shape[1:])).transpose(2, 1, 0)
+            for name, own in ((name, name.removeprefix("layers.")) for name in NETWORK_FIELDS)
+        }
+        return _NETWORK.evaluate({**given, **self._core_values(draws)})
+
+    @cached_property
+    def values(self) -> Values:
+        """Every total by name, arrays (1, 1, 1), and the layers' columns they are made of."""
+        return self._network_values(self.layer_values, None)
+
+    @cached_property
+    def _drawn(self) -> Values:
+        draws = draw_constants(self.core.library, seed=self.core.seed)
+        return self._network_values(self._layer_values(draws), draws)
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """One row a layer: shape, cores, utilisation, energy, times, area."""
+        size = len(self.layers)
+        columns: dict[str, Any] = {
+            "layer": [layer.name for layer in self.layers],
+            "kind": [layer.kind for layer in self.layers],
+        }
+        for name in LAYER_COLUMNS:
+            columns[name] = np.broadcast_to(self.layer_values[name].ravel(), size)
+        frame = pd.DataFrame(columns)
+        whole = [name for name in LAYER_COLUMNS if (frame[name] % 1 == 0).all() and self._is_count(name)]
+        return frame.astype(dict.fromkeys(whole, "int64"))
+
+    @staticmethod
+    def _is_count(name: str) -> bool:
+        return name not in _LAYERS.by_name or (_LAYERS.by_name[name].unit == "" and name != "utilisation")
+
+    def value(self, name: str) -> float:
+        """Return one total.
+
+        Args:
+            name: such as ``"energy_gated_uj"``.
+
+        Raises:
+            EnergyError: an unknown name.
+        """
+        if name not in _NETWORK.by_name:
+            raise EnergyError(unknown_name("total", name, _NETWORK.by_name))
+        return float(self.values[name].ravel()[0])
+
+    def interval_of(self, name: str, level: float = 0.95) -> tuple[float, float]:
+        """Return the interval of a total, propagated from the intervals of the components.
+
+        Args:
+            name: a total.
+            level: probability that it holds.
+        """
+        self.value(name)
+        low, high = np.quantile(self._drawn[name].ravel(), [(1 - level) / 2, (1 + level) / 2])
+        return float(low), float(high)
+
+    @property
+    def totals(self) -> dict[str, float]:
+        """Every total by name."""
+        return {formula.name: self.value(formula.name) for formula in NETWORK_FORMULAS}
+
+    def explain(self, name: str, layer: str | None = None) -> Explanation:
+        """Return where a number came from.
+
+        Args:
+            name: a total, or a column of the per-layer table.
+            layer: the layer's name; None for a total.
+
+        Raises:
+            EnergyError: an unknown name.
+        """
+        units = {**self.core.library.si_units, **dict.fromkeys(CORE_VALUES, "")}
+        known = {**LAYER_FIELDS, **NETWORK_FIELDS, **_TILE_FIELDS}
+        constants = self.core.library.constants
+        if layer is None:
+            given = known | {own: f"{name_} of the core" for own, name_ in CORE_VALUES.items()}
+            explained = explain_quantity(name, _NETWORK, self.values, constants, units, given)
+            return self._with_core(explained, None)
+        names = [entry.name for entry in self.layers]
+        if layer not in names:
+            raise EnergyError(unknown_name("layer", layer, names))
+        index = names.index(layer)
+        for number, tile in enumerate(self.tiles[index], start=1):
+            what = f"{tile.rows} rows x {tile.columns} columns in use"
+            known[f"tile{number}.count"] = f"cores with {what}"
+            known[f"tile{number}.joules"] = f"energy of one MVM on {what}"
+        given = known | {own: f"{name_} of the core" for own, name_ in CORE_VALUES.items()}
+        explained = explain_quantity(name, _LAYERS, self.layer_values, constants, units, given, index)
+        return self._with_core(explained, index)
+
+    def _with_core(self, explained: Explanation, layer: int | None) -> Explanation:
+        """Return an explanation whose core values are explained by the core itself."""
+        if explained.formula is None:
+            cost, own = None, None
+            if explained.name in CORE_VALUES and explained.name.startswith("core."):
+                cost, own = self.core, CORE_VALUES[explained.name]
+            elif layer is not None and explained.name.endswith(".joules"):
+                number = TILES.index(explained.name.removesuffix(".joules"))
+                if number < len(self.tiles[layer]):
+                    cost, own = self.tile_cost(layer, number), "energy_j_per_mvm"
+            if cost is None or own is None:
+                return explained
+            inner = cost.explain(own)
+            assert isinstance(inner, Explanation)
+            return Explanation(explained.name, explained.value, inner.unit, explained.meaning, own, (inner,))
+        inputs = tuple(self._with_core(entry, layer) for entry in explained.inputs)
+        return Explanation(
+            explained.name, explained.value, explained.unit, explained.meaning, explained.formula, inputs
+        )
+
+
+def estimate_network(
+    layers: Sequence[LayerShape],
+    design: CoreDesign,
+    activities: Mapping[str, Activity] | Activity | None = None,
+    library: str | Path | Library = "sonos_40nm",
+    cell: Any = None,
+    *,
+    adc: str = "ramp",
+    structure: str | None = None,
+    groups: str = "packed",
+    core_budget: int | None = None,
+    seed: int = 0,
+) -> NetworkCost:
+    """Return what a network costs on cores of one design.
+
+    Every layer holds its weights in cores of its own. Element-wise operations, pooling, buffers and the wires between
+    cores are not counted.
+
+    Args:
+        layers: the layers, such as `accuracy.layer_shapes` gives them.
+        design: the core.
+        activities: one for all layers, or by layer name; the library's statistics elsewhere.
+        library: name, path or library of components.
+        cell: a `devicekit.Cell` whose read current and voltage replace the library's.
+        adc: ``"ramp"``, ``"sar"`` or ``"flash"``.
+        structure: a structural alternative.
+        groups: ``"packed"``: groups that fit lie block-diagonally in one core; ``"one_core_each"``.
+        core_budget: cores to spend on copies of slow layers, so that the pipeline is balanced; None: no copies.
+        seed: seed of the draws behind the intervals.
+
+    Raises:
+        EnergyError: no layers, two of one name, an activity for no layer or of another design, too few cores, and as
+            for `estimate_core`.
+    """
+    names = [layer.name for layer in layers]
+    if not names:
+        raise EnergyError("Expected at least one layer, but got none.")
+    doubled = [name for name in names if names.count(name) > 1]
+    if doubled:
+        raise EnergyError(f"Expected layers of different names, but {doubled[0]!r} stands twice.")
+    if groups not in ("packed", "one_core_each"):
+        raise EnergyError(unknown_name("way to place groups", groups, ("packed", "one_core_each")))
+    shared = activities if isinstance(activities, Activity) else None
+    own = dict(activities) if isinstance(activities, Mapping) else {}
+    for name, activity in own.items():
+        if name not in names:
+            raise EnergyError(unknown_name("layer", name, names))
+        estimate_core(design, activity, library, cell, adc=adc, structure=structure)
+    core = estimate_core(design, shared, library, cell, adc=adc, structure=structure, seed=seed)
+    if shared is not None:
+        own = dict.fromkeys(names, shared)
+    packed = groups == "packed"
+    cost = NetworkCost(tuple(layers), core, own, packed, (1,) * len(names))
+    if core_budget is None:
+        return cost
+    cores = [int(entry) for entry in cost.table["cores"]]
+    replicas = balanced_replicas(cores, [layer.mvms for layer in layers], core_budget)
+    return NetworkCost(tuple(layers), core, own, packed, replicas)
+
+
+def balanced_replicas(cores: Sequence[int], mvms: Sequence[int], budget: int) -> tuple[int, ...]:
+    """Return how many copies of each layer make the slowest layer as fast as a number of cores allows.
+
+    Args:
+        cores: cores of one copy of each layer.
+        mvms: products an inference makes with each layer.
+        budget: cores there are.
+
+    Returns:
+        Copies of each layer, as few as the fastest possible pipeline needs.
+
+    Raises:
+        EnergyError: fewer cores than one copy of each layer takes.
+    """
+    if budget < sum(cores):
+        raise EnergyError(f"Expected a core budget of at least {sum(cores)}, one copy of each layer, but got {budget}.")
+
+    def copies(steps: int) -> tuple[int, ...]:
+        return tuple(-(-count // steps) for count in mvms)
+
+    low, high = 1, max(mvms)  # the fewest steps an inference may take, found by bisection: fewer steps need more cores
+    while low < high:
+        middle = (low + high) // 2
+        if sum(c * r for c, r in zip(cores, copies(middle), strict=True)) <= budget:
+            high = middle
+        else:
+            low = middle + 1
+    return copies(low)

@@ -1,0 +1,143 @@
+"""Counts, energies and times of a network's layers on cores, and their sums, as formulas.
+
+What a layer's MVM costs on the rows and columns it uses comes from the core's own formulas, as ``tile1`` to ``tile4``:
+full tiles, tiles at the last rows, at the last columns, and at both; with groups packed block-diagonally, full cores
+and the last core.
+"""
+
+from __future__ import annotations
+
+from energy.formulas import Formula
+
+TILES = ("tile1", "tile2", "tile3", "tile4")
+
+LAYER_FIELDS: dict[str, str] = {
+    "rows": "inputs of one group's matrix",
+    "columns": "outputs of one group's matrix",
+    "groups": "independent matrices of that shape",
+    "mvms": "matrix-vector products an inference makes with each",
+    "replicas": "copies of the layer that share its products",
+    "packed": "1 where groups that fit are packed block-diagonally into one core, 0 where each has its own",
+    "core.rows": "inputs of a core",
+    "core.columns": "outputs of a core",
+}
+
+LAYER_FORMULAS = (
+    Formula("weights", "", "rows * columns * groups", "weights of the layer, biases not counted"),
+    Formula("macs", "", "weights * mvms", "multiply-accumulates of one inference"),
+    Formula("row_tiles", "", "ceil(rows / core.rows)", "cores that share the rows of one group"),
+    Formula("column_tiles", "", "ceil(columns / core.columns)", "cores that share the columns of one group"),
+    Formula(
+        "groups_per_core",
+        "",
+        "where(packed * (row_tiles * column_tiles == 1) > 0, "
+        "min(groups, min(floor(core.rows / rows), floor(core.columns / columns))), 1)",
+        "groups that lie block-diagonally in one core",
+    ),
+    Formula("cores_of_groups", "", "ceil(groups / groups_per_core)", "sets of groups that cores hold"),
+    Formula("cores_once", "", "cores_of_groups * row_tiles * column_tiles", "cores of one copy of the layer"),
+    Formula("cores", "", "cores_once * replicas", "cores of the layer, copies included"),
+    Formula("core_mvms", "", "cores_once * mvms", "products that all cores together make for one inference"),
+    Formula("utilisation", "", "weights / (cores_once * core.rows * core.columns)", "share of the cores' cells in use"),
+    Formula("join_additions", "", "groups * columns * (row_tiles - 1) * mvms", "additions that join row tiles"),
+    Formula("join_bits", "", "core.output_sum_bits + ceil(log2(row_tiles))", "bits of those additions"),
+    Formula(
+        "join_j", "J", "join_additions * join_bits * digital.bit_operation", "energy of those additions, an inference"
+    ),
+    Formula(
+        "ungated_j",
+        "J",
+        "core_mvms * core.joules + join_j",
+        "energy of an inference when every product costs a whole core's",
+    ),
+    Formula(
+        "gated_j",
+        "J",
+        "mvms * (" + " + ".join(f"{tile}.count * {tile}.joules" for tile in TILES) + ") + join_j",
+        "energy of an inference when unused rows and columns are switched off",
+    ),
+    Formula("energy_ungated_nj", "nJ", "ungated_j * 1e9", "energy of an inference, ungated"),
+    Formula("energy_gated_nj", "nJ", "gated_j * 1e9", "energy of an inference, rows and columns gated"),
+    Formula(
+        "busy_s",
+        "s",
+        "ceil(mvms / replicas) * core.interval_s",
+        "time in which an inference occupies the layer's cores",
+    ),
+    Formula("busy_us", "us", "busy_s * 1e6", "time in which an inference occupies the layer's cores"),
+    Formula(
+        "latency_s",
+        "s",
+        "core.latency_s + (ceil(mvms / replicas) - 1) * core.interval_s + ceil(log2(row_tiles)) * timing.digital_cycle",
+        "first input of the layer to its last output",
+    ),
+    Formula("latency_us", "us", "latency_s * 1e6", "first input of the layer to its last output"),
+    Formula("area_mm2", "mm2", "cores * core.area_m2 * 1e6", "area of the layer's cores"),
+)
+
+LAYER_COLUMNS = (
+    "rows",
+    "columns",
+    "groups",
+    "mvms",
+    "weights",
+    "macs",
+    "groups_per_core",
+    "cores",
+    "utilisation",
+    "energy_ungated_nj",
+    "energy_gated_nj",
+    "latency_us",
+    "busy_us",
+    "area_mm2",
+)
+"""Numbers of the per-layer table."""
+
+_SUMMED = ("weights", "macs", "cores", "cores_once", "core_mvms", "ungated_j", "gated_j", "latency_s", "busy_s")
+NETWORK_FIELDS: dict[str, str] = {f"layers.{name}": f"{name} of each layer" for name in _SUMMED}
+
+NETWORK_FORMULAS = (
+    Formula("weights", "", "total(layers.weights)", "weights of all layers, biases not counted"),
+    Formula("macs", "", "total(layers.macs)", "multiply-accumulates of one inference"),
+    Formula("cores", "", "total(layers.cores)", "cores, copies included"),
+    Formula("energy_ungated_uj", "uJ", "total(layers.ungated_j) * 1e6", "energy of an inference, ungated"),
+    Formula("energy_gated_uj", "uJ", "total(layers.gated_j) * 1e6", "energy of an inference, rows and columns gated"),
+    Formula("area_mm2", "mm2", "cores * core.area_m2 * 1e6", "area of all cores"),
+    Formula(
+        "spatial_utilisation",
+        "",
+        "weights / (total(layers.cores_once) * core.rows * core.columns)",
+        "share of the cells in use, copies not counted",
+    ),
+    Formula(
+        "operation_utilisation",
+        "",
+        "macs / (total(layers.core_mvms) * core.rows * core.columns)",
+        "share of the cells in use, weighted by how often each core works",
+    ),
+    Formula("latency_us", "us", "total(layers.latency_s) * 1e6", "latency of an inference, layer by layer"),
+    Formula(
+        "interval_us", "us", "largest(layers.busy_s) * 1e6", "time between inferences when layers work at the same time"
+    ),
+    Formula("inferences_per_s", "1/s", "1e6 / interval_us", "inferences a second when layers work at the same time"),
+    Formula("peak_tops", "TOPS", "cores * core.operations / core.interval_s * 1e-12", "of all cores, always busy"),
+    Formula("utilised_tops", "TOPS", "2 * macs * inferences_per_s * 1e-12", "of this network, pipelined"),
+    Formula("peak_tops_per_w", "TOPS/W", "core.operations / core.joules * 1e-12", "of a full core"),
+    Formula("utilised_tops_per_w_ungated", "TOPS/W", "2 * macs / energy_ungated_uj * 1e-6", "of this network, ungated"),
+    Formula("utilised_tops_per_w", "TOPS/W", "2 * macs / energy_gated_uj * 1e-6", "of this network, gated"),
+    Formula("peak_tops_per_mm2", "TOPS/mm2", "peak_tops / area_mm2", "of all cores, always busy"),
+    Formula("utilised_tops_per_mm2", "TOPS/mm2", "utilised_tops / area_mm2", "of this network, pipelined"),
+    Formula("power_w", "W", "energy_gated_uj * 1e-6 * inferences_per_s", "pipelined at full rate, gated"),
+)
+
+CORE_VALUES: dict[str, str] = {
+    "core.joules": "energy_j_per_mvm",
+    "core.operations": "operations",
+    "core.area_m2": "area_m2",
+    "core.latency_s": "latency_s",
+    "core.interval_s": "interval_s",
+    "core.output_sum_bits": "output_sum_bits",
+    "digital.bit_operation": "digital.bit_operation",
+    "timing.digital_cycle": "timing.digital_cycle",
+}
+"""What a network reads of its core, and the core's own name for it."""
