@@ -52,7 +52,8 @@ def load(name: str, weights: str | Path | None = None, *, seed: int = 0) -> nn.M
         name: one of `names()`; or a network of the user's own as ``module:function`` or ``file.py:function``.
         weights: None for the bundled weights (or, for the user's own network, the weights its function made); a file
             (.safetensors, .pt, .pth, .th, or .npz for a quantised network), or a folder that holds the file of the
-            network's usual name; or ``"random"`` for an untrained network.
+            network's usual name (a bundled network takes its bundled weights where the folder has none, so that the
+            folder of its images will do); or ``"random"`` for an untrained network.
         seed: of the random weights; the same seed gives the same weights.
 
     Raises:
@@ -66,14 +67,17 @@ def load(name: str, weights: str | Path | None = None, *, seed: int = 0) -> nn.M
             lay_in(model, read_state(path), path)
         return model.eval()
     entry = _entry(name)
-    model = _seeded(entry.build, seed)
-    if weights != "random":
-        path = _weight_file(name, entry, weights)
-        if path.suffix == ".npz":
-            tflite.lay_in(model, tflite.read(path))
-        else:
-            state = {key: value for key, value in read_state(path).items() if not key.startswith(entry.ignore)}
-            lay_in(model, state if entry.rename is None else entry.rename(state), path)
+    if weights == "random":
+        return _seeded(entry.build, seed).eval()
+    # The file before the module: a missing file is said at once, not after filling 143 million random weights.
+    path = _weight_file(name, entry, weights)
+    if path.suffix == ".npz":
+        model = _seeded(entry.build, seed)
+        tflite.lay_in(model, tflite.read(path))
+    else:
+        state = {key: value for key, value in read_state(path).items() if not key.startswith(entry.ignore)}
+        model = _seeded(entry.build, seed)
+        lay_in(model, state if entry.rename is None else entry.rename(state), path)
     return model.eval()
 
 
@@ -107,7 +111,11 @@ def _entry(name: str) -> Entry:
 
 def _weight_file(name: str, entry: Entry, weights: str | Path | None) -> Path:
     if weights is not None:
-        return locate(name, weights, entry.file, entry.folder)
+        try:
+            return locate(name, weights, entry.file, entry.folder)
+        except NetworkError:
+            if not (entry.bundled and Path(weights).is_dir()):
+                raise
     if not entry.bundled:
         raise NetworkError(
             f"Network {name!r} is not bundled: give its weights (a file, or a folder with {entry.file!r}), "

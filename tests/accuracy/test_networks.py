@@ -111,6 +111,16 @@ def test_a_network_without_bundled_weights_names_the_file_expected(tmp_path: Pat
         accuracy.networks.load("resnet20_cifar10", tmp_path / "absent.safetensors")
 
 
+def test_a_folder_of_images_gives_a_bundled_network_its_bundled_weights(tmp_path: Path) -> None:
+    bundled = accuracy.networks.load("digits_cnn").fc.weight
+    assert torch.equal(accuracy.networks.load("digits_cnn", tmp_path).fc.weight, bundled)
+    other = accuracy.networks.load("digits_cnn", "random")
+    save_file(other.state_dict(), tmp_path / "digits_cnn.safetensors")
+    assert torch.equal(accuracy.networks.load("digits_cnn", tmp_path).fc.weight, other.fc.weight)
+    with pytest.raises(NetworkError, match="no such file or folder"):
+        accuracy.networks.load("digits_cnn", tmp_path / "absent")
+
+
 def test_weights_that_do_not_fit_are_refused_by_name(tmp_path: Path) -> None:
     state = load_file(data_path("networks/digits_cnn.safetensors"))
     cases = {
