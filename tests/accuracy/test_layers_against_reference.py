@@ -141,7 +141,7 @@ def _padded(layer: Any, x: torch.Tensor) -> torch.Tensor:
     return F.pad(x, edges, mode=layer.padding_mode)
 
 
-@settings(deadline=None, max_examples=60, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=40, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(layers(), st.sampled_from(sorted(DESIGNS)), st.booleans(), st.integers(0, 2**16))
 def test_layers(layer: nn.Module, name: str, signed: bool, seed: int) -> None:
     design = DESIGNS[name]
