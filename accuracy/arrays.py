@@ -15,9 +15,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from accuracy import bit_serial
-from accuracy.converters import Converters
-from accuracy.inputs import converted_slices
+from accuracy import bit_serial, direct, fused
+from accuracy.converters import Converters, input_steps
+from accuracy.direct import DirectReader
+from accuracy.inputs import converted_slices, quantise_inputs
 from accuracy.mapping import Mapping
 from accuracy.operators import Kernel, Operator
 from devicekit import Cell
@@ -64,6 +65,8 @@ class AnalogArray:
         self.conductances = self.targets
         self._kernels: list[Kernel] | None = None
         self._readers: dict[bool, bit_serial.BitSerialReader] = {}
+        self.inputs_seen = 0
+        self.inputs_clipped = 0
         self._constants()
 
     def _constants(self) -> None:
@@ -207,41 +210,109 @@ class AnalogArray:
 
     def read(
         self,
-        integers: Tensor,
-        unit: float,
+        x: Tensor,
+        full_scale: float,
         signed: bool,
         converters: Converters | None,
+        *,
+        bias: Tensor | None = None,
         observer: Observer | None = None,
     ) -> Tensor:
-        """Return the layer's outputs, without bias, in units of (weight times input full scale).
+        """Return the layer's outputs for real inputs.
 
         Args:
-            integers: inputs as integers (see `quantise_inputs`).
-            unit: value of one integer.
-            signed: whether they carry signs.
+            x: inputs, in the layout of the operator.
+            full_scale: input value that counts as 1.
+            signed: whether inputs carry signs.
             converters: None for no conversion.
+            bias: digital biases, shape (columns,).
             observer: called with the currents of every (input slice, partition) before conversion, shape
                 (..., blocks, physical columns).
 
         Returns:
             Shape (..., columns), in the floating type of the array.
         """
-        x = self.operator.prepare(integers)
-        if converters is not None and observer is None and self._looks_up(signed, converters):
-            total = self._reader(signed).read(x, unit, converters, self.output_scale.numpy(), wide=self.wide)
-        else:
-            total = self._sum(x, unit, signed, converters, observer) * self.output_scale.to(self.accumulator)
+        if self._fast(converters, observer):
+            assert converters is not None
+            if bit_serial.suits(self.mapping.design, self.operator, signed, converters):
+                return self._look_up(x, full_scale, signed, converters, bias)
+            return self._direct(x, full_scale, signed, converters, bias)
+        integers, unit = self._quantise(x, full_scale, signed)
+        integers = self.operator.prepare(integers)
+        scale = self.output_scale.to(self.accumulator) * full_scale
+        total = self._sum(integers, unit, signed, converters, observer) * scale
+        return self._finish(total, bias)
+
+    def _fast(self, converters: Converters | None, observer: Observer | None) -> bool:
+        """Whether the C kernels serve: they convert float32 currents on the host, and observe nothing."""
+        if converters is None or observer is not None or not fused.available():
+            return False
+        on_host = self.device.type == "cpu" and self.dtype == torch.float32
+        return on_host and max(converters.levels) < fused.LARGEST_CODE and self.mapping.design.input_bits is not None
+
+    def _quantise(self, x: Tensor, full_scale: float, signed: bool) -> tuple[Tensor, float]:
+        """Return integers and the value of one, and count what is out of range."""
+        design = self.mapping.design
+        if design.input_bits is None:
+            return x / full_scale, 1.0
+        lowest = -full_scale if signed else 0.0
+        self.inputs_seen += x.numel()
+        self.inputs_clipped += int(((x > full_scale) | (x < lowest)).sum())
+        return quantise_inputs(x / full_scale, design, signed)
+
+    def _finish(self, total: Tensor, bias: Tensor | None) -> Tensor:
+        """Subtract a unit column where there is one, add biases; `total` has the full scale applied."""
         if self.mapping.design.has_unit_column:
             columns = self.mapping.columns
             measured = total[..., columns:]
             total = total[..., :columns] - measured.repeat_interleave(columns // measured.shape[-1], dim=-1)
             total = total * self.step
+        if bias is not None:
+            total = total + bias
         return total.to(self.dtype)
 
-    def _looks_up(self, signed: bool, converters: Converters) -> bool:
-        design = self.mapping.design
-        on_host = self.device.type == "cpu" and self.dtype == torch.float32
-        return on_host and bit_serial.suits(design, self.operator, signed, converters)
+    def _look_up(
+        self, x: Tensor, full_scale: float, signed: bool, converters: Converters, bias: Tensor | None
+    ) -> Tensor:
+        integers, unit = self._fused_quantise(x, full_scale, signed)
+        scale = self.output_scale.numpy() * full_scale
+        return self._finish(self._reader(signed).read(integers, unit, converters, scale, wide=self.wide), bias)
+
+    def _direct(
+        self, x: Tensor, full_scale: float, signed: bool, converters: Converters, bias: Tensor | None
+    ) -> Tensor:
+        scale = self.output_scale.numpy() * full_scale
+        whole = not self.wide
+        start = np.zeros(scale.size) if bias is None or not whole else bias.detach().numpy().astype(np.float64)
+        reader = DirectReader(
+            self.mapping.design,
+            self.operator,
+            self._currents,
+            self.kernels(),
+            factors=self.factors.numpy(),
+            lines=self.lines,
+            wide=self.wide,
+            signed=signed,
+            converters=converters,
+            scale=scale,
+            start=start,
+        )
+        parts = []
+        for part in x.split(reader.chunk(x)):
+            integers, unit = self._fused_quantise(part, full_scale, signed)
+            total = reader.read(integers, unit)
+            if self.sum_factors is not None:
+                total = total + self._input_sums(integers) * (unit * torch.from_numpy(scale))
+            parts.append(total if whole else self._finish(total, bias))
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def _fused_quantise(self, x: Tensor, full_scale: float, signed: bool) -> tuple[Tensor, float]:
+        integers, clipped = direct.quantise(x, full_scale, signed, self.mapping.design, self.operator)
+        self.inputs_seen += x.numel()
+        self.inputs_clipped += clipped
+        steps = input_steps(self.mapping.design, signed)
+        assert steps is not None
+        return self.operator.prepare(integers), 1.0 / steps
 
     def _reader(self, signed: bool) -> bit_serial.BitSerialReader:
         if signed not in self._readers:

@@ -66,7 +66,7 @@ def calibrate(model: nn.Module, batches: Batches, *, progress: Progress | None =
     finally:
         for layer in layers:
             layer.observed = None
-            layer.inputs.seen = layer.inputs.clipped = 0
+            layer.array.inputs_seen = layer.array.inputs_clipped = 0
     return model
 
 

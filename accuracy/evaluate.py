@@ -99,7 +99,7 @@ def evaluate(
     require_reiterable(batches)
     for layer in layers:
         layer.converters()
-        layer.inputs.seen = layer.inputs.clipped = 0
+        layer.array.inputs_seen = layer.array.inputs_clipped = 0
     passes = trials + 2
     score = top_k(1)
 
@@ -121,7 +121,7 @@ def evaluate(
             rows.append(_scores(model, batches, score))
             report(trial + 3)
     scores = np.stack(rows)
-    clipped = {layer.name: layer.inputs.clipped / max(layer.inputs.seen, 1) for layer in layers}
+    clipped = {layer.name: layer.array.inputs_clipped / max(layer.array.inputs_seen, 1) for layer in layers}
     return Accuracy(
         per_trial=scores.mean(axis=1),
         baseline=float(baseline.mean()),

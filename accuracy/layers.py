@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from accuracy.arrays import AnalogArray
 from accuracy.converters import Converters, Range, converter_levels, full_converters
 from accuracy.errors import CalibrationError, ConversionError, MappingError
-from accuracy.inputs import quantise_inputs
 from accuracy.mapping import Mapping, map_weights
 from accuracy.operators import ConvolutionOperator, MatrixOperator, Operator
 from circuits import CoreDesign
@@ -63,14 +62,6 @@ class Calibration:
         return max(-self.x_min, self.x_max)
 
 
-@dataclass
-class InputCount:
-    """How many inputs of a layer lay outside the range of its drivers."""
-
-    seen: int = 0
-    clipped: int = 0
-
-
 class AnalogLayer(nn.Module):
     """A linear or convolutional layer on analog arrays.
 
@@ -95,7 +86,6 @@ class AnalogLayer(nn.Module):
         self.mode = Mode.ANALOG
         self.calibration: Calibration | None = None
         self.observed: Observation | None = None
-        self.inputs = InputCount()
         self._converters: Converters | None = None
 
     # -- state --------------------------------------------------------------------------------------------------
@@ -182,20 +172,15 @@ class AnalogLayer(nn.Module):
             return self._float(x)
         calibration = self.require_calibration()
         observing = self.mode is Mode.OBSERVE_CURRENTS
-        self._count(x, calibration)
         self.array.to(x.device, torch.float64 if x.dtype == torch.float64 else torch.float32)
-        integers, unit = quantise_inputs(x / calibration.scale, self.design, calibration.signed)
         result = self.array.read(
-            integers,
-            unit,
+            x,
+            calibration.scale,
             calibration.signed,
             None if observing else self.converters(),
-            self.observed.add_currents if observing and self.observed is not None else None,
+            bias=getattr(self.digital, "bias", None),
+            observer=self.observed.add_currents if observing and self.observed is not None else None,
         )
-        result = result.mul_(calibration.scale)
-        bias = getattr(self.digital, "bias", None)
-        if bias is not None:
-            result = result.add_(bias)
         return self._place_columns(result)
 
     def _float(self, x: Tensor) -> Tensor:
@@ -204,13 +189,6 @@ class AnalogLayer(nn.Module):
 
     def _place_columns(self, result: Tensor) -> Tensor:
         return result if isinstance(self.digital, nn.Linear) else result.movedim(-1, 1)
-
-    def _count(self, x: Tensor, calibration: Calibration) -> None:
-        if self.design.input_bits is None:
-            return
-        lowest = -calibration.scale if calibration.signed else 0.0
-        self.inputs.seen += x.numel()
-        self.inputs.clipped += int(((x > calibration.scale) | (x < lowest)).sum())
 
     def extra_repr(self) -> str:
         """Return the layer's matrix and design, for printing a model."""

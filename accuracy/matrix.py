@@ -14,7 +14,6 @@ from torch import Tensor
 from accuracy.arrays import AnalogArray
 from accuracy.converters import Converters, Range, full_converters, given_converters
 from accuracy.errors import CalibrationError, InputError, InputRangeWarning
-from accuracy.inputs import quantise_inputs
 from accuracy.mapping import map_weights
 from accuracy.operators import MatrixOperator
 from circuits import CoreDesign
@@ -36,10 +35,6 @@ class AnalogMatrix:
         seed: programming errors are drawn from it.
         weight_step: step of the quantiser, for designs with ``weight_scale="given"``.
         project_signs: for column-sign designs, set the minority sign of each column to zero instead of refusing.
-
-    Attributes:
-        inputs_seen: input values given to `matmul` so far.
-        inputs_clipped: how many of them lay outside the input range.
 
     Raises:
         MappingError: weights that do not suit the design.
@@ -65,8 +60,16 @@ class AnalogMatrix:
         self.array.program(seed)
         self.adc_range = adc_range
         self._converters = {signed: self._make_converters(signed) for signed in (False, True)}
-        self.inputs_seen = 0
-        self.inputs_clipped = 0
+
+    @property
+    def inputs_seen(self) -> int:
+        """Input values given to `matmul` so far."""
+        return self.array.inputs_seen
+
+    @property
+    def inputs_clipped(self) -> int:
+        """How many of them lay outside the input range."""
+        return self.array.inputs_clipped
 
     def _make_converters(self, signed: bool) -> Converters | None:
         if self.adc_range is None or self.design.adc_bits is None:
@@ -124,23 +127,15 @@ class AnalogMatrix:
             inputs = inputs.to(torch.float64)
         if not bool(torch.isfinite(inputs).all()):
             raise InputError(f"Expected `x` to be finite, but {int((~torch.isfinite(inputs)).sum())} values are not.")
-        self._count_clipped(inputs, signed)
         dtype = torch.float64 if inputs.dtype == torch.float64 else torch.float32
         self.array.to(inputs.device, dtype)
-        integers, unit = quantise_inputs(inputs.to(dtype), self.design, signed)
-        result = self.array.read(integers, unit, signed, self._converters[signed])
-        return result.to(inputs.dtype) if isinstance(x, Tensor) else result.numpy()
-
-    def _count_clipped(self, inputs: Tensor, signed: bool) -> None:
-        lowest = -1.0 if signed else 0.0
-        self.inputs_seen += inputs.numel()
-        if self.design.input_bits is None:
-            return
-        outside = int(((inputs < lowest) | (inputs > 1.0)).sum())
-        if outside:
-            self.inputs_clipped += outside
+        before = self.inputs_clipped
+        result = self.array.read(inputs.to(dtype), 1.0, signed, self._converters[signed])
+        if self.inputs_clipped > before:
             warnings.warn(
-                f"{outside} of {inputs.numel()} inputs lie outside {lowest:g}..1 and were clipped.",
+                f"{self.inputs_clipped - before} of {inputs.numel()} inputs lie outside {-1 if signed else 0}..1 and "
+                "were clipped.",
                 InputRangeWarning,
-                stacklevel=3,
+                stacklevel=2,
             )
+        return result.to(inputs.dtype) if isinstance(x, Tensor) else result.numpy()

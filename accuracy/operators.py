@@ -47,8 +47,16 @@ class Operator(Protocol):
         """Return column sums, shape (..., columns)."""
         ...
 
+    def ordered(self, x: Tensor) -> Tensor:
+        """Return the input dense, in the memory order that `apply` is fastest on."""
+        ...
+
     def prepare(self, x: Tensor) -> Tensor:
         """Return the input with whatever padding `apply` does not do itself."""
+        ...
+
+    def positions(self, x: Tensor) -> int:
+        """Return about how many output positions one image has."""
         ...
 
 
@@ -57,9 +65,17 @@ class MatrixOperator:
 
     groups = 1
 
+    def ordered(self, x: Tensor) -> Tensor:
+        """Return the input dense, rows innermost."""
+        return x.contiguous()
+
     def prepare(self, x: Tensor) -> Tensor:
         """Return the input unchanged."""
         return x
+
+    def positions(self, x: Tensor) -> int:
+        """Return the vectors of one image."""
+        return x[:1].numel() // x.shape[-1]
 
     def kernel(self, matrix: Tensor, rows: slice) -> Kernel:
         """Keep the matrix as it is."""
@@ -111,13 +127,22 @@ class ConvolutionOperator:
             area *= extent
         return area
 
+    def ordered(self, x: Tensor) -> Tensor:
+        """Return the input dense; channels last for two-dimensional convolutions."""
+        return self._ordered(x)
+
     def prepare(self, x: Tensor) -> Tensor:
-        """Pad what torch's convolution cannot pad itself, and bring two-dimensional inputs to channels-last order."""
+        """Pad what torch's convolution cannot pad itself."""
         if any(self.edges):
             x = F.pad(x, self.edges, mode=self.edge_mode)
-        if self.dimensions == 2:
-            return x.contiguous(memory_format=torch.channels_last)
-        return x.contiguous()
+        return self._ordered(x)
+
+    def positions(self, x: Tensor) -> int:
+        """Return output positions, edges aside."""
+        positions = 1
+        for extent, stride in zip(x.shape[2:], self.stride, strict=True):
+            positions *= extent * stride if self.transposed else -(-extent // stride)
+        return positions
 
     def kernel(self, matrix: Tensor, rows: slice) -> Kernel:
         """Lay out a partition as a convolution kernel over the channels its rows touch.

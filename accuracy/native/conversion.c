@@ -1,0 +1,103 @@
+/* Elementwise work around an analog product, one pass over memory each: inputs to integers, currents to outputs.
+ *
+ * Loops are plain so that compilers turn them into vector code; columns are the innermost axis. A code is
+ * rint((clip(v) - lo) * q) with round half to even, by adding and taking off 1.5 * 2^23 (exact below 2^22).
+ */
+#include <stdint.h>
+
+#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__)
+#define CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define CLONES
+#endif
+
+#define LANES 16 /* columns handled together: a constant, so that their sums stay in registers */
+
+static const float ROUNDER = 12582912.0f;
+
+/* out = rint(clip(x * factor, lo, hi)); returns how many values lay outside lo..hi. */
+CLONES int64_t quantise(const float *restrict x, float *restrict out, int64_t n, float factor, float lo, float hi)
+{
+    int64_t outside = 0;
+    for (int64_t start = 0; start < n; start += 4096) {
+        int64_t end = start + 4096 < n ? start + 4096 : n;
+        int32_t count = 0;
+        for (int64_t i = start; i < end; i++) {
+            float v = x[i] * factor;
+            count += (v < lo) | (v > hi);
+            v = v > lo ? v : lo;
+            v = v < hi ? v : hi;
+            out[i] = (v + ROUNDER) - ROUNDER;
+        }
+        outside += count;
+    }
+    return outside;
+}
+
+struct conversion {
+    const float *v; /* currents in units of `unit`, (positions, blocks, columns) */
+    int64_t blocks, columns;
+    float unit;
+    const float *lo, *hi, *codes_per_unit; /* (blocks) */
+    const void *worth;                     /* (blocks, columns), of out's type: worth of one code */
+    const void *first;                     /* (columns): what the first sum starts from; NULL to add to out */
+    void *out;                             /* (positions, columns) */
+};
+
+/* Sums over the blocks of one position; LANES columns at once, the rest one by one. */
+#define CONVERT(NAME, TYPE)                                                                                            \
+    CLONES void NAME(const struct conversion *c, int64_t start, int64_t end)                                          \
+    {                                                                                                                  \
+        int64_t columns = c->columns, whole = columns / LANES * LANES;                                                 \
+        const TYPE *worth = c->worth, *begin = c->first;                                                               \
+        float unit = c->unit;                                                                                          \
+        for (int64_t p = start; p < end; p++) {                                                                        \
+            const float *v = c->v + p * c->blocks * columns;                                                           \
+            TYPE *out = (TYPE *)c->out + p * columns;                                                                  \
+            const TYPE *from = begin ? begin : out;                                                                    \
+            for (int64_t k = 0; k < whole; k += LANES) {                                                               \
+                TYPE sum[LANES];                                                                                       \
+                for (int l = 0; l < LANES; l++)                                                                        \
+                    sum[l] = from[k + l];                                                                              \
+                for (int64_t b = 0; b < c->blocks; b++) {                                                              \
+                    float lo = c->lo[b], hi = c->hi[b], q = c->codes_per_unit[b];                                      \
+                    const float *block = v + b * columns + k;                                                          \
+                    const TYPE *w = worth + b * columns + k;                                                           \
+                    for (int l = 0; l < LANES; l++)                                                                    \
+                        sum[l] += CODE(block[l]) * w[l];                                                               \
+                }                                                                                                      \
+                for (int l = 0; l < LANES; l++)                                                                        \
+                    out[k + l] = sum[l];                                                                               \
+            }                                                                                                          \
+            for (int64_t k = whole; k < columns; k++) {                                                                \
+                TYPE sum = from[k];                                                                                    \
+                for (int64_t b = 0; b < c->blocks; b++) {                                                              \
+                    float lo = c->lo[b], hi = c->hi[b], q = c->codes_per_unit[b];                                      \
+                    sum += CODE(v[b * columns + k]) * worth[b * columns + k];                                          \
+                }                                                                                                      \
+                out[k] = sum;                                                                                          \
+            }                                                                                                          \
+        }                                                                                                              \
+    }
+
+#define CLIPPED(i) ((i) > lo ? ((i) < hi ? (i) : hi) : lo)
+#define CODE(value) (((CLIPPED((value) * unit) - lo) * q + ROUNDER) - ROUNDER)
+
+CONVERT(convert_single, float)
+CONVERT(convert_double, double)
+
+/* Count values in equal bins from 0; returns the number of zeros. scale = bins / reach. */
+int64_t count_values(const float *v, int64_t n, float scale, int64_t bins, int64_t *counts)
+{
+    int64_t zeros = 0;
+    for (int64_t i = 0; i < n; i++) {
+        float a = v[i];
+        if (a == 0.0f) {
+            zeros++;
+            continue;
+        }
+        int64_t bin = (int64_t)(a * scale);
+        counts[bin < bins ? bin : bins - 1]++;
+    }
+    return zeros;
+}
