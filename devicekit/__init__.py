@@ -25,6 +25,7 @@ from devicekit.fit_pipeline import fit_device
 from devicekit.measurements import Measurements, read_measurements
 from devicekit.paths import data_path
 from devicekit.provenance import Constant
+from devicekit.repeated_reads import fit_read_noise
 from devicekit.retention import ExtrapolationWarning, Retention, RetentionPoint
 
 __all__ = [
@@ -53,6 +54,7 @@ __all__ = [
     "data_path",
     "device_names",
     "fit_device",
+    "fit_read_noise",
     "load_device",
     "read_measurements",
 ]

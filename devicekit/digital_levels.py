@@ -77,9 +77,11 @@ def digital_levels(
         def gap(current: float, here: float = here) -> float:
             return current - here - quantile * (sigma(here) + sigma(current))
 
-        if gap(highest) < 0:
+        spare = gap(highest)
+        if spare < -1e-9 * highest:
             break
-        levels.append(float(optimize.brentq(gap, here, highest, xtol=1e-9 * highest)) if gap(here) < 0 else highest)
-        if levels[-1] >= highest:
+        if spare <= 1e-9 * highest or gap(here) >= 0:
+            levels.append(highest)
             break
+        levels.append(float(optimize.brentq(gap, here, highest, xtol=1e-12 * highest)))
     return np.array(levels)

@@ -92,7 +92,7 @@ def _histograms(fit: DeviceFit, axis: Axes, unit: float, prefix: str) -> None:
         axis.bar(low / unit, height, (high - low) / unit, align="edge", color=colors[index], alpha=0.45, lw=0)
         grid = np.linspace(mean - 4 * sigma, mean + 4 * sigma, 121)
         axis.plot(grid / unit, np.exp(-0.5 * ((grid - mean) / sigma) ** 2), color=colors[index], lw=1.2)
-    axis.set_ylim(0, 1.6)
+    axis.set_ylim(0, 1.4)
     axis.set_xlabel(f"read current [{prefix}A]")
     axis.set_ylabel("cells, fitted peak = 1")
     some = "" if len(shown) == len(table) else f", {len(shown)} of them shown"

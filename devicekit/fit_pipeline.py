@@ -22,7 +22,7 @@ from devicekit.measurements import Measurements
 from devicekit.model_choice import INDISTINGUISHABLE, Criterion, compare_models, fit_candidates
 from devicekit.model_fits import ModelFit, deviance_residuals
 from devicekit.provenance import Constant
-from devicekit.repeated_reads import RepeatedReads, average_reads, without_read_noise
+from devicekit.repeated_reads import RepeatedReads, average_reads, fit_read_noise, without_read_noise
 from devicekit.retention import Retention, RetentionPoint
 from devicekit.state_statistics import StateSample
 from devicekit.state_tables import Estimator, States, state_statistics
@@ -98,12 +98,13 @@ def fit_device(
     fits = fit_candidates(table["target"], table["sigma"], table["dof"], full_scale, names)
     comparison = compare_models(fits, criterion)
     chosen = str(comparison.index[0]) if model == "auto" else model
-    best = fits[chosen]
+    best, width_notes = _widened(fits[chosen])
+    fits[chosen] = best
     _complete(table, best, eta, conditions.temperature)
 
     shift, mean_note = _mean_error(table)
     later = later_fits(conditions, estimator, chosen, full_scale)
-    noise = None if reads is None else _noise_fit(reads, full_scale)
+    noise = None if reads is None else fit_read_noise(grouped, full_scale)[0]
     temperature = read_temperature_fit(conditions, base)
     bake = bake_fit(conditions, full_scale)
     components = _components(conditions.base, table)
@@ -130,6 +131,7 @@ def fit_device(
         *conditions.notes,
         mean_note,
         *_choice_notes(comparison, best, chosen, criterion),
+        *width_notes,
         *_normality_notes(table),
     ]
     retention, retention_covariance = _retention(conditions, shift, best, later, bake)
@@ -200,12 +202,6 @@ def _mean_error(table: pd.DataFrame) -> tuple[TableShift | None, str]:
     return shift, f"means differ from their targets (p = {p:.2g}, up to {worst:.1%} of the target); the cell has them"
 
 
-def _noise_fit(reads: RepeatedReads, i_max: float) -> ModelFit:
-    noise = reads.noise[(reads.noise["sigma"] > 0) & (reads.noise["dof"] >= 1)]
-    fits = fit_candidates(noise["mean"].clip(lower=0), noise["sigma"], noise["dof"], i_max)
-    return fits[str(compare_models(fits).index[0])]
-
-
 def _components(base: Measurements, table: pd.DataFrame) -> VarianceComponents | None:
     if base.is_histogram or not ("die" in base.columns or "wafer" in base.columns):
         return None
@@ -219,14 +215,14 @@ def _components(base: Measurements, table: pd.DataFrame) -> VarianceComponents |
 def _retention(
     conditions: Conditions, shift: TableShift | None, best: ModelFit, later: Sequence[LaterFit], bake: BakeFit | None
 ) -> tuple[Retention | None, dict[float, np.ndarray]]:
-    if not later:
+    if not later and bake is None:
         return None, {}
     points = [RetentionPoint(conditions.time, shift, best.model)]
     for each in later:
         rows = each.states.table
         mean = TableShift(rows["target"].tolist(), rows["mean"].tolist(), rows["mean_stderr"].tolist())
         points.append(RetentionPoint(each.time, mean, each.fit.model))
-    positive = [point.time for point in points if point.time > 0]
+    positive = [point.time for point in points if point.time > 0] or [1.0]
     return Retention(
         points=tuple(points),
         time_axis="log" if max(positive) / min(positive) >= 30 else "linear",
@@ -244,13 +240,20 @@ def _choice_notes(comparison: pd.DataFrame, best: ModelFit, chosen: str, criteri
         )
     if chosen != comparison.index[0]:
         notes.append(f"{comparison.index[0]} has the better {criterion}; {chosen} was asked for")
-    if best.goodness < 0.01:
-        notes.append(
-            f"the spreads scatter more around {chosen} than their errors allow (goodness p = {best.goodness:.2g})"
-        )
     if best.name == "table":
         notes.append("no law describes the spreads; the cell interpolates the measured ones")
     return notes
+
+
+def _widened(fit: ModelFit) -> tuple[ModelFit, list[str]]:
+    """Return the fit with a covariance as wide as the spreads scatter, where that is more than their errors allow."""
+    if not fit.goodness < 0.01:
+        return fit, []
+    factor = fit.deviance / (fit.states - fit.size)
+    return replace(fit, covariance=fit.covariance * factor), [
+        f"the spreads scatter more around {fit.name} than their errors allow (goodness p = {fit.goodness:.2g});"
+        f" standard errors were widened by {np.sqrt(factor):.2g}"
+    ]
 
 
 def _normality_notes(table: pd.DataFrame) -> list[str]:

@@ -9,6 +9,7 @@ from devicekit.engineering import duration, engineering, with_error
 if TYPE_CHECKING:
     from devicekit.device_fits import DeviceFit
 
+MOST_PARAMETERS = 9
 MOST_STATES = 40
 """Longer tables are thinned in the report; the table file has every state."""
 
@@ -35,6 +36,8 @@ def _model(fit: DeviceFit) -> list[str]:
     goodness = f", goodness of fit p = {fit.fit.goodness:.2g}" if fit.fit.goodness == fit.fit.goodness else ""
     close = f"; the data cannot tell it from {', '.join(fit.alternatives)}" if fit.alternatives else ""
     lines = [f"Error model: {fit.model} (by {fit.criterion.upper()}{goodness}){close}"]
+    if len(fit.parameters) > MOST_PARAMETERS:
+        return [*lines, f"  {len(fit.parameters)} parameters; the cell file has them"]
     for name, parameter in fit.parameters.items():
         lines.append(f"  {name} = {with_error(parameter.value, parameter.stderr, parameter.unit)}")
         if fit.bootstrap is not None:
@@ -115,10 +118,11 @@ def _noise(fit: DeviceFit) -> list[str]:
     if fit.read_noise is None or fit.read_noise_table is None:
         return []
     lines = [f"Read noise: {fit.read_noise.name}, goodness of fit p = {fit.read_noise.goodness:.2g}"]
-    lines += [
-        f"  {name} = {with_error(parameter.value, parameter.stderr, parameter.unit)}"
-        for name, parameter in fit.read_noise.parameters.items()
-    ]
+    if len(fit.read_noise.parameters) <= MOST_PARAMETERS:
+        lines += [
+            f"  {name} = {with_error(parameter.value, parameter.stderr, parameter.unit)}"
+            for name, parameter in fit.read_noise.parameters.items()
+        ]
     return lines
 
 

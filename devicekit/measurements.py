@@ -65,23 +65,15 @@ class Measurements:
         """Return the rows of a mask."""
         return replace(self, columns={role: values[mask] for role, values in self.columns.items()})
 
-    def conditions(self) -> list[tuple[dict[str, float], Self]]:
-        """Return the measurements at each combination of time and temperatures, by rising values.
-
-        Returns:
-            Pairs of the condition (only the roles the file has) and its rows.
-        """
-        own = [role for role in CONDITIONS if role in self.columns]
-        if not own:
-            return [({}, self)]
-        table = np.stack([self.columns[role] for role in own], axis=1)
-        distinct, codes = np.unique(table, axis=0, return_inverse=True)
-        if len(distinct) == 1:
-            return [(dict(zip(own, map(float, distinct[0]), strict=True)), self)]
-        return [
-            (dict(zip(own, map(float, row), strict=True)), self.where(codes.reshape(-1) == code))
-            for code, row in enumerate(distinct)
-        ]
+    @property
+    def condition_count(self) -> int:
+        """Number of combinations of time and temperatures that were measured."""
+        codes = np.zeros(self.rows, dtype=np.int64)
+        for role in CONDITIONS:
+            if role in self.columns:
+                distinct, own = np.unique(self.columns[role], return_inverse=True)
+                codes = codes * len(distinct) + own
+        return len(np.unique(codes))
 
     def describe(self) -> str:
         """Return what was read, column by column, as text."""

@@ -43,6 +43,8 @@ def fit_candidates(
     # A law with as many parameters as states passes through them all; it is no explanation unless asked for.
     if names is None:
         wanted = [name for name in wanted if _PARAMETERS.get(name, 0) < states]
+        if states < np.size(np.asarray(target)):
+            wanted.remove("table")
     return {name: fit_model(name, target, sigma, dof, i_max) for name in wanted}
 
 

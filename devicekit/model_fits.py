@@ -80,7 +80,7 @@ class ModelFit:
         cells: degrees of freedom of all spreads together: cells less one for each state.
         states: number of states.
         i_max: full scale the fit was made with [A].
-        result: what lmfit returned, in units of the full scale.
+        result: what lmfit returned, in units of the full scale; None for the table, which needs no search.
     """
 
     name: str
@@ -170,6 +170,8 @@ def fit_model(name: str, target: ArrayLike, sigma: ArrayLike, dof: ArrayLike, i_
         raise DeviceError(
             f"The model {name} has {len(start.values())} parameters, but there are {len(np.unique(targets))} states."
         )
+    if isinstance(start, Table) and not isinstance(start, Spline):
+        return _saturated(name, start, freedom[np.argsort(targets)], i_max)
     parameters = lmfit.Parameters()
     for key, value in start.values().items():
         parameters.add(key, value=value, min=1e-9 if start.positive else -np.inf)
@@ -197,6 +199,22 @@ def fit_model(name: str, target: ArrayLike, sigma: ArrayLike, dof: ArrayLike, i_
     )
 
 
+def _saturated(name: str, table: Table, dof: Floats, i_max: float) -> ModelFit:
+    """Return the table through every state: its likelihood is the largest there is, at the spreads themselves."""
+    model = table.scaled(i_max)
+    variance = np.square(model.sigmas) / (2.0 * dof)
+    return ModelFit(
+        name=name,
+        model=model,
+        covariance=np.diag(variance),
+        deviance=0.0,
+        cells=float(dof.sum()),
+        states=len(dof),
+        i_max=i_max,
+        result=None,
+    )
+
+
 def deviance_residuals(expected: Floats, sigma: Floats, dof: Floats) -> Floats:
     """Return the signed roots of nu (r - 1 - ln r), r = s^2 / sigma^2; their squares sum to the deviance.
 
@@ -216,7 +234,7 @@ def _inverse(information: Floats) -> Floats:
 
     Directions that the data say nothing about (a parameter without effect) come back as very large variances.
     """
-    scale = np.sqrt(np.maximum(np.diag(information), 1e-300))
+    scale = np.sqrt(np.maximum(np.diag(information), 1e-100))
     eigenvalues, vectors = np.linalg.eigh(information / np.outer(scale, scale))
     inverse = (vectors / np.maximum(eigenvalues, 1e-14)) @ vectors.T
     return np.asarray(inverse / np.outer(scale, scale), dtype=np.float64)

@@ -6,8 +6,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from devicekit.errors import MeasurementError
 from devicekit.measurements import Measurements
+from devicekit.model_choice import compare_models, fit_candidates
+from devicekit.model_fits import ModelFit
+
+Floats = NDArray[np.float64]
 
 MANY_TIMES = 64
 """More distinct times than that are a time series of reads, not retention steps."""
@@ -34,7 +40,8 @@ def average_reads(measurements: Measurements) -> RepeatedReads | None:
 
     Reads of one cell are rows that share target, cell, cycle, die, wafer and condition; a column of more than 64
     distinct times is a time series, whose times are reads. Within-cell variances are pooled over the cells of a target:
-    sigma_r^2 = sum (x - mean of its cell)^2 / sum (reads - 1).
+    sigma_r^2 = sum (x - mean of its cell)^2 / sum (reads - 1). The degrees of freedom of time series are those of
+    independent reads (see `_correlation`).
 
     Args:
         measurements: cells; needs a ``cell`` or ``read`` column.
@@ -57,13 +64,16 @@ def average_reads(measurements: Measurements) -> RepeatedReads | None:
     first = np.unique(group, return_index=True)[1]
     within = np.bincount(group, (value - mean[group]) ** 2)
     target_of = columns["target"][first]
+    free = size - 1.0
+    if series:
+        free = free / _correlation(value - mean[group], group, columns["time"])
     targets, code = np.unique(target_of, return_inverse=True)
-    dof = np.bincount(code, size - 1.0)
+    dof = np.bincount(code, free)
     noise = pd.DataFrame(
         {
             "target": targets,
             "mean": np.bincount(code, mean) / np.bincount(code),
-            "sigma": np.sqrt(np.bincount(code, within) / np.maximum(dof, 1.0)),
+            "sigma": np.sqrt(np.bincount(code, within) / np.bincount(code, size - 1.0).clip(min=1.0)),
             "dof": dof,
             "reads": np.bincount(code) / np.bincount(code, 1.0 / size),
         }
@@ -79,6 +89,32 @@ def average_reads(measurements: Measurements) -> RepeatedReads | None:
     if series:
         notes.append(f"{len(np.unique(columns['time']))} distinct times were taken for a time series of reads")
     return RepeatedReads(replace(measurements, columns=kept), noise, tuple(notes))
+
+
+BATCHES = 20
+
+
+def _correlation(residual: Floats, group: NDArray[np.int64], time: Floats) -> Floats:
+    """Return for each cell how many successive reads count as one independent read, by batch means.
+
+    The variance of the means of 20 successive batches, over what independent reads would leave; at least 1. Noise of
+    1/f kind is correlated over all times, so a trace of a hundred thousand reads says far less than its length.
+
+    Args:
+        residual: read less its cell's mean [A], shape (reads,).
+        group: cell of each read.
+        time: time of each read [s].
+    """
+    order = np.lexsort((time, group))
+    residual, sorted_group = residual[order], group[order]
+    size = np.bincount(sorted_group)
+    rank = np.arange(len(residual)) - np.repeat(np.cumsum(size) - size, size)
+    batch = sorted_group * BATCHES + rank * BATCHES // size[sorted_group]
+    count = np.bincount(batch, minlength=len(size) * BATCHES).reshape(-1, BATCHES)
+    sums = np.bincount(batch, residual, minlength=len(size) * BATCHES).reshape(-1, BATCHES)
+    between = np.sum(sums**2 / np.maximum(count, 1), axis=1) / (BATCHES - 1)
+    variance = np.bincount(sorted_group, residual**2) / np.maximum(size - 1, 1)
+    return np.where(size > 2 * BATCHES, np.maximum(between / np.maximum(variance, 1e-300), 1.0), 1.0)
 
 
 def without_read_noise(table: pd.DataFrame, noise: pd.DataFrame) -> pd.DataFrame:
@@ -102,3 +138,32 @@ def without_read_noise(table: pd.DataFrame, noise: pd.DataFrame) -> pd.DataFrame
     table["sigma_stderr"] = table["sigma"] / np.sqrt(2.0 * table["dof"])
     table["read_noise"] = own["sigma"].to_numpy()
     return table
+
+
+def fit_read_noise(
+    measurements: Measurements, i_max: float | None = None, model: str = "auto"
+) -> tuple[ModelFit, pd.DataFrame]:
+    """Fit the read noise of cells that were read more than once; one cell a target is enough.
+
+    Args:
+        measurements: repeated reads, or time series, with a ``cell`` column.
+        i_max: full scale [A]; None: the highest mean.
+        model: an error model of the cell's own current, or ``"auto"`` for the best by BIC.
+
+    Returns:
+        The fit, and the noise by target (see `RepeatedReads.noise`).
+
+    Raises:
+        MeasurementError: no cell was read twice.
+    """
+    reads = average_reads(measurements)
+    if reads is None:
+        raise MeasurementError(
+            f"{measurements.place}: read noise needs a cell column, and cells that were read more than once as they"
+            " were programmed."
+        )
+    noise = reads.noise[(reads.noise["sigma"] > 0) & (reads.noise["dof"] >= 1)]
+    scale = float(noise["mean"].max()) if i_max is None else i_max
+    names = None if model == "auto" else [model]
+    fits = fit_candidates(noise["mean"].clip(lower=0.0), noise["sigma"], noise["dof"], scale, names)
+    return fits[str(compare_models(fits).index[0])], reads.noise

@@ -11,16 +11,19 @@ from devicekit.measurements import Measurements
 
 STATES = 32
 """Ranges of the full scale that continuous targets are grouped into."""
+MANY_TARGETS = 64
+FEW_CELLS = 4
+"""More targets than the first with fewer cells each than the second are continuous."""
 LEAST_CELLS = 8
-"""A range with fewer cells has no spread worth fitting; it is left out and counted."""
+"""A range with fewer cells at each condition has no spread worth fitting; it is left out and counted."""
 
 
 def is_continuous(measurements: Measurements) -> bool:
-    """Return whether targets are all but unique, so that no state has cells enough for a spread."""
+    """Return whether there are many targets of so few cells that states have no spread worth fitting."""
     if measurements.is_histogram:
         return False
-    targets = measurements.columns["target"]
-    return len(np.unique(targets)) > max(64, len(targets) / 4)
+    distinct = len(np.unique(measurements.columns["target"]))
+    return distinct > MANY_TARGETS and measurements.rows < FEW_CELLS * distinct * measurements.condition_count
 
 
 def group_targets(
@@ -52,18 +55,19 @@ def group_targets(
     targets = measurements.columns["target"]
     code = np.floor(targets / i_max * count).astype(np.int64)
     _, inverse, cells = np.unique(code, return_inverse=True, return_counts=True)
-    kept = cells[inverse] >= LEAST_CELLS
+    least = LEAST_CELLS * measurements.condition_count
+    kept = cells[inverse] >= least
     if not np.any(kept):
         raise MeasurementError(f"{measurements.place}: none of the {count} ranges of targets has {LEAST_CELLS} cells.")
     notes = [f"continuous targets were gathered in ranges of i_max / {count}; every cell keeps its own error"]
     if not np.all(kept):
         notes.append(
-            f"{int((~kept).sum())} cells in {int((cells < LEAST_CELLS).sum())} ranges of fewer than {LEAST_CELLS} cells"
-            " were left out"
+            f"{int((~kept).sum())} reads in {int((cells < least).sum())} ranges of fewer than {LEAST_CELLS} cells were"
+            " left out"
         )
     above = int(np.sum(targets[kept] > i_max * (1 + 1e-12)))
     if above:
-        notes.append(f"{above} cells have targets above i_max; they are fitted as states of their own above it")
+        notes.append(f"{above} reads have targets above i_max; they are fitted as states of their own above it")
     center = np.bincount(inverse, targets) / cells
     columns = dict(measurements.columns)
     columns["target"] = center[inverse]
