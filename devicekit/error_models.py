@@ -6,7 +6,6 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from itertools import pairwise
 from typing import ClassVar, Self
 
 import numpy as np
@@ -71,6 +70,15 @@ def _require(condition: bool, model: str, argument: str, requirement: str, recei
 
 def _real(value: object) -> bool:
     return isinstance(value, int | float | np.floating) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _numbers(values: Sequence[float]) -> Currents | None:
+    """Return finite numbers as an array, or None for anything else."""
+    try:
+        array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        return None
+    return array if array.ndim == 1 and bool(np.all(np.isfinite(array))) else None
 
 
 def _check_positive(model: ErrorModel, allow_zero: Sequence[str] = ()) -> None:
@@ -250,22 +258,13 @@ class Polynomial(ErrorModel):
 
     def __init__(self, coefficients: Sequence[float], scale: float = 1.0, valid: Sequence[float] | None = None) -> None:
         kind = type(self).__name__
-        _require(
-            len(coefficients) > 0 and all(_real(value) for value in coefficients),
-            kind,
-            "coefficients",
-            "finite numbers, at least one",
-            coefficients,
-        )
+        some = _numbers(coefficients)
+        _require(some is not None and len(some) > 0, kind, "coefficients", "finite numbers, at least one", coefficients)
         _require(_real(scale) and scale > 0, kind, "scale", "a finite number above 0", scale)
         if valid is not None:
-            _require(
-                len(valid) == 2 and all(map(_real, valid)) and valid[0] < valid[1],
-                kind,
-                "valid",
-                "a low and a higher current",
-                valid,
-            )
+            edges = _numbers(valid)
+            rising = edges is not None and len(edges) == 2 and edges[0] < edges[1]
+            _require(bool(rising), kind, "valid", "a low and a higher current", valid)
         object.__setattr__(self, "coefficients", tuple(float(value) for value in coefficients))
         object.__setattr__(self, "scale", float(scale))
         object.__setattr__(self, "valid", None if valid is None else (float(valid[0]), float(valid[1])))
@@ -319,19 +318,13 @@ class Table(ErrorModel):
 
     def __init__(self, currents: Sequence[float], sigmas: Sequence[float]) -> None:
         kind = type(self).__name__
-        rising = all(map(_real, currents)) and all(low < high for low, high in pairwise(currents))
-        _require(
-            len(currents) >= self.least and rising, kind, "currents", f"at least {self.least} rising numbers", currents
-        )
-        _require(
-            len(sigmas) == len(currents) and all(_real(value) and value >= 0 for value in sigmas),
-            kind,
-            "sigmas",
-            "one number of at least 0 for each current",
-            sigmas,
-        )
-        object.__setattr__(self, "currents", tuple(float(value) for value in currents))
-        object.__setattr__(self, "sigmas", tuple(float(value) for value in sigmas))
+        at, heights = _numbers(currents), _numbers(sigmas)
+        rising = at is not None and len(at) >= self.least and bool(np.all(np.diff(at) > 0))
+        _require(rising, kind, "currents", f"at least {self.least} rising numbers", currents)
+        fitting = at is not None and heights is not None and len(heights) == len(at) and bool(np.all(heights >= 0))
+        _require(fitting, kind, "sigmas", "one number of at least 0 for each current", sigmas)
+        object.__setattr__(self, "currents", tuple(map(float, currents)))
+        object.__setattr__(self, "sigmas", tuple(map(float, sigmas)))
 
     def sigma(self, target: ArrayLike, i_max: float) -> Currents:
         """Return the spread [A], interpolated."""

@@ -180,7 +180,9 @@ def fit_model(name: str, target: ArrayLike, sigma: ArrayLike, dof: ArrayLike, i_
         model = start.with_values(current.valuesdict())
         return deviance_residuals(np.maximum(model.sigma(targets, 1.0), _LEAST), sigmas, freedom)
 
-    result = lmfit.minimize(residuals, parameters, method="leastsq", scale_covar=False, calc_covar=False)
+    result = lmfit.minimize(
+        residuals, parameters, method="leastsq", scale_covar=False, calc_covar=False, ftol=1e-9, xtol=1e-9
+    )
     normalised = start.with_values(result.params.valuesdict())
     expected = np.maximum(normalised.sigma(targets, 1.0), _LEAST)
     gradient = sigma_gradient(normalised, targets, 1.0) / expected[:, None]
