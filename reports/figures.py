@@ -1,42 +1,17 @@
-"""The figures of the page, as plain plotly descriptions.
-
-Colours are written as ``@name`` and replaced in the browser by the page's style, so that one description serves the
-light and the dark page. Every function takes what the study found and returns one `Figure`.
-"""
+"""The figures about designs: accuracy against energy, trials, breakdowns; and the list of all figures of the page."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from reports.results import DesignResult, FitResult, Share, StudyResult
+from reports.circuit_figures import bit_line_envelope, converter_inl, spread
+from reports.figure import SERIES, Figure
+from reports.results import DesignResult, Share, StudyResult
 from reports.table import significant
 
-SERIES = ("@series0", "@series1", "@series2", "@series3", "@series4", "@series5", "@series6", "@series7")
 # Below this share of every design a component is drawn together with the other small ones.
 SMALL_SHARE = 0.02
-
-
-@dataclass(frozen=True, kw_only=True)
-class Figure:
-    """One figure of the page.
-
-    Attributes:
-        name: identifier in the page.
-        title: what the figure shows, as a heading.
-        caption: how to read it, as sentences.
-        data: plotly traces.
-        layout: plotly layout, without fonts and colours of the frame.
-        height: height on the page [px].
-    """
-
-    name: str
-    title: str
-    caption: str
-    data: list[dict[str, Any]]
-    layout: dict[str, Any]
-    height: int = 420
 
 
 def _error(values: Sequence[float], lows: Sequence[float], highs: Sequence[float], colour: str) -> dict[str, Any]:
@@ -277,89 +252,6 @@ def _value(shares: Sequence[Share], attribute: str, components: set[str]) -> flo
     return float(sum(getattr(share, attribute) for share in shares if share.component in components))
 
 
-def spread(fit: FitResult) -> Figure:
-    """The fitted spread over the states it was fitted to.
-
-    Args:
-        fit: the fit.
-    """
-    nano = 1e9
-    current = [1e6 * value for value in fit.curve_current]
-    traces: list[dict[str, Any]] = []
-    if fit.curve_low:
-        traces += [
-            {
-                "type": "scatter",
-                "mode": "lines",
-                "x": current,
-                "y": [nano * value for value in fit.curve_low],
-                "line": {"width": 0, "color": "@series0"},
-                "hoverinfo": "skip",
-                "showlegend": False,
-            },
-            {
-                "type": "scatter",
-                "mode": "lines",
-                "name": "95 % band",
-                "x": current,
-                "y": [nano * value for value in fit.curve_high],
-                "fill": "tonexty",
-                "fillcolor": "@band",
-                "line": {"width": 0, "color": "@series0"},
-                "hoverinfo": "skip",
-            },
-        ]
-    traces.append(
-        {
-            "type": "scatter",
-            "mode": "lines",
-            "name": f"fit: {fit.model.replace('_', ' ')}",
-            "x": current,
-            "y": [nano * value for value in fit.curve_sigma],
-            "line": {"color": "@series0", "width": 2.4},
-            "hovertemplate": "%{x:.3f} µA: %{y:.1f} nA<extra>fit</extra>",
-        }
-    )
-    if fit.curve_published:
-        traces.append(
-            {
-                "type": "scatter",
-                "mode": "lines",
-                "name": "published",
-                "x": current,
-                "y": [nano * value for value in fit.curve_published],
-                "line": {"color": "@series1", "width": 1.8, "dash": "dash"},
-                "hovertemplate": "%{x:.3f} µA: %{y:.1f} nA<extra>published</extra>",
-            }
-        )
-    error = [nano * value for value in fit.sigma_stderr]
-    traces.append(
-        {
-            "type": "scatter",
-            "mode": "markers",
-            "name": "states, ± standard error",
-            "x": [1e6 * value for value in fit.target],
-            "y": [nano * value for value in fit.sigma],
-            "marker": {"color": "@ink", "size": 7},
-            "error_y": {"type": "data", "array": error, "color": "@ink", "thickness": 1.2, "width": 3},
-            "hovertemplate": "%{x:.3f} µA: %{y:.1f} nA<extra>state</extra>",
-        }
-    )
-    layout = {
-        "xaxis": {"title": {"text": "programmed current [µA]"}, "rangemode": "tozero"},
-        "yaxis": {"title": {"text": "spread σ [nA]"}, "rangemode": "tozero"},
-        "legend": {"traceorder": "normal"},
-    }
-    cells = sorted(set(fit.cells))
-    number = f"{cells[0]}" if len(cells) == 1 else f"{cells[0]} to {cells[-1]}"
-    caption = f"{len(fit.target)} states of {number} cells, {fit.source}: {fit.kind}."
-    if fit.round_trip:
-        caption += (
-            " This is a round trip: it shows that the fit returns what went in, not how well real cells follow it."
-        )
-    return Figure(name="spread", title="Programming error", caption=caption, data=traces, layout=layout)
-
-
 def page_figures(result: StudyResult) -> list[Figure]:
     """Return the figures of the page in its order.
 
@@ -371,4 +263,8 @@ def page_figures(result: StudyResult) -> list[Figure]:
         figures += [breakdown(result, "energy_fj_per_op"), breakdown(result, "area_mm2")]
     if result.fit is not None:
         figures.append(spread(result.fit))
+    if result.wires:
+        figures.append(bit_line_envelope(result))
+    if result.peripherals is not None:
+        figures.append(converter_inl(result.peripherals))
     return figures

@@ -8,13 +8,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from reports.figures import Figure, page_figures
+from reports.figure import Figure
+from reports.figures import page_figures
 from reports.prose import cell_sentence, spice_sentence, summary, table_note
-from reports.results import DesignResult, FittedParameter, Provenance, StudyResult
+from reports.results import DesignResult, FittedParameter, LineError, Provenance, StudyResult
 from reports.table import COST_COLUMNS, show_interval, significant
 
 _TEMPLATES = Path(__file__).resolve().parent / "templates"
-_MAIN_FIGURES = ("accuracy-energy", "trials", "energy-breakdown", "area-breakdown", "spread")
+_MAIN_FIGURES = ("accuracy-energy", "trials", "energy-breakdown", "area-breakdown", "spread", "bit-line", "inl")
 
 KINDS = (
     ("measured", "read off an instrument"),
@@ -60,12 +61,13 @@ def render(result: StudyResult, *, made: datetime | None = None) -> str:
         summary=summary(result),
         rows=[_row(design) for design in result.designs],
         table_note=table_note(result),
-        figures={"spread": None, **by_name},
+        figures={"spread": None, "bit-line": None, "inl": None, **by_name},
         breakdowns=[by_name[name] for name in ("energy-breakdown", "area-breakdown") if name in by_name],
         extras=[figure for figure in figures if figure.name not in _MAIN_FIGURES],
         cell_sentence=cell_sentence(result),
         parameters=[_parameter(parameter) for parameter in (result.fit.parameters if result.fit else ())],
         spice_sentence=spice_sentence(result),
+        line_rows=_line_rows(result.wires),
         design_lines=_design_lines(result.designs),
         kinds=KINDS,
         provenance=_by_room(result.provenance),
@@ -158,6 +160,21 @@ def _parameter(parameter: FittedParameter) -> dict[str, str]:
     }
 
 
+SHOWN_RESISTANCE = 1e-5
+
+
+def _line_rows(errors: Sequence[LineError]) -> list[dict[str, str]]:
+    """Return one row a kind of line: what each model gets wrong at one wire resistance."""
+    rows: dict[tuple[int, str], dict[str, str]] = {}
+    for error in errors:
+        if error.r_p_hat == SHOWN_RESISTANCE:
+            row = rows.setdefault((error.rows, error.pairing), {"designs": ", ".join(error.designs)})
+            row |= {"line": f"{error.rows} {error.pairing} cells"}
+            value = error.error_lsb_gain_removed
+            row[error.model] = significant(value, 2) if value >= 1e-4 else "< 0.0001"
+    return list(rows.values())
+
+
 def _design_lines(designs: Sequence[DesignResult]) -> list[dict[str, Any]]:
     lines = [
         {"label": label, "entries": [_plain_field(design.fields.get(key)) for design in designs]}
@@ -173,7 +190,7 @@ def _plain_field(value: Any) -> str:
         return "none"
     if isinstance(value, list | tuple):
         return ", ".join(map(str, value))
-    return str(value).replace("_", " ")
+    return f"{value:g}" if isinstance(value, float) else str(value).replace("_", " ")
 
 
 def _by_room(entries: Sequence[Provenance]) -> list[tuple[str, list[Provenance]]]:

@@ -114,6 +114,54 @@ class SpiceCheck:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LineError:
+    """How wrong one model of a bit line is against the transistor cell, on random arrays.
+
+    Attributes:
+        designs: names of the designs with such lines.
+        rows: cells of the line.
+        pairing: ``"differential"`` or ``"offset"``.
+        mean_conductance: mean normalised conductance of the cells.
+        r_p_hat: normalised wire resistance between cells.
+        model: ``"ideal"`` (no wire), ``"resistor"``, ``"affine"`` or ``"relinearised"``.
+        line_error: mean relative error of a line's current.
+        error_lsb: largest error after subtraction [LSB of 8 bits].
+        error_lsb_gain_removed: the same once the best common gain is taken out [LSB].
+    """
+
+    designs: tuple[str, ...]
+    rows: int
+    pairing: str
+    mean_conductance: float
+    r_p_hat: float
+    model: str
+    line_error: float
+    error_lsb: float
+    error_lsb_gain_removed: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class PeripheralSummary:
+    """What a characterisation of integrator, accumulator, gain stage and converter found.
+
+    Attributes:
+        name: its name.
+        kind: how it was obtained.
+        source: simulator and settings.
+        adc_bits: resolution of the converter.
+        inl_lsb: integral non-linearity at every code [LSB].
+        figures: label, value as text and unit of the figures worth showing.
+    """
+
+    name: str
+    kind: str
+    source: str
+    adc_bits: int
+    inl_lsb: tuple[float, ...]
+    figures: tuple[tuple[str, str, str], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class AccuracyResult:
     """What a network is worth on one design, fractions in 0..1.
 
@@ -261,6 +309,8 @@ class StudyResult:
         fit: the fit; None where a device file was used and no measurements.
         device: the cell.
         spice: the circuit check; None where there is neither a simulator nor a recorded value.
+        wires: errors of bit-line models on the arrays of the designs.
+        peripherals: a characterisation of the circuits around the array; None where there is none.
         network: the network.
         designs: one entry a design, in the order asked for.
         provenance: every constant.
@@ -279,4 +329,6 @@ class StudyResult:
     provenance: tuple[Provenance, ...]
     software: dict[str, str]
     remarks: tuple[str, ...] = ()
+    wires: tuple[LineError, ...] = ()
+    peripherals: PeripheralSummary | None = None
     seconds: float = 0.0

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
-from circuits import CoreDesign, confirm_bit_line, load_design
+from circuits import CoreDesign, load_design
 from devicekit.paths import replacing
 from reports.cache import ResultCache
 from reports.cell_step import cell_of, device_sources
@@ -21,6 +21,7 @@ from reports.network_step import check_same_baseline, evaluate_design, load_netw
 from reports.results import DesignResult, SpiceCheck, StudyResult
 from reports.study import Study
 from reports.table import joint_rows, to_csv
+from reports.wires_step import confirm_spice, line_errors, peripheral_summary
 
 SHOWN_VERSIONS = ("devicekit", "torch", "numpy", "scipy", "lmfit", "plotly")
 
@@ -70,7 +71,7 @@ def compute(study: Study, folder: Path, progress: Progress | None = None) -> Stu
     fitted = cell_of(study)
     costs = {design.name: cost_of(design, fitted.cell, study.library, study.seed) for design in designs}
     network = load_network(study)
-    total = 1 + len(designs) * (study.trials + 2)
+    total = 2 + len(designs) * (study.trials + 2)
 
     def report(done: int, text: str) -> None:
         if progress is not None:
@@ -79,9 +80,11 @@ def compute(study: Study, folder: Path, progress: Progress | None = None) -> Stu
     report(0, "Bit line in ngspice")
     spice = confirm_spice()
     cache = ResultCache(folder / ".cache")
+    report(1, "Bit lines of the designs")
+    wires = line_errors(designs, cache, study.seed)
     accuracies = {}
     for number, design in enumerate(designs):
-        before = 1 + number * (study.trials + 2)
+        before = 2 + number * (study.trials + 2)
         text = f"Design {design.name}"
         report(before, text)
 
@@ -117,6 +120,8 @@ def compute(study: Study, folder: Path, progress: Progress | None = None) -> Stu
         ),
         software={"python": platform.python_version()} | {name: version(name) for name in SHOWN_VERSIONS},
         remarks=_remarks(spice),
+        wires=wires,
+        peripherals=peripheral_summary(fitted.cell.technology),
         seconds=time.monotonic() - started,
     )
 
@@ -153,19 +158,6 @@ def document(result: StudyResult) -> dict[str, Any]:
         result: what the study found.
     """
     return {"table": plain(joint_rows(result)), **plain(result)}
-
-
-def confirm_spice() -> SpiceCheck:
-    """Run the bit line in ngspice, or take the recorded values where there is no ngspice."""
-    found = confirm_bit_line()
-    note = "There is no ngspice on this machine; these values were recorded when the package was made."
-    return SpiceCheck(
-        simulator=f"ngspice {found.ngspice_version}",
-        cells=found.cells,
-        relative_difference=found.relative_difference,
-        recorded=found.recorded,
-        note=note if found.recorded else "",
-    )
 
 
 def _unique_names(designs: list[CoreDesign]) -> list[CoreDesign]:

@@ -24,8 +24,7 @@ def register(app: typer.Typer) -> None:
     app.command(
         "report",
         epilog=examples(
-            "devicekit report --out out/report",
-            "devicekit report --designs A --designs isaac2016 --trials 2 --images 100",
+            "devicekit report --designs A --designs isaac2016 --trials 2 --images 50 --calibration-images 50",
             "devicekit report --device sonos_40nm_iedm2022 --designs A --trials 2 --images 50 --json",
         ),
     )(report)

@@ -21,7 +21,9 @@ from reports.results import (
     DeviceSummary,
     FitResult,
     FittedParameter,
+    LineError,
     NetworkSummary,
+    PeripheralSummary,
     Provenance,
     Share,
     SpiceCheck,
@@ -155,6 +157,30 @@ def made_up() -> StudyResult:
         ),
         software={"devicekit": "0.1.0", "python": "3.11"},
         remarks=("Nothing was skipped.",),
+        wires=tuple(
+            LineError(
+                designs=names,
+                rows=rows,
+                pairing=pairing,
+                mean_conductance=0.02,
+                r_p_hat=r_p_hat,
+                model=model,
+                line_error=scale * r_p_hat,
+                error_lsb=2e5 * scale * r_p_hat,
+                error_lsb_gain_removed=1e5 * scale * r_p_hat,
+            )
+            for names, rows, pairing in ((("A", "B", "D"), 1152, "differential"), (("E",), 72, "offset"))
+            for r_p_hat in (1e-6, 1e-5, 1e-4)
+            for model, scale in (("ideal", 30.0), ("resistor", 20.0), ("affine", 2.0), ("relinearised", 0.01))
+        ),
+        peripherals=PeripheralSummary(
+            name="sonos_40nm",
+            kind="simulated",
+            source="ngspice 39",
+            adc_bits=8,
+            inl_lsb=tuple(0.3 * math.sin(code / 40) for code in range(256)),
+            figures=(("gain, mean over columns", "0.9615", ""), ("noise of one conversion, rms", "0.40", "LSB")),
+        ),
         seconds=42,
     )
 

@@ -101,10 +101,17 @@ def test_the_page_does_without_a_fit_and_without_a_breakdown(
 ) -> None:
     designs = tuple(replace(design, cost=replace(design.cost, breakdown=())) for design in made_up.designs)
     path = tmp_path / "index.html"
-    path.write_text(render(replace(made_up, fit=None, designs=designs)), encoding="utf-8")
+    bare = replace(made_up, fit=None, designs=designs, wires=(), peripherals=None)
+    path.write_text(render(bare), encoding="utf-8")
     opened = open_page(path)
     assert opened.errors == []
     assert len(opened.run(DRAWN)) == 2
+
+
+def test_line_errors_stand_in_a_table(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert "1152 differential cells" in text
+    assert "A, B, D" in text
 
 
 def test_the_same_result_gives_the_same_page(made_up: StudyResult) -> None:

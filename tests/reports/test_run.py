@@ -20,6 +20,7 @@ from reports.command import build_app
 from reports.results import StudyResult
 from reports.run import compute
 from reports.study import Study
+from reports.wires_step import peripheral_summary
 
 SMALL = Study(designs=("A", "D"), trials=2, images=60, calibration_images=40)
 
@@ -79,6 +80,25 @@ def test_the_bit_line_is_confirmed(written: Path) -> None:
     check = json.loads((written / "results.json").read_text())["spice"]
     assert check["cells"] == 64
     assert check["relative_difference"] < 1e-8
+
+
+def test_better_models_of_a_line_are_closer_on_every_line(written: Path) -> None:
+    entries = json.loads((written / "results.json").read_text())["wires"]
+    assert {entry["rows"] for entry in entries} == {1152}
+    assert entries[0]["designs"] == ["A", "D"]
+    by_place: dict[float, dict[str, float]] = {}
+    for entry in entries:
+        by_place.setdefault(entry["r_p_hat"], {})[entry["model"]] = entry["line_error"]
+    for errors in by_place.values():
+        assert errors["ideal"] > errors["resistor"] > errors["affine"] > errors["relinearised"]
+    assert by_place[1e-5]["resistor"] == pytest.approx(0.10, abs=0.02)
+
+
+def test_the_recorded_peripherals_are_shown(written: Path) -> None:
+    summary = json.loads((written / "results.json").read_text())["peripherals"]
+    assert len(summary["inl_lsb"]) == 2 ** summary["adc_bits"]
+    assert summary["kind"] == "simulated"
+    assert peripheral_summary("another technology") is None
 
 
 def test_every_constant_has_a_kind_and_a_source(written: Path) -> None:
