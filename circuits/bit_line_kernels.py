@@ -1,19 +1,44 @@
-"""Kernels of the exact ladder solution: arrays in, arrays out, no checks."""
+"""Kernels of the exact ladder solution: arrays in, arrays out, no checks.
+
+The C kernel (``bit_line.c``) keeps its sums in vector registers; where no compiler was there to build it, numba runs
+the same recurrence in float64.
+"""
 
 from __future__ import annotations
 
+import ctypes
+from pathlib import Path
 from typing import Any
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from circuits import native
+
 RENORMALISE_AFTER = 16
 """Selected cells after which (i, u) is scaled back to u = 1, so that long dense lines cannot overflow.
 
 Between two selected cells m rows apart u grows by at most 1 + m (1 + R_p_hat g_max): 16 such steps stay far inside
-float64 for any line that can be stored. In float32 the caller bounds the growth first.
+float64 for any line that can be stored.
 """
+
+ROWS_IN_SINGLE = 1536
+"""Longest line that is solved in float32; sums of more equal conductances round too far (1e-5) in the worst case."""
+
+_SOURCE = Path(__file__).with_name("bit_line.c")
+
+
+def compiled_instruction_set(most: int = 2) -> str | None:
+    """Return the vector instructions that the compiled kernel takes here, or None where it is not compiled.
+
+    Args:
+        most: 2 allows AVX-512, 1 AVX2 at most, 0 neither.
+    """
+    library = native.load_library(_SOURCE)
+    if library is None:
+        return None
+    return {2: "AVX-512", 1: "AVX2", 0: "baseline"}[library.instruction_set(most)]
 
 
 def ladder(conductance: NDArray[Any], active: NDArray[np.bool_], r_p_hat: float) -> NDArray[Any]:
@@ -30,11 +55,58 @@ def ladder(conductance: NDArray[Any], active: NDArray[np.bool_], r_p_hat: float)
     if r_p_hat == 0.0:
         product: NDArray[Any] = active.astype(conductance.dtype) @ conductance
         return product
+    if conductance.dtype == np.float32 and conductance.shape[0] > ROWS_IN_SINGLE:
+        return ladder(conductance.astype(np.float64), active, r_p_hat).astype(np.float32)
+    result = ladder_compiled(conductance, active, r_p_hat)
+    return ladder_numba(conductance, active, r_p_hat) if result is None else result
+
+
+def ladder_compiled(
+    conductance: NDArray[Any], active: NDArray[np.bool_], r_p_hat: float, most: int = 2
+) -> NDArray[Any] | None:
+    """Solve with the C kernel in the precision of `conductance`; None where it is absent or refuses.
+
+    Args:
+        conductance: as for `ladder`.
+        active: as for `ladder`.
+        r_p_hat: as for `ladder`, above 0.
+        most: as for `compiled_instruction_set`.
+    """
+    library = native.load_library(_SOURCE)
+    rows, columns = conductance.shape
+    if library is None or columns == 0:
+        return None
+    solve = library.solve_float if conductance.dtype == np.float32 else library.solve_double
+    pointer, count, real = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double
+    solve.argtypes = (pointer, count, count, pointer, count, real, real, real, pointer, ctypes.c_int)
+    result = np.empty((active.shape[0], columns), dtype=conductance.dtype)
+    # Upper bounds, so a little more than the rounded sums.
+    most_sum, most_cell = 1.001 * float(conductance.sum(axis=0).max()), float(conductance.max())
+    status = solve(
+        conductance.ctypes.data,
+        rows,
+        columns,
+        active.ctypes.data,
+        active.shape[0],
+        r_p_hat,
+        most_sum,
+        most_cell,
+        result.ctypes.data,
+        most,
+    )
+    return result if status == 0 else None
+
+
+def ladder_numba(conductance: NDArray[Any], active: NDArray[np.bool_], r_p_hat: float) -> NDArray[Any]:
+    """Solve in float64 without a compiler.
+
+    Args:
+        conductance: as for `ladder`.
+        active: as for `ladder`.
+        r_p_hat: as for `ladder`.
+    """
     result = np.empty((active.shape[0], conductance.shape[1]), dtype=conductance.dtype)
-    if conductance.dtype == np.float32:
-        _ladder_double(conductance.astype(np.float64), active, r_p_hat, result)
-    else:
-        _ladder_double(conductance, active, r_p_hat, result)
+    _ladder_double(conductance.astype(np.float64, copy=False), active, r_p_hat, result)
     return result
 
 

@@ -23,10 +23,10 @@ def nodal(conductance, active, r_p_hat):
 
 
 @pytest.mark.parametrize("r_p_hat", [1e-5, 1e-3, 1e-2, 1.0])
-@pytest.mark.parametrize("rows", [1, 2, 65, 144])
+@pytest.mark.parametrize("rows", [1, 2, 65, 100])
 def test_agrees_with_nodal_analysis(rows, r_p_hat):
     rng = np.random.default_rng(rows)
-    conductance = rng.random((rows, 3)) ** 4
+    conductance = rng.random((rows, 2)) ** 4
     active = rng.random((4, rows)) < 0.5
     active[0] = True
     active[1] = False

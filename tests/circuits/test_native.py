@@ -1,11 +1,17 @@
 """Compiling and loading C kernels, with and without a compiler."""
 
+import ctypes
+import re
 import shutil
+import tomllib
+from pathlib import Path
 
 import pytest
 
 from circuits import native
 
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ["devicekit", "circuits", "energy", "accuracy", "reports"]
 SOURCE = "double twice(double x) { return 2 * x; }\n"
 
 
@@ -21,8 +27,6 @@ def source(tmp_path, monkeypatch):
 
 
 def call(library):
-    import ctypes
-
     library.twice.restype = ctypes.c_double
     library.twice.argtypes = [ctypes.c_double]
     return library.twice(2.5)
@@ -67,3 +71,21 @@ def test_unwritable_cache_is_no_error(source, compiler, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     assert native.load_library(source) is None
+
+
+def test_wheel_carries_the_kernels_that_the_packages_ask_for(compiler, tmp_path):
+    """Flags in the build configuration and in the code agree, so that an installed wheel needs no compiler."""
+    pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    hook = pyproject["tool"]["hatch"]["build"]["targets"]["wheel"]["hooks"]["custom"]
+    for source in sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.c")):
+        package = source.relative_to(ROOT).parts[0]
+        flags = (*native.DEFAULT_FLAGS, *hook["extra-flags"].get(package, []))
+        asked = [
+            (*native.DEFAULT_FLAGS, *re.findall(r'"(-[^"]+)"', call))
+            for module in (ROOT / package).rglob("*.py")
+            if source.name in (text := module.read_text())
+            for call in re.findall(r"load_library\(_SOURCE(.*)\)", text)
+        ]
+        assert asked, f"nobody loads {source.name}"
+        assert set(asked) == {flags}, source.name
+        assert native.compile_library(source, tmp_path, flags).name == native.library_name(source, flags)
