@@ -44,14 +44,15 @@ class Explanation:
             depth: how many levels of formulas to print; 1 is the number's own formula and what it reads.
         """
         blocks = []
-        shown: set[str] = set()
+        # By identity: the parts of a network's cores bear the same names in different values.
+        shown: set[int] = set()
         level: Sequence[Explanation] = [self]
         for _ in range(max(depth, 1)):
             following: list[Explanation] = []
             for explained in level:
-                if explained.name in shown:
+                if id(explained) in shown:
                     continue
-                shown.add(explained.name)
+                shown.add(id(explained))
                 blocks.append(explained._block())
                 following.extend(entry for entry in explained.inputs if entry.formula is not None)
             level = following
@@ -69,13 +70,13 @@ class Explanation:
 
     def leaves(self) -> Iterator[Explanation]:
         """Yield the constants and given counts that the number rests on, each once."""
-        seen: set[str] = set()
+        seen: set[int] = set()
         open_ = [self]
         while open_:
             explained = open_.pop(0)
-            if explained.name in seen:
+            if id(explained) in seen:
                 continue
-            seen.add(explained.name)
+            seen.add(id(explained))
             if explained.formula is None:
                 yield explained
             open_.extend(explained.inputs)

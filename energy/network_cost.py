@@ -277,25 +277,32 @@ class NetworkCost:
         explained = explain_quantity(name, _LAYERS, self.layer_values, constants, units, given, index)
         return self._with_core(explained, index)
 
-    def _with_core(self, explained: Explanation, layer: int | None) -> Explanation:
+    def _with_core(self, top: Explanation, layer: int | None) -> Explanation:
         """Return an explanation whose core values are explained by the core itself."""
-        if explained.formula is None:
-            cost, own = None, None
-            if explained.name in CORE_VALUES and explained.name.startswith("core."):
-                cost, own = self.core, CORE_VALUES[explained.name]
-            elif layer is not None and explained.name.endswith(".joules"):
-                number = TILES.index(explained.name.removesuffix(".joules"))
+        made: dict[int, Explanation] = {}
+
+        def core_of(name: str) -> tuple[CoreCost, str] | None:
+            if name in CORE_VALUES and name.startswith("core."):
+                return self.core, CORE_VALUES[name]
+            if layer is not None and name.endswith(".joules"):
+                number = TILES.index(name.removesuffix(".joules"))
                 if number < len(self.tiles[layer]):
-                    cost, own = self.tile_cost(layer, number), "energy_j_per_mvm"
-            if cost is None or own is None:
-                return explained
-            inner = cost.explain(own)
-            assert isinstance(inner, Explanation)
-            return Explanation(explained.name, explained.value, inner.unit, explained.meaning, own, (inner,))
-        inputs = tuple(self._with_core(entry, layer) for entry in explained.inputs)
-        return Explanation(
-            explained.name, explained.value, explained.unit, explained.meaning, explained.formula, inputs
-        )
+                    return self.tile_cost(layer, number), "energy_j_per_mvm"
+            return None
+
+        def build(entry: Explanation) -> Explanation:
+            if id(entry) in made:
+                return made[id(entry)]
+            formula, inputs, unit = entry.formula, tuple(build(read) for read in entry.inputs), entry.unit
+            core = core_of(entry.name) if formula is None else None
+            if core is not None:
+                inner = core[0].explain(core[1])
+                assert isinstance(inner, Explanation)
+                formula, inputs, unit = core[1], (inner,), inner.unit
+            made[id(entry)] = Explanation(entry.name, entry.value, unit, entry.meaning, formula, inputs)
+            return made[id(entry)]
+
+        return build(top)
 
 
 def estimate_network(

@@ -9,6 +9,7 @@ import pandas as pd
 from devicekit.errors import unknown_name
 from energy.core_cost import CoreCost
 from energy.errors import EnergyError
+from energy.network_cost import NetworkCost
 
 SHORT: Mapping[str, str] = {
     "design": "Design",
@@ -40,20 +41,114 @@ def cost_table(costs: Sequence[CoreCost]) -> pd.DataFrame:
     return pd.DataFrame([cost.row() for cost in costs])
 
 
-def short_rows(costs: Sequence[CoreCost]) -> list[dict[str, object]]:
-    """Return the columns of `SHORT` for reading, with the interval beside energy and area.
+BREAKDOWN_HEADINGS: Mapping[str, str] = {
+    "design": "Design",
+    "label": "Component",
+    "instances": "Instances",
+    "energy_fj_per_op": "Energy [fJ/op]",
+    "energy_share": "Share of energy",
+    "area_um2": "Area [um2]",
+    "area_share": "Share of area",
+}
+LAYER_HEADINGS: Mapping[str, str] = {
+    "layer": "Layer",
+    "rows": "Rows",
+    "columns": "Columns",
+    "groups": "Groups",
+    "mvms": "Products",
+    "macs": "MACs",
+    "cores": "Cores",
+    "utilisation": "Utilisation",
+    "energy_ungated_nj": "Ungated [nJ]",
+    "energy_gated_nj": "Gated [nJ]",
+    "latency_us": "Latency [us]",
+    "busy_us": "Busy [us]",
+}
+NETWORK_HEADINGS: Mapping[str, str] = {
+    "design": "Design",
+    "cores": "Cores",
+    "area_mm2": "Area [mm2]",
+    "energy_gated_uj": "Energy, gated [uJ]",
+    "energy_ungated_uj": "Energy, ungated [uJ]",
+    "latency_us": "Latency [us]",
+    "interval_us": "Every [us]",
+    "spatial_utilisation": "Cells used",
+    "operation_utilisation": "by operations",
+    "peak_tops_per_w": "Peak TOPS/W",
+    "utilised_tops_per_w": "Used TOPS/W",
+    "peak_tops": "Peak TOPS",
+    "utilised_tops": "Used TOPS",
+}
+
+
+def breakdown_rows(costs: Sequence[CoreCost]) -> list[dict[str, object]]:
+    """Return one row a design and component that costs anything.
 
     Args:
         costs: the cores.
     """
     rows = []
     for cost in costs:
-        row = cost.row()
-        short: dict[str, object] = {key: row[key] for key in SHORT}
-        for key in ("energy_fj_per_op", "area_mm2"):
-            short[key] = with_interval(row[key], (row[f"{key}_low"], row[f"{key}_high"]))
-        rows.append(short)
+        for own in cost.breakdown.to_dict(orient="records"):
+            if own["energy_share"] > 0 or own["area_share"] > 0:
+                rows.append({"design": cost.design.name, **{str(key): value for key, value in own.items()}})
     return rows
+
+
+def layer_rows(networks: Sequence[NetworkCost]) -> list[dict[str, object]]:
+    """Return one row a design and layer.
+
+    Args:
+        networks: the networks' costs.
+    """
+    rows = []
+    for cost in networks:
+        for own in cost.table.to_dict(orient="records"):
+            rows.append({"design": cost.core.design.name, **{str(key): value for key, value in own.items()}})
+    return rows
+
+
+def network_rows(networks: Sequence[NetworkCost]) -> list[dict[str, object]]:
+    """Return one row a design with every total of the network and the intervals of energy.
+
+    Args:
+        networks: the networks' costs.
+    """
+    rows = []
+    for cost in networks:
+        row: dict[str, object] = {"design": cost.core.design.name, **cost.totals}
+        for name in ("energy_gated_uj", "energy_ungated_uj", "area_mm2"):
+            row[f"{name}_low"], row[f"{name}_high"] = cost.interval_of(name)
+        for name in ("weights", "macs", "cores"):
+            row[name] = int(cost.value(name))
+        rows.append(row)
+    return rows
+
+
+_WITH_INTERVAL = ("energy_fj_per_op", "area_mm2", "energy_gated_uj", "energy_ungated_uj")
+
+
+def selected(rows: Sequence[Mapping[str, object]], headings: Mapping[str, str]) -> list[dict[str, object]]:
+    """Return columns for reading: four digits, intervals beside energies and areas, shares in percent.
+
+    Args:
+        rows: full rows.
+        headings: columns wanted, in order.
+    """
+    return [{key: _read(row, key) for key in headings} for row in rows]
+
+
+def _read(row: Mapping[str, object], key: str) -> object:
+    value = row[key]
+    if not isinstance(value, float):
+        return value
+    if key.endswith(("_share", "utilisation")):
+        return f"{100 * value:.1f} %"
+    low, high = row.get(f"{key}_low"), row.get(f"{key}_high")
+    if key in _WITH_INTERVAL and isinstance(low, float) and isinstance(high, float):
+        return with_interval(value, (low, high))
+    rounded = float(f"{value:.4g}")
+    return int(rounded) if rounded.is_integer() and abs(rounded) >= 1000 else rounded
 
 
 def with_interval(value: float, interval: tuple[float, float]) -> str:

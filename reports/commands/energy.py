@@ -1,20 +1,40 @@
-"""`devicekit energy`: what cores cost, with intervals, counts and the source of every number."""
+"""`devicekit energy`: what cores and networks on them cost, with intervals, counts and the source of every number."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from reports.commands.common import JsonOption, SeedOption, examples, print_json, print_table
+from reports.commands.common import JsonOption, SeedOption, examples, print_json, print_table, progress
+
+if TYPE_CHECKING:
+    from circuits import LayerShape
+    from energy import CoreCost, NetworkCost
+
+_TABLES = ("cost", "breakdown", "network", "layers")
+_IMAGES = {
+    "digits": (1, 8, 8),
+    "mnist": (1, 28, 28),
+    "fashion_mnist": (1, 28, 28),
+    "cifar10": (3, 32, 32),
+    "cifar10_raw": (3, 32, 32),
+}
 
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
     app.command(
         "energy",
-        epilog=examples("devicekit energy", "devicekit energy A isaac2016 --adc sar --format markdown"),
+        epilog=examples(
+            "devicekit energy",
+            "devicekit energy A isaac2016 --adc sar --format markdown",
+            "devicekit energy B --table breakdown --figure breakdown.png",
+            "devicekit energy A --explain energy_fj_per_op --depth 3",
+            "devicekit energy A --network digits_cnn",
+        ),
     )(energy)
 
 
@@ -28,51 +48,187 @@ def energy(
     ] = None,
     adc: Annotated[str, typer.Option(help="Converter: ramp, sar or flash.")] = "ramp",
     structure: Annotated[str | None, typer.Option(help="A structural alternative, such as ramp_per_array.")] = None,
+    network: Annotated[
+        str | None, typer.Option(help="Network to place on the cores: a name, module:function or file.py:function.")
+    ] = None,
+    image: Annotated[
+        str | None, typer.Option("--input", help="Shape of the network's input, such as 3x224x224.")
+    ] = None,
+    layers: Annotated[
+        Path | None, typer.Option(help="Layers instead of a network: CSV with name, rows, columns, mvms, groups.")
+    ] = None,
+    groups: Annotated[str, typer.Option(help="Grouped layers: packed block-diagonally, or one_core_each.")] = "packed",
+    core_budget: Annotated[
+        int | None, typer.Option(help="Cores to spend on copies of slow layers; no copies by default.")
+    ] = None,
+    table: Annotated[str | None, typer.Option(help="Which table: cost, breakdown, network or layers.")] = None,
     form: Annotated[str, typer.Option("--format", help="table, csv, markdown or latex.")] = "table",
     out: Annotated[Path | None, typer.Option(help="Write the csv, markdown or latex text to this file.")] = None,
+    figure: Annotated[Path | None, typer.Option(help="Draw the breakdown to this file (png, svg or pdf).")] = None,
+    explain: Annotated[
+        str | None, typer.Option(help="Explain one number: a column's name, COMPONENT.energy_pj, or a count.")
+    ] = None,
+    layer: Annotated[str | None, typer.Option(help="Layer whose number is explained.")] = None,
+    depth: Annotated[int, typer.Option(min=1, help="Levels of formulas to print with --explain.")] = 2,
     as_json: JsonOption = False,
     seed: SeedOption = 0,
 ) -> None:
-    """Energy, area and latency of analog cores, with intervals and counts."""
+    """Energy, area and latency of analog cores, and of networks on them, with intervals, counts and sources."""
     from circuits import load_design
-    from energy import estimate_core
-    from energy.errors import EnergyError
-    from energy.library_files import load_library
-    from energy.tables import FORMATS, SHORT, as_text, short_rows
+    from devicekit.errors import unknown_name
+    from energy import EnergyError, estimate_core, estimate_network, load_library
+    from energy.tables import FORMATS
 
     if form != "table" and form not in FORMATS:
-        from devicekit.errors import unknown_name
-
         raise EnergyError(unknown_name("table format", form, ("table", *FORMATS)))
+    if table is not None and table not in _TABLES:
+        raise EnergyError(unknown_name("table", table, _TABLES))
     cell: Any = None
     if device is not None:
         from devicekit import load_device
 
         cell = load_device(device)
     loaded = load_library(library)
+    chosen = [load_design(name) for name in designs or ["A", "B", "C", "D", "E"]]
     costs = [
-        estimate_core(load_design(name), library=loaded, cell=cell, adc=adc, structure=structure, seed=seed)
-        for name in designs or ["A", "B", "C", "D", "E"]
+        estimate_core(design, library=loaded, cell=cell, adc=adc, structure=structure, seed=seed) for design in chosen
     ]
+    networks: list[NetworkCost] = []
+    shapes = _layers(network, image, layers)
+    if shapes:
+        with progress("Placing the network", as_json=as_json) as step:
+            for number, design in enumerate(chosen):
+                step(number, len(chosen), f"Placing the network on {design.name}")
+                networks.append(
+                    estimate_network(
+                        shapes,
+                        design,
+                        library=loaded,
+                        cell=cell,
+                        adc=adc,
+                        structure=structure,
+                        groups=groups,
+                        core_budget=core_budget,
+                        seed=seed,
+                    )
+                )
+    elif table in ("network", "layers"):
+        raise EnergyError(f"The table {table!r} needs a network: give --network or --layers.")
+    if figure is not None:
+        _draw(costs, figure)
+    if explain is not None:
+        _explain(costs, networks, explain, layer, depth, as_json)
+    elif as_json:
+        _json(costs, networks, loaded.name)
+    else:
+        _show(costs, networks, table, form, out, loaded.name)
+
+
+def _layers(network: str | None, image: str | None, layers: Path | None) -> list[LayerShape]:
+    """Return the layers to place: of a file, or traced from a network with random weights."""
+    from energy import EnergyError
+
+    if network is not None and layers is not None:
+        raise EnergyError("Expected either --network or --layers, but got both.")
+    if layers is not None:
+        from energy.layer_files import read_layers
+
+        return read_layers(layers)
+    if network is None:
+        return []
+    import torch
+
+    from accuracy import layer_shapes, networks
+
+    model = networks.load(network, "random")
+    if image is not None:
+        if not re.fullmatch(r"[1-9]\d*(x[1-9]\d*)*", image):
+            raise EnergyError(f"Expected --input to be sizes such as 3x224x224, but got {image!r}.")
+        size = tuple(int(part) for part in image.split("x"))
+    else:
+        size = _image_of(networks.data_set(network))
+    return layer_shapes(model, torch.zeros(1, *size))
+
+
+def _image_of(data_set: str) -> tuple[int, ...]:
+    """Return the shape of a data set's images; those of ImageNet have their side in the name."""
+    if data_set in _IMAGES:
+        return _IMAGES[data_set]
+    side = data_set.rpartition("_")[2]
+    if not side.isdigit():
+        from energy import EnergyError
+
+        raise EnergyError(f"The shape of {data_set!r} images is not known here: give --input.")
+    return (3, int(side), int(side))
+
+
+def _draw(costs: list[CoreCost], path: Path) -> None:
+    from devicekit.paths import replacing
+    from energy import EnergyError
+    from energy.figures import breakdown_figure
+
+    if path.suffix not in (".png", ".svg", ".pdf"):
+        raise EnergyError(f"Expected --figure to end in .png, .svg or .pdf, but got {path.name!r}.")
+    drawn, _ = breakdown_figure(costs)
+    with replacing(path) as temporary:
+        drawn.savefig(temporary, dpi=150)
+
+
+def _explain(
+    costs: list[CoreCost], networks: list[NetworkCost], name: str, layer: str | None, depth: int, as_json: bool
+) -> None:
+    texts = {}
+    for number, cost in enumerate(costs):
+        explained = networks[number].explain(name, layer) if networks else cost.explain(name)
+        texts[cost.design.name] = explained.text(depth)
     if as_json:
-        print_json(
-            {
-                "library": loaded.name,
-                "designs": [
-                    cost.row() | {"activity": cost.activity.source, "breakdown": cost.breakdown} for cost in costs
-                ],
-            }
-        )
+        print_json(texts)
         return
+    for design, text in texts.items():
+        typer.echo(f"design {design}\n{text}\n" if len(texts) > 1 else text)
+
+
+def _json(costs: list[CoreCost], networks: list[NetworkCost], library: str) -> None:
+    from energy.tables import layer_rows, network_rows
+
+    document: dict[str, Any] = {
+        "library": library,
+        "designs": [cost.row() | {"activity": cost.activity.source, "breakdown": cost.breakdown} for cost in costs],
+    }
+    if networks:
+        document["networks"] = network_rows(networks)
+        document["layers"] = layer_rows(networks)
+    print_json(document)
+
+
+def _show(
+    costs: list[CoreCost], networks: list[NetworkCost], table: str | None, form: str, out: Path | None, library: str
+) -> None:
+    from energy import tables
+
+    full: dict[str, Any] = {
+        "cost": (lambda: [cost.row() for cost in costs], tables.SHORT, f"Cost of a core, library {library}"),
+        "breakdown": (lambda: tables.breakdown_rows(costs), tables.BREAKDOWN_HEADINGS, "Cost by component"),
+        "network": (lambda: tables.network_rows(networks), tables.NETWORK_HEADINGS, "The network on cores of a design"),
+        "layers": (
+            lambda: tables.layer_rows(networks),
+            ({"design": "Design"} if len(networks) > 1 else {}) | dict(tables.LAYER_HEADINGS),
+            "Layer by layer",
+        ),
+    }
+    wanted = [table] if table else ["network", "layers"] if networks else ["cost"]
     if form == "table" and out is None:
-        print_table(short_rows(costs), title=f"Cost of a core, library {loaded.name}", headings=SHORT)
+        for name in wanted:
+            rows, headings, title = full[name]
+            print_table(tables.selected(rows(), headings), title=title, headings=headings)
         return
-    rows = [cost.row() for cost in costs] if form == "csv" else short_rows(costs)
-    text = as_text(rows, "markdown" if form == "table" else form, SHORT)
+    rows, headings, _ = full[wanted[0]]
+    chosen = rows() if form == "csv" else tables.selected(rows(), headings)
+    text = tables.as_text(chosen, "markdown" if form == "table" else form, headings)
     if out is None:
         typer.echo(text, nl=False)
-    else:
-        from devicekit.paths import replacing
+        return
+    from devicekit.paths import replacing
 
-        with replacing(out) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+    with replacing(out) as temporary:
+        temporary.write_text(text, encoding="utf-8")
