@@ -12,6 +12,7 @@ from torch import nn
 
 import accuracy
 from accuracy.networks import NetworkError, tflite
+from circuits import CoreDesign
 
 QUANTISED = ["mobilenet_v1_075_192_qat", "mobilenet_v2_qat", "mobilenet_v2_ptq", "mobilenet_edgetpu_qat"]
 
@@ -53,6 +54,18 @@ FILES = {
     "mobilenet_v2_ptq": "mobilenet_v2_1.0_224_ptq_int8",
     "mobilenet_edgetpu_qat": "mobilenet_edgetpu_224_1.0_qat_uint8",
 }
+
+
+def test_given_scale_maps_the_integers_to_cells_unchanged(shared_data: Path) -> None:
+    model = accuracy.networks.load("mobilenet_v1_075_192_qat", shared_data)
+    design = CoreDesign(
+        name="given", negative_weights="differential", weight_bits=9, bits_per_cell=8, weight_scale="given",
+        input_bits=None, input_encoding="voltage", adc_bits=None,
+    )  # fmt: skip
+    x = torch.rand(1, 3, 192, 192, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    analog = accuracy.calibrate(accuracy.convert(model, design), [(x, torch.zeros(1).long())])
+    with torch.inference_mode():
+        torch.testing.assert_close(analog(x), model(x), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.slow
