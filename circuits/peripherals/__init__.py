@@ -10,6 +10,7 @@ from circuits.peripherals.model import (
     peripheral_names,
 )
 from circuits.peripherals.parameters import Parameters, load_parameters, parameter_names
+from circuits.peripherals.sweeps import sweep, with_intervals
 
 __all__ = [
     "Characterization",
@@ -26,4 +27,6 @@ __all__ = [
     "non_linearity",
     "parameter_names",
     "peripheral_names",
+    "sweep",
+    "with_intervals",
 ]

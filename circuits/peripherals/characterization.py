@@ -1,8 +1,9 @@
 """From a parameter file to a `PeripheralModel`: every block simulated in ngspice, figures drawn from the runs.
 
 The front end (conveyor, integrator, accumulator, gain stage) is run on levels that are the same in all bits, which
-gives the static curve; on random patterns, which show what a straight ramp hides; on a single bit, for the memory of
-the next; and with mismatch. The converter is run on its codes, at transistor level or behavioural.
+gives the static curve and its non-linearity; on random patterns, which show what a straight ramp hides and set gain
+and offset; on a single bit, for the memory of the next; and with mismatch. The converter is run on its codes, at
+transistor level or behavioural.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import dataclasses
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,9 +27,13 @@ from circuits.peripherals.parameters import Parameters, load_parameters
 from circuits.peripherals.ramp_adc import RampRun, simulate_ramp_adc
 from circuits.spice import ngspice_version
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
 ZERO = 0.5
 """Position of zero signal: the front end is run on both signs, over a symmetric range."""
-_REACH = 1.08
+_REACH = 1.04
 """Levels run to this much of full scale, so that gain and offset errors do not cut the table short."""
 Progress = Callable[[int, int], None]
 
@@ -72,12 +78,18 @@ class Characterization:
         """
         return self.model.save(path)
 
+    def plot(self) -> tuple[Figure, dict[str, Axes]]:
+        """Return the page of figures and its axes by name."""
+        from circuits.peripherals.plots import plot_characterization
+
+        return plot_characterization(self)
+
 
 def characterize(
     parameters: str | Path | Parameters = "sonos_40nm",
     *,
     columns: int = 32,
-    patterns: int = 64,
+    patterns: int = 48,
     transistors: bool = True,
     temperature: float | None = None,
     corner: str | None = None,
@@ -119,16 +131,21 @@ def characterize(
             progress(next(steps), 5)
 
     pattern_seed, column_seed, threshold_seed = np.random.SeedSequence(seed).generate_state(3)
-    levels = np.linspace(-_REACH, _REACH, 37)
+    levels = np.linspace(-_REACH, _REACH, 21)
     static = simulate_front_end(p, np.repeat(levels[:, None], p.bits, axis=1))
+    done()
+    # What the front end gives, with a margin, and the converter's lower end, where late comparators read no 0.
+    low, high = (float(extreme(static.gain_stage)) * 1.01 for extreme in (np.min, np.max))
+    low = min(low, -_REACH * p.full_scale_voltage)
+    adc = simulate_ramp_adc(p, np.linspace(low, high, 65 if transistors else p.codes), transistors=transistors)
+    if not np.all(np.isfinite(adc.crossings)):
+        raise PeripheralError(
+            "The converter does not decide on some values within its range: the comparator is too slow or too weak, "
+            "or the ramp does not reach the front end's output."
+        )
     done()
     pattern_levels = np.random.default_rng(pattern_seed).uniform(-1, 1, (patterns, p.bits))
     random = simulate_front_end(p, np.concatenate([probes(p.bits), pattern_levels]))
-    done()
-    voltages = np.linspace(-_REACH, _REACH, 73 if transistors else p.codes + 1) * p.full_scale_voltage
-    adc = simulate_ramp_adc(p, voltages, transistors=transistors)
-    if not np.all(np.isfinite(adc.crossings)):
-        raise PeripheralError("The comparator never decides at some codes: it is too slow or its gain is too small.")
     done()
     gain, offset = _spread(p, columns, int(column_seed), int(threshold_seed), transistors)
     done()
@@ -199,6 +216,9 @@ def _reduce(
     outputs = random.gain_stage[len(probes(p.bits)) :]
     pattern_errors = (outputs - curve(pattern_levels @ binary)) / p.lsb_voltage
     weights, _, _ = bit_weights(pattern_levels, outputs)
+    # What patterns change in proportion to their sum is gain to a network, whose bits are as good as random.
+    shift, slope = np.polynomial.polynomial.polyfit(pattern_levels @ binary / 2, pattern_errors, 1)
+    scatter = pattern_errors - shift - slope * (pattern_levels @ binary) / 2
     limits = ZERO + random.gain_stage[LOW_PROBE : HIGH_PROBE + 1] / (2 * p.full_scale_voltage)
 
     constant = [floor.lsb for name, floor in noise.items() if name != SIGNAL_SHOT]
@@ -214,14 +234,14 @@ def _reduce(
         zero=ZERO,
         temperature=p.temperature,
         corner=p.corner,
-        gain=line.gain,
+        gain=line.gain + float(slope) / steps,
         gain_sigma=float(np.std(column_gain, ddof=1)) if column_gain.size else 0.0,
-        offset_lsb=line.offset_lsb,
+        offset_lsb=line.offset_lsb + float(shift),
         offset_sigma_lsb=float(np.std(column_offset, ddof=1)) if column_offset.size else 0.0,
         inl_lsb=tuple(float(value) for value in np.round(table, 6)),
         noise_lsb=math.hypot(*constant),
         shot_noise_lsb=noise[SIGNAL_SHOT].lsb,
-        pattern_lsb=float(np.sqrt(np.mean(pattern_errors**2))),
+        pattern_lsb=float(np.std(scatter, ddof=2)),
         clip_low=float(limits[0]),
         clip_high=float(limits[1]),
         bit_weights=tuple(float(weight) for weight in weights / weights.sum()),

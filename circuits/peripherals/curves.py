@@ -78,10 +78,10 @@ def transition_non_linearity(transitions: ArrayLike) -> tuple[NDArray[np.float64
     too low.
 
     Args:
-        transitions: input at which each code is left for the next, shape (codes - 1,).
+        transitions: input at which each code is left for the next, shape (transitions,).
 
     Returns:
-        INL of each transition, shape (codes - 1,), and DNL of the inner codes, shape (codes - 2,) [LSB].
+        INL of each transition, shape (transitions,), and DNL of the codes between, one fewer [LSB].
     """
     widths = np.diff(np.asarray(transitions, dtype=np.float64))
     differential = widths / widths.mean() - 1

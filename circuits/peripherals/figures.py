@@ -56,7 +56,8 @@ def figures(
     rest, single = random.integrator[_REST], random.integrator[_SINGLE]
     held_rest, held = random.accumulator[_REST], random.accumulator[_SINGLE]
     full = p["input.full_scale_current"] * p["timing.integration_time"] / p["integrator.capacitance"]
-    _, differential = transition_non_linearity(adc.transitions())
+    transitions = adc.transitions()
+    _, differential = transition_non_linearity(transitions[np.isfinite(transitions)])
     total = float(np.sqrt(sum(floor.lsb**2 for name, floor in noise.items() if name != SIGNAL_SHOT)))
     values: dict[str, tuple[float, str]] = {
         "integrator_gain_error": (float((single - rest)[-2] / full - 1), ""),

@@ -52,15 +52,15 @@ class PeripheralModel(BaseModel):
         zero: position of zero signal in the range that was characterised.
         temperature: of the characterisation [K].
         corner: process corner of the characterisation.
-        gain: mean gain over columns about zero signal; 1 is ideal.
+        gain: gain about zero signal without mismatch, for random bit patterns; 1 is ideal.
         gain_sigma: standard deviation of the gain from column to column.
-        offset_lsb: mean offset over columns [LSB].
+        offset_lsb: offset without mismatch [LSB].
         offset_sigma_lsb: standard deviation of the offset from column to column [LSB].
         inl_lsb: integral non-linearity at 2**adc_bits evenly spaced positions, after gain and offset [LSB].
         noise_lsb: signal-independent random noise of one conversion, rms [LSB].
         shot_noise_lsb: shot noise of a full-scale bit-line current, rms [LSB]; its variance goes with the current.
-        pattern_lsb: rms of what random input bit patterns add to the static curve (memory from bit to bit, halving
-            errors): a different value each conversion, hence applied as noise [LSB].
+        pattern_lsb: rms of what random input bit patterns add to the static curve beyond gain and offset (memory from
+            bit to bit, unequal bit weights): a different value each conversion, hence applied as noise [LSB].
         clip_low: lowest position the analog part can reach; below 0 where the converter clips first.
         clip_high: highest such position; above 1 where the converter clips first.
         bit_weights: weights that the input bits really get, least significant first, sum 1; None without

@@ -81,10 +81,10 @@ class RampRun:
     def transitions(self) -> NDArray[np.float64]:
         """Return the input voltage at which each code is left for the next, shape (codes - 1,) [V].
 
-        Needs inputs in rising order that span the range; between them the crossing time is interpolated.
+        Needs inputs in rising order; between them the crossing time is interpolated. NaN where they do not reach.
         """
         edges = np.arange(1, self.codes) * self.clock_period
-        return np.asarray(np.interp(edges, self.crossings, self.inputs))
+        return np.asarray(np.interp(edges, self.crossings, self.inputs, left=np.nan, right=np.nan))
 
 
 def code_voltages(p: Parameters) -> NDArray[np.float64]:
@@ -108,8 +108,9 @@ def simulate_ramp_adc(
         transistors: whether comparators and ramp generator are transistors.
         threshold_errors: error of the threshold voltage of the input pair and of its load, shape (columns, 2) [V];
             transistors only.
-        columns_a_run: columns that share a netlist; each netlist has the same ramp. None takes 64, and 2 for
-            transistors, whose decisions each need time steps of their own.
+        columns_a_run: columns that share a netlist; each netlist has the same ramp. None takes 64, and 1 for
+            transistors, whose decisions each need time steps of their own. Transistors in one netlist kick each other
+            through the ramp.
 
     Raises:
         PeripheralError: shapes that do not fit.
@@ -125,7 +126,7 @@ def simulate_ramp_adc(
             f"Expected inputs of shape (columns,), a parameter set for each column and threshold errors of shape "
             f"(columns, 2), but got {voltages.shape}, {len(sets)} sets and {errors.shape}."
         )
-    columns_a_run = columns_a_run or (2 if transistors else 64)
+    columns_a_run = columns_a_run or (1 if transistors else 64)
     chunks = [slice(i, i + columns_a_run) for i in range(0, len(voltages), columns_a_run)]
     netlists = [
         _transistor_netlist(sets[c], voltages[c], errors[c]) if transistors else _netlist(sets[c], voltages[c])

@@ -1,0 +1,147 @@
+"""The page of figures of a characterisation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from circuits.peripherals.curves import transition_non_linearity
+from circuits.peripherals.front_end import Schedule
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from circuits.peripherals.characterization import Characterization
+
+INK, BLUE, ORANGE, GREEN, GREY = "#1f2933", "#2f6690", "#c8553d", "#3a7d44", "#9aa5b1"
+_STYLE: dict[Any, Any] = {
+    "font.size": 9,
+    "axes.edgecolor": GREY,
+    "axes.labelcolor": INK,
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e6e6e6",
+    "grid.linewidth": 0.7,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    "figure.facecolor": "white",
+}
+
+
+def plot_characterization(run: Characterization) -> tuple[Figure, dict[str, Axes]]:
+    """Return the figure page and its axes by name.
+
+    Args:
+        run: a characterisation.
+    """
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context(_STYLE):
+        page = Figure(figsize=(11.0, 10.2), layout="constrained")
+        grid = page.add_gridspec(3, 2)
+        axes = {
+            "waveforms": page.add_subplot(grid[0, 0]),
+            "curve": page.add_subplot(grid[0, 1]),
+            "converter": page.add_subplot(grid[1, 0]),
+            "patterns": page.add_subplot(grid[1, 1]),
+            "columns": page.add_subplot(grid[2, 0]),
+            "noise": page.add_subplot(grid[2, 1]),
+        }
+        _waveforms(run, axes["waveforms"])
+        _curve(run, axes["curve"])
+        _converter(run, axes["converter"])
+        _patterns(run, axes["patterns"])
+        _columns(run, axes["columns"])
+        _noise(run, axes["noise"])
+        model = run.model
+        title = f"{model.name}: peripherals of a column in ngspice, {model.temperature:.0f} K, {model.corner} corner"
+        page.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold", color=INK)
+    return page, axes
+
+
+def _waveforms(run: Characterization, axis: Axes) -> None:
+    time = run.waveform_time * 1e9
+    for node, label, colour in (
+        ("out", "integrator", GREY),
+        ("hold", "accumulator", ORANGE),
+        ("gained", "gain stage", BLUE),
+    ):
+        axis.plot(time, run.waveforms[node] * 1e3, color=colour, lw=1.2, label=label)
+    for start in Schedule.of(run.parameters).starts:
+        axis.axvline(start * 1e9, color="#e6e6e6", lw=0.7, zorder=0)
+    axis.set(title="Eight input bits of alternating sign", xlabel="time [ns]", ylabel="from mid-supply [mV]")
+    axis.grid(axis="x", visible=False)
+    axis.margins(x=0)
+    axis.legend(ncols=3, loc="lower left", bbox_to_anchor=(0, -0.02))
+
+
+def _curve(run: Characterization, axis: Axes) -> None:
+    model = run.model
+    codes = np.arange(len(model.inl_lsb))
+    axis.plot(codes, model.inl, color=BLUE, lw=1.4)
+    axis.axhline(0, color=GREY, lw=0.8)
+    axis.set(title="Integral non-linearity of the chain", xlabel="code", ylabel="INL [LSB]", xlim=(0, codes[-1]))
+    note = f"gain {model.gain:.4f}, offset {model.offset_lsb:+.2f} LSB removed"
+    axis.annotate(note, (0.98, 0.04), xycoords="axes fraction", ha="right", fontsize=8, color=INK)
+
+
+def _converter(run: Characterization, axis: Axes) -> None:
+    transitions = run.adc.transitions()
+    codes = 1 + np.flatnonzero(np.isfinite(transitions))
+    integral, differential = transition_non_linearity(transitions[codes - 1])
+    axis.plot(codes, integral, color=BLUE, lw=1.4, label="INL of transitions")
+    axis.plot(codes[:-1], differential, color=ORANGE, lw=1.2, label="DNL of codes")
+    axis.axhline(0, color=GREY, lw=0.8)
+    axis.set(title="Ramp converter by itself", xlabel="code", ylabel="[LSB]", xlim=(0, codes[-1]))
+    axis.legend()
+
+
+def _patterns(run: Characterization, axis: Axes) -> None:
+    bits = run.pattern_levels.shape[1]
+    sums = run.pattern_levels @ (2.0 ** np.arange(bits) / (2**bits - 1))
+    axis.scatter(sums, run.pattern_errors, s=14, color=BLUE, alpha=0.75, lw=0)
+    line = np.polynomial.Polynomial.fit(sums, run.pattern_errors, 1)
+    ends = np.array([sums.min(), sums.max()])
+    axis.plot(ends, line(ends), color=ORANGE, lw=1.2, label="counted as gain and offset")
+    axis.axhline(0, color=GREY, lw=0.8)
+    axis.legend()
+    axis.set(
+        title="Random bit patterns against the static curve",
+        xlabel="sum of the pattern [full scale]",
+        ylabel="difference [LSB]",
+    )
+    rms = f"rest: rms {run.model.pattern_lsb:.3f} LSB"
+    axis.annotate(rms, (0.98, 0.04), xycoords="axes fraction", ha="right", fontsize=8, color=INK)
+
+
+def _columns(run: Characterization, axis: Axes) -> None:
+    axis.set(title="Columns with mismatch", xlabel="offset [LSB]", ylabel="gain")
+    if not run.column_gain.size:
+        axis.annotate("no mismatch drawn", (0.5, 0.5), xycoords="axes fraction", ha="center", color=INK)
+        return
+    axis.scatter(run.column_offset_lsb, run.column_gain, s=18, color=BLUE, alpha=0.8, lw=0)
+    model = run.model
+    note = f"σ: {model.offset_sigma_lsb:.2f} LSB, {model.gain_sigma:.2%}"
+    axis.annotate(note, (0.98, 0.04), xycoords="axes fraction", ha="right", fontsize=8, color=INK)
+
+
+def _noise(run: Characterization, axis: Axes) -> None:
+    names = sorted(run.noise, key=lambda name: run.noise[name].lsb)
+    values = [run.noise[name].lsb for name in names]
+    colours = [GREY if run.noise[name].simulated is None else BLUE for name in names]
+    axis.barh(names, values, color=colours, height=0.65)
+    for name, value in zip(names, values, strict=True):
+        axis.annotate(f"{value:.3f}", (value, name), xytext=(3, 0), textcoords="offset points", va="center", fontsize=8)
+    axis.margins(x=0.12)
+    axis.grid(axis="y", visible=False)
+    axis.set(title="Noise of one conversion", xlabel="rms [LSB]; grey: closed form only")

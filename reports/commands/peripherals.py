@@ -1,0 +1,155 @@
+"""`devicekit peripherals`: integrator, accumulator, gain stage and ramp converter in ngspice, reduced to one model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from reports.commands.common import JsonOption, SeedOption, examples, print_json, print_note, print_table, progress
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command(
+        "peripherals",
+        epilog=examples(
+            "devicekit peripherals --recorded",
+            "devicekit peripherals sonos_40nm --behavioural --columns 2 --patterns 10 --out peripherals",
+        ),
+    )(peripherals)
+
+
+def peripherals(
+    parameters: Annotated[str, typer.Argument(help="Parameter set: a bundled name, or a TOML file.")] = "sonos_40nm",
+    columns: Annotated[int, typer.Option(min=0, help="Columns drawn for the spread of mismatch; 0 for none.")] = 32,
+    patterns: Annotated[int, typer.Option(min=10, help="Random bit patterns.")] = 48,
+    behavioural: Annotated[
+        bool, typer.Option("--behavioural", help="Comparators as amplifiers, not transistors; claims no energy.")
+    ] = False,
+    temperature: Annotated[float | None, typer.Option(help="Temperature [K]; the file's by default.")] = None,
+    corner: Annotated[
+        str | None, typer.Option(help="Process corner, such as fast or slow; typical by default.")
+    ] = None,
+    sweep: Annotated[
+        bool, typer.Option("--sweep", help="Also run other temperatures and corners; sets intervals.")
+    ] = False,
+    recorded: Annotated[
+        bool, typer.Option("--recorded", help="Show a recorded model (bundled name or JSON file); runs no ngspice.")
+    ] = False,
+    out: Annotated[Path | None, typer.Option(help="Folder for NAME.model.json, figures and the sweep's table.")] = None,
+    as_json: JsonOption = False,
+    seed: SeedOption = 0,
+) -> None:
+    """What a column's peripherals do to a value on its way to a code: gain, offset, INL, noise, energy."""
+    from circuits import PeripheralError, characterize, load_peripherals
+    from circuits.peripherals import sweep as run_sweep
+    from circuits.peripherals import with_intervals
+
+    if recorded:
+        model = load_peripherals(parameters)
+        _show(model, [], as_json)
+        return
+    if sweep and (temperature is not None or corner is not None):
+        raise PeripheralError("Expected --sweep without --temperature and --corner: it goes through them by itself.")
+    options: dict[str, Any] = {"transistors": not behavioural, "seed": seed}
+    with progress("Simulating blocks", as_json=as_json) as step:
+        run = characterize(
+            parameters,
+            columns=columns,
+            patterns=patterns,
+            temperature=temperature,
+            corner=corner,
+            progress=step,
+            **options,
+        )
+    model, others = run.model, []
+    if sweep:
+        with progress("Temperatures and corners", as_json=as_json) as step:
+            others = run_sweep(parameters, progress=step, **options)
+        model = with_intervals(model, others)
+    if out is not None:
+        _write(out, run, model, others)
+        print_note(f"Wrote {out / model.name}.model.json and figures.")
+    _show(model, others, as_json)
+
+
+def _show(model: Any, others: list[Any], as_json: bool) -> None:
+    if as_json:
+        print_json({"model": model, "sweep": [_point(other) for other in others]})
+        return
+    print_table(_summary(model), title=f"{model.name}: {model.source}", headings={"figure": "", "value": ""})
+    if model.energy:
+        rows = [
+            {
+                "block": name.replace("_", " "),
+                "energy_pj": constant.value * 1e12,
+                "interval_pj": _interval(constant, 1e12),
+                "per": "generator, shared by all columns" if name == "ramp_generator" else "column",
+            }
+            for name, constant in model.energy.items()
+        ]
+        print_table(rows, title="Energy of one conversion, blocks at transistor level only")
+    figures = [
+        {"figure": name, "value": constant.value, "unit": constant.unit, "interval": _interval(constant, 1)}
+        for name, constant in model.figures.items()
+    ]
+    if figures:
+        print_table(figures, title="Figures of the blocks")
+    if others:
+        print_table([_point(other) for other in others], title="Temperatures and corners, without mismatch")
+
+
+def _interval(constant: Any, scale: float) -> str:
+    from reports.commands.common import format_value
+
+    if constant.interval is None:
+        return "–"
+    return " to ".join(format_value(end * scale) for end in constant.interval)
+
+
+def _summary(model: Any) -> list[dict[str, Any]]:
+    inl, dnl = model.inl, model.dnl
+    return [
+        {"figure": "gain, and its spread from column to column", "value": f"{model.gain:.4f} ± {model.gain_sigma:.4f}"},
+        {"figure": "offset and its spread [LSB]", "value": f"{model.offset_lsb:+.2f} ± {model.offset_sigma_lsb:.2f}"},
+        {"figure": "INL, least and most [LSB]", "value": f"{inl.min():+.3f} to {inl.max():+.3f}"},
+        {"figure": "DNL, least and most [LSB]", "value": f"{dnl.min():+.3f} to {dnl.max():+.3f}"},
+        {"figure": "noise, rms [LSB]", "value": f"{model.noise_lsb:.3f}"},
+        {"figure": "shot noise of a full-scale signal, rms [LSB]", "value": f"{model.shot_noise_lsb:.3f}"},
+        {"figure": "scatter of random bit patterns, rms [LSB]", "value": f"{model.pattern_lsb:.3f}"},
+        {"figure": "clip points [range]", "value": f"{model.clip_low:.3f} and {model.clip_high:.3f}"},
+    ]
+
+
+def _point(model: Any) -> dict[str, Any]:
+    row = {
+        "temperature_k": model.temperature,
+        "corner": model.corner,
+        "gain": model.gain,
+        "offset_lsb": model.offset_lsb,
+        "inl_max_lsb": float(abs(model.inl).max()),
+        "noise_lsb": model.noise_lsb,
+        "pattern_lsb": model.pattern_lsb,
+        "adc_delay_ns": model.figures["adc_delay"].value * 1e9,
+        "integrator_memory": model.figures["integrator_memory"].value,
+    }
+    if "comparator" in model.energy:
+        row["comparator_pj"] = model.energy["comparator"].value * 1e12
+    return row
+
+
+def _write(out: Path, run: Any, model: Any, others: list[Any]) -> None:
+    import pandas as pd
+
+    from devicekit.paths import replacing
+
+    model.save(out / f"{model.name}.model.json")
+    figure, _ = run.plot()
+    for ending in ("svg", "png"):
+        with replacing(out / f"peripherals.{ending}") as path:
+            figure.savefig(path, dpi=160)
+    if others:
+        with replacing(out / "sweep.csv") as path:
+            pd.DataFrame([_point(other) for other in others]).to_csv(path, index=False)
