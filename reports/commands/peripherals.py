@@ -43,13 +43,18 @@ def peripherals(
     seed: SeedOption = 0,
 ) -> None:
     """What a column's peripherals do to a value on its way to a code: gain, offset, INL, noise, energy."""
-    from circuits import PeripheralError, characterize, load_peripherals
+    from circuits import PeripheralError, characterize, load_peripherals, peripheral_names
     from circuits.peripherals import sweep as run_sweep
     from circuits.peripherals import with_intervals
+    from circuits.spice import spice_missing
 
+    missing = spice_missing()
+    as_recorded = temperature is None and corner is None and not sweep and parameters in peripheral_names()
+    if missing and as_recorded and not recorded:
+        print_note(f"{missing} Showing the characterisation of {parameters} that was recorded earlier instead.")
+        recorded = True
     if recorded:
-        model = load_peripherals(parameters)
-        _show(model, [], as_json)
+        _show(load_peripherals(parameters), [], as_json)
         return
     if sweep and (temperature is not None or corner is not None):
         raise PeripheralError("Expected --sweep without --temperature and --corner: it goes through them by itself.")

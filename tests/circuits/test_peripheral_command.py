@@ -1,0 +1,56 @@
+"""`devicekit peripherals` on a fresh terminal: tables, files, JSON, and what happens without ngspice."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+import circuits
+from reports.command import build_app
+
+
+def run(*arguments):
+    return CliRunner().invoke(build_app("peripherals"), ["peripherals", *map(str, arguments)])
+
+
+def test_the_recorded_model_is_shown_without_ngspice(monkeypatch):
+    monkeypatch.setattr("circuits.spice.spice_missing", lambda: "ngspice was not found.")
+    result = run()
+    assert result.exit_code == 0
+    assert "recorded earlier" in result.stderr
+    assert "comparator" in result.stdout
+    assert json.loads(run("--recorded", "--json").stdout)["model"]["name"] == "sonos_40nm"
+
+
+def test_what_needs_ngspice_says_so(monkeypatch):
+    monkeypatch.setattr("circuits.spice.spice_missing", lambda: "ngspice was not found.")
+    result = run("--corner", "slow")
+    assert result.exit_code == 2
+    assert "ngspice was not found" in result.stderr
+
+
+def test_a_run_writes_model_and_figures(ngspice, tmp_path):
+    result = run("--behavioural", "--columns", 2, "--patterns", 10, "--out", tmp_path / "new", "--json")
+    assert result.exit_code == 0, result.output
+    model = circuits.load_peripherals(tmp_path / "new" / "sonos_40nm.model.json")
+    assert json.loads(result.stdout)["model"]["gain"] == model.gain
+    assert model.energy == {}
+    assert {path.name for path in (tmp_path / "new").iterdir()} == {
+        "sonos_40nm.model.json",
+        "peripherals.png",
+        "peripherals.svg",
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("no_such",), "Unknown parameter set or file 'no_such'"),
+        (("--recorded", "no_such"), "Unknown peripheral model or file 'no_such'"),
+        (("--sweep", "--corner", "slow"), "--sweep without --temperature and --corner"),
+    ],
+)
+def test_bad_requests(arguments, message):
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert message in " ".join(result.stderr.split())
