@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from pathlib import Path
 
+from devicekit.column_roles import ALIASES, split_header
 from devicekit.errors import MeasurementError
 from devicekit.raw_tables import MOST_COLUMNS, RawTable, check_headers
 
@@ -152,20 +153,53 @@ def _number(text: str) -> bool:
 
 
 def table_start(rows: list[list[str]], path: Path | str, numbers: list[int]) -> tuple[int, int]:
-    """Return the index of the header row and the table's width: the last row of words before rows of numbers."""
-    for index, row in enumerate(rows[:-1]):
-        following = rows[index + 1]
-        if len(row) == len(following) and any(map(_number, following)) and not all(map(_number, row)):
-            return index, len(row)
-        if all(map(_number, row)) and (len(row) > 1 or index == 0):
-            if index == 0:
-                # All headers may be numbers where every column is a target: then the numbers are unlike the cells.
-                return 0, len(row)
-            raise MeasurementError(f"{path}:{numbers[index]}: numbers stand before any header line.")
+    """Return the index of the header row and the table's width.
+
+    The header is the first row with two names that are known for columns; else the first row where it is all
+    numbers (targets of a wide table); else the first row of words that rows of numbers in the same places follow; else
+    the first row.
+
+    Args:
+        rows: fields of the first lines.
+        path: the file, for errors.
+        numbers: line number of each row.
+
+    Raises:
+        MeasurementError: numbers before any header, or a header and no rows.
+    """
     if len(rows) == 1:
         raise MeasurementError(f"{path}:{numbers[0]}: the file has a header and no rows.")
-    # No row of numbers at all: take the first line as the header and let the columns say what is wrong with them.
+    first = rows[:_LOOKED_AT]
+    for index, row in enumerate(first):
+        if _known_names(row) >= 2:
+            if index == len(rows) - 1:
+                raise MeasurementError(f"{path}:{numbers[index]}: the file has a header and no rows.")
+            return index, len(row)
+    if all(map(_number, rows[0])):
+        return 0, len(rows[0])
+    for index, row in enumerate(first[: len(rows) - 1]):
+        if len(row) > 1 and all(map(_number, row)):
+            raise MeasurementError(f"{path}:{numbers[index]}: numbers stand before any header line.")
+        body = rows[index + 1 : index + 1 + _BODY]
+        places = [tuple(map(_number, each)) for each in body]
+        if len(row) == len(body[0]) and any(places[0]) and len(set(places)) == 1 and not any(map(_number, row)):
+            return index, len(row)
+    # Nothing looks like a table: let the first line be the header and the columns say what is wrong with them.
     return 0, len(rows[0])
+
+
+_NAMES = frozenset(alias for aliases in ALIASES.values() for alias in aliases)
+_BODY = 4
+"""Rows after a header that must have their numbers in the same places."""
+
+
+def _known_names(row: list[str]) -> int:
+    """Return how many fields of a row are names of columns or of wide targets such as ``50 nA``."""
+    count = 0
+    for field in row[:_LOOKED_AT]:
+        name, unit = split_header(field)
+        count += name in _NAMES or (unit is not None and _number(name))
+    return count
 
 
 def _without_decimal_comma(column: tuple[str, ...]) -> tuple[tuple[str, ...], bool]:

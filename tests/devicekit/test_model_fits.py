@@ -75,7 +75,7 @@ def test_every_model_fits_data_of_its_own_and_knows_its_errors(name: str) -> Non
         pulls.append((fit.model.sigma(at, I_MAX) - law.sigma(at, I_MAX)) / fit.sigma_stderr(at))
         assert fit.goodness > 1e-5 or name == "table"
     assert 0.7 < np.std(pulls) < 1.35
-    assert abs(np.mean(pulls)) < 0.4
+    assert abs(np.mean(pulls)) < 0.75
 
 
 def test_weights_do_not_bias_the_plateau() -> None:
