@@ -1,30 +1,27 @@
-"""One layer's matrix on analog arrays: programmed cells, and how their currents become numbers.
+"""One layer's matrix on analog arrays: its programmed cells, and the digital constants of their readings.
 
 For every input slice that is converted by itself, and every partition, the currents of all physical columns are
 ``v = x G`` (differential pairs subtracted where the design does so in analog). Each is converted; the digital side
 then forms ``sum a r + K sum x``, where ``a`` carries the worth of the slice, the division by (1 - g_min) and the sign
-of a flipped column, and ``K`` takes off pedestal and offset. `AnalogArray` holds the cells; `read` does the rest.
+of a flipped column, and ``K`` takes off pedestal and offset. `AnalogArray` holds cells and constants; `readout` reads.
 """
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from accuracy import bit_serial, direct, fused
-from accuracy.converters import Converters, input_steps
-from accuracy.direct import DirectReader
-from accuracy.inputs import converted_slices, quantise_inputs
+from accuracy import bit_serial
+from accuracy.errors import MappingError
 from accuracy.mapping import Mapping
 from accuracy.operators import Kernel, Operator
+from accuracy.physics import NoiseSource, Physics, draw_column_errors
+from circuits.peripherals.model import ColumnErrors, PeripheralModel
 from devicekit import Cell
 
 Floats = NDArray[np.float64]
-Observer = Callable[[Tensor], None]
 
 
 def target_conductances(mapping: Mapping, g_min: float) -> Floats:
@@ -51,11 +48,31 @@ class AnalogArray:
         mapping: digits of every cell.
         operator: how inputs meet rows.
         cell: memory cell; None for ideal cells with g_min = 0.
+        physics: what stands between cells and converters; None for nothing but the design's bit lines.
         dtype: floating type of currents.
+
+    Attributes:
+        conductances: of every cell; shape of the mapping's digits.
+        ideal: whether cells hold their exact targets and nothing but quantisation acts.
+        column_errors: gain and offset of the converted columns of each partition; None without peripherals.
+        noise: source of read and conversion noise.
+        inputs_seen: input values read so far.
+        inputs_clipped: how many of them lay outside the input range.
+
+    Raises:
+        MappingError: stages that the design cannot have.
     """
 
-    def __init__(self, mapping: Mapping, operator: Operator, cell: Cell | None, dtype: torch.dtype = torch.float32):
+    def __init__(
+        self,
+        mapping: Mapping,
+        operator: Operator,
+        cell: Cell | None,
+        physics: Physics | None = None,
+        dtype: torch.dtype = torch.float32,
+    ):
         self.mapping = mapping
+        self.physics = Physics() if physics is None else physics
         self.operator = operator
         self.cell = cell
         self.dtype = dtype
@@ -63,10 +80,19 @@ class AnalogArray:
         self.g_min = 0.0 if cell is None else 1.0 / cell.on_off_ratio
         self.targets = target_conductances(mapping, self.g_min)
         self.conductances = self.targets
+        self.ideal = False
+        self.column_errors: list[ColumnErrors] | None = None
+        self.noise = NoiseSource()
         self._kernels: list[Kernel] | None = None
+        self._noise_kernels: list[Kernel] | None = None
         self._readers: dict[bool, bit_serial.BitSerialReader] = {}
         self.inputs_seen = 0
         self.inputs_clipped = 0
+        if mapping.design.r_p_hat > 0 and mapping.design.input_bits is None:
+            raise MappingError(
+                f"Design {mapping.design.name!r} has a bit-line resistance, which is defined for one-bit inputs and "
+                "pulse widths only: give `input_bits`."
+            )
         self._constants()
 
     def _constants(self) -> None:
@@ -112,28 +138,52 @@ class AnalogArray:
         """Floating type of the digital sums."""
         return torch.float64 if self.wide else self.dtype
 
+    @property
+    def resistive(self) -> bool:
+        """Whether bit lines have to be solved."""
+        return self.mapping.design.r_p_hat > 0 and not self.ideal
+
+    @property
+    def reads_noisily(self) -> bool:
+        """Whether cells have read noise."""
+        return self.cell is not None and self.cell.read_noise is not None and not self.ideal
+
+    @property
+    def peripherals(self) -> PeripheralModel | None:
+        """Column peripherals that act."""
+        return None if self.ideal else self.physics.peripherals
+
     def program(self, seed: int | np.random.Generator) -> None:
-        """Program the cells afresh; ideal cells take their targets."""
-        if self.cell is None:
-            self.set_conductances(self.targets)
-        else:
-            self.set_conductances(program_cells(self.targets, self.cell, seed))
+        """Program the cells afresh and draw column errors; ideal cells take their targets."""
+        generator = np.random.default_rng(seed)
+        programmed = self.targets if self.cell is None else program_cells(self.targets, self.cell, generator)
+        if self.physics.faults is not None:
+            programmed = self.physics.faults.apply(programmed, self.g_min, generator)
+        if self.physics.peripherals is not None:
+            columns = self.blocks * self.mapping.digits.shape[-1]
+            self.column_errors = draw_column_errors(
+                self.physics.peripherals, len(self.mapping.partitions), columns, generator
+            )
+        self.noise.restart([int(part) for part in generator.integers(0, 2**32, 2)])
+        self.set_conductances(programmed)
 
     def idealise(self) -> None:
-        """Program every cell to its exact target."""
+        """Program every cell to its exact target and leave out everything but quantisation."""
         self.set_conductances(self.targets)
+        self.ideal = True
 
     def set_conductances(self, conductances: Floats) -> None:
         """Take conductances as they are; shape of the mapping's digits."""
         self.conductances = conductances
-        self._kernels = None
+        self.ideal = False
+        self._kernels = self._noise_kernels = None
         self._readers = {}
 
     def to(self, device: torch.device, dtype: torch.dtype) -> None:
         """Move currents and constants to a device and type."""
         if device != self.device or dtype != self.dtype:
             self.device, self.dtype = device, dtype
-            self._kernels = None
+            self._kernels = self._noise_kernels = None
             self.factors, self.step = self.factors.to(device), self.step.to(device)
             self.output_scale = self.output_scale.to(device)
             if self.sum_factors is not None:
@@ -141,16 +191,45 @@ class AnalogArray:
 
     def column_matrix(self, rows: slice) -> Floats:
         """Return what the physical columns of a partition weigh inputs with; shape (rows, blocks * columns)."""
-        design, part = self.mapping.design, self.conductances[:, :, rows, :]
-        if design.is_differential and design.subtraction == "analog":
-            part = part[:, :1] - part[:, 1:]
-        return np.ascontiguousarray(part.transpose(2, 0, 1, 3)).reshape(part.shape[2], -1)
+        part = self.conductances[:, :, rows, :]
+        return _by_row(part[:, :1] - part[:, 1:] if self._subtracts else part)
+
+    @property
+    def _subtracts(self) -> bool:
+        design = self.mapping.design
+        return design.is_differential and design.subtraction == "analog"
 
     def kernels(self) -> list[Kernel]:
         """Return one kernel a partition, made when first needed after programming."""
         if self._kernels is None:
             self._kernels = [self._kernel(self.column_matrix(rows), rows) for rows in self.mapping.partitions]
         return self._kernels
+
+    def noise_kernels(self) -> list[Kernel]:
+        """Return one kernel a partition of read-noise variances, laid out as `kernels`."""
+        if self._noise_kernels is None:
+            cell = self.cell
+            assert cell is not None
+            variance = (np.asarray(cell.read_sigma(self.conductances * cell.i_max)) / cell.i_max) ** 2
+            parts = [variance[:, :, rows, :] for rows in self.mapping.partitions]
+            matrices = [_by_row(part.sum(axis=1, keepdims=True) if self._subtracts else part) for part in parts]
+            self._noise_kernels = [
+                self._kernel(matrix, rows) for matrix, rows in zip(matrices, self.mapping.partitions, strict=True)
+            ]
+        return self._noise_kernels
+
+    def reader(self, signed: bool) -> bit_serial.BitSerialReader:
+        """Return the look-up form of the programmed columns, made when first needed after programming."""
+        if signed not in self._readers:
+            self._readers[signed] = bit_serial.BitSerialReader(
+                self.mapping,
+                self.operator,
+                [self.column_matrix(rows) for rows in self.mapping.partitions],
+                self.factors.numpy(),
+                None if self.sum_factors is None else self.sum_factors.numpy(),
+                signed,
+            )
+        return self._readers[signed]
 
     def _kernel(self, matrix: Floats, rows: slice) -> Kernel:
         groups = self.operator.groups
@@ -170,7 +249,7 @@ class AnalogArray:
         unit = index[:, columns:].reshape(self.blocks, groups, -1)
         return np.concatenate([own, unit], axis=2).transpose(1, 0, 2).reshape(-1)
 
-    def _currents(self, x: Tensor, kernel: Kernel) -> Tensor:
+    def currents(self, x: Tensor, kernel: Kernel) -> Tensor:
         """Column sums of one partition; shape (..., blocks, physical columns)."""
         result = self.operator.apply(x, kernel)
         if self.operator.groups > 1:
@@ -182,7 +261,7 @@ class AnalogArray:
         ones = torch.ones(rows.stop - rows.start, self.operator.groups, device=self.device, dtype=dtype)
         return self.operator.kernel(ones, rows)
 
-    def _input_sums(self, x: Tensor) -> Tensor:
+    def input_sums(self, x: Tensor) -> Tensor:
         """Return ``sum_p K_p sum x_p`` for integer inputs; exact, in float64; shape (..., physical columns)."""
         assert self.sum_factors is not None
         physical = self.sum_factors.shape[1]
@@ -208,154 +287,7 @@ class AnalogArray:
         assert total is not None
         return total
 
-    def read(
-        self,
-        x: Tensor,
-        full_scale: float,
-        signed: bool,
-        converters: Converters | None,
-        *,
-        bias: Tensor | None = None,
-        observer: Observer | None = None,
-    ) -> Tensor:
-        """Return the layer's outputs for real inputs.
 
-        Args:
-            x: inputs, in the layout of the operator.
-            full_scale: input value that counts as 1.
-            signed: whether inputs carry signs.
-            converters: None for no conversion.
-            bias: digital biases, shape (columns,).
-            observer: called with the currents of every (input slice, partition) before conversion, shape
-                (..., blocks, physical columns).
-
-        Returns:
-            Shape (..., columns), in the floating type of the array.
-        """
-        if self._fast(converters, observer):
-            assert converters is not None
-            if bit_serial.suits(self.mapping.design, self.operator, signed, converters):
-                return self._look_up(x, full_scale, signed, converters, bias)
-            return self._direct(x, full_scale, signed, converters, bias)
-        integers, unit = self._quantise(x, full_scale, signed)
-        integers = self.operator.prepare(integers)
-        scale = self.output_scale.to(self.accumulator) * full_scale
-        total = self._sum(integers, unit, signed, converters, observer) * scale
-        return self._finish(total, bias)
-
-    def _fast(self, converters: Converters | None, observer: Observer | None) -> bool:
-        """Whether the C kernels serve: they convert float32 currents on the host, and observe nothing."""
-        if converters is None or observer is not None or not fused.available():
-            return False
-        on_host = self.device.type == "cpu" and self.dtype == torch.float32
-        return on_host and max(converters.levels) < fused.LARGEST_CODE and self.mapping.design.input_bits is not None
-
-    def _quantise(self, x: Tensor, full_scale: float, signed: bool) -> tuple[Tensor, float]:
-        """Return integers and the value of one, and count what is out of range."""
-        design = self.mapping.design
-        if design.input_bits is None:
-            return x / full_scale, 1.0
-        lowest = -full_scale if signed else 0.0
-        self.inputs_seen += x.numel()
-        self.inputs_clipped += int(((x > full_scale) | (x < lowest)).sum())
-        return quantise_inputs(x / full_scale, design, signed)
-
-    def _finish(self, total: Tensor, bias: Tensor | None) -> Tensor:
-        """Subtract a unit column where there is one, add biases; `total` has the full scale applied."""
-        if self.mapping.design.has_unit_column:
-            columns = self.mapping.columns
-            measured = total[..., columns:]
-            total = total[..., :columns] - measured.repeat_interleave(columns // measured.shape[-1], dim=-1)
-            total = total * self.step
-        if bias is not None:
-            total = total + bias
-        return total.to(self.dtype)
-
-    def _look_up(
-        self, x: Tensor, full_scale: float, signed: bool, converters: Converters, bias: Tensor | None
-    ) -> Tensor:
-        integers, unit = self._fused_quantise(x, full_scale, signed)
-        scale = self.output_scale.numpy() * full_scale
-        return self._finish(self._reader(signed).read(integers, unit, converters, scale, wide=self.wide), bias)
-
-    def _direct(
-        self, x: Tensor, full_scale: float, signed: bool, converters: Converters, bias: Tensor | None
-    ) -> Tensor:
-        scale = self.output_scale.numpy() * full_scale
-        whole = not self.wide
-        start = np.zeros(scale.size) if bias is None or not whole else bias.detach().numpy().astype(np.float64)
-        reader = DirectReader(
-            self.mapping.design,
-            self.operator,
-            self._currents,
-            self.kernels(),
-            factors=self.factors.numpy(),
-            lines=self.lines,
-            wide=self.wide,
-            signed=signed,
-            converters=converters,
-            scale=scale,
-            start=start,
-        )
-        parts = []
-        for part in x.split(reader.chunk(x)):
-            integers, unit = self._fused_quantise(part, full_scale, signed)
-            total = reader.read(integers, unit)
-            if self.sum_factors is not None:
-                total = total + self._input_sums(integers) * (unit * torch.from_numpy(scale))
-            parts.append(total if whole else self._finish(total, bias))
-        return parts[0] if len(parts) == 1 else torch.cat(parts)
-
-    def _fused_quantise(self, x: Tensor, full_scale: float, signed: bool) -> tuple[Tensor, float]:
-        integers, clipped = direct.quantise(x, full_scale, signed, self.mapping.design, self.operator)
-        self.inputs_seen += x.numel()
-        self.inputs_clipped += clipped
-        steps = input_steps(self.mapping.design, signed)
-        assert steps is not None
-        return self.operator.prepare(integers), 1.0 / steps
-
-    def _reader(self, signed: bool) -> bit_serial.BitSerialReader:
-        if signed not in self._readers:
-            self._readers[signed] = bit_serial.BitSerialReader(
-                self.mapping,
-                self.operator,
-                [self.column_matrix(rows) for rows in self.mapping.partitions],
-                self.factors.numpy(),
-                None if self.sum_factors is None else self.sum_factors.numpy(),
-                signed,
-            )
-        return self._readers[signed]
-
-    def _sum(
-        self, x: Tensor, unit: float, signed: bool, converters: Converters | None, observer: Observer | None
-    ) -> Tensor:
-        """Return the digital sum over slices and partitions; shape (..., physical columns)."""
-        accumulator = self.accumulator
-        factors = self.factors.to(accumulator)
-        total: Tensor | None = None
-        for piece in converted_slices(x, unit, self.mapping.design, signed):
-            for index, kernel in enumerate(self.kernels()):
-                v = self._currents(piece.values, kernel).mul_(piece.unit)
-                if observer is not None:
-                    observer(v)
-                if converters is not None:
-                    v = self._convert(v, converters)
-                reading = (v.to(accumulator) * (factors[index] * piece.weight)).sum(dim=-2)
-                total = reading if total is None else total + reading
-        assert total is not None
-        if self.sum_factors is not None:
-            total = total + self._input_sums(x) * unit
-        return total
-
-    def _convert(self, v: Tensor, converters: Converters) -> Tensor:
-        shape = (self.blocks, 1)
-        repeat = self.lines
-        lo, hi, q = (
-            torch.tensor(values, device=v.device, dtype=v.dtype).repeat_interleave(repeat).reshape(shape)
-            for values in (
-                [r[0] for r in converters.ranges],
-                [r[1] for r in converters.ranges],
-                converters.codes_per_unit,
-            )
-        )
-        return torch.round((torch.minimum(torch.maximum(v, lo), hi) - lo) * q) / q + lo
+def _by_row(cells: Floats) -> Floats:
+    """(slices, lines, rows, columns) -> (rows, slices * lines * columns)."""
+    return np.ascontiguousarray(cells.transpose(2, 0, 1, 3)).reshape(cells.shape[2], -1)

@@ -123,14 +123,15 @@ def layer_mode(layers: Iterable[AnalogLayer], mode: Mode) -> Iterator[None]:
 def ideal_cells(layers: Iterable[AnalogLayer], wanted: bool = True) -> Iterator[None]:
     """Let every cell hold its exact target, and put programmed conductances back."""
     chosen = list(layers) if wanted else []
-    before = [layer.array.conductances for layer in chosen]
+    before = [(layer.array.conductances, layer.array.ideal) for layer in chosen]
     for layer in chosen:
         layer.array.idealise()
     try:
         yield
     finally:
-        for layer, conductances in zip(chosen, before, strict=True):
+        for layer, (conductances, ideal) in zip(chosen, before, strict=True):
             layer.array.set_conductances(conductances)
+            layer.array.ideal = ideal
 
 
 def _needs_currents(layer: AnalogLayer) -> bool:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import copy
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 
 import torch
 from torch import fx, nn
+from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from accuracy.errors import ConversionError, ConversionWarning
 from accuracy.layers import AnalogLayer, analog_layer
+from accuracy.physics import Faults, Physics, checked_bit_line
 from circuits import CoreDesign
+from circuits.bit_line import BitLineCell
+from circuits.peripherals.model import PeripheralModel
 from devicekit import Cell
 from devicekit.errors import unknown_name
 
@@ -35,7 +40,10 @@ def convert(
     design: CoreDesign,
     cell: Cell | None = None,
     seed: int = 0,
+    peripherals: PeripheralModel | None = None,
+    bit_line: BitLineCell = "resistor",
     *,
+    faults: Faults | None = None,
     overrides: Mapping[str, CoreDesign] | None = None,
     exclude: Iterable[str] = (),
     project_signs: bool = False,
@@ -51,6 +59,9 @@ def convert(
         design: core design of every layer.
         cell: memory cell; None for ideal cells.
         seed: programming errors are drawn from it.
+        peripherals: what stands between columns and codes (`circuits.load_peripherals`); None for ideal columns.
+        bit_line: cell model of the bit-line solution, for designs with a bit-line resistance.
+        faults: stuck cells; None for none.
         overrides: another design for layers whose name matches a pattern (``"layer1.*"``); the first match holds.
         exclude: name patterns of layers that stay digital.
         project_signs: for column-sign designs, set the minority sign of each column to zero instead of refusing.
@@ -65,6 +76,7 @@ def convert(
     if analog_layers(model):
         raise ConversionError("The model has analog layers already; convert the original network.")
     folded = _folded_copy(model)
+    physics = Physics(checked_bit_line(bit_line), peripherals, faults)
     names = [name for name, module in folded.named_modules() if isinstance(module, CONVERTIBLE)]
     if not names:
         raise ConversionError(
@@ -74,11 +86,19 @@ def convert(
     for key, (name, own) in enumerate(chosen.items()):
         if own is None:
             continue
-        layer = analog_layer(name, folded.get_submodule(name), own, cell, key, project_signs=project_signs)
+        if peripherals is not None and own.adc_bits is None:
+            raise ConversionError(
+                f"Layer {name!r}: peripherals act on a converter's range, but design {own.name!r} has no converters."
+            )
+        layer = analog_layer(
+            name, folded.get_submodule(name), own, cell, key, physics=physics, project_signs=project_signs
+        )
         layer.program(seed)
         if name == "":
             return layer.eval()
         _set_submodule(folded, name, layer)
+    if isinstance(folded, fx.GraphModule):
+        _take_over_relus(folded)
     return folded.eval()
 
 
@@ -129,10 +149,7 @@ def _folded_copy(model: nn.Module) -> nn.Module:
 def _fold_batch_norms(traced: fx.GraphModule) -> None:
     """Fold every batch norm whose only input is a convertible layer used once."""
     modules = dict(traced.named_modules())
-    calls: dict[str, int] = {}
-    for node in traced.graph.nodes:
-        if node.op == "call_module":
-            calls[node.target] = calls.get(node.target, 0) + 1
+    calls = Counter(node.target for node in traced.graph.nodes if node.op == "call_module")
     for node in list(traced.graph.nodes):
         if node.op != "call_module" or not isinstance(modules[node.target], _NORMS):
             continue
@@ -154,6 +171,29 @@ def _fold_batch_norms(traced: fx.GraphModule) -> None:
     traced.delete_all_unused_submodules()
     traced.graph.lint()
     traced.recompile()
+
+
+def _take_over_relus(traced: fx.GraphModule) -> None:
+    """Let an analog layer whose output only a ReLU reads apply it in its own last pass over memory."""
+    modules = dict(traced.named_modules())
+    calls = Counter(node.target for node in traced.graph.nodes if node.op == "call_module")
+    for node in list(traced.graph.nodes):
+        if node.op != "call_module" or calls[node.target] > 1 or len(node.users) != 1:
+            continue
+        layer, after = modules[node.target], next(iter(node.users))
+        if isinstance(layer, AnalogLayer) and _is_relu(after, modules):
+            layer.relu = True
+            after.replace_all_uses_with(node)
+            traced.graph.erase_node(after)
+    traced.recompile()
+
+
+def _is_relu(node: fx.Node, modules: Mapping[str, nn.Module]) -> bool:
+    if node.op == "call_module":
+        return type(modules[str(node.target)]) is nn.ReLU
+    if node.op == "call_method":
+        return node.target in ("relu", "relu_")
+    return node.op == "call_function" and node.target in (torch.relu, torch.relu_, F.relu, F.relu_)
 
 
 def model_device(model: nn.Module) -> torch.device:

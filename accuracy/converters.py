@@ -56,7 +56,7 @@ def input_steps(design: CoreDesign, signed_inputs: bool) -> int | None:
     if design.input_bits is None:
         return None
     bits = min(design.input_bits, design.accumulator_bits or design.input_bits)
-    return 2 ** (bits - 1) - 1 if signed_inputs else 2**bits - 1
+    return (1 << (bits - 1)) - 1 if signed_inputs else (1 << bits) - 1
 
 
 def full_converters(design: CoreDesign, rows: Sequence[int], signed_inputs: bool, g_min: float) -> Converters:

@@ -6,6 +6,7 @@ its result. Images go through in chunks, so that inputs and currents stay in the
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -58,6 +59,7 @@ class DirectReader:
         converters: one a slice.
         scale: what each output is multiplied with at last, (columns,).
         start: what is added to each output, (columns,); zeros where something is still to be done to the sums.
+        floor: outputs below it are raised to it.
     """
 
     def __init__(
@@ -74,11 +76,12 @@ class DirectReader:
         converters: Converters,
         scale: Floats,
         start: Floats,
+        floor: float = -math.inf,
     ):
         self.design, self.operator, self.currents, self.kernels = design, operator, currents, kernels
         self.wide, self.signed = wide, signed
         self._factors, self._scale, self._lines, self._converters = factors, scale, lines, converters
-        self._start = start
+        self._start, self._floor = start, floor
         self._tables: dict[tuple[int, float], ConversionTables] = {}
         self._first: Floats | None = None
 
@@ -93,29 +96,31 @@ class DirectReader:
         """Return how many images go through together."""
         blocks, columns = self._factors.shape[1:]
         per_image = x[:1].numel() + self.operator.positions(x) * blocks * columns
-        return max(1, CHUNK_VALUES // max(per_image, 1))
+        return max(1, CHUNK_VALUES // max(int(per_image), 1))
 
-    def read(self, integers: Tensor, unit: float) -> Tensor:
+    def read(self, integers: Tensor, unit: float, allocate: Callable[[Sequence[int]], Tensor]) -> Tensor:
         """Return sums over slices and partitions, scaled, shape (..., columns).
 
         Args:
             integers: quantised and padded inputs.
             unit: value of one integer.
+            allocate: returns a dense tensor of a shape to write the sums to.
         """
         pieces = list(converted_slices(integers, unit, self.design, self.signed))
         if self._first is None:
             lowest = [self._table(p, piece.weight).lowest() for piece in pieces for p in range(len(self.kernels))]
             self._first = self._start + np.sum(lowest, axis=0)
         total: Tensor | None = None
-        for piece in pieces:
+        last = len(pieces) * len(self.kernels) - 1
+        for number, piece in enumerate(pieces):
             for partition, kernel in enumerate(self.kernels):
                 v = self.currents(piece.values, kernel).contiguous()
                 table = self._table(partition, piece.weight)
+                floor = self._floor if number * len(self.kernels) + partition == last else -math.inf
                 if total is None:
-                    kind = torch.float64 if self.wide else torch.float32
-                    total = torch.empty((*v.shape[:-2], v.shape[-1]), dtype=kind)
-                    fused.convert(v, piece.unit, table, self._first, total)
+                    total = allocate((*v.shape[:-2], v.shape[-1]))
+                    fused.convert(v, piece.unit, table, self._first, total, floor)
                 else:
-                    fused.convert(v, piece.unit, table, None, total)
+                    fused.convert(v, piece.unit, table, None, total, floor)
         assert total is not None
         return total

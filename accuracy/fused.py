@@ -7,6 +7,7 @@ whether the kernels are there.
 from __future__ import annotations
 
 import ctypes
+import math
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -34,6 +35,7 @@ class _Conversion(ctypes.Structure):
         ("columns", _LONG),
         ("unit", _FLOAT),
         *[(name, _POINTER) for name in ("lo", "hi", "codes_per_unit", "worth", "first", "out")],
+        ("floor", _FLOAT),
     ]
 
 
@@ -107,15 +109,23 @@ class ConversionTables:
                 converters.codes_per_unit,
             )
         )
-        worth = np.ascontiguousarray(factors / q[:, None], dtype=np.float64 if wide else np.float32)
-        return ConversionTables(lo.astype(np.float32), hi.astype(np.float32), q.astype(np.float32), worth)
+        worth = np.ascontiguousarray(factors / q[:, None])
+        edges = lo.astype(np.float32), hi.astype(np.float32), q.astype(np.float32)
+        return ConversionTables(*edges, worth if wide else worth.astype(np.float32))
 
     def lowest(self) -> NDArray[np.float64]:
         """Return what readings at the lower edges add to each output; shape (columns,)."""
         return np.asarray((self.lo.astype(np.float64) * self.codes_per_unit.astype(np.float64)) @ self.worth)
 
 
-def convert(v: Tensor, unit: float, tables: ConversionTables, first: NDArray[np.floating] | None, out: Tensor) -> None:
+def convert(
+    v: Tensor,
+    unit: float,
+    tables: ConversionTables,
+    first: NDArray[np.floating] | None,
+    out: Tensor,
+    floor: float = -math.inf,
+) -> None:
     """Convert currents and add their codes' worth to outputs.
 
     Args:
@@ -124,6 +134,7 @@ def convert(v: Tensor, unit: float, tables: ConversionTables, first: NDArray[np.
         tables: converters and worths.
         first: what each output starts from, of the type of `out`, shape (columns,); None to add to `out`.
         out: dense, (positions, columns) in memory, float32 or float64 as `tables.worth`.
+        floor: outputs below it are raised to it.
     """
     library = _library()
     assert library is not None
@@ -140,6 +151,7 @@ def convert(v: Tensor, unit: float, tables: ConversionTables, first: NDArray[np.
         tables.worth.ctypes.data,
         None if start is None else start.ctypes.data,
         out.data_ptr(),
+        floor,
     )
     kernel = library.convert_double if out.dtype == torch.float64 else library.convert_single
     kernel(ctypes.byref(arguments), 0, out.numel() // columns)

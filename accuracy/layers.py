@@ -20,6 +20,8 @@ from accuracy.converters import Converters, Range, converter_levels, full_conver
 from accuracy.errors import CalibrationError, ConversionError, MappingError
 from accuracy.mapping import Mapping, map_weights
 from accuracy.operators import ConvolutionOperator, MatrixOperator, Operator
+from accuracy.physics import Physics
+from accuracy.readout import Reading, read
 from circuits import CoreDesign
 from devicekit import Cell
 
@@ -72,17 +74,29 @@ class AnalogLayer(nn.Module):
         mapping: the layer's matrix on arrays.
         cell: memory cell; None for ideal cells.
         key: identifies the layer's random numbers: the seed's spawn key.
+        physics: what stands between cells and converters.
+
+    Attributes:
+        relu: whether the layer applies the ReLU that followed it, in the same pass over memory as its conversion.
     """
 
     def __init__(
-        self, name: str, digital: nn.Module, operator: Operator, mapping: Mapping, cell: Cell | None, key: int
+        self,
+        name: str,
+        digital: nn.Module,
+        operator: Operator,
+        mapping: Mapping,
+        cell: Cell | None,
+        key: int,
+        physics: Physics | None = None,
     ):
         super().__init__()
         self.name = name
         self.digital = digital
         self.design = mapping.design
-        self.array = AnalogArray(mapping, operator, cell)
+        self.array = AnalogArray(mapping, operator, cell, physics)
         self.key = key
+        self.relu = False
         self.mode = Mode.ANALOG
         self.calibration: Calibration | None = None
         self.observed: Observation | None = None
@@ -173,19 +187,20 @@ class AnalogLayer(nn.Module):
         calibration = self.require_calibration()
         observing = self.mode is Mode.OBSERVE_CURRENTS
         self.array.to(x.device, torch.float64 if x.dtype == torch.float64 else torch.float32)
-        result = self.array.read(
-            x,
+        how = Reading(
             calibration.scale,
             calibration.signed,
             None if observing else self.converters(),
             bias=getattr(self.digital, "bias", None),
+            relu=self.relu,
             observer=self.observed.add_currents if observing and self.observed is not None else None,
         )
+        result = read(self.array, x, how)
         return self._place_columns(result)
 
     def _float(self, x: Tensor) -> Tensor:
         result: Tensor = self.digital(x)
-        return result
+        return torch.relu(result) if self.relu else result
 
     def _place_columns(self, result: Tensor) -> Tensor:
         return result if isinstance(self.digital, nn.Linear) else result.movedim(-1, 1)
@@ -287,7 +302,14 @@ def operator_of(digital: nn.Module) -> Operator:
 
 
 def analog_layer(
-    name: str, digital: nn.Module, design: CoreDesign, cell: Cell | None, key: int, *, project_signs: bool = False
+    name: str,
+    digital: nn.Module,
+    design: CoreDesign,
+    cell: Cell | None,
+    key: int,
+    *,
+    physics: Physics | None = None,
+    project_signs: bool = False,
 ) -> AnalogLayer:
     """Return the analog form of a digital layer.
 
@@ -298,6 +320,7 @@ def analog_layer(
         design: how it is laid out.
         cell: memory cell; None for ideal cells.
         key: identifies its random numbers.
+        physics: what stands between cells and converters.
         project_signs: see `map_weights`.
 
     Raises:
@@ -316,6 +339,6 @@ def analog_layer(
             channel_rows=channel_rows,
             groups=operator.groups,
         )
+        return AnalogLayer(name, digital, operator, mapping, cell, key, physics)
     except MappingError as error:
         raise MappingError(f"Layer {name!r}: {error}") from None
-    return AnalogLayer(name, digital, operator, mapping, cell, key)

@@ -16,7 +16,11 @@ from accuracy.converters import Converters, Range, full_converters, given_conver
 from accuracy.errors import CalibrationError, InputError, InputRangeWarning
 from accuracy.mapping import map_weights
 from accuracy.operators import MatrixOperator
+from accuracy.physics import Faults, Physics, checked_bit_line
+from accuracy.readout import Reading, read
 from circuits import CoreDesign
+from circuits.bit_line import BitLineCell
+from circuits.peripherals.model import PeripheralModel
 from devicekit import Cell
 
 Floats = NDArray[np.float64]
@@ -32,7 +36,10 @@ class AnalogMatrix:
         cell: memory cell; None for ideal cells with g_min = 0.
         adc_range: None for no conversion whatever the design's converters, ``"full"``, (lo, hi), or one pair for
             each slice, in units of one full cell with input 1.
-        seed: programming errors are drawn from it.
+        seed: everything random is drawn from it.
+        peripherals: what stands between columns and codes; None for ideal columns.
+        bit_line: cell model of the bit-line solution, for designs with a bit-line resistance.
+        faults: stuck cells; None for none.
         weight_step: step of the quantiser, for designs with ``weight_scale="given"``.
         project_signs: for column-sign designs, set the minority sign of each column to zero instead of refusing.
 
@@ -48,7 +55,10 @@ class AnalogMatrix:
         cell: Cell | None = None,
         adc_range: AdcRange = None,
         seed: int | np.random.Generator = 0,
+        peripherals: PeripheralModel | None = None,
+        bit_line: BitLineCell = "resistor",
         *,
+        faults: Faults | None = None,
         weight_step: ArrayLike | None = None,
         project_signs: bool = False,
     ):
@@ -56,7 +66,10 @@ class AnalogMatrix:
         values = weight.detach().cpu().numpy() if isinstance(weight, Tensor) else weight
         self.design = design
         mapping = map_weights(values, design, weight_step=weight_step, project_signs=project_signs)
-        self.array = AnalogArray(mapping, MatrixOperator(), cell, torch.float64)
+        if peripherals is not None and (adc_range is None or design.adc_bits is None):
+            raise CalibrationError("`peripherals` act on a converter's range: give `adc_range` and a design with one.")
+        physics = Physics(checked_bit_line(bit_line), peripherals, faults)
+        self.array = AnalogArray(mapping, MatrixOperator(), cell, physics, torch.float64)
         self.array.program(seed)
         self.adc_range = adc_range
         self._converters = {signed: self._make_converters(signed) for signed in (False, True)}
@@ -130,7 +143,7 @@ class AnalogMatrix:
         dtype = torch.float64 if inputs.dtype == torch.float64 else torch.float32
         self.array.to(inputs.device, dtype)
         before = self.inputs_clipped
-        result = self.array.read(inputs.to(dtype), 1.0, signed, self._converters[signed])
+        result = read(self.array, inputs.to(dtype), Reading(1.0, signed, self._converters[signed]))
         if self.inputs_clipped > before:
             warnings.warn(
                 f"{self.inputs_clipped - before} of {inputs.numel()} inputs lie outside {-1 if signed else 0}..1 and "

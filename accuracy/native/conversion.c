@@ -42,6 +42,7 @@ struct conversion {
     const void *worth;                     /* (blocks, columns), of out's type: worth of one code */
     const void *first;                     /* (columns): what the first sum starts from; NULL to add to out */
     void *out;                             /* (positions, columns) */
+    float floor;                           /* outputs below are raised to it; -inf for none */
 };
 
 /* Sums over the blocks of one position; LANES columns at once, the rest one by one. */
@@ -51,6 +52,7 @@ struct conversion {
         int64_t columns = c->columns, whole = columns / LANES * LANES;                                                 \
         const TYPE *worth = c->worth, *begin = c->first;                                                               \
         float unit = c->unit;                                                                                          \
+        TYPE floor = c->floor;                                                                                         \
         for (int64_t p = start; p < end; p++) {                                                                        \
             const float *v = c->v + p * c->blocks * columns;                                                           \
             TYPE *out = (TYPE *)c->out + p * columns;                                                                  \
@@ -67,7 +69,7 @@ struct conversion {
                         sum[l] += CODE(block[l]) * w[l];                                                               \
                 }                                                                                                      \
                 for (int l = 0; l < LANES; l++)                                                                        \
-                    out[k + l] = sum[l];                                                                               \
+                    out[k + l] = sum[l] > floor ? sum[l] : floor;                                                      \
             }                                                                                                          \
             for (int64_t k = whole; k < columns; k++) {                                                                \
                 TYPE sum = from[k];                                                                                    \
@@ -75,7 +77,7 @@ struct conversion {
                     float lo = c->lo[b], hi = c->hi[b], q = c->codes_per_unit[b];                                      \
                     sum += CODE(v[b * columns + k]) * worth[b * columns + k];                                          \
                 }                                                                                                      \
-                out[k] = sum;                                                                                          \
+                out[k] = sum > floor ? sum : floor;                                                                    \
             }                                                                                                          \
         }                                                                                                              \
     }

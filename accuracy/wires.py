@@ -1,0 +1,134 @@
+"""Column currents with bit-line resistance: every phase, input slice and line is a bit line of its own, solved exactly.
+
+Only here are convolutions unrolled, because a bit line's current is not linear in its inputs.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from accuracy.inputs import slice_layout
+from accuracy.operators import Operator
+from circuits import CoreDesign, solve_bit_lines
+from circuits.bit_line import BitLineCell
+
+POSITIONS = 4096
+"""Output positions solved together: their currents stay a few megabytes."""
+
+
+def unrolled(operator: Operator, x: Tensor, rows: slice) -> Tensor:
+    """Return the inputs of a partition's rows at every output position, shape (..., groups, rows).
+
+    A kernel that is the unit matrix copies every row to a column of its own, for any kind of layer.
+    """
+    count = rows.stop - rows.start
+    unit = torch.eye(count, dtype=x.dtype, device=x.device).repeat(1, operator.groups)
+    result = operator.apply(x, operator.kernel(unit, rows))
+    return result.reshape(*result.shape[:-1], operator.groups, count)
+
+
+def line_currents(
+    integers: NDArray[np.int32], conductance: NDArray[np.floating], design: CoreDesign, cell: BitLineCell, signed: bool
+) -> list[NDArray[np.floating]]:
+    """Return the current of every bit line for what is converted at once, in units of a full cell with input 1.
+
+    Args:
+        integers: row inputs, shape (positions, rows).
+        conductance: shape (rows, lines).
+        design: says how inputs are sliced and accumulated.
+        cell: cell model of the solution.
+        signed: whether inputs carry signs; both phases are solved, and subtracted.
+
+    Returns:
+        One array (positions, lines): the accumulated current with analog accumulation, else one an input slice.
+    """
+    phases = [(1, integers.clip(min=0))]
+    if signed:
+        phases.append((-1, (-integers).clip(min=0)))
+    slices: list[NDArray[np.floating]] = []
+    for shift, bits, unit, weight in slice_layout(design, signed):
+        current = np.zeros((integers.shape[0], conductance.shape[1]), dtype=conductance.dtype)
+        for sign, magnitude in phases:
+            digit = (magnitude >> shift) & (2**bits - 1)
+            # One bit is on for the whole slice; a pulse of d unit times is on in the first d of them.
+            for time in range(1, 2**bits):
+                active = digit >= time
+                if active.any():
+                    current += sign * solve_bit_lines(conductance, active, design.r_p_hat, cell)
+        slices.append(current * unit if design.input_accumulation == "digital" else current * (unit * weight))
+    return slices if design.input_accumulation == "digital" else [np.asarray(np.sum(slices, axis=0))]
+
+
+def bit_line_currents(
+    operator: Operator,
+    x: Tensor,
+    rows: slice,
+    conductances: NDArray[np.float64],
+    design: CoreDesign,
+    cell: BitLineCell,
+    signed: bool,
+) -> list[Tensor]:
+    """Return the currents of a partition for each input slice that is converted by itself.
+
+    Args:
+        operator: how inputs meet rows.
+        x: integer inputs, padded.
+        rows: the partition.
+        conductances: programmed cells of the partition, shape (slices, lines, rows, physical columns).
+        design: the design.
+        cell: cell model of the bit line.
+        signed: whether inputs carry signs.
+
+    Returns:
+        Tensors (..., blocks, physical columns), differential lines subtracted where the design does so in analog.
+    """
+    patches = unrolled(operator, x, rows)
+    shape, groups, physical = patches.shape[:-2], operator.groups, conductances.shape[-1]
+    integers = np.rint(patches.reshape(-1, groups, patches.shape[-1]).cpu().numpy()).astype(np.int32)
+    kind = np.float64 if x.dtype == torch.float64 else np.float32
+    by_group = [
+        _solve(integers[:, group], conductances[..., columns].astype(kind), design, cell, signed)
+        for group, columns in enumerate(_group_columns(design, physical, groups))
+    ]
+    result = []
+    for parts in zip(*by_group, strict=True):
+        # Group by group the columns come as (own, unit); all own columns stand before all unit columns.
+        own = [part[..., : part.shape[-1] - (1 if design.has_unit_column else 0)] for part in parts]
+        unit = [part[..., part.shape[-1] - 1 :] for part in parts] if design.has_unit_column else []
+        joined = np.concatenate([*own, *unit], axis=-1)
+        result.append(torch.from_numpy(joined.reshape(*shape, *joined.shape[1:])).to(x.device))
+    return result
+
+
+def _group_columns(design: CoreDesign, physical: int, groups: int) -> list[NDArray[np.int64]]:
+    columns = physical - (groups if design.has_unit_column else 0)
+    own = np.arange(columns).reshape(groups, -1)
+    if not design.has_unit_column:
+        return list(own)
+    return [np.append(own[group], columns + group) for group in range(groups)]
+
+
+def _solve(
+    integers: NDArray[np.int32],
+    conductances: NDArray[np.floating],
+    design: CoreDesign,
+    cell: BitLineCell,
+    signed: bool,
+) -> list[NDArray[np.floating]]:
+    """Return (positions, blocks, columns) for each conversion of one group."""
+    slices, lines, rows, columns = conductances.shape
+    matrix = np.ascontiguousarray(conductances.transpose(2, 0, 1, 3)).reshape(rows, -1)
+    chunks = [
+        line_currents(integers[start : start + POSITIONS], matrix, design, cell, signed)
+        for start in range(0, integers.shape[0], POSITIONS)
+    ]
+    result = []
+    for parts in zip(*chunks, strict=True):
+        currents = np.concatenate(parts).reshape(-1, slices, lines, columns)
+        if design.is_differential and design.subtraction == "analog":
+            currents = currents[:, :, :1] - currents[:, :, 1:]
+        result.append(np.ascontiguousarray(currents).reshape(currents.shape[0], -1, columns))
+    return result
