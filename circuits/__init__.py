@@ -18,6 +18,7 @@ from circuits.peripherals import (
     load_peripherals,
     peripheral_names,
 )
+from circuits.spice_cell import SpiceCell
 from circuits.transistor_cell import TransistorCell, load_transistor_cell
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "LayerShape",
     "PeripheralError",
     "PeripheralModel",
+    "SpiceCell",
     "SpiceError",
     "TransistorCell",
     "apply_peripherals",

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from circuits import spice
 from circuits.bit_line import check_bit_line, solve_bit_lines
 from circuits.errors import CircuitError
+from circuits.spice_cell import SpiceCell, ekv_element, select_element
 from circuits.transistor_cell import Orientation, TransistorCell, load_transistor_cell
 from devicekit.errors import unknown_name
 from devicekit.paths import data_path
@@ -28,7 +29,7 @@ def simulate_bit_line(
     conductance: ArrayLike,
     active: ArrayLike,
     r_p_hat: float,
-    cell: CellKind | TransistorCell = "resistor",
+    cell: CellKind | TransistorCell | SpiceCell = "resistor",
     orientation: Orientation = "source",
     *,
     workers: int | None = None,
@@ -39,7 +40,8 @@ def simulate_bit_line(
         conductance: as for `solve_bit_lines`; for transistors the current that each cell is programmed to at V_D.
         active: as for `solve_bit_lines`.
         r_p_hat: as for `solve_bit_lines`; the minimum cell resistance of a transistor cell is V_D / I_max.
-        cell: ``"resistor"``, ``"transistor"`` for the bundled SONOS cell, or a cell of your own.
+        cell: ``"resistor"``, ``"transistor"`` for the bundled SONOS cell, or a cell of your own: a `TransistorCell`
+            with other parameters, or a `SpiceCell` with your model file.
         orientation: end of a transistor cell that lies on the bit line; a cell of your own brings its own.
         workers: ngspice processes at once; None for one a processor.
 
@@ -57,21 +59,24 @@ def simulate_bit_line(
         full_current = 0.1 / _unit(resistance)
     else:
         transistor = _transistor(cell, orientation)
-        full_current = transistor.full_current
-        wire = resistance * transistor.drive_voltage / full_current
+        base = transistor.base if isinstance(transistor, SpiceCell) else transistor
+        full_current = base.full_current
+        wire = resistance * base.drive_voltage / full_current
         if 0 < wire < _LEAST_WIRE:
             raise CircuitError(
                 f"Expected `r_p_hat` of 0 or wires of at least {_LEAST_WIRE} Ohm, but got {wire:.3g} Ohm."
             )
-        p = transistor.pinch_off(cells)
-        netlists = [_transistor_netlist(transistor, p[:, j], row, wire) for row in on for j in range(cells.shape[1])]
+        state = transistor.prepare(cells.astype(np.float64))
+        netlists = [
+            _transistor_netlist(transistor, state[:, j], row, wire) for row in on for j in range(cells.shape[1])
+        ]
     results = spice.run_netlists(netlists, ["vread#branch"], workers=workers)
     currents = np.array([result["vread#branch"][0] for result in results]) / full_current
     return np.abs(currents).reshape(on.shape[0], cells.shape[1])
 
 
-def _transistor(cell: Any, orientation: Orientation) -> TransistorCell:
-    if isinstance(cell, TransistorCell):
+def _transistor(cell: Any, orientation: Orientation) -> TransistorCell | SpiceCell:
+    if isinstance(cell, TransistorCell | SpiceCell):
         return cell
     if cell != "transistor":
         raise CircuitError(unknown_name("`cell`", str(cell), ["resistor", "transistor"]))
@@ -101,32 +106,24 @@ def _present(conductance: NDArray[Any], on: NDArray[np.bool_]) -> list[int]:
     return [int(row) for row in np.flatnonzero(on & (conductance > 0))]
 
 
-def _transistor_netlist(cell: TransistorCell, p: NDArray[np.float64], on: NDArray[np.bool_], wire: float) -> str:
-    """Two behavioural current sources a cell; an idle select transistor is open, as in the ladder."""
-    thermal = cell.thermal_voltage
-    selected, elements = cell.select_pinch_off, []
-    at_source = cell.orientation == "source"
-    for row in np.flatnonzero(on & (p > -np.inf)):
+def _transistor_netlist(
+    cell: TransistorCell | SpiceCell, state: NDArray[np.float64], on: NDArray[np.bool_], wire: float
+) -> str:
+    """Select and memory transistor of every selected cell; an idle select transistor is open, as in the ladder."""
+    base = cell.base if isinstance(cell, SpiceCell) else cell
+    at_source = base.orientation == "source"
+    elements = list(cell.header) if isinstance(cell, SpiceCell) else []
+    for row in np.flatnonzero(on & (state > -np.inf)):
         drain, source = ("drive", f"n{row}") if at_source else (f"n{row}", "0")
-        elements += [
-            _ekv(
-                f"s{row}", drain, f"m{row}", cell.select_specific_current, cell.select_source_slope, thermal, selected
-            ),
-            _ekv(f"c{row}", f"m{row}", source, cell.sonos_specific_current, cell.sonos_source_slope, thermal, p[row]),
-        ]
-    read = 0.0 if at_source else cell.drive_voltage
-    return _line(len(p), wire, elements, cell.drive_voltage, read)
-
-
-def _ekv(name: str, drain: str, source: str, current: float, slope: float, thermal: float, p: float) -> str:
-    scale = 0.5 / (slope * thermal)
-    half = 0.5 * float(p)
-    forward, reverse = (f"ln(1+exp({half!r}-{scale!r}*{_voltage(node)}))" for node in (source, drain))
-    return f"b{name} {drain} {source} i={current!r}*({forward}^2-{reverse}^2)"
-
-
-def _voltage(node: str) -> str:
-    return "0" if node == "0" else f"v({node})"
+        elements.append(select_element(base, f"s{row}", drain, f"m{row}"))
+        if isinstance(cell, SpiceCell):
+            elements.append(f"vg{row} g{row} 0 {float(state[row])!r}")
+            elements.append(cell.element(f"c{row}", f"m{row}", f"g{row}", source))
+        else:
+            slope = base.sonos_source_slope * base.thermal_voltage
+            current = base.sonos_specific_current
+            elements.append(ekv_element(f"c{row}", f"m{row}", source, current, slope, state[row]))
+    return _line(len(state), wire, elements, base.drive_voltage, 0.0 if at_source else base.drive_voltage)
 
 
 @dataclass(frozen=True)
