@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -377,6 +377,7 @@ def compare_structures(
     count: int = 2000,
     proposals: int = 50_000,
     seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
 ) -> pd.DataFrame:
     """Fit structural alternatives and compare how probable they make the printed table.
 
@@ -386,6 +387,7 @@ def compare_structures(
         count: posterior draws.
         proposals: draws made and weighted to get them.
         seed: seed of the draws.
+        progress: called with (done, total) before each fit.
 
     Returns:
         One row an alternative: whether the best point reproduces every digit, constants outside their priors, log
@@ -394,10 +396,9 @@ def compare_structures(
     if alternatives is None:
         alternatives = ((), ("register_per_array",), ("register_shared",), ("ramp_per_array",), ("gain_everywhere",))
     rows = []
-    for names in alternatives:
-        for name in names:
-            if name not in STRUCTURES:
-                with_structure(load_library(library), name)
+    for number, names in enumerate(alternatives):
+        if progress is not None:
+            progress(number, len(alternatives))
         fit = calibrate(library, structure=names, count=count, proposals=proposals, seed=seed, fewest=1)
         energy, low, high = fit.prediction("B", "energy_fj_per_op")
         rows.append(

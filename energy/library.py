@@ -214,7 +214,8 @@ def checked_constant(values: Mapping[str, Any], name: str, where: object) -> Con
     except (ValidationError, TypeError) as error:
         reason = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": str(error)}
         place = ".".join([name, *map(str, reason["loc"])])
-        raise EnergyError(f"{where}: `{place}`: {reason['msg']}, but got {dict(values)!r}.") from None
+        why = str(reason["msg"]).removeprefix("Value error, ")
+        raise EnergyError(f"{where}: `{place}`: {why}, but got {dict(values)!r}.") from None
     low = constant.value if constant.interval is None else min(constant.value, constant.interval[0])
     if low < 0 and not name.startswith("survey."):
         raise EnergyError(f"{where}: expected `{name}` to be at least 0, but got {low:g} {constant.unit}.")

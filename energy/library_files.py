@@ -74,7 +74,10 @@ def _load(path: Path, _modified: int) -> Library:
         below = _parsed(base_path)
         below.pop("draws", None)
         library = _library(_merged(below, content), path, load_library(base_name), content)
-    library.formulas  # noqa: B018  # a formula that cannot work is found here, at the boundary
+    try:
+        library.formulas  # noqa: B018  # a formula that cannot work is found here, at the boundary
+    except EnergyError as error:
+        raise EnergyError(f"{path}: {error}") from None
     return library
 
 

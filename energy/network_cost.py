@@ -258,7 +258,7 @@ class NetworkCost:
         Raises:
             EnergyError: an unknown name.
         """
-        units = {**self.core.library.si_units, **dict.fromkeys(CORE_VALUES, "")}
+        units = dict.fromkeys(CORE_VALUES, "") | dict(self.core.library.si_units)
         known = {**LAYER_FIELDS, **NETWORK_FIELDS, **_TILE_FIELDS}
         constants = self.core.library.constants
         if layer is None:

@@ -19,6 +19,9 @@ from energy.errors import EnergyError
 from energy.expressions import Array
 from energy.priors import Prior
 
+_FARTHEST = 4.0
+"""Standard deviations from its prior at which a constant is said to contradict it."""
+
 Model = Callable[[Mapping[str, Array]], Array]
 """Totals (draws, designs) of constants by name, each (draws,)."""
 
@@ -151,8 +154,16 @@ def sample(
     chosen = np.minimum(np.searchsorted(np.cumsum(weight) / weight.sum(), picks), proposals - 1)
     generator.shuffle(chosen)
     widths = np.array([2 * target.half_digit for target in targets])
+    draws = {name: np.concatenate(parts)[chosen] for name, parts in values.items()}
+    for name in pivots:
+        away = float(np.median(priors[name].coordinate(draws[name])))
+        if abs(away) > _FARTHEST and fewest > 1:
+            raise EnergyError(
+                f"The priors hardly allow the published totals: these want {name} {abs(away):.1f} standard deviations "
+                f"{'above' if away > 0 else 'below'} its prior's median. A prior or the structure is wrong."
+            )
     return Posterior(
-        {name: np.concatenate(parts)[chosen] for name, parts in values.items()},
+        draws,
         largest + float(np.log(weight.mean())) + float(np.log(widths).sum()),
         effective,
         pivots,
