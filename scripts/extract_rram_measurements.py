@@ -25,6 +25,7 @@ SOURCE = "Levy, RRAM-Relaxation-Master-Model (MIT), github.com/akashlevy/RRAM-Re
 G_MAX = {"a": 240e-6, "b": 128e-6, "c": 40e-6}
 """Full scale of each technology [S]."""
 RANGES = 32
+READS = "technology A: reads of one cell in each of five ranges, 400 a second"
 CELLS = 16
 """Cells of each range in an extract."""
 
@@ -128,7 +129,7 @@ def write(table: pd.DataFrame, file: Path, technology: str, what: str, kind: str
         "# read_voltage_kind = assumed: the source states conductances only",
     ]
     with replacing(file) as path:
-        text = table.to_csv(index=False, float_format="%.5g", lineterminator="\n")
+        text = table.to_csv(index=False, float_format="%.6g", lineterminator="\n")
         path.write_text("\n".join(lines) + "\n" + text, encoding="utf-8")
 
 
@@ -145,8 +146,9 @@ def main(source: Path, out: Path, whole: bool) -> None:
         what = f"technology {technology.upper()}: conductance after a bake; the read before it is the target"
         write(table, out / f"rram_{technology}_bake{end}.csv", technology, what)
     noise = traces(source)
-    noise = noise if whole else noise[noise["time (s)"] < 1.0]
-    write(noise, out / f"rram_a_read_noise{end}.csv", "a", "technology A: reads of one cell in each of five ranges")
+    # A trace begins right after programming: its last second is noise, its first one relaxation.
+    noise = noise if whole else noise[noise["time (s)"] >= noise["time (s)"].max() - 1.0]
+    write(noise, out / f"rram_a_read_noise{end}.csv", "a", READS)
     write(
         confusion(source, "a", "1"),
         out / "rram_a_confusion_1s.csv",
