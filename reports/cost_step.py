@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from circuits import Activity, CoreDesign
+from collections.abc import Mapping, Sequence
+
+from circuits import Activity, CoreDesign, LayerShape
 from devicekit import Cell
 from reports.cell_step import constant_entry
-from reports.results import CostResult, Provenance, Share
+from reports.results import CostResult, LayerCost, NetworkCostResult, Provenance, Share
 from reports.table import COST_COLUMNS
 
 
@@ -38,6 +40,51 @@ def cost_of(design: CoreDesign, cell: Cell, library: str, seed: int, activity: A
         intervals={name: intervals[name] for name in COST_COLUMNS if intervals[name][0] < intervals[name][1]},
         breakdown=breakdown,
         activity=cost.activity.source,
+    )
+
+
+_TOTALS = (
+    "area_mm2", "energy_gated_uj", "energy_ungated_uj", "latency_us", "inferences_per_s", "spatial_utilisation",
+    "peak_tops_per_w", "utilised_tops_per_w",
+)  # fmt: skip
+
+
+def network_cost_of(
+    design: CoreDesign,
+    layers: Sequence[LayerShape],
+    cell: Cell,
+    library: str,
+    seed: int,
+    activities: Mapping[str, Activity] | None = None,
+) -> NetworkCostResult:
+    """Return what an inference of a network costs.
+
+    Args:
+        design: the core.
+        layers: the network's layers as matrices.
+        cell: the memory cell, for its read current and voltage.
+        library: component library.
+        seed: seed of the draws behind the intervals.
+        activities: measured activity by layer name; published statistics elsewhere.
+    """
+    from energy import estimate_network
+
+    cost = estimate_network(layers, design, activities, library, cell, seed=seed)
+    intervals = {name: cost.interval_of(name) for name in ("energy_gated_uj", "area_mm2", "utilised_tops_per_w")}
+    return NetworkCostResult(
+        cores=int(cost.value("cores")),
+        **{name: cost.value(name) for name in _TOTALS},
+        intervals={name: ends for name, ends in intervals.items() if ends[0] < ends[1]},
+        layers=tuple(
+            LayerCost(
+                name=str(row["layer"]),
+                cores=int(row["cores"]),
+                utilisation=float(row["utilisation"]),
+                energy_gated_nj=float(row["energy_gated_nj"]),
+                latency_us=float(row["latency_us"]),
+            )
+            for row in cost.table.to_dict(orient="records")
+        ),
     )
 
 

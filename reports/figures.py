@@ -33,7 +33,7 @@ def accuracy_against_energy(result: StudyResult) -> Figure:
         result: what the study found.
     """
     label, baseline = result.device.label, 100 * result.network.baseline
-    traces: list[dict[str, Any]] = []
+    traces: list[dict[str, Any]] = [_front_trace(result.designs)]
     for index, design in enumerate(result.designs):
         colour, energy = SERIES[index % len(SERIES)], design.cost.energy_fj_per_op
         low, high = design.cost.intervals.get("energy_fj_per_op", (energy, energy))
@@ -108,11 +108,41 @@ def accuracy_against_energy(result: StudyResult) -> Figure:
     caption = (
         f"Up and to the left is better. Filled: {label} cells, mean of {len(result.designs[0].accuracy.per_trial)} "
         "trials with their standard deviation; open: ideal cells, so that the dotted line is what the cells cost and "
-        "the gap to the dashed line what quantisation costs. Horizontal bars: 95 % interval of the energy."
+        "the gap to the dashed line what quantisation costs. Horizontal bars: 95 % interval of the energy. The grey "
+        "staircase joins the designs that none beats in both; it goes by means: look at the bars before you trust a step."
     )
     return Figure(
         name="accuracy-energy", title="Accuracy against energy", caption=caption, data=traces, layout=layout, height=460
     )
+
+
+def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
+    """Return the indices of the points that no other point beats in both cost and worth, by rising cost.
+
+    Args:
+        points: (cost, worth) of each; less cost and more worth are better.
+    """
+    order = sorted(range(len(points)), key=lambda index: (points[index][0], -points[index][1]))
+    front: list[int] = []
+    for index in order:
+        if not front or points[index][1] > points[front[-1]][1]:
+            front.append(index)
+    return front
+
+
+def _front_trace(designs: Sequence[DesignResult]) -> dict[str, Any]:
+    """Return the front as a staircase: between two designs the cheaper one is what a budget buys."""
+    points = [(design.cost.energy_fj_per_op, 100 * design.accuracy.mean) for design in designs]
+    front = [points[index] for index in pareto_front(points)]
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "name": "front: nothing better for less",
+        "x": [energy for energy, _ in front],
+        "y": [accuracy for _, accuracy in front],
+        "line": {"color": "@muted", "width": 1.5, "shape": "hv"},
+        "hoverinfo": "skip",
+    }
 
 
 def trials(result: StudyResult) -> Figure:
@@ -252,6 +282,42 @@ def _value(shares: Sequence[Share], attribute: str, components: set[str]) -> flo
     return float(sum(getattr(share, attribute) for share in shares if share.component in components))
 
 
+def layer_energy(result: StudyResult) -> Figure:
+    """Energy of an inference, layer by layer.
+
+    Args:
+        result: what the study found.
+    """
+    traces = []
+    for index, design in enumerate(result.designs):
+        if design.network_cost is None:
+            continue
+        colour = SERIES[index % len(SERIES)]
+        layers = design.network_cost.layers
+        traces.append(
+            {
+                "type": "scatter",
+                "mode": "lines+markers",
+                "name": design.name,
+                "x": [layer.name for layer in layers],
+                "y": [layer.energy_gated_nj for layer in layers],
+                "line": {"color": colour, "width": 1.8},
+                "marker": {"color": colour, "size": 7},
+                "hovertemplate": f"{design.name}, %{{x}}: %{{y:.3~g}} nJ<extra></extra>",
+            }
+        )
+    layout = {
+        "xaxis": {"type": "category", "showgrid": False},
+        "yaxis": {"type": "log", "title": {"text": "energy of an inference [nJ]"}, "dtick": 1},
+    }
+    caption = (
+        "Matrix products only, with unused rows and columns of a core switched off; element-wise operations, pooling, "
+        "buffers and the wires between cores are not counted. Where activity was not measured it is the library's "
+        "published statistics."
+    )
+    return Figure(name="layer-energy", title="Layer by layer", caption=caption, data=traces, layout=layout)
+
+
 def page_figures(result: StudyResult) -> list[Figure]:
     """Return the figures of the page in its order.
 
@@ -261,6 +327,8 @@ def page_figures(result: StudyResult) -> list[Figure]:
     figures = [accuracy_against_energy(result), trials(result)]
     if any(design.cost.breakdown for design in result.designs):
         figures += [breakdown(result, "energy_fj_per_op"), breakdown(result, "area_mm2")]
+    if any(design.network_cost is not None for design in result.designs):
+        figures.append(layer_energy(result))
     if result.fit is not None:
         figures.append(spread(result.fit))
     if result.wires:

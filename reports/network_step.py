@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from circuits import CoreDesign
+from circuits import CoreDesign, LayerShape
 from devicekit import Cell
 from reports.cache import ResultCache, code_hash
 from reports.errors import StudyError
@@ -38,12 +40,14 @@ class LoadedNetwork:
         name: the network's name.
         model: the float network.
         data: its data set.
+        layers: its layers as matrices.
         fingerprint: hash over weights and images.
     """
 
     name: str
     model: nn.Module
     data: DataSet
+    layers: tuple[LayerShape, ...]
     fingerprint: str
 
 
@@ -57,12 +61,21 @@ def load_network(study: Study) -> LoadedNetwork:
         NetworkError: unknown network, or no weights for it.
         DataSetError: no images, or no training images to calibrate with.
     """
-    from accuracy import data_sets, networks
+    from accuracy import data_sets, layer_shapes, networks
 
-    needs = networks.data_set(study.network)
-    data = data_sets.load(needs, study.data)
-    model = _load_model(study)
+    own = ":" in study.network
+    if own and study.data_set is None:
+        raise StudyError(
+            f"Expected `data_set` (--data-set), the images that the network {study.network!r} reads, but got none. "
+            f"Known: {', '.join(data_sets.names())}."
+        )
+    data = data_sets.load(study.data_set or networks.data_set(study.network), study.data)
+    # A network known by name may lie beside its images.
+    model = networks.load(study.network, study.weights if own else study.weights or study.data)
     digest = hashlib.sha256()
+    source = inspect.getsourcefile(type(model))
+    if own and source is not None:
+        digest.update(Path(source).read_bytes())
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(name.encode())
         digest.update(tensor.cpu().contiguous().numpy().tobytes())
@@ -70,21 +83,9 @@ def load_network(study: Study) -> LoadedNetwork:
         images = data.images(part)
         digest.update(images.pixels.tobytes())
         digest.update(images.labels.tobytes())
-    return LoadedNetwork(study.network, model, data, digest.hexdigest())
-
-
-def _load_model(study: Study) -> nn.Module:
-    from accuracy import networks
-
-    if study.weights is not None:
-        return networks.load(study.network, study.weights)
-    try:
-        return networks.load(study.network)
-    except networks.NetworkError:
-        if study.data is None:
-            raise
-        # A network that is not bundled may lie beside its images.
-        return networks.load(study.network, study.data)
+    example = next(iter(data.batches("test", 1, 1)))[0]
+    name = study.network.rpartition(":")[2] if own else study.network
+    return LoadedNetwork(name, model, data, tuple(layer_shapes(model, example)), digest.hexdigest())
 
 
 def evaluate_design(
@@ -167,13 +168,12 @@ def summarise_network(study: Study, network: LoadedNetwork, baseline: float) -> 
         network: the network with its images.
         baseline: accuracy of the float network on the test images used.
     """
-    from accuracy import layer_shapes, networks
+    from accuracy import networks
 
     data = network.data
     images = min(study.images or data.size("test"), data.size("test"))
     calibration = min(study.calibration_images or data.size("calibration"), data.size("calibration"))
-    example = next(iter(data.batches("test", 1, 1)))[0]
-    shapes = layer_shapes(network.model, example)
+    shapes = network.layers
     rows = [{"name": s.name, "rows": s.rows, "columns": s.columns, "mvms": s.mvms, "groups": s.groups} for s in shapes]
     weights = sum(shape.weights for shape in shapes)
     notes = [
@@ -184,7 +184,7 @@ def summarise_network(study: Study, network: LoadedNetwork, baseline: float) -> 
     ]
     if data.name in EASY:
         notes.append(EASY[data.name])
-    description = f"{_sentence(networks.describe(network.name))} {_sentence(data.description)}"
+    description = f"{_sentence(networks.describe(study.network))} {_sentence(data.description)}"
     return NetworkSummary(
         name=network.name,
         data_set=data.name,

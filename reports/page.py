@@ -15,7 +15,7 @@ from reports.results import DesignResult, FittedParameter, LineError, Provenance
 from reports.table import COST_COLUMNS, show_interval, significant
 
 _TEMPLATES = Path(__file__).resolve().parent / "templates"
-_MAIN_FIGURES = ("accuracy-energy", "trials", "energy-breakdown", "area-breakdown", "spread", "bit-line", "inl")
+_OPTIONAL_FIGURES = ("spread", "bit-line", "inl", "layer-energy")
 
 KINDS = (
     ("measured", "read off an instrument"),
@@ -61,9 +61,9 @@ def render(result: StudyResult, *, made: datetime | None = None) -> str:
         summary=summary(result),
         rows=[_row(design) for design in result.designs],
         table_note=table_note(result),
-        figures={"spread": None, "bit-line": None, "inl": None, **by_name},
+        figures={**dict.fromkeys(_OPTIONAL_FIGURES), **by_name},
         breakdowns=[by_name[name] for name in ("energy-breakdown", "area-breakdown") if name in by_name],
-        extras=[figure for figure in figures if figure.name not in _MAIN_FIGURES],
+        network_rows=_network_rows(result.designs),
         cell_sentence=cell_sentence(result),
         parameters=[_parameter(parameter) for parameter in (result.fit.parameters if result.fit else ())],
         spice_sentence=spice_sentence(result),
@@ -92,6 +92,7 @@ def command_line(settings: dict[str, Any]) -> str:
         "measurements": "--measurements",
         "device": "--device",
         "network": "--network",
+        "data_set": "--data-set",
         "weights": "--weights",
         "data": "--data",
         "library": "--library",
@@ -158,6 +159,31 @@ def _parameter(parameter: FittedParameter) -> dict[str, str]:
         "published": "–" if parameter.published is None else f"{significant(parameter.published * scale, 4)}{suffix}",
         "pull": difference,
     }
+
+
+def _network_rows(designs: Sequence[DesignResult]) -> list[dict[str, Any]]:
+    rows = []
+    for index, design in enumerate(designs):
+        cost = design.network_cost
+        if cost is not None:
+            rows.append(
+                {
+                    "name": design.name,
+                    "series": index % 8,
+                    "cores": cost.cores,
+                    "utilisation": significant(100 * cost.spatial_utilisation, 3),
+                    "area": significant(cost.area_mm2),
+                    "area_interval": show_interval(cost.intervals.get("area_mm2"), 2),
+                    "energy": significant(cost.energy_gated_uj),
+                    "energy_interval": show_interval(cost.intervals.get("energy_gated_uj"), 2),
+                    "ungated": significant(cost.energy_ungated_uj),
+                    "latency": significant(cost.latency_us),
+                    "rate": significant(cost.inferences_per_s),
+                    "efficiency": significant(cost.utilised_tops_per_w),
+                    "peak": significant(cost.peak_tops_per_w),
+                }
+            )
+    return rows
 
 
 SHOWN_RESISTANCE = 1e-5

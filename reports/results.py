@@ -225,6 +225,56 @@ class CostResult:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LayerCost:
+    """What one layer costs an inference.
+
+    Attributes:
+        name: the layer's name.
+        cores: cores that hold it.
+        utilisation: share of their cells in use, 0..1.
+        energy_gated_nj: energy of an inference, unused rows and columns switched off [nJ].
+        latency_us: first input of the layer to its last output [us].
+    """
+
+    name: str
+    cores: int
+    utilisation: float
+    energy_gated_nj: float
+    latency_us: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkCostResult:
+    """What an inference of the network costs on cores of one design.
+
+    Attributes:
+        cores: cores that hold the network.
+        area_mm2: their area [mm2].
+        energy_gated_uj: energy of an inference, unused rows and columns switched off [uJ].
+        energy_ungated_uj: the same with every core fully driven [uJ].
+        latency_us: one layer after another [us].
+        inferences_per_s: when layers work at the same time [1/s].
+        spatial_utilisation: share of the cells in use, 0..1.
+        peak_tops_per_w: of a full core.
+        utilised_tops_per_w: of this network, gated.
+        intervals: 95 % intervals by the names above.
+        layers: one entry a layer.
+    """
+
+    cores: int
+    area_mm2: float
+    energy_gated_uj: float
+    energy_ungated_uj: float
+    latency_us: float
+    inferences_per_s: float
+    spatial_utilisation: float
+    peak_tops_per_w: float
+    utilised_tops_per_w: float
+    intervals: dict[str, Interval] = field(default_factory=dict)
+    layers: tuple[LayerCost, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class DesignResult:
     """One row of the joint table.
 
@@ -237,6 +287,7 @@ class DesignResult:
         conversions_per_mvm: conversions of one matrix-vector product.
         accuracy: what the network is worth on it.
         cost: what a core costs.
+        network_cost: what an inference of the network costs.
     """
 
     name: str
@@ -247,6 +298,7 @@ class DesignResult:
     conversions_per_mvm: int
     accuracy: AccuracyResult
     cost: CostResult
+    network_cost: NetworkCostResult | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

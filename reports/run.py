@@ -15,9 +15,10 @@ from devicekit.paths import replacing
 from reports.cache import ResultCache
 from reports.cell_step import cell_of, device_sources
 from reports.commands.common import plain
-from reports.cost_step import cost_of, library_sources
+from reports.cost_step import cost_of, library_sources, network_cost_of
 from reports.design_step import design_sources
 from reports.network_step import check_same_baseline, evaluate_design, load_network, summarise_network
+from reports.page import render
 from reports.results import DesignResult, SpiceCheck, StudyResult
 from reports.study import Study
 from reports.table import joint_rows, to_csv
@@ -110,6 +111,7 @@ def compute(study: Study, folder: Path, progress: Progress | None = None) -> Stu
                 conversions_per_mvm=design.conversions_per_mvm,
                 accuracy=accuracies[design.name],
                 cost=costs[design.name],
+                network_cost=network_cost_of(design, network.layers, fitted.cell, study.library, study.seed),
             )
             for design in designs
         ),
@@ -137,8 +139,6 @@ def write(result: StudyResult, study: Study, folder: Path) -> Path:
     Returns:
         The path of the page.
     """
-    from reports.page import render
-
     files = {
         "table.csv": to_csv(joint_rows(result)),
         "results.json": json.dumps(document(result), indent=1, ensure_ascii=False) + "\n",
@@ -175,7 +175,8 @@ def _unique_names(designs: list[CoreDesign]) -> list[CoreDesign]:
 def _title(study: Study, count: int) -> str:
     numbers = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
     number = numbers[count] if count < len(numbers) else str(count)
-    return f"{study.network} on {number} analog core{'' if count == 1 else 's'}"
+    network = study.network.rpartition(":")[2]
+    return f"{network} on {number} analog core{'' if count == 1 else 's'}"
 
 
 def _settings(study: Study) -> dict[str, Any]:

@@ -25,7 +25,8 @@ class Study(BaseModel):
             and energy. Where neither this nor `device` is given, the bundled 40 nm SONOS measurements are fitted.
         device: a cell to use as it stands: a bundled name or a device file. Together with `measurements`, it gives
             what a fit of currents does not (read voltage, largest current, on/off ratio).
-        network: name of the network, or ``module:function`` for one of your own.
+        network: name of the network, or ``module:function`` or ``FILE.py:function`` for one of your own.
+        data_set: name of the images the network reads; None for a network that is known by name.
         weights: weight file; None for bundled weights or those in `data`.
         data: folder with the network's data set; not needed for a bundled one.
         images: so many test images at most; None for all.
@@ -43,6 +44,7 @@ class Study(BaseModel):
     measurements: str | None = None
     device: str | None = None
     network: str = "digits_cnn"
+    data_set: str | None = None
     weights: Path | None = None
     data: Path | None = None
     images: int | None = Field(default=None, ge=1)
@@ -104,7 +106,9 @@ class Study(BaseModel):
             if isinstance(values.get(key), str):
                 values[key] = _beside(values[key], folder)
         if isinstance(values.get("designs"), list):
-            values["designs"] = [_design_beside(name, folder) for name in values["designs"]]
+            values["designs"] = [_part_beside(name, folder) for name in values["designs"]]
+        if isinstance(values.get("network"), str):
+            values["network"] = _part_beside(values["network"], folder)
         return cls.make(values, str(path))
 
     def save(self, path: str | Path) -> Path:
@@ -123,7 +127,8 @@ class Study(BaseModel):
         for key in ("weights", "data", "measurements", "device", "library"):
             if key in values:
                 values[key] = _beside(values[key], here)
-        values["designs"] = [_design_beside(name, here) for name in values["designs"]]
+        values["designs"] = [_part_beside(name, here) for name in values["designs"]]
+        values["network"] = _part_beside(values["network"], here)
         with replacing(path) as temporary:
             temporary.write_text(tomli_w.dumps(values), encoding="utf-8")
         return Path(path)
@@ -134,6 +139,7 @@ def _beside(name: str, folder: Path) -> str:
     return str((folder / name).resolve()) if (folder / name).exists() else name
 
 
-def _design_beside(name: Any, folder: Path) -> Any:
+def _part_beside(name: Any, folder: Path) -> Any:
+    """Return ``FILE:NAME`` with the file's full path; anything else is left as it stands."""
     path, colon, own = str(name).rpartition(":")
     return f"{_beside(path, folder)}:{own}" if colon and path else name

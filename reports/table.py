@@ -50,6 +50,12 @@ def _row(design: DesignResult, result: StudyResult) -> dict[str, Any]:
     for column in COST_COLUMNS:
         low, high = cost.intervals.get(column, (None, None))
         row |= {column: getattr(cost, column), f"{column}_low": low, f"{column}_high": high}
+    whole = design.network_cost
+    row |= {
+        "network_cores": None if whole is None else whole.cores,
+        "network_energy_gated_uj": None if whole is None else whole.energy_gated_uj,
+        "network_latency_us": None if whole is None else whole.latency_us,
+    }
     return row
 
 

@@ -38,8 +38,11 @@ def report(
             help="A design: a bundled name, or FILE:NAME of your own; give it again for more. [default: A to E]"
         ),
     ] = None,
-    network: Annotated[str | None, typer.Option(help="Network. [default: digits_cnn]")] = None,
+    network: Annotated[
+        str | None, typer.Option(help="Network, or MODULE:FUNCTION of your own. [default: digits_cnn]")
+    ] = None,
     weights: Annotated[Path | None, typer.Option(help="Weight file of the network.")] = None,
+    data_set: Annotated[str | None, typer.Option(help="Images that a network of your own reads.")] = None,
     data: Annotated[Path | None, typer.Option(help="Folder with the network's images (and weights).")] = None,
     measurements: Annotated[
         str | None,
@@ -78,6 +81,7 @@ def report(
     given: dict[str, Any] = {
         "designs": designs or None,
         "network": network,
+        "data_set": data_set,
         "weights": weights,
         "data": data,
         "measurements": measurements,

@@ -21,7 +21,9 @@ from reports.results import (
     DeviceSummary,
     FitResult,
     FittedParameter,
+    LayerCost,
     LineError,
+    NetworkCostResult,
     NetworkSummary,
     PeripheralSummary,
     Provenance,
@@ -133,6 +135,24 @@ def made_up() -> StudyResult:
                 conversions_per_mvm=design.conversions_per_mvm,
                 accuracy=accuracy(name),
                 cost=cost(name),
+                network_cost=NetworkCostResult(
+                    cores=4,
+                    area_mm2=4 * AREA[name],
+                    energy_gated_uj=0.02 * ENERGY[name],
+                    energy_ungated_uj=0.1 * ENERGY[name],
+                    latency_us=0.1 * LATENCY[name],
+                    inferences_per_s=1e7 / LATENCY[name],
+                    spatial_utilisation=0.014,
+                    peak_tops_per_w=1e3 / ENERGY[name],
+                    utilised_tops_per_w=1e2 / ENERGY[name],
+                    intervals={"energy_gated_uj": (0.015 * ENERGY[name], 0.025 * ENERGY[name])},
+                    layers=tuple(
+                        LayerCost(
+                            name=layer, cores=1, utilisation=0.1, energy_gated_nj=nj * ENERGY[name], latency_us=1.0
+                        )
+                        for layer, nj in (("conv1", 6.0), ("conv2", 9.0), ("fc", 0.5))
+                    ),
+                ),
             )
             for name, design in designs.items()
         ),

@@ -99,7 +99,9 @@ def test_the_page_says_when_there_was_no_simulator(made_up: StudyResult) -> None
 def test_the_page_does_without_a_fit_and_without_a_breakdown(
     made_up: StudyResult, tmp_path: Path, open_page: Callable[[Path], Any]
 ) -> None:
-    designs = tuple(replace(design, cost=replace(design.cost, breakdown=())) for design in made_up.designs)
+    designs = tuple(
+        replace(design, cost=replace(design.cost, breakdown=()), network_cost=None) for design in made_up.designs
+    )
     path = tmp_path / "index.html"
     bare = replace(made_up, fit=None, designs=designs, wires=(), peripherals=None)
     path.write_text(render(bare), encoding="utf-8")

@@ -82,6 +82,33 @@ def test_the_bit_line_is_confirmed(written: Path) -> None:
     assert check["relative_difference"] < 1e-8
 
 
+def test_an_inference_is_the_sum_of_its_layers(written: Path) -> None:
+    for design in json.loads((written / "results.json").read_text())["designs"]:
+        cost = design["network_cost"]
+        assert [layer["name"] for layer in cost["layers"]] == ["conv1", "conv2", "conv3", "fc"]
+        assert sum(layer["energy_gated_nj"] for layer in cost["layers"]) == pytest.approx(1e3 * cost["energy_gated_uj"])
+        assert cost["energy_gated_uj"] < cost["energy_ungated_uj"]
+        assert cost["utilised_tops_per_w"] < cost["peak_tops_per_w"]
+        low, high = cost["intervals"]["energy_gated_uj"]
+        assert low < cost["energy_gated_uj"] < high
+
+
+def test_a_network_of_your_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine.py").write_text(
+        "from torch import nn\n\n\n"
+        "def tiny():\n    return nn.Sequential(nn.Flatten(), nn.Linear(64, 20), nn.ReLU(), nn.Linear(20, 10))\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    study = SMALL.model_copy(update={"network": "mine.py:tiny", "data_set": "digits", "designs": ("A",)})
+    result = compute(study, tmp_path / "out")
+    assert result.network.name == "tiny"
+    assert [layer["rows"] for layer in result.network.layers] == [64, 20]
+    with pytest.raises(reports.StudyError, match=r"images that the network 'mine\.py:tiny' reads"):
+        compute(study.model_copy(update={"data_set": None}), tmp_path / "out")
+    study.save("deep/study.toml")
+    assert Study.load("deep/study.toml").network == f"{tmp_path / 'mine.py'}:tiny"
+
+
 def test_better_models_of_a_line_are_closer_on_every_line(written: Path) -> None:
     entries = json.loads((written / "results.json").read_text())["wires"]
     assert {entry["rows"] for entry in entries} == {1152}

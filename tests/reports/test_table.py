@@ -5,7 +5,10 @@ import io
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from reports.figures import pareto_front
 from reports.prose import cell_sentence, spice_sentence, summary, table_note
 from reports.results import StudyResult
 from reports.table import caption, in_prefix, joint_rows, short_rows, show_interval, significant, to_csv
@@ -48,10 +51,24 @@ def test_csv_holds_every_number_with_its_unit_in_the_name(made_up: StudyResult) 
     assert float(first["accuracy_device_percent"]) == pytest.approx(96.0)
     assert float(first["loss_points"]) == pytest.approx(0.5)
     assert float(first["b_out_bits"]) == pytest.approx(26.17, abs=0.01)
-    units = ("_percent", "_points", "_per_op", "_mm2", "_ns", "_per_w", "_bits", "_low", "_high")
+    units = ("_percent", "_points", "_per_op", "_mm2", "_ns", "_per_w", "_bits", "_low", "_high", "_uj", "_us")
     named = {"design", "negative_weights", "slices", "partitions", "conversions_per_mvm", "network", "test_images",
-             "device", "trials", "loss_points"}  # fmt: skip
+             "device", "trials", "network_cores", "loss_points"}  # fmt: skip
     assert all(column in named or column.endswith(units) for column in first)
+
+
+def test_the_front_holds_what_nothing_beats() -> None:
+    points = [(8.0, 96.0), (60.0, 96.6), (43.0, 95.9), (26.0, 96.1), (900.0, 90.0)]
+    assert pareto_front(points) == [0, 3, 1]
+    assert pareto_front([(1.0, 5.0), (1.0, 6.0)]) == [1]
+
+
+@given(st.lists(st.tuples(st.floats(1, 100), st.floats(0, 1)), min_size=1, max_size=12))
+def test_the_front_is_what_the_definition_says(points: list[tuple[float, float]]) -> None:
+    front = pareto_front(points)
+    for index, (cost, worth) in enumerate(points):
+        beaten = any((c <= cost and w >= worth) and (c, w) != (cost, worth) for c, w in points)
+        assert ((cost, worth) in [points[i] for i in front]) == (not beaten), index
 
 
 def test_loss_is_baseline_minus_device(made_up: StudyResult) -> None:
