@@ -30,7 +30,9 @@ def data_set(name: str) -> str:
         NetworkError: unknown network, or the user's own, whose data set only the user knows.
     """
     if own.is_own(name):
-        raise NetworkError(f"Say which data set the network {name!r} reads; only networks known by name bring theirs.")
+        raise NetworkError(
+            f"Say which data set (--data-set) the network {name!r} reads; only networks known by name bring theirs."
+        )
     return _entry(name).data_set
 
 

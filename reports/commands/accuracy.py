@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from reports.commands.common import JsonOption, SeedOption, examples, print_json, print_note, print_table, progress
+from reports.commands.common import (
+    JsonOption,
+    SeedOption,
+    Step,
+    examples,
+    print_json,
+    print_note,
+    print_table,
+    progress,
+)
 
 _HEADINGS = {
     "design": "Design",
@@ -52,25 +62,24 @@ def accuracy(
     seed: SeedOption = 0,
 ) -> None:
     """Accuracy of a network on analog arrays, with ideal cells and with the device's errors."""
-    from accuracy import calibrate, convert, evaluate
+    from accuracy import calibrate, convert, evaluate, networks
     from accuracy.data_sets import load as load_data
     from circuits import load_design
     from devicekit import load_device
 
     chosen = {name: load_design(name) for name in designs or ["A", "B", "C", "D", "E"]}
     cell = None if device == "ideal" else load_device(device)
-    model, own_data = _network(network, weights, data)
-    loaded = load_data(data_set or own_data, data)
+    # The user's own network takes its own weights; one known by name may have them beside its images.
+    model = networks.load(network, weights or (None if ":" in network else data))
+    loaded = load_data(data_set or networks.data_set(network), data)
     calibration = loaded.batches("calibration", batch_size, calibration_images)
     test = loaded.batches("test", batch_size, images)
     rows: list[dict[str, Any]] = []
     with progress("Accuracy", as_json=as_json) as step:
         for name, design in chosen.items():
             converted = convert(model, design, cell, seed=seed)
-            calibrate(converted, calibration, progress=lambda d, t, n=name: step(d, t, f"{n}: calibrating"))
-            result = evaluate(
-                converted, test, trials, seed, progress=lambda d, t, n=name: step(d, t, f"{n}: evaluating")
-            )
+            calibrate(converted, calibration, progress=_stage(step, f"{name}: calibrating"))
+            result = evaluate(converted, test, trials, seed, progress=_stage(step, f"{name}: evaluating"))
             rows.append(
                 {
                     "design": name,
@@ -105,12 +114,6 @@ def _percent(fraction: float) -> str:
     return f"{100 * fraction:.2f}"
 
 
-def _network(name: str, weights: Path | None, data: Path | None) -> tuple[Any, str]:
-    """Return a network and the name of the data set it reads."""
-    from accuracy import networks
-
-    if name in networks.names():
-        own_data = networks.data_set(name)
-        bundled = weights is None and own_data == "digits"
-        return networks.load(name, None if bundled else weights or data), own_data
-    return networks.load(name, weights or data), networks.data_set(name)
+def _stage(step: Step, description: str) -> Callable[[int, int], None]:
+    """Return what moves the bar under a description of its own."""
+    return lambda done, total: step(done, total, description)
