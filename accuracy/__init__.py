@@ -13,9 +13,11 @@ from accuracy.errors import (
     InputRangeWarning,
     MappingError,
 )
-from accuracy.evaluate import Accuracy, evaluate
+from accuracy.evaluate import evaluate
 from accuracy.matrix import AnalogMatrix
 from accuracy.networks import NetworkError
+from accuracy.physics import Faults
+from accuracy.results import Accuracy
 from accuracy.shapes import layer_shapes
 
 __all__ = [
@@ -27,6 +29,7 @@ __all__ = [
     "DataSet",
     "DataSetError",
     "EvaluationError",
+    "Faults",
     "InputError",
     "InputRangeWarning",
     "MappingError",

@@ -6,6 +6,7 @@ network with ideal cells, and as the programmed chip; `mode` says which.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from enum import Enum
 from typing import Any
@@ -64,6 +65,29 @@ class Calibration:
         return max(-self.x_min, self.x_max)
 
 
+@dataclass(frozen=True, eq=False)
+class ColumnCorrection:
+    """A digital gain and offset of each column.
+
+    Attributes:
+        gain: shape (columns,).
+        offset: shape (columns,), in output units.
+    """
+
+    gain: Tensor
+    offset: Tensor
+
+    def apply(self, columns: Tensor) -> Tensor:
+        """Return corrected outputs; columns are the last axis."""
+        return columns * self.gain.to(columns) + self.offset.to(columns)
+
+    def after(self, first: ColumnCorrection | None) -> ColumnCorrection:
+        """Return this correction on top of another."""
+        if first is None:
+            return self
+        return ColumnCorrection(self.gain * first.gain, self.gain * first.offset + self.offset)
+
+
 class AnalogLayer(nn.Module):
     """A linear or convolutional layer on analog arrays.
 
@@ -95,17 +119,29 @@ class AnalogLayer(nn.Module):
         self.digital = digital
         self.design = mapping.design
         self.array = AnalogArray(mapping, operator, cell, physics)
+        self.cell = cell
         self.key = key
         self.relu = False
         self.mode = Mode.ANALOG
         self.calibration: Calibration | None = None
         self.observed: Observation | None = None
+        self.correction: ColumnCorrection | None = None
+        self.stand_in: Callable[[AnalogLayer, Tensor], Tensor] | None = None
         self._converters: Converters | None = None
 
     # -- state --------------------------------------------------------------------------------------------------
 
-    def program(self, seed: int, trial: int = 0) -> None:
-        """Program the layer's cells; the same seed, trial and layer give the same cells."""
+    def program(self, seed: int, trial: int = 0, *, draw_cell: bool = False) -> None:
+        """Program the layer's cells; the same seed, trial and layer give the same cells.
+
+        Args:
+            seed: of everything random.
+            trial: number of the trial.
+            draw_cell: whether the cell model is drawn from its fit's uncertainty first, alike for all layers.
+        """
+        self.array.cell = self.cell
+        if draw_cell and self.cell is not None:
+            self.array.cell = self.cell.draw(np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(trial,))))
         sequence = np.random.SeedSequence(seed, spawn_key=(trial, self.key))
         self.array.program(np.random.default_rng(sequence))
 
@@ -178,12 +214,27 @@ class AnalogLayer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the layer's output for inputs in the network's own units."""
+        if self.stand_in is not None:
+            return self.stand_in(self, x)
         if self.mode is Mode.FLOAT:
             return self._float(x)
         if self.mode is Mode.OBSERVE_INPUTS:
             if self.observed is not None:
                 self.observed.add_inputs(x)
             return self._float(x)
+        return self.outputs(x, relu=self.relu)
+
+    def outputs(self, x: Tensor, *, relu: bool) -> Tensor:
+        """Return what the arrays give, corrected where a correction is set, with or without the layer's ReLU."""
+        if self.correction is None:
+            return self.array_outputs(x, relu=relu)
+        columns = self.array_outputs(x)
+        axis = -1 if isinstance(self.digital, nn.Linear) else 1
+        result = self.correction.apply(columns.movedim(axis, -1)).movedim(-1, axis)
+        return torch.relu(result) if relu else result
+
+    def array_outputs(self, x: Tensor, *, relu: bool = False) -> Tensor:
+        """Return what the arrays give."""
         calibration = self.require_calibration()
         observing = self.mode is Mode.OBSERVE_CURRENTS
         self.array.to(x.device, torch.float64 if x.dtype == torch.float64 else torch.float32)
@@ -192,11 +243,10 @@ class AnalogLayer(nn.Module):
             calibration.signed,
             None if observing else self.converters(),
             bias=getattr(self.digital, "bias", None),
-            relu=self.relu,
+            relu=relu,
             observer=self.observed.add_currents if observing and self.observed is not None else None,
         )
-        result = read(self.array, x, how)
-        return self._place_columns(result)
+        return self._place_columns(read(self.array, x, how))
 
     def _float(self, x: Tensor) -> Tensor:
         result: Tensor = self.digital(x)
