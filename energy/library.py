@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
+from circuits import PeripheralModel
 from devicekit.errors import unknown_name
 from devicekit.provenance import Constant
 from energy.core_formulas import COUNTS, FIELDS, RESULTS, SURVEY, TIMES, WRITING
@@ -172,6 +173,48 @@ class Library:
             )
             si[name] = value
         return replace(self, constants=constants, si=si, draws=dict(draws))
+
+    def with_peripherals(self, model: PeripheralModel) -> Library:
+        """Return the library with the energies of simulated peripherals (kind ``simulated``) instead of fitted ones.
+
+        The simulated comparator replaces ``comparator.convert.energy``, brought to the 8 bits that constant is for. A
+        simulated ramp generator does not replace ``ramp.run.energy``, which also holds the counter and the wires to
+        all comparators; it must only not exceed it.
+
+        Args:
+            model: `circuits.characterize(...).model`, or `circuits.load_peripherals`.
+
+        Raises:
+            EnergyError: the model has no simulated comparator, the library no such constant, or the simulated ramp
+                generator alone takes more than the library's ramp and counter.
+        """
+        name = "comparator.convert.energy"
+        if name not in self.constants or "comparator" not in model.energy:
+            raise EnergyError(
+                f"Expected a simulated comparator in the peripherals {model.name!r} and `{name}` in the library "
+                f"{self.name!r}; found {', '.join(model.energy) or 'no energies'}."
+            )
+        ramp = model.energy.get("ramp_generator")
+        steps = 2.0**model.adc_bits / 256
+        if ramp is not None and "ramp.run.energy" in self.si and ramp.value / steps > self.si["ramp.run.energy"]:
+            raise EnergyError(
+                f"The simulated ramp generator of {model.name!r} takes {ramp.value:.3g} J a ramp, more than the "
+                f"library's ramp and counter together, {self.si['ramp.run.energy'] * steps:.3g} J."
+            )
+        simulated = model.energy["comparator"]
+        factor = 1e12 / steps
+        constant = Constant(
+            value=simulated.value * factor,
+            unit="pJ",
+            kind=simulated.kind,
+            source=simulated.source,
+            interval=None
+            if simulated.interval is None
+            else (simulated.interval[0] * factor, simulated.interval[1] * factor),
+        )
+        draws = {key: draw for key, draw in self.draws.items() if key != name}
+        si = dict(self.si) | {name: simulated.value / steps}
+        return replace(self, constants=dict(self.constants) | {name: constant}, si=si, draws=draws)
 
     def with_cell(self, cell: Any) -> Library:
         """Return the library with the read current and voltage of a cell.

@@ -46,6 +46,9 @@ def energy(
     device: Annotated[
         str | None, typer.Option(help="Device whose read current and voltage are used; the library's by default.")
     ] = None,
+    peripherals: Annotated[
+        str | None, typer.Option(help="Simulated peripherals whose energies are used: a name or a file.")
+    ] = None,
     adc: Annotated[str, typer.Option(help="Converter: ramp, sar or flash.")] = "ramp",
     structure: Annotated[str | None, typer.Option(help="A structural alternative, such as ramp_per_array.")] = None,
     network: Annotated[
@@ -89,6 +92,10 @@ def energy(
 
         cell = load_device(device)
     loaded = load_library(library)
+    if peripherals is not None:
+        from circuits import load_peripherals
+
+        loaded = loaded.with_peripherals(load_peripherals(peripherals))
     chosen = [load_design(name) for name in designs or ["A", "B", "C", "D", "E"]]
     costs = [
         estimate_core(design, library=loaded, cell=cell, adc=adc, structure=structure, seed=seed) for design in chosen

@@ -1,0 +1,209 @@
+"""Tables, figure, layer files and the two commands: what a reader gets."""
+
+import csv
+import io
+import json
+import re
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+import circuits
+import energy
+from circuits import LayerShape
+from devicekit import Constant
+from energy import tables
+from energy.errors import EnergyError
+from energy.figures import breakdown_figure
+from energy.layer_files import read_layers
+from reports.command import build_app
+
+XIAO = circuits.load_designs("xiao2022")
+COSTS = [energy.estimate_core(design) for design in XIAO.values()]
+
+
+def run(*arguments):
+    return CliRunner().invoke(build_app("energy" if arguments[0] == "energy" else "reproduce"), list(arguments))
+
+
+def test_csv_has_every_digit_and_columns_carry_units():
+    text = tables.as_text([cost.row() for cost in COSTS], "csv")
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert [row["design"] for row in rows] == list("ABCDE")
+    for row, cost in zip(rows, COSTS, strict=True):
+        assert float(row["energy_fj_per_op"]) == cost.energy_fj_per_op
+        assert float(row["area_mm2_low"]) == cost.interval_of("area_mm2")[0]
+    assert {"latency_ns", "power_mw", "tops_per_mm2"} <= set(rows[0])
+
+
+def test_markdown_and_latex_show_the_same_entries():
+    rows = tables.selected([cost.row() for cost in COSTS], tables.SHORT)
+    markdown = tables.as_text(rows, "markdown", tables.SHORT).splitlines()
+    assert markdown[0].startswith("| Design | ADC | Energy [fJ/op] |")
+    assert len(markdown) == 2 + 5
+    latex = tables.as_text(rows, "latex", tables.SHORT)
+    assert latex.count(r"\\") == 1 + 5
+    assert r"Area [mm\textsuperscript{2}]" in latex
+    for line, own in zip(
+        markdown[2:], [line for line in latex.splitlines() if re.match(r"[A-E] &", line)], strict=True
+    ):
+        assert [cell.strip() for cell in line.strip("|").split("|")] == [
+            cell.strip().removesuffix(r" \\") for cell in own.split("&")
+        ]
+    with pytest.raises(EnergyError, match=r"Unknown table format 'latx'\. Did you mean 'latex'"):
+        tables.as_text(rows, "latx")
+
+
+def test_breakdown_rows_sum_to_the_core():
+    frame = pd.DataFrame(tables.breakdown_rows(COSTS))
+    sums = frame.groupby("design")[["energy_fj_per_op", "area_mm2", "energy_share", "area_share"]].sum()
+    for cost in COSTS:
+        assert sums.loc[cost.design.name, "energy_fj_per_op"] == pytest.approx(cost.energy_fj_per_op)
+        assert sums.loc[cost.design.name, "area_mm2"] == pytest.approx(cost.area_mm2)
+    assert sums[["energy_share", "area_share"]].to_numpy() == pytest.approx(1)
+
+
+def test_the_breakdown_figure_draws_a_full_bar_a_design():
+    _, axes = breakdown_figure(COSTS)
+    for axis in axes:
+        widths = {}
+        for bar in axis.patches:
+            widths[bar.get_y()] = widths.get(bar.get_y(), 0) + bar.get_width()
+        assert len(widths) == 5
+        assert list(widths.values()) == pytest.approx([1] * 5, abs=1e-9)
+        texts = [text.get_text() for text in axis.texts]
+        assert any("902 fJ/op" in text for text in texts) or any("11.14" in text for text in texts)
+    assert [label.get_text() for label in axes[0].get_yticklabels()] == list("ABCDE")
+    with pytest.raises(EnergyError, match="at least one core"):
+        breakdown_figure([])
+
+
+def test_layers_are_read_from_a_file(tmp_path):
+    path = tmp_path / "layers.csv"
+    path.write_text("# my net\nname, rows, columns, mvms, groups\nconv, 27, 16, 900, 1\ndepthwise, 9, 1, 900, 16\n")
+    assert read_layers(path) == [
+        LayerShape(name="conv", rows=27, columns=16, mvms=900),
+        LayerShape(name="depthwise", rows=9, columns=1, mvms=900, groups=16),
+    ]
+    path.write_text("name,rows,columns\nfc,10,5\n")
+    assert read_layers(path)[0].mvms == 1
+    for text, message in (
+        ("name,rows\nfc,10\n", r"missing column columns; found name, rows"),
+        ("name,rows,columns\nfc,0,5\n", r"row 1: Layer 'fc': expected `rows` to be an integer of at least 1"),
+        ("name,rows,columns\nfc,2.5,5\n", r"row 1: expected `rows` to be a whole number, but got 2.5"),
+        ("name,rows,columns\nfc,x,5\n", r"row 1: expected `rows` to be a whole number, but got 'x'"),
+        ("", "not a CSV table"),
+    ):
+        path.write_text(text)
+        with pytest.raises(EnergyError, match=message):
+            read_layers(path)
+    with pytest.raises(EnergyError, match="No file of layers"):
+        read_layers(tmp_path / "none.csv")
+
+
+def peripherals(**energies):
+    model = circuits.load_peripherals("sonos_40nm")
+    return model.model_copy(update={"energy": energies})
+
+
+def test_simulated_peripherals_replace_the_fitted_comparator():
+    model = circuits.load_peripherals("sonos_40nm")
+    library = energy.load_library("sonos_40nm").with_peripherals(model)
+    constant = library.constants["comparator.convert.energy"]
+    assert constant.kind == "simulated"
+    assert "ngspice" in constant.source
+    cost = energy.estimate_core(XIAO["D"], library=library)
+    assert cost.value("comparator.joules") == pytest.approx(2048 * model.energy["comparator"].value)
+    assert "comparator.convert.energy" not in library.draws
+    with pytest.raises(EnergyError, match=r"Expected a simulated comparator .* found no energies"):
+        energy.load_library("sonos_40nm").with_peripherals(peripherals())
+    huge = Constant(value=1e-8, unit="J", kind="simulated", source="test")
+    with pytest.raises(EnergyError, match="more than the library's ramp and counter"):
+        energy.load_library("sonos_40nm").with_peripherals(peripherals(comparator=huge, ramp_generator=huge))
+
+
+def test_the_command_prints_its_tables():
+    result = run("energy")
+    assert result.exit_code == 0, result.stderr
+    assert "8.4 (8.352..8.44" in result.stdout
+    assert "902 (901.95..902.05)" in result.stdout
+    document = json.loads(run("energy", "A", "E", "--json").stdout)
+    assert [row["design"] for row in document["designs"]] == ["A", "E"]
+    assert document["designs"][0]["energy_fj_per_op"] == COSTS[0].energy_fj_per_op
+    assert len(document["designs"][0]["breakdown"]) == len(COSTS[0].library.components)
+    breakdown = run("energy", "B", "--table", "breakdown", "--format", "csv")
+    assert breakdown.stdout.splitlines()[0].startswith("design,component,label,instances")
+    again = run("energy", "C", "--peripherals", "sonos_40nm", "--device", "sonos_40nm_iedm2022", "--format", "csv")
+    assert again.exit_code == 0, again.stderr
+
+
+def test_the_command_writes_files_whole(tmp_path):
+    out, figure = tmp_path / "cost.tex", tmp_path / "breakdown.svg"
+    result = run("energy", "A", "--format", "latex", "--out", str(out), "--figure", str(figure))
+    assert result.exit_code == 0, result.stderr
+    assert out.read_text().startswith(r"\begin{tabular}")
+    assert "<svg" in figure.read_text()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["breakdown.svg", "cost.tex"]
+
+
+def test_the_command_places_networks(tmp_path):
+    layers = tmp_path / "layers.csv"
+    layers.write_text("name,rows,columns,mvms\na,1152,256,10\nb,2000,10,1\n")
+    document = json.loads(run("energy", "A", "--layers", str(layers), "--json").stdout)
+    assert document["networks"][0]["cores"] == 3
+    assert [row["layer"] for row in document["layers"]] == ["a", "b"]
+    shown = run("energy", "A", "--layers", str(layers))
+    assert "Layer by layer" in shown.stdout
+    digits = json.loads(run("energy", "A", "--network", "digits_cnn", "--json").stdout)
+    assert [row["rows"] for row in digits["layers"]] == [9, 225, 288, 32]
+
+
+def test_the_command_explains_any_number():
+    result = run("energy", "A", "--explain", "energy_fj_per_op", "--depth", "1")
+    assert "= energy_j_per_mvm / operations * 1e15" in result.stdout
+    several = run("energy", "A", "B", "--explain", "cells")
+    assert several.stdout.startswith("design A\ncells = 589824")
+    document = json.loads(run("energy", "A", "--explain", "comparator.energy_pj", "--json").stdout)
+    assert "comparator.convert.energy" in run("energy", "A", "--explain", "comparator.energy_pj", "--depth", "4").stdout
+    assert set(document) == {"A"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("Z",), "Unknown design 'Z'"),
+        (("A", "--library", "none"), "Unknown component library or file 'none'"),
+        (("A", "--adc", "sigma"), "Unknown ADC 'sigma'"),
+        (("A", "--format", "html"), "Unknown table format 'html'"),
+        (("A", "--table", "costs"), "Unknown table 'costs'. Did you mean 'cost'"),
+        (("A", "--table", "layers"), "needs a network"),
+        (("A", "--explain", "nothing"), "Unknown quantity 'nothing'"),
+        (("A", "--network", "digits_cnn", "--layers", "x.csv"), "either --network or --layers"),
+        (("A", "--network", "digits_cnn", "--input", "8"), "does not run on an example of shape"),
+        (("A", "--network", "digits_cnn", "--input", "8y8"), "sizes such as 3x224x224"),
+        (("A", "--figure", "x.bmp"), "end in .png, .svg or .pdf"),
+        (("A", "--structure", "none"), "Unknown structure 'none'"),
+    ],
+)
+def test_the_command_refuses_in_one_message(arguments, message):
+    result = run("energy", *arguments)
+    assert result.exit_code == 2, result.output
+    assert result.stderr.startswith("Error: ")
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.slow
+def test_the_command_reproduces_the_published_table():
+    result = run("reproduce", "table3", "--proposals", "4000", "--json")
+    assert result.exit_code == 0, result.stderr
+    document = json.loads(result.stdout)
+    assert (document["data_values"], document["free_values"]) == (8, 21)
+    assert all(row["agrees"] for row in document["published"])
+    assert all(row["inside"] for row in document["leave_one_out"])
+    assert all(-20 < end < 20 for row in document["prediction"] for end in row["interval_percent"])
+    ramp = next(row for row in document["parameters"] if row["constant"] == "ramp.run.energy")
+    assert (ramp["unit"], ramp["inside_prior"]) == ("pJ", True)
+    assert 100 <= ramp["best"] <= 2500
+    assert run("reproduce", "table4").exit_code == 2
