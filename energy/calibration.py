@@ -122,17 +122,30 @@ def fit_quantity(
     values = np.array([p.value for p in printed.values()])
     widths = np.array([p.half_digit for p in printed.values()]) / 3  # so that the best point rounds to the digits
 
+    def constants_at(z: Array) -> dict[str, Array]:
+        return {name: prior.value(z[:, index]) for index, (name, prior) in enumerate(own.items())}
+
+    def coordinates(parameters: lmfit.Parameters) -> Array:
+        return np.array([parameters[f"p{index}"].value for index in range(len(own))])
+
     def residual(parameters: lmfit.Parameters, slack: float) -> Array:
-        z = np.array([parameters[f"p{index}"].value for index in range(len(own))])
-        point = {name: prior.value(z[index : index + 1]) for index, (name, prior) in enumerate(own.items())}
-        return np.concatenate([z, (model(point)[0] - values) / (widths * slack)])
+        z = coordinates(parameters)
+        return np.concatenate([z, (model(constants_at(z[None, :]))[0] - values) / (widths * slack)])
+
+    def jacobian(parameters: lmfit.Parameters, slack: float) -> Array:
+        # Central differences in all directions by one evaluation of the model.
+        z, step = coordinates(parameters), 1e-5
+        moves = step * np.eye(len(own))
+        ends = model(constants_at(np.concatenate([z + moves, z - moves])))
+        slopes = (ends[: len(own)] - ends[len(own) :]).T / (2 * step)
+        return np.concatenate([np.eye(len(own)), slopes / (widths * slack)[:, None]])
 
     parameters = lmfit.Parameters()
     for index in range(len(own)):
         parameters.add(f"p{index}", value=0.0)
     # The printed digits make a valley 1e-5 wide; the search enters it wide and narrows, or it takes ten times longer.
     for slack in (100.0, 10.0, 1.0):
-        result = lmfit.minimize(residual, parameters, args=(slack,), method="leastsq", max_nfev=20_000)
+        result = lmfit.minimize(residual, parameters, args=(slack,), method="leastsq", Dfun=jacobian, max_nfev=20_000)
         parameters = result.params
     best = {
         name: float(prior.value(np.array([result.params[f"p{index}"].value]))[0])
