@@ -65,7 +65,7 @@ class Product:
         output: (batch, columns), in the units of x @ weight.
         conversions: every conversion made, in no particular order.
         analog: pre-conversion values by weight slice, pooled over everything else.
-        magnitude: (batch, columns), sum of |value before conversion| times what it counts in the output.
+        magnitude: (batch, columns), sum of the currents of every line and phase times what they count in the output.
     """
 
     output: np.ndarray
@@ -298,7 +298,12 @@ class _Reader:
         sum_x = math.fsum(self.inputs.values[b, r] for r in part)
         scale = (base - 1) / (1 - self.g_min)
         sign = -1.0 if self.mapping.flipped[s, p, c] else 1.0
-        currents = [[self.drive(b, part, line, k) for k in range(len(self.inputs.weights))] for line in cells]
+        currents = []
+        for line in cells:
+            phases = [self.phases(b, part, line, k) for k in range(len(self.inputs.weights))]
+            for weight, (positive, negative) in zip(self.inputs.weights, phases, strict=True):
+                self.product.magnitude[output] += abs(worth * scale * weight) * (positive + negative)
+            currents.append([positive - negative for positive, negative in phases])
         if len(cells) == 2 and self.design.subtraction == "analog":
             difference = [plus - minus for plus, minus in zip(*currents, strict=True)]
             return self.collect(difference, output, where, 0, worth * scale) * scale
@@ -309,14 +314,15 @@ class _Reader:
         digits = (reading - self.g_min * sum_x) * scale
         return (base - 1) * sum_x - digits if self.mapping.flipped[s, p, c] else digits
 
-    def drive(self, b: int, part: range, line: np.ndarray, k: int) -> float:
-        """Current of one line under input slice k: the phase of positive inputs less that of negative ones."""
+    def phases(self, b: int, part: range, line: np.ndarray, k: int) -> tuple[float, float]:
+        """Currents of one line under input slice k while positive, and then while negative inputs are applied."""
         drive = self.inputs.slices[k, b, part.start : part.stop]
         signs = self.inputs.signs[b, part.start : part.stop]
-        current = line_current(line, np.where(signs > 0, drive, 0.0), self.design.r_p_hat, self.inputs.unit_times)
-        if self.signed:
-            current -= line_current(line, np.where(signs < 0, drive, 0.0), self.design.r_p_hat, self.inputs.unit_times)
-        return current
+        r_p_hat, times = self.design.r_p_hat, self.inputs.unit_times
+        positive = line_current(line, np.where(signs > 0, drive, 0.0), r_p_hat, times)
+        if not self.signed:
+            return positive, 0.0
+        return positive, line_current(line, np.where(signs < 0, drive, 0.0), r_p_hat, times)
 
     def collect(
         self, currents: list[float], output: tuple[int, int], where: tuple[int, ...], line: int, effect: float
@@ -335,7 +341,6 @@ class _Reader:
         """Convert, where there is a converter."""
         s = where[2]
         self.product.analog.setdefault(s, []).append(value)
-        self.product.magnitude[output] += abs(effect * value)
         if self.ranges is None:
             return value
         bits = adc_bits_of(self.design, len(self.mapping.worth))[s]

@@ -1,0 +1,1 @@
+"""Speed against peers and limits; `make bench` runs every file here that has a `main`."""

@@ -1,0 +1,254 @@
+"""ResNet-20 on analog arrays against plain PyTorch: time, memory, and the cost of a trial.
+
+Plain PyTorch is float32, batch norm folded, inference mode, batches of 100, in the faster memory format, one thread.
+Analog models are the ones the tests compare with the reference: SONOS cells, calibrated 8-bit converters, every
+conversion done. Without the CIFAR data beside the checkout, random weights and images take their place; times do not
+depend on them, but for the share of bits that are set.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import os
+import pickle
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import nn
+from torch.fx.experimental.optimization import fuse
+
+from accuracy import analog_layers, calibrate, convert, data_sets, evaluate, networks
+from accuracy.layers import Calibration
+from benchmarks import aihwkit_environment
+from benchmarks.measure import alternate, machine, peak_memory, ratio
+from benchmarks.unrolled import unrolled
+from circuits import CoreDesign, load_designs
+from devicekit import load_device
+
+DATA = Path(os.environ.get("DEVICEKIT_SHARED_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+BATCH, CALIBRATION = 100, 100
+LIMITS = {"A": 1.5, "B": 9.0, "D": 9.0, "E": 40.0, "A, bit line": 25.0}
+UNROLLED = " unrolled"
+PLAIN = ("plain, channels first", "plain, channels last")
+
+Pairs = list[tuple[torch.Tensor, torch.Tensor]]
+
+
+def designs() -> dict[str, CoreDesign]:
+    """The designs that are timed."""
+    published = load_designs("xiao2022")
+    return {**published, "A, bit line": published["A"].replace(r_p_hat=1e-5)}
+
+
+@dataclass
+class Bench:
+    """The network, its images, and the ranges found so far, by design.
+
+    Attributes:
+        model: ResNet-20.
+        test: batches to time.
+        training: batches to calibrate with.
+        source: where they come from.
+        ranges: calibration of every layer of a design, so that each design is calibrated once.
+    """
+
+    model: nn.Module
+    test: Pairs
+    training: Pairs
+    source: str
+    ranges: dict[str, list[Calibration | None]] = field(default_factory=dict)
+
+    def converted(self, name: str) -> nn.Module:
+        """A converted model, calibrated and programmed."""
+        analog = convert(self.model, designs()[name], cell=load_device("sonos_40nm_tcas2022"), seed=0)
+        if name not in self.ranges:
+            calibrate(analog, self.training)
+            self.ranges[name] = [layer.calibration for layer in analog_layers(analog)]
+        for layer, found in zip(analog_layers(analog), self.ranges[name], strict=True):
+            layer.set_calibration(found)
+        return analog
+
+    def contestant(self, name: str) -> Callable[[], torch.Tensor]:
+        """Anything that can be timed, by name."""
+        if name in PLAIN:
+            return plain_models(self.model, self.test)[name]
+        design = name.removesuffix(UNROLLED)
+        analog = self.converted(design)
+        return pass_over(unrolled(analog) if name != design else analog, self.test, torch.contiguous_format)
+
+    def memory_of(self, name: str) -> float | None:
+        """Peak memory of one evaluation at batch 100 in a process of its own [MB]."""
+        root = Path(__file__).resolve().parent.parent
+        with tempfile.TemporaryDirectory() as work:
+            ranges = Path(work) / "ranges.pickle"
+            ranges.write_bytes(pickle.dumps(self.ranges))
+            command = [sys.executable, "-m", "benchmarks.accuracy_speed", "--memory", name, "--ranges", str(ranges)]
+            done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=root)
+        try:
+            return float(done.stdout.split()[-1])
+        except (IndexError, ValueError):
+            return None
+
+
+def pass_over(model: nn.Module, batches: Pairs, memory_format: torch.memory_format) -> Callable[[], torch.Tensor]:
+    """One evaluation of all images, as a function without arguments."""
+    inputs = [x.contiguous(memory_format=memory_format) for x, _ in batches]
+
+    def run() -> torch.Tensor:
+        with torch.inference_mode():
+            return torch.cat([model(x) for x in inputs])
+
+    return run
+
+
+def plain_models(model: nn.Module, test: Pairs) -> dict[str, Callable[[], torch.Tensor]]:
+    """The float network in both memory formats."""
+    folded = fuse(model.eval())
+    last = copy.deepcopy(folded).to(memory_format=torch.channels_last)
+    return {
+        PLAIN[0]: pass_over(folded, test, torch.contiguous_format),
+        PLAIN[1]: pass_over(last, test, torch.channels_last),
+    }
+
+
+def prepare(images: int) -> Bench:
+    """ResNet-20 with images beside the checkout, or random ones."""
+    folder = DATA / "cifar10"
+    if folder.is_dir():
+        data = data_sets.load("cifar10", folder)
+        model = networks.load("resnet20_cifar10", weights=folder / "resnet20.safetensors")
+        test = list(data.batches("test", BATCH, images))
+        training = list(data.batches("calibration", BATCH, CALIBRATION))
+        return Bench(model, test, training, f"{images} CIFAR-10 test images")
+    generator = torch.Generator().manual_seed(0)
+    model = networks.load("resnet20_cifar10", weights="random")
+
+    def drawn(count: int) -> Pairs:
+        pixels = torch.randn(count, 3, 32, 32, generator=generator)
+        labels = torch.randint(10, (count,), generator=generator)
+        return list(zip(pixels.split(BATCH), labels.split(BATCH), strict=True))
+
+    return Bench(model, drawn(images), drawn(CALIBRATION), f"{images} random images, random weights")
+
+
+def time_all(bench: Bench, names: list[str], rounds: int, with_memory: bool, console: Console) -> None:
+    """Time and print one table."""
+    runs = plain_models(bench.model, bench.test)
+    failed: dict[str, str] = {}
+    for name in names:
+        try:
+            runs[name] = bench.contestant(name)
+            runs[name]()
+        except Exception as error:
+            runs.pop(name, None)
+            failed[name] = f"{type(error).__name__}: {error}"
+    timings = alternate(runs, rounds)
+    fastest = min(PLAIN, key=lambda name: timings[name].seconds)
+    baseline = timings[fastest]
+    memories = {name: bench.memory_of(name) for name in runs} if with_memory else {}
+    base_memory = memories.get(fastest)
+    table = Table(title=f"ResNet-20, {bench.source}, one thread\n{machine()}", title_justify="left")
+    for column in ("evaluation", "seconds", "x plain", "x plain (CPU time)", "limit", "peak MB"):
+        table.add_column(column, justify="left" if column == "evaluation" else "right")
+    for name, timing in timings.items():
+        memory = memories.get(name)
+        limit = LIMITS.get(name)
+        allowed = "" if base_memory is None else f" (limit {2 * base_memory + 200:.0f})"
+        table.add_row(
+            name,
+            f"{timing.seconds:.3f}",
+            f"{ratio(timing, baseline):.2f}",
+            f"{ratio(timing, baseline, cpu=True):.2f}",
+            "" if limit is None else f"{limit:g}",
+            "" if memory is None else f"{memory:.0f}" + ("" if name in PLAIN else allowed),
+        )
+    for name, reason in failed.items():
+        table.add_row(name, "-", reason, "", "" if name not in LIMITS else f"{LIMITS[name]:g}", "")
+    console.print(table)
+
+
+def time_aihwkit(bench: Bench, rounds: int, console: Console) -> None:
+    """Time the same network in aihwkit, in an environment of its own, or say why that cannot be."""
+    images = torch.cat([x for x, _ in bench.test])
+    answer, failures = aihwkit_environment.time_network(fuse(bench.model), images, rounds)
+    table = Table(title="aihwkit, 8-bit inputs and outputs, in an environment of its own", title_justify="left")
+    for column in ("evaluation", "seconds", "x plain there"):
+        table.add_column(column)
+    for failure in failures:
+        table.add_row(failure, "-", "not installed")
+    versions = f"aihwkit {answer.get('aihwkit')}, torch {answer.get('torch')}"
+    for name in ("InferenceRPUConfig", "TorchInferenceRPUConfig"):
+        if name in answer:
+            result = answer[name]
+            timed = "error" not in result
+            table.add_row(
+                f"{versions}, {name}",
+                f"{result['seconds']:.3f}" if timed else "-",
+                f"{result['ratio']:.1f}" if timed else result["error"],
+            )
+    console.print(table)
+
+
+def time_trials(bench: Bench, rounds: int, console: Console, trials: int = 10) -> None:
+    """Compare trials, each with fresh cells, with as many evaluations of cells that stay."""
+    analog = bench.converted("A")
+    once = pass_over(analog, bench.test, torch.contiguous_format)
+
+    def evaluations() -> None:
+        for _ in range(trials):
+            once()
+
+    # `evaluate` also runs the float network and ideal cells once: two trials less two passes isolate the trials.
+    timings = alternate(
+        {
+            "evaluations": evaluations,
+            "one trial": lambda: evaluate(analog, bench.test, trials=1),
+            "trials": lambda: evaluate(analog, bench.test, trials=trials + 1),
+        },
+        rounds,
+    )
+    per_trials = timings["trials"].seconds - timings["one trial"].seconds
+    console.print(
+        f"Design A, {trials} trials with fresh cells: {per_trials:.2f} s; {trials} evaluations of programmed cells: "
+        f"{timings['evaluations'].seconds:.2f} s; ratio {per_trials / timings['evaluations'].seconds:.3f} (limit 1.1)"
+    )
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--images", type=int, default=200)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", help="names of evaluations, separated by semicolons: 'A; E unrolled'")
+    parser.add_argument("--no-memory", action="store_true", help="leave out peak memory (one process each)")
+    parser.add_argument("--no-aihwkit", action="store_true", help="leave out aihwkit (it installs an environment)")
+    parser.add_argument("--memory", help=argparse.SUPPRESS)
+    parser.add_argument("--ranges", help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    if options.memory:
+        bench = prepare(BATCH)
+        bench.ranges = pickle.loads(Path(options.ranges).read_bytes())
+        print(peak_memory(bench.contestant(options.memory)))
+        return
+    console, bench, memory = Console(width=120), prepare(options.images), not options.no_memory
+    few = max(1, options.rounds - 3)
+    if options.only:
+        time_all(bench, [name.strip() for name in options.only.split(";")], options.rounds, memory, console)
+        return
+    time_all(bench, ["A", "B", "C", "D"], options.rounds, memory, console)
+    time_all(bench, ["E", "A, bit line", *(f"{name}{UNROLLED}" for name in "ABDE")], few, memory, console)
+    time_trials(bench, few, console)
+    if not options.no_aihwkit:
+        time_aihwkit(bench, options.rounds, console)
+
+
+if __name__ == "__main__":
+    main()

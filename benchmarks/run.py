@@ -1,0 +1,42 @@
+"""Run every benchmark of this folder, one after another: `python -m benchmarks.run [NAME ...] [-- OPTIONS]`."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import time
+import traceback
+from pathlib import Path
+
+HELPERS = ("__init__", "run", "measure", "unrolled", "aihwkit_environment", "aihwkit_worker")
+
+
+def names() -> list[str]:
+    """Benchmarks there are."""
+    return sorted(path.stem for path in Path(__file__).parent.glob("*.py") if path.stem not in HELPERS)
+
+
+def main(arguments: list[str]) -> int:
+    split = arguments.index("--") if "--" in arguments else len(arguments)
+    chosen, options = arguments[:split] or names(), arguments[split + 1 :]
+    unknown = [name for name in chosen if name not in names()]
+    if unknown:
+        print(f"No benchmark {', '.join(unknown)}; there are {', '.join(names())}.", file=sys.stderr)
+        return 2
+    failed = []
+    for name in chosen:
+        print(f"== {name} ==", flush=True)
+        started = time.perf_counter()
+        try:
+            importlib.import_module(f"benchmarks.{name}").main(options)
+        except Exception:
+            traceback.print_exc()
+            failed.append(name)
+        print(f"({name}: {time.perf_counter() - started:.0f} s)\n", flush=True)
+    if failed:
+        print(f"Failed: {', '.join(failed)}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
