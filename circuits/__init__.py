@@ -1,9 +1,11 @@
 """What the wires and peripherals do: core designs, bit lines, SPICE, integrator, accumulator and ramp converter."""
 
 from circuits.bit_line import solve_bit_lines
+from circuits.bit_line_errors import BitLinePoint
 from circuits.bit_line_spice import BitLineConfirmation, confirm_bit_line, simulate_bit_line
 from circuits.design_files import design_notes, load_design, load_designs
 from circuits.designs import CoreDesign, split_rows
+from circuits.envelope import EnvelopeWarning, expected_error_lsb, warn_outside_envelope
 from circuits.errors import CircuitError, SpiceError
 from circuits.network_values import Activity, LayerShape
 from circuits.peripherals import (
@@ -24,10 +26,12 @@ from circuits.transistor_cell import TransistorCell, load_transistor_cell
 __all__ = [
     "Activity",
     "BitLineConfirmation",
+    "BitLinePoint",
     "Characterization",
     "CircuitError",
     "ColumnErrors",
     "CoreDesign",
+    "EnvelopeWarning",
     "LayerShape",
     "PeripheralError",
     "PeripheralModel",
@@ -39,6 +43,7 @@ __all__ = [
     "confirm_bit_line",
     "design_notes",
     "draw_columns",
+    "expected_error_lsb",
     "load_design",
     "load_designs",
     "load_parameters",
@@ -48,4 +53,5 @@ __all__ = [
     "simulate_bit_line",
     "solve_bit_lines",
     "split_rows",
+    "warn_outside_envelope",
 ]

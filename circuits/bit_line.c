@@ -12,76 +12,33 @@
  */
 #ifndef REAL
 
-#include <math.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
+#include "bit_line_common.h"
 
 enum { ROW_BLOCK = 48, TILE = 32, CHUNK = 256 };
-
-typedef uint8_t bytes8 __attribute__((vector_size(8)));
-typedef uint16_t words8 __attribute__((vector_size(16)));
-
-/* For each of the 256 ways to select among 8 rows: the positions of the selected ones, in order. */
-static uint8_t positions[256][8];
-
-static void fill_positions(void) {
-    for (int mask = 0; mask < 256; mask++) {
-        int count = 0;
-        for (int bit = 0; bit < 8; bit++)
-            if (mask >> bit & 1) positions[mask][count++] = (uint8_t)bit;
-    }
-}
-
-/* Write the selected rows of one pattern, without a branch on the pattern; `rows_on` has room for 8 more than rows.
- * first[b] becomes the number of selected rows before block b. Return how many there are. */
-static int64_t list_selected(const uint8_t *on, int64_t rows, uint16_t *rows_on, int32_t *first) {
-    int64_t count = 0;
-    for (int64_t row = 0; row < rows; row += 8) {
-        if (row % ROW_BLOCK == 0) *first++ = (int32_t)count;
-        uint64_t eight = 0;
-        if (row + 8 <= rows)
-            memcpy(&eight, on + row, 8);
-        else
-            for (int64_t k = 0; k < rows - row; k++) eight |= (uint64_t)on[row + k] << (8 * k);
-        /* Eight bytes 0 or 1 become eight bits. */
-        const unsigned mask = (unsigned)((eight * 0x0102040810204080u) >> 56);
-        bytes8 offsets;
-        memcpy(&offsets, positions[mask], 8);
-        const words8 found = __builtin_convertvector(offsets, words8) + (uint16_t)row;
-        memcpy(rows_on + count, &found, 16);
-        count += __builtin_popcount(mask);
-    }
-    *first = (int32_t)count;
-    return count;
-}
-
-#define PASTE2(a, b) a##b
-#define PASTE(a, b) PASTE2(a, b)
 
 #if defined(__x86_64__) && defined(__GNUC__)
 #define REAL float
 #define LANES 16
 #define VECTORS 8
-#define TARGET __attribute__((target("avx512f,avx512dq,avx512vl,fma,popcnt")))
+#define TARGET AVX512
 #define NAME(x) PASTE(x, _float_avx512)
 #include "bit_line.c"
 #define REAL float
 #define LANES 8
 #define VECTORS 6
-#define TARGET __attribute__((target("avx2,fma,popcnt")))
+#define TARGET AVX2
 #define NAME(x) PASTE(x, _float_avx2)
 #include "bit_line.c"
 #define REAL double
 #define LANES 8
 #define VECTORS 8
-#define TARGET __attribute__((target("avx512f,avx512dq,avx512vl,fma,popcnt")))
+#define TARGET AVX512
 #define NAME(x) PASTE(x, _double_avx512)
 #include "bit_line.c"
 #define REAL double
 #define LANES 4
 #define VECTORS 6
-#define TARGET __attribute__((target("avx2,fma,popcnt")))
+#define TARGET AVX2
 #define NAME(x) PASTE(x, _double_avx2)
 #include "bit_line.c"
 #endif
@@ -99,21 +56,9 @@ static int64_t list_selected(const uint8_t *on, int64_t rows, uint16_t *rows_on,
 #define NAME(x) PASTE(x, _double_plain)
 #include "bit_line.c"
 
-/* 2: AVX-512, 1: AVX2, 0: whatever the compiler assumes. `most` limits it, for tests and benchmarks. */
-int instruction_set(int most) {
-#if defined(__x86_64__) && defined(__GNUC__)
-    __builtin_cpu_init();
-    if (most >= 2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-        __builtin_cpu_supports("avx512vl"))
-        return 2;
-    if (most >= 1 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return 1;
-#endif
-    return 0;
-}
-
 #if defined(__x86_64__) && defined(__GNUC__)
 #define CHOOSE(kind, most, ...)                                             \
-    switch (instruction_set(most)) {                                        \
+    switch (available(most)) {                                        \
         case 2: return PASTE(solve_##kind, _avx512)(__VA_ARGS__);           \
         case 1: return PASTE(solve_##kind, _avx2)(__VA_ARGS__);             \
         default: return PASTE(solve_##kind, _plain)(__VA_ARGS__);           \
@@ -121,6 +66,8 @@ int instruction_set(int most) {
 #else
 #define CHOOSE(kind, most, ...) return PASTE(solve_##kind, _plain)(__VA_ARGS__);
 #endif
+
+int instruction_set(int most) { return available(most); }
 
 /* Solve `batch` patterns of `active` (bytes 0 or 1). most_sum and most_cell are upper bounds of the sum of a column's
  * conductances and of one conductance. Return 0, 1 without memory, or 2 where the growth of u over one block of rows
@@ -199,15 +146,12 @@ TARGET static int NAME(solve)(const REAL *g, int64_t rows, int64_t columns, cons
     if (!(block_growth < most_growth) || rows > 0xffff) return 2;
     const int64_t blocks_between = (int64_t)fmin(1e9, fmax(1.0, 1.0 / fmax(block_growth, 1e-9)));
 
-    const size_t line = sizeof(vec) > 64 ? sizeof(vec) : 64;
-#define ALLOCATE(type, count) (type *)aligned_alloc(line, (((size_t)(count) * sizeof(type) + line - 1) / line) * line)
-    REAL *packed = ALLOCATE(REAL, strips * rows * WIDTH);
-    REAL *wires = ALLOCATE(REAL, rows + 1);
-    vec *state = ALLOCATE(vec, TILE * 2 * VECTORS);
-    uint32_t *cells = ALLOCATE(uint32_t, chunk * (rows + 1));
-    int32_t *first = ALLOCATE(int32_t, chunk * (blocks + 1));
-    uint16_t *rows_on = ALLOCATE(uint16_t, rows + 8);
-#undef ALLOCATE
+    REAL *packed = allocate((size_t)(strips * rows * WIDTH) * sizeof(REAL));
+    REAL *wires = allocate((size_t)(rows + 1) * sizeof(REAL));
+    vec *state = allocate(TILE * 2 * VECTORS * sizeof(vec));
+    uint32_t *cells = allocate((size_t)(chunk * (rows + 1)) * sizeof(uint32_t));
+    int32_t *first = allocate((size_t)(chunk * (blocks + 1)) * sizeof(int32_t));
+    uint16_t *rows_on = allocate((size_t)(rows + 8) * sizeof(uint16_t));
     const int status = packed && wires && state && cells && first && rows_on ? 0 : 1;
     if (!status) {
         fill_positions();
@@ -221,15 +165,9 @@ TARGET static int NAME(solve)(const REAL *g, int64_t rows, int64_t columns, cons
         }
         for (int64_t pattern = 0; pattern < batch; pattern += chunk) {
             const int64_t patterns = batch - pattern < chunk ? batch - pattern : chunk;
-            for (int64_t t = 0; t < patterns; t++) {
-                uint32_t *list = cells + t * (rows + 1);
-                const int64_t count = list_selected(active + (pattern + t) * rows, rows, rows_on, first + t * (blocks + 1));
-                /* Each entry holds the row and how many wires lie between it and the one before. */
-                if (count) list[0] = (uint32_t)rows_on[0] << 16 | rows_on[0];
-                for (int64_t k = 1; k < count; k++)
-                    list[k] = (uint32_t)rows_on[k] << 16 | (uint32_t)(rows_on[k] - rows_on[k - 1]);
-                list[count] = (uint32_t)rows - (count ? rows_on[count - 1] : 0);
-            }
+            for (int64_t t = 0; t < patterns; t++)
+                list_cells(active + (pattern + t) * rows, rows, ROW_BLOCK, rows_on, first + t * (blocks + 1),
+                           cells + t * (rows + 1));
             for (int64_t strip = 0; strip < strips; strip++) {
                 const int64_t left = columns - strip * WIDTH, width = left < WIDTH ? left : WIDTH;
                 for (int64_t from = 0; from < patterns; from += TILE) {

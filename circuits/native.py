@@ -13,6 +13,7 @@ import functools
 import hashlib
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -84,13 +85,15 @@ def compile_library(source: Path, folder: Path, flags: tuple[str, ...] = DEFAULT
 
 
 def library_name(source: Path, flags: tuple[str, ...] = DEFAULT_FLAGS) -> str:
-    """Return the file name of a source's library: its stem and a hash of text, flags, system and processor family.
+    """Return the file name of a source's library: its stem and a hash of text, headers, flags, system and processor.
 
     Args:
         source: path of the C file.
         flags: as for `load_library`.
     """
     key = hashlib.sha256(source.read_bytes())
+    for name in sorted(set(re.findall(rb'#include "([^"]+)"', source.read_bytes()))):
+        key.update((source.parent / name.decode()).read_bytes())
     key.update("\0".join([*flags, *_FIXED_FLAGS, sys.platform, platform.machine()]).encode())
     return f"{source.stem}-{key.hexdigest()[:16]}{'.dll' if sys.platform == 'win32' else '.so'}"
 

@@ -27,6 +27,8 @@ def register(app: typer.Typer) -> None:
             "devicekit bitline --rows 72,144 --r-p-hat 1e-5,1e-4 --columns 4 --patterns 16",
             "devicekit bitline --rows 144,288 --r-p-hat 1e-5 --columns 4 --patterns 16 --pairing offset "
             "--mean-conductance 0.5 --out bitline",
+            "devicekit bitline --cell {data}/circuits/example_nmos.lib --card example_nmos --rows 144 --r-p-hat 1e-5 "
+            "--columns 2 --patterns 4",
         ),
     )(bitline)
 
@@ -39,7 +41,11 @@ def bitline(
     activity: Annotated[str, typer.Option(help="Fraction of the rows that are on.")] = "0.5",
     mean_conductance: Annotated[str, typer.Option(help="Mean conductance over all cells, G_max = 1.")] = "0.005,0.02",
     pairing: Annotated[str, typer.Option(help="differential or offset.")] = "differential",
-    cell: Annotated[str, typer.Option(help="The true cell: a bundled name, or a TOML file.")] = "sonos_cell",
+    cell: Annotated[
+        str, typer.Option(help="The true cell: a bundled name, a TOML file, or a SPICE model file (.lib, .model, ...).")
+    ] = "sonos_cell",
+    card: Annotated[str | None, typer.Option(help="Name of the card in a SPICE model file.")] = None,
+    instance: Annotated[str, typer.Option(help="Parameters of one transistor of that card.")] = "w=1u l=200n",
     orientation: Annotated[str, typer.Option(help="End of the cell on the bit line: source or drain.")] = "source",
     adc_bits: Annotated[int, typer.Option(min=1, max=24, help="Resolution of the converter.")] = 8,
     adc_range: Annotated[
@@ -53,11 +59,11 @@ def bitline(
     seed: SeedOption = 0,
 ) -> None:
     """Errors of bit-line models against the transistor cell, and the arrays in which they stay small."""
-    from circuits import confirm_bit_line, load_transistor_cell
+    from circuits import confirm_bit_line
     from circuits.bit_line_errors import envelope, error_map
 
     confirmation = confirm_bit_line()
-    transistor = load_transistor_cell(cell, orientation)  # type: ignore[arg-type]  # checked by the cell itself
+    transistor = _cell(cell, orientation, card, instance)
     with progress("Solving bit lines", as_json=as_json) as step:
         errors = error_map(
             rows=_numbers(rows, int, "--rows"),
@@ -91,9 +97,20 @@ def bitline(
     )
     print_table(
         [_worded(row, errors["rows"].min(), errors["rows"].max()) for row in limits.to_dict("records")],
-        title=f"Envelope: rows up to which the error stays below {limit:g} LSB of a {adc_bits}-bit converter",
+        title=f"Envelope: rows up to which the error stays below {limit:g} LSB ({adc_bits} bits)",
         headings=_HEADINGS,
     )
+
+
+def _cell(cell: str, orientation: str, card: str | None, instance: str) -> Any:
+    from circuits import CircuitError, SpiceCell, load_transistor_cell
+
+    if Path(cell).suffix in ("", ".toml"):
+        return load_transistor_cell(cell, orientation)  # type: ignore[arg-type]  # checked by the cell itself
+    if card is None:
+        raise CircuitError(f"Expected --card NAME, the card of {cell} to use.")
+    base = load_transistor_cell(orientation=orientation)  # type: ignore[arg-type]  # checked by the cell itself
+    return SpiceCell(library=Path(cell), model=card, instance=instance, base=base)
 
 
 def _numbers(text: str, kind: Callable[[str], Any], option: str) -> list[Any]:

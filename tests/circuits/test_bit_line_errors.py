@@ -144,6 +144,8 @@ def test_command_writes_tables_and_figures(tmp_path, monkeypatch):
         (["--rows", "ten"], "Expected --rows to be numbers separated by commas, but got 'ten'"),
         (["--cell", "sonos"], "Unknown transistor cell 'sonos'"),
         (["--orientation", "gate"], "Unknown `orientation`"),
+        (["--cell", "mine.lib"], "Expected --card NAME, the card of mine.lib to use"),
+        (["--cell", "mine.lib", "--card", "x"], "`library` to be a model file, but"),
         (["--r-p-hat", "-1"], "`r_p_hat` to be finite and at least 0"),
     ],
 )
