@@ -26,24 +26,24 @@ _UNITS = {
 """Columns of the state table that get their unit into the name when they leave for a file."""
 
 
-def write_outputs(fit: DeviceFit, folder: str | Path) -> dict[str, Path]:
+def write_outputs(fit: DeviceFit, folder: str | Path, figures: bool = True) -> dict[str, Path]:
     """Write everything a fit found into a folder.
 
     Args:
         fit: a fitted device.
         folder: made where it is not there.
+        figures: whether to draw the page of figures.
 
     Returns:
-        Paths by what they hold: ``cell``, ``report``, ``states``, ``models``, ``figure``, ``figure_pdf``.
+        Paths by what they hold: ``cell``, ``report``, ``states``, ``models``, and where drawn ``figure`` and
+        ``figure_pdf``.
     """
     place = Path(folder)
-    paths = {
+    paths: dict[str, Path] = {
         "cell": place / f"{fit.cell.name}.toml",
         "report": place / "report.txt",
         "states": place / "states.csv",
         "models": place / "models.csv",
-        "figure": place / "figures.png",
-        "figure_pdf": place / "figures.pdf",
     }
     fit.save(paths["cell"])
     with replacing(paths["report"]) as path:
@@ -52,9 +52,14 @@ def write_outputs(fit: DeviceFit, folder: str | Path) -> dict[str, Path]:
         states_over_time(fit).to_csv(path, index=False)
     with replacing(paths["models"]) as path:
         fit.comparison.to_csv(path)
+    if not figures:
+        return paths
+    paths |= {"figure": place / "figures.png", "figure_pdf": place / "figures.pdf"}
     figure, _ = fit.plot()
     with replacing(paths["figure"]) as path:
-        figure.savefig(path, dpi=160)
+        figure.savefig(path, dpi=150)
+    # The layout is solved once; the second file takes it as it is.
+    figure.set_layout_engine("none")
     with replacing(paths["figure_pdf"]) as path:
         figure.savefig(path)
     return paths

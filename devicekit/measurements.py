@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from devicekit.binary_tables import read_excel_table, read_parquet_table
 from devicekit.column_roles import ColumnRole
-from devicekit.errors import MeasurementError
+from devicekit.errors import MeasurementError, UnitError
 from devicekit.instrument_files import is_easyexpert, is_iccap, read_easyexpert_table, read_iccap_table
 from devicekit.quantities import parse_quantity
 from devicekit.raw_tables import RawTable
@@ -125,7 +125,10 @@ def read_measurements(
         raise MeasurementError(f"Expected `missing` to be 'error' or 'drop', but got {missing!r}.")
     table = _read_table(file, sheet, delimiter)
     voltage = read_voltage if read_voltage is not None else table.metadata.get("read_voltage")
-    volts = None if voltage is None else parse_quantity(_plain_number(voltage), "V", f"{file}: read_voltage")
+    try:
+        volts = None if voltage is None else parse_quantity(_plain_number(voltage), "V", "read_voltage")
+    except UnitError as error:
+        raise MeasurementError(f"{file}: {error}") from error
     if volts is not None and volts <= 0:
         raise MeasurementError(f"{file}: expected `read_voltage` to be above 0 V, but got {voltage!r}.")
     unit_by_role = {"current": units} if isinstance(units, str) else dict(units or {})

@@ -67,11 +67,14 @@ def read_text_table(path: Path, delimiter: str | None = None) -> RawTable:
     """
     comments: list[str] = []
     lines: list[tuple[int, str]] = []
+    hollow = 0
     for number, line in enumerate(read_text(path).splitlines(), start=1):
         if _COMMENT.match(line):
             comments.append(line)
         elif line.strip(" \t,;|\r"):
             lines.append((number, line))
+        elif line.strip():
+            hollow += 1
     if not lines:
         raise MeasurementError(f"{path}: the file has no rows, only comments.")
     separator = delimiter or _delimiter([line for _, line in lines[:_LOOKED_AT]], path)
@@ -87,6 +90,8 @@ def read_text_table(path: Path, delimiter: str | None = None) -> RawTable:
             )
     columns = tuple(zip(*body, strict=True))
     notes = []
+    if hollow:
+        notes.append(f"{hollow} lines that hold only delimiters were passed over")
     if start:
         notes.append(f"{start} lines before the header (line {numbers[start]}) were read as a preamble")
     if separator != ",":

@@ -46,6 +46,7 @@ def fit(
     eta: Annotated[float, typer.Option(help="Gate coupling behind the threshold spread, 0 to 1.")] = 1.0,
     missing: Annotated[str, typer.Option(help="Missing numbers: error, or drop (counted).")] = "error",
     bootstrap: Annotated[int, typer.Option(min=0, help="Replicates of cells drawn again.")] = 0,
+    figures: Annotated[bool, typer.Option(help="Draw the page of figures.")] = True,
     name: Annotated[str | None, typer.Option(help="Name of the cell; the file's by default.")] = None,
     technology: Annotated[str | None, typer.Option(help="Process the cell belongs to, such as sonos_40nm.")] = None,
     as_json: JsonOption = False,
@@ -83,7 +84,7 @@ def fit(
         )
         step(2, 3, "Drawing")
         folder = out if out is not None else Path("out") / "fit" / fitted.cell.name
-        written = write_outputs(fitted, folder)
+        written = write_outputs(fitted, folder, figures)
         step(3, 3)
     if as_json:
         print_json(

@@ -93,6 +93,8 @@ def test_conductances_need_and_use_the_read_voltage(tmp_path: Path) -> None:
         read(tmp_path, text)
     with pytest.raises(MeasurementError, match="expected `read_voltage` to be above 0 V"):
         read(tmp_path, text, read_voltage=-0.1)
+    with pytest.raises(MeasurementError, match=r"cells\.csv: Expected read_voltage to be a quantity in V"):
+        read(tmp_path, text, read_voltage="0.1 A")
 
 
 def test_other_roles_and_their_units(tmp_path: Path) -> None:
@@ -380,3 +382,9 @@ def test_what_is_written_is_read(
     assert found.rows == len(cells)
     np.testing.assert_allclose(found.columns["target"], [target for target, _ in cells], rtol=1e-12, atol=1e-300)
     np.testing.assert_allclose(found.columns["value"], [value for _, value in cells], rtol=1e-12, atol=1e-300)
+
+
+def test_lines_of_bare_delimiters_are_counted(tmp_path: Path) -> None:
+    found = read(tmp_path, LONG + ",\n,\n")
+    assert_long(found)
+    assert "2 lines that hold only delimiters were passed over" in found.describe()
