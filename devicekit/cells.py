@@ -256,17 +256,22 @@ class Cell:
         )
 
     def draw(self, seed: Seed) -> Self:
-        """Return a cell that the data allow as well: parameters drawn from their covariance.
+        """Return the cell of one chip that the data allow as well: parameters drawn from their covariance, and a die.
 
-        Positive parameters are drawn on their logarithms, mean currents from their standard errors. A cell without
-        known uncertainty (`has_uncertainty`) is returned as it is.
+        Positive parameters are drawn on their logarithms, mean currents from their standard errors. Where the error is
+        correlated over dies and wafers, the die is drawn too (`on_die`), so that all arrays of the chip share it. A
+        cell with neither is returned as it is.
 
         Args:
             seed: a seed or generator.
         """
-        if not self.has_uncertainty:
-            return self
         generator = np.random.default_rng(seed)
+        drawn = self._with_drawn_parameters(generator) if self.has_uncertainty else self
+        if drawn.spatial is not None and drawn.die_deviate is None:
+            return drawn.on_die(generator)
+        return drawn
+
+    def _with_drawn_parameters(self, generator: np.random.Generator) -> Self:
         error = draw_error(self.error, self.covariance, generator)
         mean_error = draw_shift(self.mean_error, generator)
         drawn = self.retention

@@ -167,6 +167,18 @@ def test_cells_of_a_die_share_their_deviation() -> None:
     assert np.corrcoef(wafers.T)[0, 1] == pytest.approx(0.4, abs=0.07)
 
 
+def test_a_drawn_chip_has_one_die_for_all_its_arrays() -> None:
+    cell = devicekit.Cell(
+        error=devicekit.StateIndependent(0.05), i_max=1.6e-6, spatial=devicekit.Spatial(die=0.4, wafer=0.1)
+    )
+    chips = [cell.draw(seed) for seed in range(1500)]
+    deviations = np.array([float(chip.mean(8e-7)) for chip in chips]) - 8e-7
+    assert deviations.std() == pytest.approx(4e-8 * math.sqrt(0.5), rel=0.08)
+    arrays = [chips[3].program(np.full(4000, 8e-7), seed).mean() for seed in (1, 2)]
+    assert arrays[0] == pytest.approx(arrays[1], abs=4e-9)
+    assert chips[3].draw(5).die_deviate == chips[3].die_deviate
+
+
 def test_draws_follow_the_covariance() -> None:
     covariance = np.array([[1e-18, 5e-18], [5e-18, 9e-16]])
     cell = devicekit.Cell(error=devicekit.SaturatingExponential(40e-9, 500e-9), i_max=1.6e-6, covariance=covariance)
