@@ -1,7 +1,8 @@
 """What a network loses: quantise, map, analog arrays, calibrate, evaluate."""
 
 from accuracy import data_sets, networks
-from accuracy.calibrate import calibrate
+from accuracy.activity import mean_activity, measure_activity
+from accuracy.calibrate import calibrate, calibration_report
 from accuracy.convert import analog_layers, convert
 from accuracy.data_sets import DataSet, DataSetError
 from accuracy.errors import (
@@ -14,6 +15,7 @@ from accuracy.errors import (
     MappingError,
 )
 from accuracy.evaluate import evaluate
+from accuracy.layer_report import LayerReport, layer_report
 from accuracy.matrix import AnalogMatrix
 from accuracy.networks import NetworkError
 from accuracy.physics import Faults
@@ -32,13 +34,18 @@ __all__ = [
     "Faults",
     "InputError",
     "InputRangeWarning",
+    "LayerReport",
     "MappingError",
     "NetworkError",
     "analog_layers",
     "calibrate",
+    "calibration_report",
     "convert",
     "data_sets",
     "evaluate",
+    "layer_report",
     "layer_shapes",
+    "mean_activity",
+    "measure_activity",
     "networks",
 ]

@@ -257,7 +257,8 @@ class AnalogArray:
             result = result[..., inverse]
         return result.reshape(*result.shape[:-1], self.blocks, -1)
 
-    def _sum_kernel(self, rows: slice, dtype: torch.dtype) -> Kernel:
+    def sum_kernel(self, rows: slice, dtype: torch.dtype) -> Kernel:
+        """Return a kernel of ones, one column a group, that sums the inputs of some rows."""
         ones = torch.ones(rows.stop - rows.start, self.operator.groups, device=self.device, dtype=dtype)
         return self.operator.kernel(ones, rows)
 
@@ -275,7 +276,7 @@ class AnalogArray:
         else:
             parts = list(zip(self.mapping.partitions, self.sum_factors, strict=True))
         for rows, factors in parts:
-            sums = self.operator.apply(x, self._sum_kernel(rows, x.dtype)).to(torch.float64)
+            sums = self.operator.apply(x, self.sum_kernel(rows, x.dtype)).to(torch.float64)
             if self.operator.groups > 1:
                 own = self.mapping.columns
                 repeat = [sums.repeat_interleave(own // self.operator.groups, dim=-1)]

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from accuracy.convert import analog_layers, model_device
 from accuracy.converters import powers_of_two_ranges
 from accuracy.errors import CalibrationError, EvaluationError
-from accuracy.layers import AnalogLayer, Calibration, Mode, Observation
-from accuracy.ranges import INNER_FRACTION, input_range
+from accuracy.layers import AnalogLayer, Calibration, Mode
+from accuracy.ranges import INNER_FRACTION, Observation, input_range
 
 Progress = Callable[[int, int], None]
 Batches = Iterable[tuple[Tensor, Any]]
@@ -162,3 +162,41 @@ def _set_converter_ranges(layers: Iterable[AnalogLayer]) -> None:
                 calibration.ranges = powers_of_two_ranges(needs, seen.symmetric)
             except CalibrationError as error:
                 raise CalibrationError(f"Layer {layer.name!r}: {error}") from None
+            largest = max(part.stop - part.start for part in layer.array.mapping.partitions)
+            reach = [hi for _, hi in calibration.ranges]
+            codes = [bits - 1 if seen.symmetric else bits for bits in layer.design.adc_bits_per_slice]
+            found = list(zip(seen.currents, reach, codes, strict=True))
+            calibration.clipped = tuple(histogram.beyond(hi) for histogram, hi, _ in found)
+            calibration.used_codes = tuple(histogram.occupied(hi, 2**bits) for histogram, hi, bits in found)
+            calibration.useful_range = tuple(hi / largest for hi in reach)
+
+
+def calibration_report(model: nn.Module) -> list[dict[str, object]]:
+    """Return what calibration found, one row for each layer and weight slice.
+
+    Columns: layer, slice, x_min, x_max, lo, hi, clipped_fraction, used_code_fraction, useful_range_fraction; the last
+    five are None for designs without calibrated converters. Used codes count magnitudes on symmetric ranges.
+
+    Raises:
+        EvaluationError: the model was not converted.
+        CalibrationError: it was not calibrated.
+    """
+    rows: list[dict[str, object]] = []
+    for layer in require_layers(model):
+        found = layer.require_calibration()
+        for index in range(layer.design.slices):
+            has = index < len(found.ranges)
+            rows.append(
+                {
+                    "layer": layer.name,
+                    "slice": index,
+                    "x_min": found.x_min,
+                    "x_max": found.x_max,
+                    "lo": found.ranges[index][0] if has else None,
+                    "hi": found.ranges[index][1] if has else None,
+                    "clipped_fraction": found.clipped[index] if has else None,
+                    "used_code_fraction": found.used_codes[index] if has else None,
+                    "useful_range_fraction": found.useful_range[index] if has else None,
+                }
+            )
+    return rows

@@ -131,9 +131,10 @@ def powers_of_two_ranges(quantiles: Sequence[float], symmetric: bool) -> tuple[R
     ranges = []
     for need in quantiles:
         # A slice that is never used converts nothing; 2^-24 of the largest range keeps its arithmetic finite.
-        power = min(math.floor(math.log2(largest / need)), 24) if need > 0 else 24
-        while largest * 2.0**-power < need:
-            power -= 1
+        power = 0
+        # Currents on levels meet halves of the largest range but for rounding.
+        while power < 24 and largest * 2.0 ** -(power + 1) >= need * (1.0 - 1e-6):
+            power += 1
         hi = largest * 2.0**-power
         ranges.append((-hi if symmetric else 0.0, hi))
     return tuple(ranges)

@@ -146,5 +146,10 @@ def _pass(
     return float(scores.mean()), scores
 
 
+def mean_score(model: nn.Module, layers: Sequence[AnalogLayer], batches: Batches, metric: Metric) -> float:
+    """Return the metric of the network as its layers are set now."""
+    return _pass(model, layers, batches, named_metric(metric))[0]
+
+
 def _on(labels: Any, device: torch.device) -> Any:
     return labels.to(device) if isinstance(labels, Tensor) else labels

@@ -49,7 +49,7 @@ def _library() -> ctypes.CDLL | None:
         for convert in (library.convert_single, library.convert_double):
             convert.argtypes = [ctypes.POINTER(_Conversion), _LONG, _LONG]
             convert.restype = None
-        library.count_values.argtypes = [_POINTER, _LONG, _FLOAT, _LONG, _POINTER]
+        library.count_values.argtypes = [_POINTER, _LONG, _FLOAT, _LONG, _POINTER, _POINTER]
         library.count_values.restype = _LONG
     return library
 
@@ -74,12 +74,20 @@ def quantise(x: Tensor, factor: float, lowest: float, highest: float, out: Tenso
     return int(library.quantise(x.data_ptr(), out.data_ptr(), x.numel(), factor, lowest, highest))
 
 
-def count_values(values: Tensor, counts: NDArray[np.int64], reach: float) -> int:
-    """Add float32 values, none negative or beyond `reach`, to a histogram from 0; return how many are exactly 0."""
+def count_values(values: Tensor, counts: NDArray[np.int64], largest: NDArray[np.float64], reach: float) -> int:
+    """Add float32 values, none negative or beyond `reach`, to a histogram from 0; return how many are exactly 0.
+
+    Args:
+        values: dense, on the CPU.
+        counts: values in each bin.
+        largest: largest value of each bin.
+        reach: upper edge of the last bin.
+    """
     library = _library()
     assert library is not None
     bins = counts.size
-    return int(library.count_values(values.data_ptr(), values.numel(), bins / reach, bins, counts.ctypes.data))
+    pointers = counts.ctypes.data, largest.ctypes.data
+    return int(library.count_values(values.data_ptr(), values.numel(), bins / reach, bins, *pointers))
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ network with ideal cells, and as the programmed chip; `mode` says which.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from enum import Enum
 from typing import Any
 
@@ -22,6 +22,7 @@ from accuracy.errors import CalibrationError, ConversionError, MappingError
 from accuracy.mapping import Mapping, map_weights
 from accuracy.operators import ConvolutionOperator, MatrixOperator, Operator
 from accuracy.physics import Physics
+from accuracy.ranges import Observation
 from accuracy.readout import Reading, read
 from circuits import CoreDesign
 from devicekit import Cell
@@ -46,6 +47,10 @@ class Calibration:
         x_max: upper edge.
         ranges: converter range of each slice; empty for designs without converters.
         samples: images the ranges rest on.
+        clipped: fraction of the calibration currents beyond the range, for each slice.
+        used_codes: fraction of the converter's codes that calibration currents reach, for each slice.
+        useful_range: range over the largest current of the array's rows, for each slice: the part of full scale that
+            carries signal.
     """
 
     design: dict[str, Any]
@@ -53,6 +58,9 @@ class Calibration:
     x_max: float
     ranges: tuple[Range, ...] = ()
     samples: int = 0
+    clipped: tuple[float, ...] = ()
+    used_codes: tuple[float, ...] = ()
+    useful_range: tuple[float, ...] = ()
 
     @property
     def signed(self) -> bool:
@@ -262,39 +270,6 @@ class AnalogLayer(nn.Module):
             f"rows={mapping.rows}, columns={mapping.columns}, arrays={len(mapping.partitions)} x {self.design.slices}, "
             f"design={self.design.name!r}"
         )
-
-
-@dataclass
-class Observation:
-    """What a layer sees during calibration; histograms only, so memory is bounded."""
-
-    slices: int
-    symmetric: bool = True
-    positive: Any = field(default=None)
-    negative: Any = field(default=None)
-    currents: list[Any] = field(default_factory=list)
-    samples: int = 0
-
-    def __post_init__(self) -> None:
-        from accuracy.ranges import Histogram
-
-        self.positive, self.negative = Histogram(), Histogram()
-        self.currents = [Histogram() for _ in range(self.slices)]
-
-    def add_inputs(self, x: Tensor) -> None:
-        """Count a batch of inputs."""
-        if not bool(torch.isfinite(x).all()):
-            raise CalibrationError("The calibration data give a layer inputs that are not finite.")
-        self.samples += x.shape[0]
-        self.positive.add(x.clamp(min=0))
-        self.negative.add((-x).clamp(min=0))
-
-    def add_currents(self, currents: Tensor) -> None:
-        """Count column currents, shape (..., blocks, columns)."""
-        per_slice = currents.shape[-2] // self.slices
-        for index, histogram in enumerate(self.currents):
-            part = currents[..., index * per_slice : (index + 1) * per_slice, :]
-            histogram.add(part.abs() if self.symmetric else part.clamp(min=0))
 
 
 def matrix_of(digital: nn.Module) -> tuple[Tensor, int]:

@@ -38,7 +38,8 @@ def top_k(k: int) -> Score:
 
     def score(outputs: Tensor, labels: Any) -> Tensor:
         best = outputs.topk(min(k, outputs.shape[-1]), dim=-1).indices
-        return (best == labels.reshape(-1, 1)).any(dim=-1)
+        hits: Tensor = (best == labels.reshape(-1, 1)).any(dim=-1)
+        return hits
 
     return score
 

@@ -11,6 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from accuracy import fused
+from accuracy.errors import CalibrationError
+
 BINS = 1 << 16
 INPUT_RANGE_BITS = 12
 INNER_FRACTION = 0.9998
@@ -19,14 +22,19 @@ INNER_FRACTION = 0.9998
 class Histogram:
     """Counts of non-negative values in equal bins from 0, whose reach doubles when a larger value comes.
 
+    Each bin keeps its largest value, so that quantiles are values that occurred: currents of ideal cells lie on a few
+    levels, and ranges tied by powers of two must meet them exactly.
+
     Attributes:
         counts: values in each bin, exact zeros left out; shape (BINS,).
+        largest: largest value of each bin, 0 where it is empty; shape (BINS,).
         zeros: how many values were exactly zero.
         reach: upper edge of the last bin; 0 before the first value.
     """
 
     def __init__(self) -> None:
         self.counts: NDArray[np.int64] = np.zeros(BINS, dtype=np.int64)
+        self.largest: NDArray[np.float64] = np.zeros(BINS)
         self.zeros = 0
         self.reach = 0.0
 
@@ -47,31 +55,54 @@ class Histogram:
         if self.reach == 0.0:
             self.zeros += values.numel()
             return
-        zeros = values.numel() - int(torch.count_nonzero(values))
-        index = (values.reshape(-1) * (BINS / self.reach)).to(torch.int32).clamp_(max=BINS - 1)
-        counts = torch.bincount(index, minlength=BINS).cpu().numpy()
-        counts[0] -= zeros
-        self.zeros += zeros
-        self.counts += counts
+        flat = values.reshape(-1)
+        if fused.available() and flat.dtype == torch.float32 and flat.device.type == "cpu":
+            self.zeros += fused.count_values(flat.contiguous(), self.counts, self.largest, self.reach)
+            return
+        flat = flat[flat > 0]
+        self.zeros += values.numel() - flat.numel()
+        index = (flat * (BINS / self.reach)).to(torch.int64).clamp_(max=BINS - 1)
+        self.counts += torch.bincount(index, minlength=BINS).cpu().numpy()
+        largest = torch.zeros(BINS, dtype=flat.dtype, device=flat.device).scatter_reduce_(0, index, flat, "amax")
+        self.largest = np.maximum(self.largest, largest.cpu().numpy())
 
     def cover(self, largest: float) -> None:
         """Double the reach until it holds a value."""
         if largest > 0 and self.reach == 0.0:
             self.reach = 2.0 ** np.ceil(np.log2(largest))
         while largest > self.reach:
-            self.counts = np.concatenate([self.counts.reshape(-1, 2).sum(axis=1), np.zeros(BINS // 2, dtype=np.int64)])
+            empty = np.zeros(BINS // 2)
+            self.counts = np.concatenate([self.counts.reshape(-1, 2).sum(axis=1), empty.astype(np.int64)])
+            self.largest = np.concatenate([self.largest.reshape(-1, 2).max(axis=1), empty])
             self.reach *= 2.0
 
     def quantile(self, fraction: float) -> float:
-        """Return the value that a fraction of all values, zeros included, does not exceed."""
+        """Return the least value that at least a fraction of all values, zeros included, does not exceed.
+
+        Right to one bin, and never below the exact quantile.
+        """
         wanted = fraction * self.total - self.zeros
         if wanted <= 0 or self.reach == 0.0:
             return 0.0
         cumulative = np.cumsum(self.counts)
-        index = int(np.searchsorted(cumulative, wanted))
-        before = cumulative[index - 1] if index else 0
-        inside = (wanted - before) / self.counts[index]
-        return float((index + inside) * self.reach / BINS)
+        # Rounding of fraction * total must not ask for one value more than there is.
+        index = int(np.searchsorted(cumulative, min(wanted * (1.0 - 1e-12), cumulative[-1])))
+        return float(self.largest[index])
+
+    def beyond(self, edge: float) -> float:
+        """Return the fraction of all values above an edge, by whole bins."""
+        if not self.total or self.reach == 0.0:
+            return 0.0
+        first = int(np.ceil(edge / self.reach * BINS))
+        return float(self.counts[first:].sum() / self.total)
+
+    def occupied(self, edge: float, codes: int) -> float:
+        """Return which fraction of `codes` equal intervals from 0 to an edge holds values, zeros in the first."""
+        if self.reach == 0.0:
+            return 1.0 / codes
+        bins = np.flatnonzero(self.counts)
+        found = np.minimum(((bins + 0.5) / BINS * self.reach / edge * codes).astype(np.int64), codes - 1)
+        return np.unique(np.append(found, 0) if self.zeros else found).size / codes
 
     def exceeding(self, count: float) -> float:
         """Return the value that `count` of the values exceed."""
@@ -95,4 +126,45 @@ def input_range(positive: Histogram, negative: Histogram) -> tuple[float, float]
     for side in (negative, positive):
         own = int(side.counts.sum())
         edges.append(side.exceeding(beyond) if own > beyond else 0.0)
-    return -edges[0], edges[1]
+    return 0.0 - edges[0], edges[1]
+
+
+class Observation:
+    """What a layer sees during calibration; histograms only, so memory is bounded.
+
+    Args:
+        slices: weight slices of the layer's design.
+
+    Attributes:
+        symmetric: whether magnitudes of currents are counted.
+        positive: histogram of inputs above 0.
+        negative: histogram of minus the inputs below 0.
+        currents: one histogram a weight slice.
+        samples: images seen.
+    """
+
+    def __init__(self, slices: int):
+        self.slices = slices
+        self.symmetric = True
+        self.positive, self.negative = Histogram(), Histogram()
+        self.currents = [Histogram() for _ in range(slices)]
+        self.samples = 0
+
+    def add_inputs(self, x: Tensor) -> None:
+        """Count a batch of inputs.
+
+        Raises:
+            CalibrationError: values that are not finite.
+        """
+        if not bool(torch.isfinite(x).all()):
+            raise CalibrationError("The calibration data give a layer inputs that are not finite.")
+        self.samples += x.shape[0]
+        self.positive.add(x.clamp(min=0))
+        self.negative.add((-x).clamp(min=0))
+
+    def add_currents(self, currents: Tensor) -> None:
+        """Count column currents, shape (..., blocks, columns)."""
+        per_slice = currents.shape[-2] // self.slices
+        for index, histogram in enumerate(self.currents):
+            part = currents[..., index * per_slice : (index + 1) * per_slice, :]
+            histogram.add(part.abs() if self.symmetric else part.clamp(min=0))

@@ -88,8 +88,8 @@ struct conversion {
 CONVERT(convert_single, float)
 CONVERT(convert_double, double)
 
-/* Count values in equal bins from 0; returns the number of zeros. scale = bins / reach. */
-int64_t count_values(const float *v, int64_t n, float scale, int64_t bins, int64_t *counts)
+/* Count values in equal bins from 0 and keep the largest of each; returns the number of zeros. scale = bins / reach. */
+int64_t count_values(const float *v, int64_t n, float scale, int64_t bins, int64_t *counts, double *largest)
 {
     int64_t zeros = 0;
     for (int64_t i = 0; i < n; i++) {
@@ -99,7 +99,10 @@ int64_t count_values(const float *v, int64_t n, float scale, int64_t bins, int64
             continue;
         }
         int64_t bin = (int64_t)(a * scale);
-        counts[bin < bins ? bin : bins - 1]++;
+        bin = bin < bins ? bin : bins - 1;
+        counts[bin]++;
+        if (a > largest[bin])
+            largest[bin] = a;
     }
     return zeros;
 }
