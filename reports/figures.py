@@ -109,7 +109,7 @@ def accuracy_against_energy(result: StudyResult) -> Figure:
         f"Up and to the left is better. Filled: {label} cells, mean of {len(result.designs[0].accuracy.per_trial)} "
         "trials with their standard deviation; open: ideal cells, so that the dotted line is what the cells cost and "
         "the gap to the dashed line what quantisation costs. Horizontal bars: 95 % interval of the energy. The grey "
-        "staircase joins the designs that none beats in both; it goes by means: look at the bars before trusting a step."
+        "staircase joins the designs that none beats in both; it goes by means, so mind the bars."
     )
     return Figure(
         name="accuracy-energy", title="Accuracy against energy", caption=caption, data=traces, layout=layout, height=460

@@ -1,0 +1,35 @@
+"""Every script of the gallery runs as it stands and writes what it says."""
+
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+WRITES = {
+    "fit_your_cells": ["cells.csv", "fit.png", "my_cell.toml"],
+    "pick_a_core": [],
+    "bit_line": ["bit_line.png"],
+    "your_network": [],
+    "your_study": ["your_study/index.html", "your_study/table.csv"],
+}
+
+
+def test_every_script_has_its_test_and_its_line() -> None:
+    scripts = {path.stem for path in EXAMPLES.glob("*.py")}
+    assert scripts == set(WRITES)
+    table = (EXAMPLES / "README.md").read_text()
+    assert all(f"`{name}.py`" in table for name in scripts)
+
+
+@pytest.mark.parametrize("name", WRITES)
+def test_script(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    monkeypatch.setattr(sys, "argv", [f"{name}.py", str(tmp_path)])
+    runpy.run_path(str(EXAMPLES / f"{name}.py"), run_name="__main__")
+    assert capsys.readouterr().out.strip()
+    for written in WRITES[name]:
+        assert (tmp_path / written).stat().st_size > 0, written
