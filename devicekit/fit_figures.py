@@ -79,10 +79,10 @@ def _histograms(fit: DeviceFit, axis: Axes, unit: float, prefix: str) -> None:
     colors = matplotlib.colormaps["viridis"](np.linspace(0.0, 0.88, len(table)))
     shown = np.unique(np.linspace(0, len(table) - 1, min(len(table), 32)).astype(int))
     for index in shown:
-        mean, sigma, count = (float(table[key].iloc[index]) for key in ("mean", "sigma", "n"))
+        mean, sigma = (float(table[key].iloc[index]) for key in ("mean", "sigma"))
         if isinstance(sample, StateSample):
             values = sample.of(int(index))
-            edges = np.histogram_bin_edges(values, bins=int(np.clip(1.6 * count ** (1 / 3), 6, 60)))
+            edges = _edges(values)
             counts = np.histogram(values, edges)[0].astype(float)
             low, high = edges[:-1], edges[1:]
         else:
@@ -93,13 +93,22 @@ def _histograms(fit: DeviceFit, axis: Axes, unit: float, prefix: str) -> None:
         grid = np.linspace(mean - 4 * sigma, mean + 4 * sigma, 121)
         axis.plot(grid / unit, np.exp(-0.5 * ((grid - mean) / sigma) ** 2), color=colors[index], lw=1.2)
     axis.set_ylim(0, 1.4)
+    reach = 5 * table["sigma"]
+    axis.set_xlim(float((table["mean"] - reach).min()) / unit, float((table["mean"] + reach).max()) / unit)
     axis.set_xlabel(f"read current [{prefix}A]")
     axis.set_ylabel("cells, fitted peak = 1")
     some = "" if len(shown) == len(table) else f", {len(shown)} of them shown"
     axis.set_title(
         f"Cells of {len(table)} programmed states{some}: {int(table['n'].sum()):,} cells and the fitted normals"
     )
-    axis.margins(x=0.01)
+
+
+def _edges(values: Floats) -> Floats:
+    """Return bin edges after Freedman & Diaconis: the quartiles set the width, so that tails do not coarsen it."""
+    low, high = np.quantile(values, [0.25, 0.75])
+    width = 2.0 * (high - low) / len(values) ** (1 / 3)
+    span = float(values[-1] - values[0])
+    return np.linspace(values[0], values[-1], int(np.clip(span / max(width, span / 200.0), 5, 200)) + 1)
 
 
 def _sigma(fit: DeviceFit, axis: Axes, unit: float, prefix: str) -> None:
