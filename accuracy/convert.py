@@ -11,8 +11,8 @@ from fnmatch import fnmatchcase
 import torch
 from torch import fx, nn
 from torch.nn import functional as F
-from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
+from accuracy.attention import ProjectedAttention, project_attention
 from accuracy.errors import ConversionError, ConversionWarning
 from accuracy.layers import AnalogLayer, analog_layer
 from accuracy.physics import Faults, Physics, checked_bit_line
@@ -77,10 +77,11 @@ def convert(
         raise ConversionError("The model has analog layers already; convert the original network.")
     folded = _folded_copy(model)
     physics = Physics(checked_bit_line(bit_line), peripherals, faults)
-    names = [name for name, module in folded.named_modules() if isinstance(module, CONVERTIBLE)]
+    names = [name for name, module in folded.named_modules() if type(module) in CONVERTIBLE]
     if not names:
         raise ConversionError(
-            f"{type(model).__name__} has no layer that can be converted (linear, convolution, transposed convolution)."
+            f"{type(model).__name__} has no layer that can be converted (linear, convolution, transposed convolution, "
+            "attention)."
         )
     chosen = _designs_by_layer(names, design, overrides or {}, tuple(exclude))
     for key, (name, own) in enumerate(chosen.items()):
@@ -129,10 +130,13 @@ def _set_submodule(model: nn.Module, name: str, module: nn.Module) -> None:
 
 def _folded_copy(model: nn.Module) -> nn.Module:
     copied = copy.deepcopy(model).eval()
-    if isinstance(copied, CONVERTIBLE):
+    if type(copied) is nn.MultiheadAttention:
+        return ProjectedAttention(copied).eval()
+    project_attention(copied)
+    if type(copied) in CONVERTIBLE:
         return copied
     try:
-        traced = fx.symbolic_trace(copied)
+        traced = fx.GraphModule(copied, _Tracer().trace(copied), type(copied).__name__)
     except Exception as error:
         # fx raises many unrelated types, depending on what the model's code does with its proxies.
         warnings.warn(
@@ -144,6 +148,13 @@ def _folded_copy(model: nn.Module) -> nn.Module:
         return copied
     _fold_batch_norms(traced)
     return traced
+
+
+class _Tracer(fx.Tracer):
+    """Keeps attention whole: its code depends on shapes, and nothing in it is folded."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return isinstance(m, ProjectedAttention) or super().is_leaf_module(m, module_qualified_name)
 
 
 def _fold_batch_norms(traced: fx.GraphModule) -> None:
@@ -159,18 +170,50 @@ def _fold_batch_norms(traced: fx.GraphModule) -> None:
         layer, norm = modules[before.target], modules[node.target]
         if not isinstance(layer, CONVERTIBLE) or norm.running_mean is None:
             continue
-        fused: nn.Module
-        if isinstance(layer, nn.Linear):
-            fused = fuse_linear_bn_eval(layer, norm)
-        else:
-            fused = fuse_conv_bn_eval(layer, norm, isinstance(layer, _TRANSPOSED))
-        modules[before.target] = fused
-        _set_submodule(traced, before.target, fused)
+        if norm.num_features != _columns(layer):
+            continue
+        _fold_into(layer, norm)
         node.replace_all_uses_with(before)
         traced.graph.erase_node(node)
     traced.delete_all_unused_submodules()
     traced.graph.lint()
     traced.recompile()
+
+
+def _columns(layer: nn.Module) -> int:
+    columns = layer.out_features if isinstance(layer, nn.Linear) else layer.out_channels
+    assert isinstance(columns, int)
+    return columns
+
+
+def _fold_into(layer: nn.Module, norm: nn.Module) -> None:
+    """Multiply a layer's columns by gamma / sqrt(var + eps) and move its bias accordingly, in place."""
+    mean, variance = _buffer(norm.running_mean), _buffer(norm.running_var)
+    assert isinstance(norm.eps, float)
+    scale = torch.rsqrt(variance + norm.eps)
+    if norm.weight is not None:
+        scale = scale * _buffer(norm.weight)
+    weight, bias = _buffer(layer.weight), None if layer.bias is None else _buffer(layer.bias)
+    if isinstance(layer, _TRANSPOSED):
+        # (channels of all groups, columns of a group, kernel)
+        grouped = weight.reshape(layer.groups, -1, *weight.shape[1:])
+        folded = grouped * scale.reshape(layer.groups, 1, -1, *[1] * (weight.dim() - 2))
+        folded = folded.reshape(weight.shape)
+    else:
+        folded = weight * scale.reshape(-1, *[1] * (weight.dim() - 1))
+    moved = ((0.0 if bias is None else bias) - mean) * scale
+    if norm.bias is not None:
+        moved = moved + _buffer(norm.bias)
+    kind = layer.weight.dtype
+    assert isinstance(kind, torch.dtype)
+    layer.weight = nn.Parameter(folded.to(kind))
+    layer.bias = nn.Parameter(moved.to(kind))
+
+
+def _buffer(value: object) -> torch.Tensor:
+    """A parameter or buffer in double precision, so that folding rounds once."""
+    assert isinstance(value, torch.Tensor)
+    return value.detach().to(torch.float64)
 
 
 def _take_over_relus(traced: fx.GraphModule) -> None:

@@ -1,0 +1,239 @@
+"""Conversion: batch norm folded exactly, everything else kept, and clear refusals."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from accuracy import ConversionError, ConversionWarning, MappingError, analog_layers, calibrate, convert
+from accuracy.attention import ProjectedAttention
+from accuracy.calibrate import layer_mode
+from accuracy.layers import Mode
+from circuits import load_peripherals
+from circuits.peripherals.model import PeripheralModel
+from tests.accuracy.small_networks import design, small_data, small_network
+
+
+def float_output(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    with torch.no_grad(), layer_mode(analog_layers(model), Mode.FLOAT):
+        return model(x)
+
+
+def fine_output(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    """Output of a network on so fine a design that quantisation does not show."""
+    fine = design("A", weight_bits=16, bits_per_cell=15, input_bits=16, adc_bits=None, bits_per_input_slice=None)
+    converted = convert(model, fine)
+    calibrate(converted, [(x, None)])
+    with torch.no_grad():
+        return converted(x)
+
+
+def test_folding_leaves_the_float_network_as_it_was() -> None:
+    model, x = small_network(), small_data()[0][0]
+    converted = convert(model, design("A"))
+    with torch.no_grad():
+        torch.testing.assert_close(float_output(converted, x), model(x), rtol=1e-5, atol=1e-5)
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in converted.modules())
+    assert [layer.name for layer in analog_layers(converted)] == ["conv1", "conv2", "fc"]
+    assert [layer.relu for layer in analog_layers(converted)] == [True, False, False], (
+        "only where nothing is in between"
+    )
+
+
+def test_the_given_model_is_left_alone() -> None:
+    model = small_network()
+    before = copy.deepcopy(model.state_dict())
+    convert(model, design("E"))
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+    assert isinstance(model.bn1, nn.BatchNorm2d)
+
+
+@pytest.mark.parametrize(
+    ("layers", "shape"),
+    [
+        ([nn.Conv1d(4, 6, 3, padding=1), nn.BatchNorm1d(6)], (5, 4, 9)),
+        ([nn.Conv3d(2, 4, 2, stride=2), nn.BatchNorm3d(4), nn.ReLU()], (3, 2, 4, 4, 4)),
+        (
+            [nn.ConvTranspose2d(4, 6, 3, stride=2, padding=1, output_padding=1, groups=2), nn.BatchNorm2d(6)],
+            (3, 4, 5, 5),
+        ),
+        ([nn.Conv2d(6, 6, 3, groups=6, padding="same", dilation=2), nn.ReLU()], (3, 6, 7, 7)),
+        ([nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect"), nn.Tanh()], (3, 4, 6, 6)),
+        ([nn.Linear(7, 5), nn.BatchNorm1d(5), nn.ReLU()], (6, 7)),
+        ([nn.Linear(7, 5, bias=False)], (2, 3, 7)),
+    ],
+    ids=["1d", "3d", "transposed grouped", "depthwise same", "reflect", "linear", "linear on sequences"],
+)
+def test_every_kind_of_layer_equals_its_float_form_when_quantised_finely(
+    layers: list[nn.Module], shape: tuple[int, ...]
+) -> None:
+    generator = torch.Generator().manual_seed(3)
+    model = nn.Sequential(*layers).eval()
+    for module in model.modules():
+        if hasattr(module, "running_var"):
+            module.running_var.uniform_(0.5, 2.0, generator=generator)
+            module.running_mean.normal_(generator=generator)
+    x = torch.randn(shape, generator=generator)
+    with torch.no_grad():
+        wanted = model(x)
+    # Nothing but the tails beyond the 12-bit-optimal input range is lost; the range holds all of a small sample.
+    torch.testing.assert_close(fine_output(model, x), wanted, rtol=0, atol=2e-3 * float(wanted.abs().max()))
+
+
+@pytest.mark.parametrize("batch_first", [True, False])
+@pytest.mark.parametrize("mask", ["none", "causal", "padding", "heads"])
+def test_projected_attention_is_multi_head_attention(batch_first: bool, mask: str) -> None:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        original = nn.MultiheadAttention(8, 2, batch_first=batch_first).eval()
+        x = torch.randn(3, 4, 8)
+    images, steps = (3, 4) if batch_first else (4, 3)
+    options: dict[str, torch.Tensor] = {}
+    if mask == "causal":
+        options["attn_mask"] = torch.triu(torch.ones(steps, steps, dtype=torch.bool), 1)
+    if mask == "heads":
+        options["attn_mask"] = torch.linspace(-1, 1, images * 2 * steps * steps).reshape(images * 2, steps, steps)
+    if mask == "padding":
+        options["key_padding_mask"] = torch.zeros(images, steps, dtype=torch.bool)
+        options["key_padding_mask"][0, -1] = True
+    with torch.no_grad():
+        wanted, wanted_weights = original(x, x, x, **options)
+        found, weights = ProjectedAttention(original)(x, x, x, **options)
+    torch.testing.assert_close(found, wanted)
+    torch.testing.assert_close(weights, wanted_weights)
+
+
+def test_transformer_layers_are_converted_with_their_projections() -> None:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        layer = nn.TransformerEncoderLayer(16, 4, 32, batch_first=True).eval()
+        x = torch.randn(4, 5, 16)
+    converted = convert(nn.Sequential(layer), design("A"))
+    names = [analog.name.rpartition(".")[2] for analog in analog_layers(converted)]
+    assert names == ["q_proj", "k_proj", "v_proj", "out_proj", "linear1", "linear2"]
+    calibrate(converted, [(x, None)])
+    with torch.no_grad():
+        wanted, found = layer(x), converted(x)
+    assert 0 < float((found - wanted).abs().max()) < 0.1
+
+
+def test_attention_with_extra_rows_is_refused() -> None:
+    with pytest.raises(ConversionError, match="add_bias_kv"):
+        convert(nn.Sequential(nn.MultiheadAttention(8, 2, add_bias_kv=True)), design("A"))
+
+
+def test_overrides_and_exclusions_go_by_name() -> None:
+    converted = convert(small_network(), design("A"), overrides={"conv?": design("E")}, exclude=["fc"])
+    assert {layer.name: layer.design.name for layer in analog_layers(converted)} == {"conv1": "E", "conv2": "E"}
+    assert isinstance(converted.fc, nn.Linear)
+
+
+def test_a_pattern_that_matches_nothing_is_named_with_the_nearest_layers() -> None:
+    with pytest.raises(ConversionError, match=r"'conv_1'.*Did you mean 'conv1'"):
+        convert(small_network(), design("A"), exclude=["conv_1"])
+    with pytest.raises(ConversionError, match="Every layer is excluded"):
+        convert(small_network(), design("A"), exclude=["*"])
+
+
+class Branching(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(3, 2)
+        self.norm = nn.BatchNorm1d(2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.norm(self.fc(x)) if x.sum() > 0 else x[:, :2]
+
+
+def test_what_fx_cannot_trace_is_converted_layer_by_layer_with_a_warning() -> None:
+    model = Branching().eval()
+    with pytest.warns(ConversionWarning, match=r"cannot trace Branching .*batch norm stays digital"):
+        converted = convert(model, design("A"))
+    assert [layer.name for layer in analog_layers(converted)] == ["fc"]
+    x = torch.rand(4, 3, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        torch.testing.assert_close(float_output(converted, x), model(x))
+
+
+def test_a_layer_called_twice_keeps_its_batch_norms_digital() -> None:
+    class Shared(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.norm = nn.Conv2d(2, 2, 1), nn.BatchNorm2d(2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.norm(self.conv(self.conv(x)))
+
+    model, x = Shared().eval(), torch.rand(2, 2, 3, 3, generator=torch.Generator().manual_seed(0))
+    converted = convert(model, design("A"))
+    assert any(isinstance(module, nn.BatchNorm2d) for module in converted.modules())
+    with torch.no_grad():
+        torch.testing.assert_close(float_output(converted, x), model(x))
+
+
+def test_a_single_layer_is_a_model_too() -> None:
+    assert len(analog_layers(convert(nn.Linear(3, 2), design("A")))) == 1
+
+
+def test_models_that_cannot_be_converted_are_refused() -> None:
+    with pytest.raises(ConversionError, match="Sequential has no layer that can be converted"):
+        convert(nn.Sequential(nn.ReLU()), design("A"))
+    with pytest.raises(ConversionError, match="analog layers already"):
+        convert(convert(small_network(), design("A")), design("A"))
+
+
+def test_weights_that_are_not_finite_are_found_by_layer_row_and_column() -> None:
+    model = small_network()
+    with torch.no_grad():
+        model.fc.weight[2, 5] = torch.nan
+    with pytest.raises(
+        MappingError, match=r"Layer 'fc': .*1 of 32 values are not; the first is nan at row 5, column 2"
+    ):
+        convert(model, design("A"))
+
+
+def test_mixed_columns_are_refused_for_column_sign_unless_projected() -> None:
+    forms = design("A", negative_weights="column_sign")
+    with pytest.raises(MappingError, match=r"Layer 'conv1'.*project_signs=True"):
+        convert(small_network(), forms)
+    converted = convert(small_network(), forms, project_signs=True)
+    integers = analog_layers(converted)[0].array.mapping.integers()
+    assert ((integers >= 0).all(axis=0) | (integers <= 0).all(axis=0)).all()
+
+
+def test_the_quantisers_own_step_maps_integers_unchanged() -> None:
+    layer = nn.Linear(3, 2, bias=False)
+    integers = torch.tensor([[3.0, -7.0, 0.0], [1.0, 5.0, -2.0]])
+    step = torch.tensor([0.25, 0.5])
+    with torch.no_grad():
+        layer.weight.copy_(integers * step[:, None])
+    given = design("A", weight_bits=4, bits_per_cell=3, weight_scale="given")
+    with pytest.raises(MappingError, match="pass `weight_step`"):
+        convert(layer, given)
+    layer.weight_step = step
+    mapping = analog_layers(convert(layer, given))[0].array.mapping
+    assert (mapping.integers() == integers.t().numpy()).all()
+    layer.weight_step = step / 2
+    with pytest.raises(MappingError, match="becomes 14, but 4-bit weights reach 7"):
+        convert(layer, given)
+    layer.weight_step = -step
+    with pytest.raises(MappingError, match="one positive number or 2"):
+        convert(layer, given)
+
+
+def test_peripherals_need_converters() -> None:
+    with pytest.raises(ConversionError, match="peripherals act on a converter's range"):
+        convert(small_network(), design("A", adc_bits=None), peripherals=PeripheralModel.ideal())
+
+
+def test_unknown_bit_line_models_are_named() -> None:
+    with pytest.raises(MappingError, match="Did you mean 'resistor'"):
+        convert(small_network(), design("A"), bit_line="resister")  # type: ignore[arg-type]
+
+
+def test_recorded_peripherals_are_accepted() -> None:
+    assert callable(load_peripherals)
+    assert convert(small_network(), design("A"), peripherals=PeripheralModel.ideal())
