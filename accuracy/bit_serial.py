@@ -8,6 +8,7 @@ accumulated digitally, to a matrix product or an ungrouped two-dimensional convo
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -21,6 +22,7 @@ from torch import Tensor
 from accuracy.converters import Converters, input_steps
 from accuracy.mapping import Mapping
 from accuracy.operators import ConvolutionOperator, MatrixOperator, Operator
+from accuracy.ranges import BINS, Histogram
 from circuits import CoreDesign
 from circuits.native import DEFAULT_FLAGS, load_library
 
@@ -56,7 +58,9 @@ class _Reading(ctypes.Structure):
         ],
         *[(name, _POINTER) for name in ("factor", "same_factor", "sum_factor", "scale")],
         ("bit_weight", ctypes.c_double * _BITS),
-        *[(name, _POINTER) for name in ("out", "wide")],
+        *[(name, _POINTER) for name in ("out", "wide", "counts", "tops", "zeros", "largest", "reach")],
+        ("bins", _LONG),
+        ("absolute", _LONG),
     ]
 
 
@@ -77,19 +81,22 @@ def available() -> bool:
     return _library() is not None
 
 
-def suits(design: CoreDesign, operator: Operator, signed: bool, converters: Converters) -> bool:
+def suits(design: CoreDesign, operator: Operator, signed: bool, converters: Converters | None) -> bool:
     """Whether readings of this kind can be looked up, and the kernel is there.
 
     Args:
         design: input bits must be applied and converted one by one, 8 at most.
         operator: a matrix product, or an ungrouped two-dimensional convolution.
         signed: whether inputs carry signs.
-        converters: their codes, summed over the input's bits, must stay exact in single precision.
+        converters: their codes, summed over the input's bits, must stay exact in single precision; None where
+            currents are only counted.
     """
     if design.input_accumulation != "digital" or design.input_slice_bits != 1:
         return False
     steps = input_steps(design, signed)
-    if steps is None or steps > 255 or max(converters.levels) * steps >= 2**22:
+    if steps is None or steps > 255:
+        return False
+    if converters is not None and max(converters.levels) * steps >= 2**22:
         return False
     if isinstance(operator, ConvolutionOperator):
         if operator.dimensions != 2 or operator.groups != 1 or operator.transposed:
@@ -219,6 +226,77 @@ class BitSerialReader:
         Returns:
             (images, out height, out width, physical columns), or (..., physical columns).
         """
+        job = self._job(x, unit, scale, wide)
+        lo, hi, q = (
+            np.repeat(np.asarray(values, np.float32), self._lines)
+            for values in (
+                [r[0] for r in converters.ranges],
+                [r[1] for r in converters.ranges],
+                converters.codes_per_unit,
+            )
+        )
+        job.reading.lo, job.reading.hi, job.reading.codes_per_unit = (v.ctypes.data for v in (lo, hi, q))
+        job.run([job.reading] * job.threads)
+        return job.result
+
+    def count(
+        self,
+        x: Tensor,
+        unit: float,
+        histograms: Sequence[Histogram],
+        scale: NDArray[np.float64],
+        *,
+        absolute: bool,
+        wide: bool,
+    ) -> Tensor:
+        """Count the current of every conversion, and return the sum that `read` would without converters.
+
+        Args:
+            x: as for `read`.
+            unit: as for `read`.
+            histograms: one a slice; their reach grows where it must.
+            scale: as for `read`.
+            absolute: whether magnitudes are counted; otherwise negative currents count as 0.
+            wide: as for `read`.
+        """
+        job = self._job(x, unit, scale, wide)
+        unused = np.zeros(self.blocks, np.float32)
+        job.reading.lo = job.reading.hi = job.reading.codes_per_unit = unused.ctypes.data
+        job.reading.bins, job.reading.absolute = BINS, int(absolute)
+        while True:
+            reach = np.repeat(np.array([h.reach for h in histograms], np.float32), self._lines)
+            counts = np.zeros((job.threads, self.blocks, BINS), np.int64)
+            tops = np.zeros(counts.shape, np.float32)
+            zeros, largest = np.zeros(counts.shape[:2], np.int64), np.zeros(counts.shape[:2], np.float32)
+            readings = []
+            for own in range(job.threads):
+                reading = _Reading.from_buffer_copy(job.reading)
+                reading.counts, reading.tops = counts[own].ctypes.data, tops[own].ctypes.data
+                reading.zeros = zeros[own].ctypes.data
+                reading.largest, reading.reach = largest[own].ctypes.data, reach.ctypes.data
+                readings.append(reading)
+            job.run(readings)
+            most = largest.max(axis=0).reshape(-1, self._lines).max(axis=1)
+            if all(value <= h.reach for value, h in zip(most, histograms, strict=True)):
+                break
+            # Currents beyond the last bin were left out: count again with more reach.
+            for value, histogram in zip(most, histograms, strict=True):
+                histogram.cover(float(value))
+        by_slice = (self.design.slices, self._lines)
+        for index, histogram in enumerate(histograms):
+            histogram.counts += counts.sum(axis=0).reshape(*by_slice, BINS)[index].sum(axis=0)
+            histogram.zeros += int(zeros.sum(axis=0).reshape(by_slice)[index].sum())
+            own_tops = tops.max(axis=0).reshape(*by_slice, BINS)[index].max(axis=0)
+            histogram.largest = np.maximum(histogram.largest, own_tops)
+        return job.result
+
+    @property
+    def _lines(self) -> int:
+        """Converted lines of a column and slice."""
+        return int(self.blocks // self.design.slices)
+
+    def _job(self, x: Tensor, unit: float, scale: NDArray[np.float64], wide: bool) -> _Job:
+        """Lay out everything that readings share."""
         image = x if self.geometry.area > 1 or x.dim() == 4 else x.reshape(-1, x.shape[-1], 1, 1)
         matrix = image is not x
         images, _, height, width = image.shape
@@ -233,32 +311,28 @@ class BitSerialReader:
             self._channel.ctypes.data, self._phase.ctypes.data, planes.ctypes.data, sums_at,
         )  # fmt: skip
         taps = self._tap_offsets(padded[1])
-        lines = self.blocks // self.design.slices
-        lo, hi, q = (
-            np.repeat(np.asarray(values, np.float32), lines)
-            for values in (
-                [r[0] for r in converters.ranges],
-                [r[1] for r in converters.ranges],
-                converters.codes_per_unit,
-            )
-        )
         full_scale = self._padded(np.asarray(scale, np.float64) * unit)
         result = torch.empty((images * out_y * out_x, self.physical), dtype=torch.float64 if wide else torch.float32)
         bits = (self.design.input_bits or 0) - (1 if self.signed else 0)
         reading = _Reading(
-            planes.ctypes.data, sums_at, *padded, planes.shape[-1], out_y, out_x, sy, sx,
-            self.geometry.area, self.partitions, self.blocks, self.vectors, self.physical,
-            taps.ctypes.data, self._octet_first.ctypes.data, self._octet_count.ctypes.data,
-            self._weight_start.ctypes.data, self._weights.ctypes.data,
-            self._word_start.ctypes.data, self._plus.ctypes.data, self._minus.ctypes.data, self._whole.ctypes.data,
-            lo.ctypes.data, hi.ctypes.data, q.ctypes.data, self._factors.ctypes.data, self._same_factor.ctypes.data,
-            None if self._sum_factors is None else self._sum_factors.ctypes.data, full_scale.ctypes.data,
-            (ctypes.c_double * _BITS)(*[2.0**b if b < bits else 0.0 for b in range(_BITS)]),
-            None if wide else result.data_ptr(), result.data_ptr() if wide else None,
+            planes=planes.ctypes.data, sums=sums_at, octets=planes.shape[-1],
+            padded_height=padded[0], padded_width=padded[1],
+            out_height=out_y, out_width=out_x, stride_y=sy, stride_x=sx,
+            taps=self.geometry.area, partitions=self.partitions, blocks=self.blocks, vectors=self.vectors,
+            columns=self.physical, tap_offset=taps.ctypes.data,
+            octet_first=self._octet_first.ctypes.data, octet_count=self._octet_count.ctypes.data,
+            weight_start=self._weight_start.ctypes.data, conductance=self._weights.ctypes.data,
+            word_start=self._word_start.ctypes.data, whole=self._whole.ctypes.data,
+            mask_plus=self._plus.ctypes.data, mask_minus=self._minus.ctypes.data,
+            factor=self._factors.ctypes.data, same_factor=self._same_factor.ctypes.data,
+            sum_factor=None if self._sum_factors is None else self._sum_factors.ctypes.data,
+            scale=full_scale.ctypes.data,
+            bit_weight=(ctypes.c_double * _BITS)(*[2.0**b if b < bits else 0.0 for b in range(_BITS)]),
+            out=None if wide else result.data_ptr(), wide=result.data_ptr() if wide else None,
         )  # fmt: skip
-        _in_threads(packing, reading, images, out_y * out_x)
         shape = x.shape[:-1] if matrix else (images, out_y, out_x)
-        return result.reshape(*shape, self.physical)
+        kept = (image, planes, sums, taps, full_scale)
+        return _Job(packing, reading, images, out_y * out_x, result.reshape(*shape, self.physical), kept)
 
     def _tap_offsets(self, padded_width: int) -> NDArray[np.int64]:
         (ky, kx), (dy, dx) = self.geometry.taps, self.geometry.dilation
@@ -272,21 +346,50 @@ def _row_masks(used: NDArray[np.bool_]) -> NDArray[np.uint64]:
     return np.ascontiguousarray(bytes_.astype(np.uint64) * np.uint64(0x0101010101010101))
 
 
-def _in_threads(packing: _Packing, reading: _Reading, images: int, area: int) -> None:
-    """Run both kernels over torch's number of threads; every output is computed alone, so their number is no matter."""
-    library = _library()
-    assert library is not None
-    threads = max(1, min(torch.get_num_threads(), images * area // 256))
-    if threads == 1:
-        library.pack_inputs(packing, 0, images)
-        failed = library.read_positions(reading, 0, images * area)
-    else:
-        by_image = [images * k // threads for k in range(threads + 1)]
-        by_position = [images * area * k // threads for k in range(threads + 1)]
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(lambda a, b: library.pack_inputs(packing, a, b), by_image[:-1], by_image[1:]))
-            failed = any(
-                pool.map(lambda a, b: library.read_positions(reading, a, b), by_position[:-1], by_position[1:])
-            )
-    if failed:
-        raise MemoryError("The look-up kernel could not allocate its tables.")
+class _Job:
+    """One call of the kernels, over torch's number of threads.
+
+    Every output is computed alone, so the number of threads is no matter.
+
+    Attributes:
+        reading: what the kernel is told, but for what differs between reading and counting.
+        threads: how many parts the positions are dealt to.
+        result: where finished outputs stand after `run`.
+    """
+
+    def __init__(
+        self, packing: _Packing, reading: _Reading, images: int, area: int, result: Tensor, kept: tuple[object, ...]
+    ):
+        self.reading, self.result = reading, result
+        # The structures hold addresses only: what they point to must outlive them.
+        self._packing, self._kept = packing, kept
+        self._images, self._positions = images, images * area
+        self._packed = False
+        self.threads = max(1, min(torch.get_num_threads(), self._positions // 256))
+
+    def run(self, readings: list[_Reading]) -> None:
+        """Pack the inputs, unless that was done, and read all positions; one structure a thread."""
+        library = _library()
+        assert library is not None
+        share = range(self.threads + 1)
+        by_image = [self._images * k // self.threads for k in share]
+        by_position = [self._positions * k // self.threads for k in share]
+
+        def pack(own: int) -> None:
+            library.pack_inputs(self._packing, by_image[own], by_image[own + 1])
+
+        def read(own: int) -> bool:
+            return bool(library.read_positions(readings[own], by_position[own], by_position[own + 1]))
+
+        if self.threads == 1:
+            if not self._packed:
+                pack(0)
+            failed = read(0)
+        else:
+            with ThreadPoolExecutor(self.threads) as pool:
+                if not self._packed:
+                    list(pool.map(pack, range(self.threads)))
+                failed = any(list(pool.map(read, range(self.threads))))
+        self._packed = True
+        if failed:
+            raise MemoryError("The look-up kernel could not allocate its tables.")

@@ -106,6 +106,12 @@ struct reading {
     double bit_weight[BITS];     /* worth of each input bit as an integer; 0 for bits that are not applied */
     float *out;                  /* (positions, columns) */
     double *wide;                /* the same in double precision; one of the two is NULL */
+    int64_t *counts;             /* (blocks, bins) for calibration, or NULL: currents are counted, not converted */
+    float *tops;                 /* (blocks, bins): the largest current of each bin */
+    int64_t *zeros;              /* (blocks): how many were exactly 0 */
+    float *largest;              /* (blocks): the largest seen; those beyond the last bin are not counted */
+    const float *reach;          /* (blocks): upper edge of the last bin */
+    int64_t bins, absolute;      /* absolute: count magnitudes; otherwise what is below 0 counts as 0 */
 };
 
 static inline __attribute__((always_inline)) void make_tables(columns_t *table, const float *g, int64_t step)
@@ -150,6 +156,33 @@ static inline __attribute__((always_inline)) void convert(float *codes, const co
             i = i < hi ? i : hi;
             codes[c] += (((i - lo) * q + ROUNDER) - ROUNDER) * weight[b];
         }
+}
+
+/* Count the currents of the bits that are applied, and add them up unconverted. */
+static inline __attribute__((always_inline)) void count(const struct reading *r, int64_t block, float *sums,
+                                                        const columns_t a[BITS], const float *weight, int64_t columns)
+{
+    float current[BITS * LANES] __attribute__((aligned(64)));
+    float reach = r->reach[block], scale = reach > 0.0f ? (float)r->bins / reach : 0.0f, largest = r->largest[block];
+    int64_t *counts = r->counts + block * r->bins, zeros = 0;
+    float *tops = r->tops + block * r->bins;
+    memcpy(current, a, sizeof current);
+    for (int b = 0; b < BITS && weight[b] > 0.0f; b++)
+        for (int c = 0; c < columns; c++) {
+            float i = current[b * LANES + c];
+            sums[c] += i * weight[b];
+            i = i > 0.0f ? i : r->absolute ? -i : 0.0f;
+            largest = i > largest ? i : largest;
+            zeros += i == 0.0f;
+            if (i > 0.0f && i <= reach) {
+                int64_t bin = (int64_t)(i * scale);
+                bin = bin < r->bins ? bin : r->bins - 1;
+                counts[bin]++;
+                tops[bin] = i > tops[bin] ? i : tops[bin];
+            }
+        }
+    r->zeros[block] += zeros;
+    r->largest[block] = largest;
 }
 
 /* Offsets into the tables of both halves of each word, for all positions of a tile, and their sums of inputs. */
@@ -225,7 +258,7 @@ CLONES int read_positions(const struct reading *r, int64_t start, int64_t end)
 
         for (int64_t block = 0; block < r->blocks; block++) {
             float lo = r->lo[block], hi = r->hi[block], q = r->codes_per_unit[block];
-            double unit = 1.0 / (double)q, floor_sum = (double)lo * weight_sum;
+            double unit = r->counts ? 1.0 : 1.0 / (double)q, floor_sum = r->counts ? 0.0 : (double)lo * weight_sum;
             for (int64_t v = 0; v < r->vectors; v++) {
                 int64_t readings = 0; /* partitions summed in `codes` so far */
                 memset(codes, 0, sizeof(columns_t) * tile);
@@ -241,7 +274,10 @@ CLONES int read_positions(const struct reading *r, int64_t start, int64_t end)
                             for (int b = 0; b < BITS; b++)
                                 a[b] = w == 0 ? (columns_t){0} : kept[b];
                             look_up(a, tables, offsets + (t * all_words + first + w) * 16, chunk);
-                            if (w + chunk == words)
+                            if (w + chunk == words && r->counts)
+                                count(r, block, (float *)(codes + t), a, weight,
+                                      r->columns - v * LANES < LANES ? r->columns - v * LANES : LANES);
+                            else if (w + chunk == words)
                                 convert((float *)(codes + t), a, weight, lo, hi, q);
                             else
                                 for (int b = 0; b < BITS; b++)

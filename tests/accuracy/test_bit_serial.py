@@ -12,6 +12,8 @@ from accuracy.converters import Converters, given_converters
 from accuracy.inputs import quantise_inputs
 from accuracy.mapping import map_weights
 from accuracy.operators import ConvolutionOperator, MatrixOperator, Operator
+from accuracy.ranges import BINS, Histogram
+from accuracy.readout import Reading, read
 from circuits import CoreDesign
 from devicekit import Cell, StateIndependent
 
@@ -54,12 +56,10 @@ def _array(design: CoreDesign, operator: Operator, rows: int, columns: int, seed
 
 
 def _both_ways(array: AnalogArray, x: torch.Tensor, signed: bool, converters: Converters) -> tuple[torch.Tensor, ...]:
-    integers, unit = quantise_inputs(x, array.mapping.design, signed)
-    fast = array.read(integers, unit, signed, converters)
+    fast = read(array, x, Reading(1.0, signed, converters))
     assert array._readers, "the look-up was not taken"
     # An observer asks for currents, which only the general path has.
-    general = array.read(integers, unit, signed, converters, observer=lambda currents: None)
-    return fast, general
+    return fast, read(array, x, Reading(1.0, signed, converters, observer=lambda currents: None))
 
 
 @pytest.mark.parametrize("signed", [False, True], ids=["unsigned", "signed"])
@@ -84,14 +84,13 @@ def test_same_readings_as_the_general_path(name: str, layer: str, signed: bool) 
 
 
 def test_without_range_limits_reading_is_the_product() -> None:
-    """24-bit converters over a wide range lose nothing that float32 keeps: an independent float64 product decides."""
+    """Fine converters over a wide range lose next to nothing: an independent float64 product decides."""
     design = CoreDesign(negative_weights="offset", max_rows=40, input_accumulation="digital", adc_bits=13)
     array = _array(design, MatrixOperator(), 90, 21, seed=3)
     array.idealise()
     x = torch.from_numpy(np.random.default_rng(4).uniform(0.0, 1.0, (6, 90)).astype(np.float32))
     integers, unit = quantise_inputs(x, design, signed=False)
-    converters = given_converters(design, False, (0.0, 40.0))
-    got = array.read(integers, unit, False, converters).numpy()
+    got = read(array, x, Reading(1.0, False, given_converters(design, False, (0.0, 40.0)))).numpy()
     exact = integers.numpy().astype(np.float64) * unit @ array.mapping.weights()
     # A code is 40 / 8191 of a full cell, a weight integer 1 / 255 of one; each conversion errs by half a code.
     step = float(array.mapping.step.max()) * 255.0 * 40.0 / 8191.0
@@ -99,23 +98,55 @@ def test_without_range_limits_reading_is_the_product() -> None:
     assert np.abs(got - exact).max() < 0.02 * np.abs(exact).max()
 
 
+@pytest.mark.parametrize("signed", [False, True], ids=["unsigned", "signed"])
+@pytest.mark.parametrize("name", ["differential", "digital subtraction", "offset", "four-bit inputs"])
+def test_counts_every_current_once(name: str, signed: bool) -> None:
+    """The histograms of calibration against numpy's, over the currents that the general path shows an observer."""
+    design = DESIGNS[name]
+    operator, shape = LAYERS["strided, dilated"]
+    array = _array(design, operator, 90, 21, seed=7)
+    rng = np.random.default_rng(8)
+    x = torch.from_numpy(rng.uniform(-1.0 if signed else 0.0, 1.0, shape).astype(np.float32))
+    symmetric = design.symmetric_adc(signed_inputs=signed)
+    seen: list[torch.Tensor] = []
+    general = read(array, x, Reading(1.0, signed, None, observer=seen.append))
+
+    integers, unit = quantise_inputs(x, design, signed)
+    # One histogram starts with too little reach, the others with none: both must grow.
+    histograms = [Histogram() for _ in range(design.slices)]
+    histograms[0].cover(1e-3)
+    total = array.reader(signed).count(
+        operator.prepare(integers), unit, histograms, array.output_scale.numpy(), absolute=symmetric, wide=array.wide
+    )
+    assert float((total - general).abs().max()) < 1e-5 * float(general.abs().max())
+    for index, histogram in enumerate(histograms):
+        lines = array.lines
+        own = torch.cat([v[..., index * lines : (index + 1) * lines, :].reshape(-1) for v in seen]).double().numpy()
+        values = np.sort(np.abs(own) if symmetric else np.maximum(own, 0.0))
+        assert histogram.total == values.size
+        # Sums in another order make exact zeros of differences, or not: compare edges, not single values.
+        assert histogram.reach >= values[-1] * (1 - 1e-6)
+        for fraction in (0.1, 0.5, 0.9, 0.999, 1.0):
+            expected = values[min(int(fraction * values.size), values.size - 1)]
+            assert histogram.quantile(fraction) == pytest.approx(expected, rel=0.02, abs=2 * histogram.reach / BINS)
+
+
 def test_threads_do_not_change_results() -> None:
     operator = ConvolutionOperator(8, (3, 3), (1, 1), (1, 1), (1, 1))
     array = _array(DESIGNS["offset"], operator, 72, 17, seed=5)
     x = torch.from_numpy(np.random.default_rng(6).uniform(0.0, 1.0, (9, 8, 12, 12)).astype(np.float32))
-    integers, unit = quantise_inputs(x, array.mapping.design, signed=False)
-    converters = given_converters(array.mapping.design, False, (0.0, np.pi))
+    how = Reading(1.0, False, given_converters(array.mapping.design, False, (0.0, np.pi)))
     before = torch.get_num_threads()
     try:
         results = []
         for threads in (1, 2):
             torch.set_num_threads(threads)
-            results.append(array.read(integers, unit, False, converters))
+            results.append(read(array, x, how))
     finally:
         torch.set_num_threads(before)
     assert torch.equal(results[0], results[1])
     # Nor does the batch an image comes in.
-    assert torch.equal(array.read(integers[4:5], unit, False, converters), results[0][4:5])
+    assert torch.equal(read(array, x[4:5], how), results[0][4:5])
 
 
 def test_refuses_what_it_does_not_know() -> None:
