@@ -252,7 +252,7 @@ class AnalogLayer(nn.Module):
             None if observing else self.converters(),
             bias=getattr(self.digital, "bias", None),
             relu=relu,
-            observer=self.observed.add_currents if observing and self.observed is not None else None,
+            observation=self.observed if observing else None,
         )
         return self._place_columns(read(self.array, x, how))
 

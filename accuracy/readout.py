@@ -21,6 +21,7 @@ from accuracy.arrays import AnalogArray
 from accuracy.converters import Converters, input_steps
 from accuracy.inputs import converted_slices, quantise_inputs, slice_layout
 from accuracy.physics import read_noise_inputs, slice_noise_input, through_peripherals, weighted_inputs
+from accuracy.ranges import Observation
 from accuracy.wires import bit_line_currents
 
 Observer = Callable[[Tensor], None]
@@ -38,6 +39,7 @@ class Reading:
         relu: whether negative outputs become 0.
         observer: called with the currents of every (input slice, partition) before conversion, shape
             (..., blocks, physical columns).
+        observation: where currents are counted, for calibration.
     """
 
     full_scale: float
@@ -46,6 +48,7 @@ class Reading:
     bias: Tensor | None = None
     relu: bool = False
     observer: Observer | None = None
+    observation: Observation | None = None
 
 
 def read(array: AnalogArray, x: Tensor, how: Reading) -> Tensor:
@@ -57,6 +60,8 @@ def read(array: AnalogArray, x: Tensor, how: Reading) -> Tensor:
         how: scales, converters, biases.
     """
     array.noise.begin(x.shape[0])
+    if _counts_by_look_up(array, how):
+        return _count(array, x, how)
     if _fast(array, how):
         assert how.converters is not None
         if bit_serial.suits(array.mapping.design, array.operator, how.signed, how.converters):
@@ -70,12 +75,22 @@ def read(array: AnalogArray, x: Tensor, how: Reading) -> Tensor:
 
 def _fast(array: AnalogArray, how: Reading) -> bool:
     """Whether the C kernels serve: they convert float32 currents on the host, and know no stage but programming."""
-    if how.converters is None or how.observer is not None or not fused.available():
+    if how.converters is None or not fused.available() or not _plain(array, how):
         return False
-    if array.resistive or array.reads_noisily or array.peripherals is not None:
+    return max(how.converters.levels) < fused.LARGEST_CODE and array.mapping.design.input_bits is not None
+
+
+def _plain(array: AnalogArray, how: Reading) -> bool:
+    """Whether nothing but programming errors and conversion acts, in float32 on the host, unobserved."""
+    if how.observer is not None or array.resistive or array.reads_noisily or array.peripherals is not None:
         return False
-    on_host = array.device.type == "cpu" and array.dtype == torch.float32
-    return on_host and max(how.converters.levels) < fused.LARGEST_CODE and array.mapping.design.input_bits is not None
+    return array.device.type == "cpu" and array.dtype == torch.float32
+
+
+def _counts_by_look_up(array: AnalogArray, how: Reading) -> bool:
+    if how.observation is None or how.converters is not None or not fused.available() or not _plain(array, how):
+        return False
+    return bit_serial.suits(array.mapping.design, array.operator, how.signed, None)
 
 
 def _quantise(array: AnalogArray, x: Tensor, how: Reading) -> tuple[Tensor, float]:
@@ -115,6 +130,16 @@ def _look_up(array: AnalogArray, x: Tensor, how: Reading, converters: Converters
     integers, unit = _fused_quantise(array, x, how)
     scale = array.output_scale.numpy() * how.full_scale
     total = array.reader(how.signed).read(integers, unit, converters, scale, wide=array.wide)
+    return _finish(array, total, how)
+
+
+def _count(array: AnalogArray, x: Tensor, how: Reading) -> Tensor:
+    assert how.observation is not None
+    integers, unit = _fused_quantise(array, x, how)
+    scale = array.output_scale.numpy() * how.full_scale
+    total = array.reader(how.signed).count(
+        integers, unit, how.observation.currents, scale, absolute=how.observation.symmetric, wide=array.wide
+    )
     return _finish(array, total, how)
 
 
@@ -169,6 +194,8 @@ def _sum(array: AnalogArray, x: Tensor, unit: float, how: Reading) -> Tensor:
     for partition, v, weight in _converted_currents(array, x, unit, how):
         if how.observer is not None:
             how.observer(v)
+        if how.observation is not None:
+            how.observation.add_currents(v)
         if how.converters is not None:
             v = _through_converters(array, partition, v, how.converters)
         reading = (v.to(array.accumulator) * (factors[partition] * weight)).sum(dim=-2)
