@@ -81,18 +81,20 @@ def estimate_designs(
         loaded = loaded.with_cell(cell)
     columns = _columns(designs)
     _refuse(columns, designs)
+    kinds = _kinds_of_weights(columns)
+    conductance = _conductance(kinds, loaded)
     wanted = [*(formula.name for formula in RESULTS), *COUNT_COLUMNS]
     formulas, names = needed(loaded.formulas, wanted)
     fixed = {name: value for name, value in constants(loaded).items() if name in names}
     parts = []
     for chunk in _chunks(columns, _CHUNK):
-        arrays = {name: value for name, value in _arrays(chunk, loaded).items() if name in names}
+        arrays = {name: value for name, value in _arrays(chunk, loaded, conductance).items() if name in names}
         values = formulas.evaluate({**fixed, **arrays})
         size = len(chunk["matrix_rows"])
         parts.append({name: np.broadcast_to(values[name][:, 0, 0], size) for name in wanted})
     table = pd.DataFrame({name: _joined([part[name] for part in parts]) for name in wanted}, index=designs.index)
     if intervals:
-        for name, (low, high) in _intervals(columns, loaded, seed).items():
+        for name, (low, high) in _intervals(columns, kinds, loaded, seed).items():
             table[f"{name}_low"], table[f"{name}_high"] = low, high
     return table
 
@@ -107,15 +109,18 @@ def _chunks(columns: Mapping[str, Column], size: int) -> Iterator[dict[str, Colu
         yield {name: column[start : start + size] for name, column in columns.items()}
 
 
-def _intervals(columns: Mapping[str, Column], library: Library, seed: int) -> dict[str, tuple[Array, Array]]:
+def _intervals(
+    columns: Mapping[str, Column], kinds: Sequence[tuple[int, int, int]], library: Library, seed: int
+) -> dict[str, tuple[Array, Array]]:
     """Return low and high of energy and area for every design, with the draws of `estimate_core`."""
     results = ("energy_fj_per_op", "area_mm2")
     formulas, names = needed(library.formulas, results)
     draws = draw_constants(library, seed=seed)
+    conductance = _conductance(kinds, library, draws)
     fixed = {name: value for name, value in constants(library, draws).items() if name in names}
     found: dict[str, list[Array]] = {name: [] for name in results}
     for chunk in _chunks(columns, 128):
-        arrays = {name: value for name, value in _arrays(chunk, library, draws).items() if name in names}
+        arrays = {name: value for name, value in _arrays(chunk, library, conductance, draws).items() if name in names}
         values = formulas.evaluate({**fixed, **arrays})
         for name in results:
             drawn = np.broadcast_to(values[name][:, :, 0], (len(chunk["matrix_rows"]), values[name].shape[1]))
@@ -268,7 +273,9 @@ def design_fields(row: pd.Series) -> dict[str, Any]:
     return fields
 
 
-def _arrays(columns: Mapping[str, Column], library: Library, draws: Mapping[str, Array] | None = None) -> Values:
+def _arrays(
+    columns: Mapping[str, Column], library: Library, conductance: Array, draws: Mapping[str, Array] | None = None
+) -> Values:
     """Return what the formulas read, (designs, 1 or draws, slices or 1): `core_model.design_arrays` for columns."""
     own = _derived(columns)
     size = len(own["slices"])
@@ -319,30 +326,31 @@ def _arrays(columns: Mapping[str, Column], library: Library, draws: Mapping[str,
     arrays["slice_valid"] = valid[:, None, :].astype(np.float64)
     arrays["input_slice_width"] = widths[:, None, :]
     arrays["input_activity"] = np.minimum(per_bit, 1.0)[None, :, None] * (widths[:, None, :] > 0)
-    arrays["mean_conductance"] = _conductance(columns, own, library, draws, widest)
+    arrays["mean_conductance"] = conductance[columns["kind_of_weights"], :, :widest]
     return arrays
 
 
+def _kinds_of_weights(columns: dict[str, Column]) -> list[tuple[int, int, int]]:
+    """Add a column that numbers the ways in which weights are stored; return them: mapping, weight and cell bits."""
+    own = _derived(columns)
+    key = (columns["negative_weights"] * 100 + columns["weight_bits"]) * 100 + own["cell_bits"]
+    found, columns["kind_of_weights"] = np.unique(key.astype(np.int64), return_inverse=True)
+    return [(int(k) // 10_000, int(k) // 100 % 100, int(k) % 100) for k in found]
+
+
 def _conductance(
-    columns: Mapping[str, Column],
-    own: Mapping[str, Column],
-    library: Library,
-    draws: Mapping[str, Array] | None,
-    widest: int,
+    kinds: Sequence[tuple[int, int, int]], library: Library, draws: Mapping[str, Array] | None = None
 ) -> Array:
-    """Return the default mean conductance, computed once for each way in which weights are stored."""
-    keys = np.stack([columns["negative_weights"], columns["weight_bits"], own["cell_bits"]], axis=1)
-    kinds, place = np.unique(keys, axis=0, return_inverse=True)
+    """Return the default mean conductance of each way in which weights are stored, (kinds, 1 or draws, slices)."""
     rows = []
     for negative, weight_bits, cell_bits in kinds:
-        design = CoreDesign(
-            negative_weights=_NEGATIVE[int(negative)],
-            weight_bits=int(weight_bits),
-            bits_per_cell=int(cell_bits),
-        )
+        design = CoreDesign(negative_weights=_NEGATIVE[negative], weight_bits=weight_bits, bits_per_cell=cell_bits)
         if draws is not None and "activity.mean_magnitude" in draws:
-            row = default_conductance(design, library, draws["activity.mean_magnitude"])
+            rows.append(default_conductance(design, library, draws["activity.mean_magnitude"]))
         else:
-            row = default_activity(design, library).mean_conductance[None, :]
-        rows.append(np.pad(row, ((0, 0), (0, widest - row.shape[1]))))
-    return np.stack(rows)[place.ravel()]
+            rows.append(default_activity(design, library).mean_conductance[None, :])
+    widest = max((row.shape[1] for row in rows), default=1)
+    table = np.zeros((len(rows), rows[0].shape[0] if rows else 1, widest))
+    for index, row in enumerate(rows):
+        table[index, :, : row.shape[1]] = row
+    return table
