@@ -2,8 +2,8 @@
 
 The front end (conveyor, integrator, accumulator, gain stage) is run on levels that are the same in all bits, which
 gives the static curve and its non-linearity; on random patterns, which show what a straight ramp hides and set gain
-and offset; on a single bit, for the memory of the next; and with mismatch. The converter is run on its codes, at
-transistor level or behavioural.
+and offset; on a single bit, for the memory of the next; and with mismatch. The converter is run on its codes. The
+integrator's amplifier and the converter are of transistors, or macromodels.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Characterization:
 
     Attributes:
         model: what accuracy and energy read.
-        parameters: of the circuit.
+        parameters: of the circuit, with the calibrated ramp.
         levels: of the static curve, in units of full scale in every bit, shape (levels,).
         front_end: static output of the front end at the levels, shape (levels,) [V].
         adc: the converter's run over its codes.
@@ -91,6 +91,7 @@ def characterize(
     columns: int = 32,
     patterns: int = 48,
     transistors: bool = True,
+    calibrate: bool = True,
     temperature: float | None = None,
     corner: str | None = None,
     seed: int = 0,
@@ -102,8 +103,10 @@ def characterize(
         parameters: a bundled set by name, a TOML file, or a set.
         columns: columns drawn for the spread; 0 leaves mismatch out.
         patterns: random bit patterns, each level uniform over the full scale of both signs.
-        transistors: whether the converter's comparators and ramp generator are transistors; energy is claimed then
-            only.
+        transistors: whether the integrator's amplifier, the comparators and the ramp generator are transistors; energy
+            is claimed then only. Otherwise they are macromodels.
+        calibrate: whether the ramp is fitted to the gain of front end and converter, once for all columns, as chips
+            do; what mismatch does to the gain of a column stays.
         temperature: [K]; None for the file's.
         corner: process corner; None for typical.
         seed: of patterns and mismatch.
@@ -132,26 +135,46 @@ def characterize(
 
     pattern_seed, column_seed, threshold_seed = np.random.SeedSequence(seed).generate_state(3)
     levels = np.linspace(-_REACH, _REACH, 21)
-    static = simulate_front_end(p, np.repeat(levels[:, None], p.bits, axis=1))
+    static = simulate_front_end(p, np.repeat(levels[:, None], p.bits, axis=1), transistors=transistors)
     done()
+    if calibrate:
+        p = _calibrated(p, levels, static.gain_stage, transistors)
     # What the front end gives, with a margin, and the converter's lower end, where late comparators read no 0.
     low, high = (float(extreme(static.gain_stage)) * 1.01 for extreme in (np.min, np.max))
     low = min(low, -_REACH * p.full_scale_voltage)
     adc = simulate_ramp_adc(p, np.linspace(low, high, 65 if transistors else p.codes), transistors=transistors)
-    if not np.all(np.isfinite(adc.crossings)):
-        raise PeripheralError(
-            "The converter does not decide on some values within its range: the comparator is too slow or too weak, "
-            "or the ramp does not reach the front end's output."
-        )
+    _require_decisions(adc)
     done()
     pattern_levels = np.random.default_rng(pattern_seed).uniform(-1, 1, (patterns, p.bits))
-    random = simulate_front_end(p, np.concatenate([probes(p.bits), pattern_levels]))
+    random = simulate_front_end(p, np.concatenate([probes(p.bits), pattern_levels]), transistors=transistors)
     done()
     gain, offset = _spread(p, columns, int(column_seed), int(threshold_seed), transistors)
     done()
     noise = noise_floors(p, transistors=transistors)
     done()
     return _reduce(p, levels, static, pattern_levels, random, adc, gain, offset, noise, transistors, seed)
+
+
+def _calibrated(
+    p: Parameters, levels: NDArray[np.float64], voltage: NDArray[np.float64], transistors: bool
+) -> Parameters:
+    """Return the parameters with range and ramp fitted to the front end, then the ramp to its own slope."""
+    steps = p.codes - 1
+    inside = np.abs(levels) <= 1
+    signal = voltage[inside] / p.full_scale_voltage
+    p = p.calibrated(front_end=fit_line(levels[inside] / 2, signal / 2, zero=0.0, steps=steps).gain)
+    positions = np.linspace(0.1, 0.9, 5)
+    run = simulate_ramp_adc(p, (2 * positions - 1) * p.full_scale_voltage, transistors=transistors)
+    _require_decisions(run)
+    return p.calibrated(converter=fit_line(positions, run.readings / steps, zero=ZERO, steps=steps).gain)
+
+
+def _require_decisions(run: RampRun) -> None:
+    if not np.all(np.isfinite(run.crossings)):
+        raise PeripheralError(
+            "The converter does not decide on some values within its range: the comparator is too slow or too weak, "
+            "or the ramp does not reach the front end's output."
+        )
 
 
 def reading(adc: RampRun, voltage: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -175,7 +198,7 @@ def _spread(
     # Two opposite levels give a column's gain and offset; the static curve has the rest.
     levels = np.tile([-0.8, 0.8], columns)
     sets = [own for own in drawn for _ in range(2)]
-    run = simulate_front_end(sets, np.repeat(levels[:, None], p.bits, axis=1))
+    run = simulate_front_end(sets, np.repeat(levels[:, None], p.bits, axis=1), transistors=transistors)
     voltage = run.gain_stage.reshape(columns, 2)
     if transistors:
         pair = p["comparator.input_width"] * p["comparator.length"]
@@ -224,7 +247,7 @@ def _reduce(
     constant = [floor.lsb for name, floor in noise.items() if name != SIGNAL_SHOT]
     source = (
         f"ngspice {ngspice_version()}, parameters {p.name}, {len(pattern_levels)} patterns, "
-        f"{len(column_gain)} columns, converter {'at transistor level' if transistors else 'behavioural'}, seed {seed}"
+        f"{len(column_gain)} columns, {'blocks at transistor level' if transistors else 'behavioural'}, seed {seed}"
     )
     model = PeripheralModel(
         name=p.name,
@@ -245,7 +268,7 @@ def _reduce(
         clip_low=float(limits[0]),
         clip_high=float(limits[1]),
         bit_weights=tuple(float(weight) for weight in weights / weights.sum()),
-        energy=energies(adc, source),
+        energy=energies(random, adc, source),
         figures=figures(p, random, adc, noise, table, source),
     )
     return Characterization(

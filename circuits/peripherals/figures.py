@@ -71,6 +71,7 @@ def figures(
         "gain_stage_settling_time": (settling_time(p, random), "s"),
         "adc_dnl_max_lsb": (float(np.max(np.abs(differential))), ""),
         "adc_delay": (float(np.mean(adc.readings - _ideal_codes(p, adc)) * adc.clock_period), "s"),
+        "front_end_gain": (p.calibration, ""),
         "chain_inl_max_lsb": (float(np.max(np.abs(table))), ""),
         "chain_dnl_max_lsb": (float(np.max(np.abs(np.diff(table)))), ""),
         "chain_input_noise": (total * 2 * p["input.full_scale_current"] / (p.codes - 1), "A"),
@@ -104,20 +105,28 @@ def settling_time(p: Parameters, run: FrontEndRun) -> float:
     return float(run.time[outside][-1] - shared) if outside.any() else 0.0
 
 
-def energies(adc: RampRun, source: str) -> dict[str, Constant]:
+def energies(random: FrontEndRun, adc: RampRun, source: str) -> dict[str, Constant]:
     """Return the energy of one conversion for the blocks that were simulated as transistors.
 
     Args:
+        random: front end.
         adc: converter.
         source: what the figures are drawn from.
     """
-    if adc.comparator_energy is None or adc.ramp_energy is None:
+    if random.amplifier_energy is None or adc.comparator_energy is None or adc.ramp_energy is None:
         return {}
+    integrated = f"supply current of the transistors integrated over {random.integrator.shape[1]} bits"
     counted = "supply current of the transistors integrated over one ramp, bias reference left out"
     shared = (
         "supply current of the transistors integrated over one ramp, reference branch included; one for all columns"
     )
     return {
+        "integrator_amplifier": Constant(
+            value=random.amplifier_energy,
+            unit="J",
+            kind="simulated",
+            source=f"{integrated}, bias reference left out; {source}",
+        ),
         "comparator": Constant(value=adc.comparator_energy, unit="J", kind="simulated", source=f"{counted}; {source}"),
         "ramp_generator": Constant(value=adc.ramp_energy, unit="J", kind="simulated", source=f"{shared}; {source}"),
     }

@@ -15,12 +15,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from circuits.peripherals.model import PeripheralError
-from circuits.peripherals.netlist import Netlist, piecewise
+from circuits.peripherals.netlist import Netlist, piecewise, supply_charge
 from circuits.peripherals.parameters import Parameters
+from circuits.peripherals.transistors import add_amplifier_rails, add_models, add_telescopic_amplifier
 from circuits.spice import run_netlists
 
 OPTIONS = ".options reltol=1e-5 abstol=1e-14 vntol=1e-8 chgtol=1e-19 itl1=500 itl4=100"
 """Ten times tighter, the gain stage's output moves by under 0.005 LSB."""
+TRANSISTOR_OPTIONS = ".options reltol=1e-4 abstol=1e-12 vntol=1e-6 chgtol=1e-17 itl1=500 itl4=200"
+"""MOSFET charges do not converge to the tolerances of the macromodels."""
 _STEP = 100e-12
 """Largest time step [s]."""
 
@@ -34,6 +37,8 @@ class FrontEndRun:
         accumulator: voltage of the holding capacitor after each bit, shape (columns, bits) [V].
         gain_stage: output of the gain stage when conversion starts, shape (columns,) [V].
         time: of the waveforms [s].
+        amplifier_energy: supply energy of one integrator's amplifier over all bits of a conversion, mean over columns
+            [J]; None where it is not of transistors.
         waveforms: of the first column by node: ``out`` (integrator), ``hold`` (accumulator), ``gained`` (gain stage).
     """
 
@@ -41,6 +46,7 @@ class FrontEndRun:
     accumulator: NDArray[np.float64]
     gain_stage: NDArray[np.float64]
     time: NDArray[np.float64]
+    amplifier_energy: float | None
     waveforms: Mapping[str, NDArray[np.float64]]
 
 
@@ -92,7 +98,8 @@ def simulate_front_end(
     bit_levels: ArrayLike,
     *,
     common_levels: ArrayLike | float = 1.0,
-    columns_a_run: int = 16,
+    transistors: bool = False,
+    columns_a_run: int | None = None,
 ) -> FrontEndRun:
     """Run the front end in ngspice for many columns.
 
@@ -102,7 +109,8 @@ def simulate_front_end(
             first, shape (columns, bits).
         common_levels: current that both bit lines carry beside it in units of ``input.common_current``; a number, or
             of the shape of `bit_levels`.
-        columns_a_run: columns that share a netlist.
+        transistors: whether the integrator's amplifier is of transistors.
+        columns_a_run: columns that share a netlist; None takes 16, and 4 with transistors.
 
     Returns:
         Sampled voltages of every column in the order given.
@@ -122,15 +130,23 @@ def simulate_front_end(
         )
     common = np.broadcast_to(np.asarray(common_levels, dtype=np.float64), levels.shape)
     schedule = Schedule.of(sets[0])
+    columns_a_run = columns_a_run or (4 if transistors else 16)
     chunks = [range(i, min(i + columns_a_run, len(levels))) for i in range(0, len(levels), columns_a_run)]
     netlists = []
     for chunk in chunks:
         netlist = Netlist("front end of columns", sets[0].temperature)
         add_clocks(netlist, schedule)
+        if transistors:
+            add_models(netlist, sets[0])
+            add_amplifier_rails(netlist, sets[0])
         for k in chunk:
-            add_column(netlist, sets[k], schedule, levels[k], common[k], str(k - chunk.start))
-        netlists.append(netlist.text(OPTIONS, f".tran {_STEP!r} {schedule.stop!r} 0 {_STEP!r}"))
-    nodes = ["time"] + [f"{node}{k}" for node in ("out", "hold", "gained") for k in range(columns_a_run)]
+            add_column(netlist, sets[k], schedule, levels[k], common[k], str(k - chunk.start), transistors)
+        netlists.append(
+            netlist.text(
+                TRANSISTOR_OPTIONS if transistors else OPTIONS, f".tran {_STEP!r} {schedule.stop!r} 0 {_STEP!r}"
+            )
+        )
+    nodes = ["time", "vvdd#branch"] + [f"{node}{k}" for node in ("out", "hold", "gained") for k in range(columns_a_run)]
     results = run_netlists(netlists, nodes)
     integrator, accumulator = np.empty_like(levels), np.empty_like(levels)
     gained = np.empty(len(levels))
@@ -141,9 +157,14 @@ def simulate_front_end(
             integrator[k] = np.interp(schedule.samples, time, result["out" + own])
             accumulator[k] = np.interp(schedule.held, time, result["hold" + own])
             gained[k] = result["gained" + own][-1]
+    energy = None
+    if transistors:
+        window = float(schedule.starts[0]) - schedule.transfer, float(schedule.starts[-1]) + sets[0].bit_period
+        charges = [supply_charge(result["time"], result["vvdd#branch"], *window) for result in results]
+        energy = sets[0]["supply.voltage"] * sum(charges) / len(levels)
     first = results[0]
     waveforms = {node: np.asarray(first[node + "0"]) for node in ("out", "hold", "gained")}
-    return FrontEndRun(integrator, accumulator, gained, np.asarray(first["time"]), waveforms)
+    return FrontEndRun(integrator, accumulator, gained, np.asarray(first["time"]), energy, waveforms)
 
 
 def add_clocks(netlist: Netlist, schedule: Schedule) -> None:
@@ -172,10 +193,11 @@ def add_column(
     levels: NDArray[np.float64],
     common: NDArray[np.float64],
     own: str,
+    transistors: bool = False,
 ) -> None:
     """Add one column, whose nodes end in `own`."""
     add_conveyor(netlist, p, schedule, levels, common, own)
-    add_integrator(netlist, p, own)
+    add_integrator(netlist, p, own, transistors)
     add_accumulator(netlist, p, own)
     add_gain_stage(netlist, p, own)
 
@@ -215,8 +237,8 @@ def add_conveyor(
     netlist.resistor(f"conveyor_out{own}", f"sum{own}", "0", p["conveyor.output_resistance"], noisy=False)
 
 
-def add_integrator(netlist: Netlist, p: Parameters, own: str) -> None:
-    """Add the integrator from ``sum`` to ``out``."""
+def add_integrator(netlist: Netlist, p: Parameters, own: str, transistors: bool = False) -> None:
+    """Add the integrator from ``sum`` to ``out``, with the macromodel of its amplifier or the transistors."""
     total, out = f"sum{own}", f"out{own}"
     netlist.capacitor(f"integrate{own}", total, out, p["integrator.capacitance"])
     netlist.capacitor(f"virtual{own}", total, "0", p["integrator.parasitic_capacitance"])
@@ -224,6 +246,10 @@ def add_integrator(netlist: Netlist, p: Parameters, own: str) -> None:
     # Charge into the virtual ground lowers the output; the parameter is what the output's capacitor receives.
     charge = -p["integrator.injected_charge"]
     netlist.clock_kick(f"reset_kick{own}", "resetting", total, charge, p["supply.voltage"])
+    if transistors:
+        netlist.voltage(f"amplifier_offset{own}", f"plus{own}", "0", p["integrator.offset_voltage"])
+        add_telescopic_amplifier(netlist, p, f"plus{own}", total, out, own)
+        return
     netlist.amplifier(
         f"integrator{own}",
         "0",

@@ -8,6 +8,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from circuits.spice import new_circuit
 
 BOLTZMANN = 1.380649e-23
@@ -141,3 +144,17 @@ class Netlist:
 def piecewise(points: list[tuple[float, float]]) -> str:
     """Return ngspice's piecewise linear waveform through corners (time [s], value)."""
     return "pwl(" + " ".join(f"{time!r} {value!r}" for time, value in points) + ")"
+
+
+def supply_charge(time: NDArray[np.float64], branch: NDArray[np.float64], start: float, end: float) -> float:
+    """Return the charge that a supply delivers [C]; SPICE counts a delivering source's current negative.
+
+    Args:
+        time: of the waveform [s].
+        branch: current through the source [A].
+        start: of the window [s].
+        end: of the window [s].
+    """
+    inside = (time > start) & (time < end)
+    grid = np.concatenate([[start], time[inside], [end]])
+    return float(-np.trapezoid(np.interp(grid, time, branch), grid))

@@ -17,6 +17,7 @@ from circuits.peripherals.front_end import add_gain_stage
 from circuits.peripherals.netlist import BOLTZMANN, Netlist
 from circuits.peripherals.parameters import Parameters
 from circuits.peripherals.ramp_adc import simulate_comparator_noise
+from circuits.peripherals.transistors import add_amplifier_rails, add_models, add_telescopic_amplifier
 from circuits.spice import run_netlists
 
 _ANALYSIS = "dec 30 1 1e14"
@@ -28,7 +29,7 @@ class NoiseFloor:
 
     Attributes:
         simulated: by ngspice, rms where it arises [V], or None where only a closed form exists.
-        closed_form: of theory, rms where it arises [V]; None for the comparator of transistors, whose bandwidth has
+        closed_form: of theory, rms where it arises [V]; None for blocks of transistors, whose bandwidth has
             none.
         lsb: what it is at the converter, rms [LSB].
     """
@@ -43,7 +44,7 @@ def noise_floors(p: Parameters, *, transistors: bool = False) -> dict[str, Noise
 
     Args:
         p: parameters.
-        transistors: whether the comparator is of transistors.
+        transistors: whether integrator amplifier and comparator are of transistors.
 
     Raises:
         MissingDependencyError: ngspice or PySpice is absent.
@@ -51,7 +52,7 @@ def noise_floors(p: Parameters, *, transistors: bool = False) -> dict[str, Noise
     """
     netlists = {
         "integrator reset": _integrator_reset(p),
-        "integrator amplifier": _integrator_amplifier(p),
+        "integrator amplifier": _integrator_amplifier(p, transistors),
         "accumulator sampling": _sampling(p),
         "accumulator sharing": _sharing(p),
         "gain stage": _gain_stage(p),
@@ -66,7 +67,7 @@ def noise_floors(p: Parameters, *, transistors: bool = False) -> dict[str, Noise
     floors = {}
     for name, form in forms.items():
         value = simulated.get(name)
-        known = None if transistors and name == "comparator" else form
+        known = None if transistors and name in ("integrator amplifier", "comparator") else form
         floors[name] = NoiseFloor(value, known, ways[name] * (form if value is None else value))
     return floors
 
@@ -140,12 +141,19 @@ def _integrator_reset(p: Parameters) -> str:
     return _finish(netlist, "v(held)")
 
 
-def _integrator_amplifier(p: Parameters) -> str:
-    """Integrator at the end of a bit: the amplifier's noise at the output."""
+def _integrator_amplifier(p: Parameters, transistors: bool) -> str:
+    """Integrator at the end of a bit: the amplifier's noise at the output, with the load of the sampling capacitor."""
     netlist = Netlist("integrator integrating", p.temperature)
     netlist.capacitor("integrate", "sum", "out", p["integrator.capacitance"])
     netlist.capacitor("virtual", "sum", "0", p["integrator.parasitic_capacitance"])
     netlist.resistor("bias", "sum", "out", 1e12, noisy=False)
+    if transistors:
+        add_models(netlist, p)
+        add_amplifier_rails(netlist, p)
+        netlist.resistor("sampling", "out", "sample", max(p["accumulator.on_resistance"], 1.0), noisy=False)
+        netlist.capacitor("sample", "sample", "0", _capacitors(p)[0])
+        add_telescopic_amplifier(netlist, p, "0", "sum", "out", "")
+        return _finish(netlist, "v(sample)")
     netlist.amplifier(
         "integrator",
         "0",

@@ -45,6 +45,7 @@ class Parameters:
         full_scale_voltage: ideal voltage at the converter of an input that is full scale in every bit [V].
         ramp_current: current that gives the nominal ramp one LSB a clock period [A]. This and the voltage before are
             designed for the file's values: a corner, a mismatch or a temperature does not change them.
+        calibration: factor by which the range was fitted to a front end, see `calibrated`.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Parameters:
     corner: str = "typical"
     full_scale_voltage: float = 0.0
     ramp_current: float = 0.0
+    calibration: float = 1.0
 
     def __getitem__(self, name: str) -> float:
         try:
@@ -154,6 +156,20 @@ class Parameters:
                 changes[name] = self[name] + (step if DEFINITIONS[name].ideal == 0 else step * self[name])
             drawn.append(self.with_values(changes))
         return drawn
+
+    def calibrated(self, *, front_end: float = 1.0, converter: float = 1.0) -> Parameters:
+        """Return the set with the converter's range and ramp fitted to gains that are not the ideal ones.
+
+        Args:
+            front_end: gain of the front end over the ideal one; range and ramp follow it.
+            converter: gain of the converter, above 1 where its ramp is too slow; the ramp's current follows it.
+        """
+        return dataclasses.replace(
+            self,
+            full_scale_voltage=self.full_scale_voltage * front_end,
+            ramp_current=self.ramp_current * front_end * converter,
+            calibration=self.calibration * front_end,
+        )
 
     def designed(self) -> Parameters:
         """Return the set with the nominal range and ramp computed from its present values."""

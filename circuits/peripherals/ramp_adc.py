@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from circuits.peripherals.model import PeripheralError
-from circuits.peripherals.netlist import Netlist
+from circuits.peripherals.netlist import Netlist, supply_charge
 from circuits.peripherals.parameters import Parameters
 from circuits.peripherals.transistors import add_bias, add_comparator, add_models, add_ramp_source
 from circuits.spice import run_netlist, run_netlists
@@ -145,11 +145,11 @@ def simulate_ramp_adc(
     time = np.asarray(results[0]["time"])
     comparator_energy = ramp_energy = None
     if transistors:
-        duration = first.codes / first["adc.clock_frequency"]
+        end = _start(first) + first.codes / first["adc.clock_frequency"]
         supply = first["supply.voltage"]
-        total = sum(_charge(r["time"], r["vsupply#branch"], _start(first), duration) for r in results)
+        total = sum(supply_charge(r["time"], r["vsupply#branch"], _start(first), end) for r in results)
         comparator_energy = supply * total / len(voltages)
-        ramp_energy = supply * _charge(time, results[0]["vramp_supply#branch"], _start(first), duration)
+        ramp_energy = supply * supply_charge(time, results[0]["vramp_supply#branch"], _start(first), end)
     middle = first["comparator.common_mode"] if transistors else 0.0
     return RampRun(
         inputs=voltages,
@@ -186,13 +186,6 @@ def _crossing(time: NDArray[np.float64], wave: NDArray[np.float64], level: float
     k = int(above[0])
     share = (level - wave[k - 1]) / (wave[k] - wave[k - 1])
     return float(time[k - 1] + share * (time[k] - time[k - 1]))
-
-
-def _charge(time: NDArray[np.float64], branch: NDArray[np.float64], start: float, duration: float) -> float:
-    """Return the charge that a supply delivers in a time [C]; SPICE counts its current negative."""
-    inside = (time > start) & (time < start + duration)
-    grid = np.concatenate([[start], time[inside], [start + duration]])
-    return float(-np.trapezoid(np.interp(grid, time, branch), grid))
 
 
 def _netlist(sets: Sequence[Parameters], voltages: NDArray[np.float64]) -> str:

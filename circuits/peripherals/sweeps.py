@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from circuits.peripherals.characterization import Progress, characterize
+from circuits.peripherals.characterization import Characterization, Progress, characterize
 from circuits.peripherals.model import PeripheralModel
 from circuits.peripherals.parameters import NOMINAL_TEMPERATURE, Parameters, load_parameters
 from devicekit.provenance import Constant
@@ -27,7 +27,8 @@ def sweep(
 ) -> list[PeripheralModel]:
     """Characterise at every temperature of the typical corner, and at every corner of the nominal temperature.
 
-    Mismatch is left out: what remains moves all columns alike.
+    The ramp is calibrated at the nominal temperature of each corner, as a chip is once, and stays so at other
+    temperatures. Mismatch is left out: what remains moves all columns alike.
 
     Args:
         parameters: as for `characterize`.
@@ -47,15 +48,26 @@ def sweep(
         SpiceError: a run fails.
     """
     p = parameters if isinstance(parameters, Parameters) else load_parameters(parameters)
-    points: list[tuple[float | None, str | None]] = [(temperature, None) for temperature in temperatures]
-    points += [(None, corner) for corner in (p.corners if corners is None else corners)]
-    models = []
-    for number, (temperature, corner) in enumerate(points, start=1):
-        moved = p.at(temperature=temperature, corner=corner)
-        run = characterize(moved, columns=0, patterns=patterns, transistors=transistors, seed=seed)
-        models.append(run.model)
+    moved = [p.at(corner=corner) for corner in (p.corners if corners is None else corners)]
+    for temperature in temperatures:
+        p.at(temperature=temperature)
+    points = 1 + len(temperatures) + len(moved)
+
+    def run(parameters: Parameters, done: int, *, calibrate: bool) -> Characterization:
+        result = characterize(
+            parameters, columns=0, patterns=patterns, transistors=transistors, calibrate=calibrate, seed=seed
+        )
         if progress is not None:
-            progress(number, len(points))
+            progress(done, points)
+        return result
+
+    chip = run(p, 1, calibrate=True)
+    models = []
+    for number, temperature in enumerate(temperatures, start=2):
+        warm = chip.parameters.at(temperature=temperature)
+        models.append(chip.model if temperature == chip.model.temperature else run(warm, number, calibrate=False).model)
+    for number, corner in enumerate(moved, start=2 + len(temperatures)):
+        models.append(run(corner, number, calibrate=True).model)
     return models
 
 

@@ -40,6 +40,24 @@ def ramp_lag(time_constant: float, duration: float) -> float:
     return -time_constant / duration * -math.expm1(-duration / time_constant)
 
 
+def transconductor_error(
+    duration: float, capacitance: float, load: float, transconductance: float, resistance: float
+) -> float:
+    """Return the relative error of an integrator whose amplifier is a transconductor without an output buffer.
+
+    The amplifier sinks the current I and what charges its load C_L, for which its input stands at
+    I (1 + C_L/C) / gm; reset through R starts the output I R ahead: R C / T - (C + C_L) / (gm T).
+
+    Args:
+        duration: integration time T [s].
+        capacitance: integration capacitor C [F].
+        load: C_L [F].
+        transconductance: gm [S].
+        resistance: of the reset switch R [Ohm].
+    """
+    return resistance * capacitance / duration - (capacitance + load) / (transconductance * duration)
+
+
 def conveyor_memory(resistance: float, capacitance: float, lead: float, duration: float) -> float:
     """Return how much of a bit's charge is taken from the bit before because the bit line settles late.
 

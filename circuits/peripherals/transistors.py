@@ -43,11 +43,12 @@ def _transistor(
     kind: str,
     width: float,
     length: float | None = None,
+    rails: tuple[str, str] = ("0", "supply"),
 ) -> None:
-    """Add a transistor with drain, gate and source, of the analog length unless given."""
+    """Add a transistor with drain, gate and source, of the comparator's length unless given; bulks at the rails."""
     drain, gate, source = nodes
     length = p["comparator.length"] if length is None else length
-    bulk = "0" if kind == "nch" else "supply"
+    bulk = rails[0] if kind == "nch" else rails[1]
     area = _JUNCTION_LENGTH * width
     netlist.circuit.M(
         name, drain, gate, source, bulk, model=kind, width=width, length=length, drain_area=area, source_area=area
@@ -127,3 +128,55 @@ def add_ramp_source(netlist: Netlist, p: Parameters) -> None:
     netlist.current("ramp_reference", "gate", "0", current)
     add("ramp", "inner", "gate", "ramp_supply")
     add("ramp_cascode", "ramp", "cascode", "inner")
+
+
+def add_amplifier_rails(netlist: Netlist, p: Parameters) -> None:
+    """Add rails either side of mid-supply, and the references that all amplifiers share and no column pays for."""
+    half, threshold = p["supply.voltage"] / 2, p["transistor.nmos_threshold"]
+    netlist.voltage("vdd", "vdd", "0", half)
+    netlist.voltage("vss", "vss", "0", -half)
+    netlist.voltage("bias_rail", "bias_rail", "0", -half)
+    current = p["amplifier.tail_current"]
+    length = p["amplifier.length"]
+    width = _width(p, "nch", current, p["amplifier.load_overdrive"])
+    netlist.circuit.M("nbias", "nbias", "nbias", "bias_rail", "bias_rail", model="nch", width=width, length=length)
+    netlist.current("nbias", "0", "nbias", current)
+    # The pair's source sits at -(V_T + V_ov) below the input at mid-supply; each cascode leaves its margin.
+    pair, load, margin = p["amplifier.input_overdrive"], p["amplifier.load_overdrive"], p["amplifier.margin"]
+    source = -(threshold + pair)
+    netlist.voltage("ncascode", "ncascode", "0", source + pair + margin + threshold + pair)
+    netlist.voltage("pcascode", "pcascode", "0", half - load - margin - p["transistor.pmos_threshold"] - load)
+
+
+def _width(p: Parameters, kind: str, current: float, overdrive: float) -> float:
+    """Return the width at which a transistor of the amplifier carries a current [m]."""
+    name = "nmos" if kind == "nch" else "pmos"
+    factor = p[f"transistor.{name}_transconductance"]
+    return float(2 * current * p["amplifier.length"] / (factor * overdrive**2))
+
+
+def add_telescopic_amplifier(netlist: Netlist, p: Parameters, plus: str, minus: str, out: str, own: str) -> None:
+    """Add a telescopic cascode amplifier: NMOS pair and cascodes, wide-swing cascoded PMOS mirror, NMOS tail.
+
+    Args:
+        netlist: where; `add_amplifier_rails` has been called.
+        p: parameters.
+        plus: input that raises the output.
+        minus: input that lowers it.
+        out: the output.
+        own: suffix of its inner nodes.
+    """
+    half = p["amplifier.tail_current"] / 2
+    pair, load = p["amplifier.input_overdrive"], p["amplifier.load_overdrive"]
+    tail, mirror = f"atail{own}", f"amirror{own}"
+
+    def add(name: str, nodes: tuple[str, str, str], kind: str, width: float) -> None:
+        _transistor(netlist, p, f"a{name}{own}", nodes, kind, width, p["amplifier.length"], ("vss", "vdd"))
+
+    add("tail", (tail, "nbias", "vss"), "nch", _width(p, "nch", 2 * half, load))
+    for side, (gate, drain) in enumerate(((plus, mirror), (minus, out))):
+        lower, upper = f"alower{side}{own}", f"aupper{side}{own}"
+        add(f"pair{side}", (lower, gate, tail), "nch", _width(p, "nch", half, pair))
+        add(f"ncascode{side}", (drain, "ncascode", lower), "nch", _width(p, "nch", half, pair))
+        add(f"pcascode{side}", (drain, "pcascode", upper), "pch", _width(p, "pch", half, load))
+        add(f"load{side}", (upper, mirror, "vdd"), "pch", _width(p, "pch", half, load))

@@ -26,7 +26,7 @@ def peripherals(
     columns: Annotated[int, typer.Option(min=0, help="Columns drawn for the spread of mismatch; 0 for none.")] = 32,
     patterns: Annotated[int, typer.Option(min=10, help="Random bit patterns.")] = 48,
     behavioural: Annotated[
-        bool, typer.Option("--behavioural", help="Comparators as amplifiers, not transistors; claims no energy.")
+        bool, typer.Option("--behavioural", help="Macromodels instead of transistors; claims no energy.")
     ] = False,
     temperature: Annotated[float | None, typer.Option(help="Temperature [K]; the file's by default.")] = None,
     corner: Annotated[

@@ -223,6 +223,21 @@ def test_the_gain_is_tunable():
     assert redesigned.full_scale_voltage == pytest.approx(2 * NOMINAL.full_scale_voltage)
 
 
+def test_the_integrator_of_transistors_follows_the_theory_of_a_transconductor():
+    levels = np.array([ONE, NOTHING, 0.5 * ONE, -ONE])
+    kept = {"integrator.reset_resistance": 300.0, "accumulator.on_resistance": 100.0}
+    run = simulate_front_end(IDEAL.with_values(kept), levels, transistors=True)
+    signal = run.integrator - run.integrator[1]
+    current = run.amplifier_energy / (NOMINAL["supply.voltage"] * (8 * 10e-9 + 2.5e-9))
+    assert current == pytest.approx(NOMINAL["amplifier.tail_current"], rel=0.1), "class A: the bias, signal or not"
+    transconductance = current / NOMINAL["amplifier.input_overdrive"]
+    expected = theory.transconductor_error(7.5e-9, 750e-15, 200e-15, transconductance, 300)
+    assert signal[0, -2] / FULL - 1 == pytest.approx(expected, rel=0.05)
+    assert signal[2, -2] / signal[0, -2] == pytest.approx(0.5, abs=0.002)
+    assert signal[3, -2] / signal[0, -2] == pytest.approx(-1, abs=0.01)
+    assert abs(signal[0, -1] / signal[0, -2]) < 1e-3, "reset forgets"
+
+
 def test_wrong_shapes_are_refused():
     with pytest.raises(PeripheralError, match=r"shape \(columns, 8\) with a parameter set.* the shape \(1, 7\) and 1"):
         simulate_front_end(NOMINAL, np.zeros(7))
