@@ -8,6 +8,9 @@ TORCH       := torch==$(shell sed -n 's/^torch==//p' constraints.txt)
 OUT         ?= out/report
 NETWORK     ?= digits_cnn
 DATA        ?=
+# Test processes side by side; each one lets numerical libraries take one core.
+JOBS        ?= auto
+PYTEST       = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 PIP         := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 # A test may skip only for want of optional data or a GPU, or of programs that nobody here has the right to install
@@ -44,10 +47,10 @@ lint: setup ## ruff, mypy, import layers
 	$(BIN)/lint-imports
 
 test: setup lint ## everything that takes under 15 minutes
-	@sh scripts/system_packages.sh --tests; root=$$?; $(BIN)/python -m pytest -m "not slow" $(SKIPS) --durations=15
+	@sh scripts/system_packages.sh --tests; root=$$?; $(PYTEST) -m "not slow" $(SKIPS) --durations=15
 
 test-all: setup lint ## everything, slow tests included
-	@sh scripts/system_packages.sh --tests; root=$$?; $(BIN)/python -m pytest $(SKIPS) --durations=25
+	@sh scripts/system_packages.sh --tests; root=$$?; $(PYTEST) $(SKIPS) --durations=25
 
 bench: setup ## speed against peers and limits, as ratios in one run
 	@$(PIP) --no-deps badcrossbar pathvalidate sigfig
