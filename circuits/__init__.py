@@ -1,6 +1,7 @@
 """What the wires and peripherals do: core designs, bit lines, SPICE, integrator, accumulator and ramp converter."""
 
 from circuits.bit_line import solve_bit_lines
+from circuits.bit_line_affine import PreparedCells
 from circuits.bit_line_errors import BitLinePoint
 from circuits.bit_line_spice import BitLineConfirmation, confirm_bit_line, simulate_bit_line
 from circuits.design_files import design_notes, load_design, load_designs
@@ -35,6 +36,7 @@ __all__ = [
     "LayerShape",
     "PeripheralError",
     "PeripheralModel",
+    "PreparedCells",
     "SpiceCell",
     "SpiceError",
     "TransistorCell",

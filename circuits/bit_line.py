@@ -17,7 +17,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from circuits import bit_line_kernels
+from circuits.bit_line_affine import PreparedCells
 from circuits.bit_line_cells import CellModel, solve_newton
+from circuits.bit_line_kernels import ROWS_IN_SINGLE
 from circuits.errors import CircuitError
 from circuits.transistor_cell import load_transistor_cell
 from devicekit.errors import unknown_name
@@ -26,7 +28,7 @@ BitLineCell = Literal["resistor", "affine", "relinearised", "transistor"]
 
 
 def solve_bit_lines(
-    conductance: ArrayLike,
+    conductance: ArrayLike | PreparedCells,
     active: ArrayLike,
     r_p_hat: float,
     cell: BitLineCell = "resistor",
@@ -39,13 +41,15 @@ def solve_bit_lines(
     Args:
         conductance: normalised cell conductances (G_max = 1), shape (rows, columns), row 0 farthest from the readout;
             float32 is solved in float32 (relative error below 1e-5), anything else in float64 (below 1e-12). For
-            cells other than resistors: the current that a cell is programmed to at V_D, over that of a full cell.
+            cells other than resistors: the current that a cell is programmed to at V_D, over that of a full cell. An
+            array that is solved often as affine or re-linearised cells is given as `PreparedCells`.
         active: which rows' select transistors are on, shape (batch, rows), bool (or numbers 0 and 1).
         r_p_hat: bit-line resistance between neighbouring cells over the minimum cell resistance 1/G_max.
         cell: ``resistor`` (i = g u); ``affine``: i = g - s v with the slope s at v = 0 of the transistor cell, solved
             exactly as well; ``relinearised``: the same, linearised anew at the voltages that the affine solution
             predicts; ``transistor``: re-linearised until it no longer changes (Newton's method).
-        model: the cell behind all but ``resistor``; None for the bundled SONOS cell with its source on the bit line.
+        model: the cell behind all but ``resistor``; None for the bundled SONOS cell with its source on the bit line,
+            or for what the cells were prepared with.
         relinearisations: how often ``relinearised`` does it.
 
     Returns:
@@ -55,7 +59,9 @@ def solve_bit_lines(
         CircuitError: shapes that do not fit, conductances or a resistance that are negative or not finite, activity
             other than on and off, an unknown cell, a current that the cell cannot carry, or no convergence.
     """
-    cells, rows_on, resistance = check_bit_line(conductance, active, r_p_hat)
+    prepared = conductance if isinstance(conductance, PreparedCells) else None
+    values = conductance.conductance if isinstance(conductance, PreparedCells) else conductance
+    cells, rows_on, resistance = check_bit_line(values, active, r_p_hat)
     if cell == "resistor":
         return bit_line_kernels.ladder(cells, rows_on, resistance)
     if cell not in get_args(BitLineCell):
@@ -63,8 +69,14 @@ def solve_bit_lines(
     if relinearisations < 0:
         raise CircuitError(f"Expected `relinearisations` to be at least 0, but got {relinearisations}.")
     steps = {"affine": 0, "relinearised": relinearisations, "transistor": None}[cell]
-    known = load_transistor_cell() if model is None else model
-    return solve_newton(cells, rows_on, resistance, known, steps).astype(cells.dtype, copy=False)
+    if cells.dtype == np.float32 and steps in (0, 1) and resistance > 0 and cells.shape[0] <= ROWS_IN_SINGLE:
+        fast = prepared if prepared is not None and model is None else PreparedCells(cells, model)
+        result = fast.solve(rows_on, resistance, again=steps == 1)
+        if result is not None:
+            return result
+    if model is None:
+        model = load_transistor_cell() if prepared is None else prepared.model
+    return solve_newton(cells, rows_on, resistance, model, steps).astype(cells.dtype, copy=False)
 
 
 def check_bit_line(
