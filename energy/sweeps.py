@@ -15,7 +15,7 @@ from circuits import CoreDesign
 from circuits.designs import NegativeWeights, design_from_mapping
 from devicekit.errors import DesignError, unknown_name
 from energy.core_cost import with_structure
-from energy.core_formulas import COUNT_COLUMNS, RESULTS
+from energy.core_formulas import COUNT_COLUMNS
 from energy.core_model import ADCS, Values, constants, default_activity, default_conductance
 from energy.errors import EnergyError
 from energy.expressions import Array
@@ -83,7 +83,7 @@ def estimate_designs(
     _refuse(columns, designs)
     kinds = _kinds_of_weights(columns)
     conductance = _conductance(kinds, loaded)
-    wanted = [*(formula.name for formula in RESULTS), *COUNT_COLUMNS]
+    wanted = [*(formula.name for formula in loaded.results), *COUNT_COLUMNS]
     formulas, names = needed(loaded.formulas, wanted)
     fixed = {name: value for name, value in constants(loaded).items() if name in names}
     parts = []

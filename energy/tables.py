@@ -22,12 +22,23 @@ SHORT: Mapping[str, str] = {
     "tops_per_w": "TOPS/W",
     "tops_per_mm2": "TOPS/mm2",
     "power_mw": "Power [mW]",
+}
+"""Columns of the short table of costs and their headings."""
+COUNT_HEADINGS: Mapping[str, str] = {
+    "design": "Design",
+    "slices": "Slices",
+    "partitions": "Partitions",
     "arrays": "Arrays",
     "cells": "Cells",
+    "row_lines": "Driven rows",
+    "signal_chains": "Integrators",
     "conversions": "Conversions",
+    "ramps": "Ramps",
+    "shift_add_operations": "Shift-add bits",
+    "output_sum_operations": "Adder bits",
     "b_out": "B_out [bit]",
 }
-"""Columns of the short table and their headings."""
+"""Columns of the table of counts: how much of everything one product takes."""
 
 FORMATS = ("csv", "markdown", "latex")
 

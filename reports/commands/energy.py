@@ -11,10 +11,10 @@ import typer
 from reports.commands.common import JsonOption, SeedOption, examples, print_json, print_table, progress
 
 if TYPE_CHECKING:
-    from circuits import LayerShape
+    from circuits import CoreDesign, LayerShape
     from energy import CoreCost, NetworkCost
 
-_TABLES = ("cost", "breakdown", "network", "layers")
+_TABLES = ("cost", "counts", "breakdown", "network", "layers")
 _IMAGES = {
     "digits": (1, 8, 8),
     "mnist": (1, 28, 28),
@@ -30,7 +30,7 @@ def register(app: typer.Typer) -> None:
         "energy",
         epilog=examples(
             "devicekit energy",
-            "devicekit energy A isaac2016 --adc sar --format markdown",
+            "devicekit energy accelerators --adc sar --format markdown",
             "devicekit energy B --table breakdown --figure breakdown.png",
             "devicekit energy A --explain energy_fj_per_op --depth 3",
             "devicekit energy A --network digits_cnn",
@@ -40,7 +40,8 @@ def register(app: typer.Typer) -> None:
 
 def energy(
     designs: Annotated[
-        list[str] | None, typer.Argument(help="Designs: names, or FILE:NAME for one of your own; A to E by default.")
+        list[str] | None,
+        typer.Argument(help="Designs: names, FILE:NAME for one of your own, or a whole set; A to E by default."),
     ] = None,
     library: Annotated[str, typer.Option(help="Component library: a name, or a TOML file of your own.")] = "sonos_40nm",
     device: Annotated[
@@ -64,7 +65,7 @@ def energy(
     core_budget: Annotated[
         int | None, typer.Option(help="Cores to spend on copies of slow layers; no copies by default.")
     ] = None,
-    table: Annotated[str | None, typer.Option(help="Which table: cost, breakdown, network or layers.")] = None,
+    table: Annotated[str | None, typer.Option(help="Which table: cost, counts, breakdown, network or layers.")] = None,
     form: Annotated[str, typer.Option("--format", help="table, csv, markdown or latex.")] = "table",
     out: Annotated[Path | None, typer.Option(help="Write the csv, markdown or latex text to this file.")] = None,
     figure: Annotated[Path | None, typer.Option(help="Draw the breakdown to this file (png, svg or pdf).")] = None,
@@ -77,7 +78,6 @@ def energy(
     seed: SeedOption = 0,
 ) -> None:
     """Energy, area and latency of analog cores, and of networks on them, with intervals, counts and sources."""
-    from circuits import load_design
     from devicekit.errors import unknown_name
     from energy import EnergyError, estimate_core, estimate_network, load_library
     from energy.tables import FORMATS
@@ -96,7 +96,7 @@ def energy(
         from circuits import load_peripherals
 
         loaded = loaded.with_peripherals(load_peripherals(peripherals))
-    chosen = [load_design(name) for name in designs or ["A", "B", "C", "D", "E"]]
+    chosen = _designs(designs or ["xiao2022"])
     costs = [
         estimate_core(design, library=loaded, cell=cell, adc=adc, structure=structure, seed=seed) for design in chosen
     ]
@@ -129,6 +129,19 @@ def energy(
         _json(costs, networks, loaded.name)
     else:
         _show(costs, networks, table, form, out, loaded.name)
+
+
+def _designs(names: list[str]) -> list[CoreDesign]:
+    """Return designs by name, FILE:NAME, or all of a bundled set or file."""
+    from circuits import load_design, load_designs
+    from devicekit import data_path
+
+    sets = {path.stem for path in data_path("designs").glob("*.toml")}
+    chosen: list[CoreDesign] = []
+    for name in names:
+        whole = name in sets or name.endswith(".toml")
+        chosen += load_designs(name).values() if whole else [load_design(name)]
+    return chosen
 
 
 def _layers(network: str | None, image: str | None, layers: Path | None) -> list[LayerShape]:
@@ -215,6 +228,7 @@ def _show(
 
     full: dict[str, Any] = {
         "cost": (lambda: [cost.row() for cost in costs], tables.SHORT, f"Cost of a core, library {library}"),
+        "counts": (lambda: [cost.row() for cost in costs], tables.COUNT_HEADINGS, "Counts of one product"),
         "breakdown": (lambda: tables.breakdown_rows(costs), tables.BREAKDOWN_HEADINGS, "Cost by component"),
         "network": (lambda: tables.network_rows(networks), tables.NETWORK_HEADINGS, "The network on cores of a design"),
         "layers": (
@@ -223,7 +237,7 @@ def _show(
             "Layer by layer",
         ),
     }
-    wanted = [table] if table else ["network", "layers"] if networks else ["cost"]
+    wanted = [table] if table else ["network", "layers"] if networks else ["cost", "counts"]
     if form == "table" and out is None:
         for name in wanted:
             rows, headings, title = full[name]

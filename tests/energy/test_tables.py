@@ -132,6 +132,9 @@ def test_the_command_prints_its_tables():
     assert [row["design"] for row in document["designs"]] == ["A", "E"]
     assert document["designs"][0]["energy_fj_per_op"] == COSTS[0].energy_fj_per_op
     assert len(document["designs"][0]["breakdown"]) == len(COSTS[0].library.components)
+    assert "Counts of one product" in result.stdout
+    everyone = json.loads(run("energy", "accelerators", "A", "--adc", "sar", "--json").stdout)
+    assert len(everyone["designs"]) == 15 + 1
     breakdown = run("energy", "B", "--table", "breakdown", "--format", "csv")
     assert breakdown.stdout.splitlines()[0].startswith("design,component,label,instances")
     again = run("energy", "C", "--peripherals", "sonos_40nm", "--device", "sonos_40nm_iedm2022", "--format", "csv")
