@@ -61,13 +61,13 @@ class Cell:
         name: what messages and tables call it.
         technology: process it belongs to, such as ``"sonos_40nm"``; energy libraries ask for it.
         mean_error: shift of the mean after programming; None: none.
-        retention: mean and spread at later times; its first point is the programmed state. None: does not change.
+        retention: mean and spread at later times; None: does not change.
         read_noise: spread of one cell's current over reads, a function of the current itself; None: none.
         temperature_law: current against read temperature; None: `at(temperature=)` is refused.
         spatial: correlation of the error over dies and wafers; None: cells are independent.
-        covariance: covariance of the parameters of `error`, in its order and units; None: not known. Each retention
-            point may have its own, by time [s], in `retention_covariance`.
-        retention_covariance: covariance of the error model's parameters at each retention time [s].
+        covariance: covariance of the parameters of `error`, in their order and units; None: not known.
+        retention_covariance: the same for the error model of each retention time [s].
+        read_noise_covariance: the same for `read_noise`.
         provenance: where each number came from, by name.
         time: time after programming this cell is looked at [s].
         temperature: temperature of the read [K]; None: that of the measurement.
@@ -86,6 +86,7 @@ class Cell:
     spatial: Spatial | None = None
     covariance: NDArray[np.float64] | None = None
     retention_covariance: Mapping[float, NDArray[np.float64]] = field(default_factory=dict)
+    read_noise_covariance: NDArray[np.float64] | None = None
     provenance: Mapping[str, Constant] = field(default_factory=dict)
     time: float = 0.0
     temperature: float | None = None
@@ -144,12 +145,12 @@ class Cell:
 
     def _mean_at_reference(self, targets: Currents) -> Currents:
         if self.retention is not None:
-            return targets + self.retention.shift(targets, self.time)
+            return targets + self.retention.shift(targets, self.time, self.mean_error)
         return targets + (self.mean_error.shift(targets) if self.mean_error is not None else 0.0)
 
     def _sigma_at_reference(self, targets: Currents) -> Currents:
         if self.retention is not None:
-            return self.retention.sigma(targets, self.time, self.i_max)
+            return self.retention.sigma(targets, self.time, self.i_max, self.error)
         return self.error.sigma(targets, self.i_max)
 
     def _checked(self, target: ArrayLike) -> Currents:
@@ -251,6 +252,7 @@ class Cell:
         shifts = [self.mean_error, *(point.mean for point in points)]
         return (
             self.covariance is not None
+            or self.read_noise_covariance is not None
             or bool(self.retention_covariance)
             or any(getattr(shift, "stderr", None) is not None for shift in shifts)
         )
@@ -272,24 +274,25 @@ class Cell:
         return drawn
 
     def _with_drawn_parameters(self, generator: np.random.Generator) -> Self:
-        error = draw_error(self.error, self.covariance, generator)
-        mean_error = draw_shift(self.mean_error, generator)
-        drawn = self.retention
-        if drawn is not None:
-            points = []
-            for index, point in enumerate(drawn.points):
-                programmed = index == 0 and point.error is self.error
-                points.append(
-                    RetentionPoint(
-                        time=point.time,
-                        mean=draw_shift(point.mean, generator),
-                        error=error
-                        if programmed
-                        else draw_error(point.error, self.retention_covariance.get(point.time), generator),
-                    )
+        retention = self.retention
+        if retention is not None:
+            points = tuple(
+                RetentionPoint(
+                    time=point.time,
+                    mean=draw_shift(point.mean, generator),
+                    error=draw_error(point.error, self.retention_covariance.get(point.time), generator),
                 )
-            drawn = replace(drawn, points=tuple(points))
-        return replace(self, error=error, mean_error=mean_error, retention=drawn)
+                for point in retention.points
+            )
+            retention = replace(retention, points=points)
+        noise = self.read_noise
+        return replace(
+            self,
+            error=draw_error(self.error, self.covariance, generator),
+            mean_error=draw_shift(self.mean_error, generator),
+            retention=retention,
+            read_noise=None if noise is None else draw_error(noise, self.read_noise_covariance, generator),
+        )
 
 
 def _number(value: float) -> bool:

@@ -95,7 +95,10 @@ class _Builder:
         retention: Retention | None = None
         retention_covariance: dict[float, NDArray[np.float64]] = {}
         if content.retention is not None:
-            retention, retention_covariance = self.retention(content.retention, error, mean)
+            retention, retention_covariance = self.retention(content.retention)
+        read_noise, read_noise_covariance = None, None
+        if content.read_noise is not None:
+            read_noise, read_noise_covariance = self.error("read_noise", content.read_noise)
         spatial = None
         if content.spatial is not None:
             spatial = Spatial(
@@ -113,7 +116,8 @@ class _Builder:
             mean_error=mean,
             retention=retention,
             retention_covariance=retention_covariance,
-            read_noise=None if content.read_noise is None else self.error("read_noise", content.read_noise)[0],
+            read_noise=read_noise,
+            read_noise_covariance=read_noise_covariance,
             temperature_law=self.temperature(content.temperature),
             spatial=spatial,
             provenance=self.provenance,
@@ -176,10 +180,8 @@ class _Builder:
         self.provenance[where] = Constant(value=count, unit=what, kind=table.kind, source=table.source)
         return shift
 
-    def retention(
-        self, table: RetentionTable, error: ErrorModel, mean: MeanShift | None
-    ) -> tuple[Retention, dict[float, NDArray[np.float64]]]:
-        points = [RetentionPoint(parse_quantity(table.start, "s", "retention.start"), mean, error)]
+    def retention(self, table: RetentionTable) -> tuple[Retention, dict[float, NDArray[np.float64]]]:
+        points = []
         covariances = {}
         for index, row in enumerate(table.points):
             where = f"retention.points.{index}"
@@ -194,6 +196,7 @@ class _Builder:
             table.time_axis,
             None if energy is None else self.number("retention.activation_energy", energy, "eV"),
             ROOM_TEMPERATURE if temperature is None else self.number("retention.temperature", temperature, "K"),
+            parse_quantity(table.start, "s", "retention.start"),
         ), covariances
 
     def temperature(self, table: SubthresholdTable | MeasuredTemperatureTable | None) -> TemperatureLaw | None:

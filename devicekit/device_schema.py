@@ -84,7 +84,7 @@ class RetentionTable(_Table):
     """Time after programming of the file's own `mean` and `error`."""
     temperature: Number | None = None
     activation_energy: Number | None = None
-    points: list[PointTable] = Field(min_length=1)
+    points: list[PointTable] = Field(default_factory=list)
 
 
 class SubthresholdTable(_Table):

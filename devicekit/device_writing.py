@@ -64,7 +64,7 @@ def save_device(
     if cell.retention is not None:
         content["retention"] = _retention(cell)
     if cell.read_noise is not None:
-        content["read_noise"] = _error(cell, "read_noise", cell.read_noise, None)
+        content["read_noise"] = _error(cell, "read_noise", cell.read_noise, cell.read_noise_covariance)
     if cell.temperature_law is not None:
         content["temperature"] = _temperature(cell)
     if cell.spatial is not None:
@@ -146,13 +146,12 @@ def _mean(cell: Cell, where: str, shift: MeanShift) -> dict[str, Any]:
 def _retention(cell: Cell) -> dict[str, Any]:
     retention = cell.retention
     assert retention is not None
-    first, *later = retention.points
-    table: dict[str, Any] = {"time_axis": retention.time_axis, "start": f"{first.time!r} s"}
+    table: dict[str, Any] = {"time_axis": retention.time_axis, "start": f"{retention.start!r} s"}
     table["temperature"] = _number(cell, "retention.temperature", retention.temperature, "K")
     if retention.activation_energy is not None:
         table["activation_energy"] = _number(cell, "retention.activation_energy", retention.activation_energy, "eV")
     rows = []
-    for index, point in enumerate(later):
+    for index, point in enumerate(retention.points):
         where = f"retention.points.{index}"
         row: dict[str, Any] = {"time": f"{point.time!r} s"}
         if point.mean is not None:

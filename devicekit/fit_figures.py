@@ -183,7 +183,7 @@ def _mean_error(fit: DeviceFit, axis: Axes, unit: float, prefix: str) -> None:
 
     table = fit.table
     axis.axhline(0, color=GREY, lw=0.8)
-    sets = [(fit.cell.retention.points[0].time if fit.cell.retention else None, table)]
+    sets = [(fit.cell.retention.start if fit.cell.retention else None, table)]
     sets += [(later.time, later.states.table) for later in fit.later]
     colors = matplotlib.colormaps["plasma"](np.linspace(0.0, 0.8, len(sets))) if len(sets) > 1 else [BLUE]
     worst = max(float(rows["mean_error"].abs().max()) for _, rows in sets)
@@ -208,7 +208,7 @@ def _other(fit: DeviceFit, axis: Axes, unit: float, prefix: str) -> None:
     table = fit.table
     if fit.later:
         grid = np.linspace(0.3 * float(table["target"].min()), float(table["target"].max()), 300)
-        fits = [(fit.cell.retention.points[0].time if fit.cell.retention else 0.0, table, fit.fit)]
+        fits = [(fit.cell.retention.start if fit.cell.retention else 0.0, table, fit.fit)]
         fits += [(later.time, later.states.table, later.fit) for later in fit.later]
         colors = matplotlib.colormaps["plasma"](np.linspace(0.0, 0.8, len(fits)))
         for (time, rows, own), color in zip(fits, colors, strict=True):

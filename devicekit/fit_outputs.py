@@ -72,6 +72,6 @@ def states_over_time(fit: DeviceFit) -> pd.DataFrame:
         fit: a fitted device.
     """
     retention = fit.cell.retention
-    tables = [fit.table.assign(time_s=retention.points[0].time if retention is not None else 0.0)]
+    tables = [fit.table.assign(time_s=retention.start if retention is not None else 0.0)]
     tables += [later.states.table.assign(time_s=later.time) for later in fit.later]
     return pd.concat(tables, ignore_index=True).rename(columns=_UNITS)

@@ -31,6 +31,9 @@ from devicekit.target_groups import group_targets
 from devicekit.temperature_fits import BakeFit
 from devicekit.variance_components import VarianceComponents, variance_components
 
+WIDE_TIMES = 30.0
+"""Retention over more than this factor of time is interpolated in its logarithm."""
+
 
 def fit_device(
     measurements: Measurements,
@@ -134,7 +137,7 @@ def fit_device(
         *width_notes,
         *_normality_notes(table),
     ]
-    retention, retention_covariance = _retention(conditions, shift, best, later, bake)
+    retention, retention_covariance = _retention(conditions, later, bake)
     cell = Cell(
         name=name or Path(measurements.place).stem,
         technology=technology if technology is not None else measurements.metadata.get("technology", ""),
@@ -147,6 +150,7 @@ def fit_device(
         retention=retention,
         retention_covariance=retention_covariance,
         read_noise=None if noise is None else noise.model,
+        read_noise_covariance=None if noise is None else noise.covariance,
         temperature_law=None if temperature is None else temperature.law,
         spatial=None if components is None else components.spatial,
         provenance={**facts.provenance, **_fit_provenance(best, measurements)},
@@ -213,21 +217,22 @@ def _components(base: Measurements, table: pd.DataFrame) -> VarianceComponents |
 
 
 def _retention(
-    conditions: Conditions, shift: TableShift | None, best: ModelFit, later: Sequence[LaterFit], bake: BakeFit | None
+    conditions: Conditions, later: Sequence[LaterFit], bake: BakeFit | None
 ) -> tuple[Retention | None, dict[float, np.ndarray]]:
     if not later and bake is None:
         return None, {}
-    points = [RetentionPoint(conditions.time, shift, best.model)]
+    points = []
     for each in later:
         rows = each.states.table
         mean = TableShift(rows["target"].tolist(), rows["mean"].tolist(), rows["mean_stderr"].tolist())
         points.append(RetentionPoint(each.time, mean, each.fit.model))
-    positive = [point.time for point in points if point.time > 0] or [1.0]
+    positive = [time for time in (conditions.time, *(point.time for point in points)) if time > 0] or [1.0]
     return Retention(
         points=tuple(points),
-        time_axis="log" if max(positive) / min(positive) >= 30 else "linear",
+        time_axis="log" if max(positive) / min(positive) >= WIDE_TIMES else "linear",
         activation_energy=None if bake is None else bake.activation_energy,
         temperature=conditions.bake_temperature or ROOM_TEMPERATURE,
+        start=conditions.time,
     ), {each.time: each.fit.covariance for each in later}
 
 

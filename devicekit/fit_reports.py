@@ -98,7 +98,7 @@ def _memory(fit: DeviceFit) -> list[str]:
 def _retention(fit: DeviceFit) -> list[str]:
     if not fit.later:
         return []
-    start = fit.cell.retention.points[0].time if fit.cell.retention is not None else 0.0
+    start = fit.cell.retention.start if fit.cell.retention is not None else 0.0
     lines = [f"Retention ({fit.model}, sigma at half scale; mean shift of the worst state)"]
     half = fit.cell.i_max / 2
     for time, table, model in [

@@ -55,37 +55,39 @@ def arrhenius_factor(activation_energy: float, temperature: float, reference: fl
 
 @dataclass(frozen=True)
 class Retention:
-    """Measured times after programming, the first of them the programmed state itself.
+    """What becomes of a cell after programming; the programmed state itself is the cell's own mean and error.
 
     Attributes:
-        points: by rising time; at least one.
+        points: later times, rising; at least one unless there is an activation energy to hold.
         time_axis: ``"linear"`` interpolates in t, ``"log"`` in ln(1 + t / t_1), t_1 the first time above 0.
         activation_energy: of the loss [eV]; None where it is not known.
         temperature: storage temperature of the measured times [K].
+        start: time after programming of the programmed state [s].
     """
 
     points: tuple[RetentionPoint, ...]
     time_axis: Literal["linear", "log"] = "linear"
     activation_energy: float | None = None
     temperature: float = 300.0
+    start: float = 0.0
 
     def __post_init__(self) -> None:
         times = self.times
-        if not times or times[0] < 0 or not np.all(np.isfinite(times)) or any(np.diff(times) <= 0):
+        if times[0] < 0 or not np.all(np.isfinite(times)) or any(np.diff(times) <= 0):
             raise DeviceError(f"Expected retention times to rise from 0 s or later, but got {times!r}.")
         if self.time_axis not in ("linear", "log"):
             raise DeviceError(f"Expected `time_axis` to be 'linear' or 'log', but got {self.time_axis!r}.")
 
     @property
     def times(self) -> tuple[float, ...]:
-        """Measured times [s]."""
-        return tuple(point.time for point in self.points)
+        """Measured times [s], that of the programmed state first."""
+        return (self.start, *(point.time for point in self.points))
 
     def weights(self, time: float) -> NDArray[np.float64]:
         """Return the weight of each measured time in the cell at `time` [s]; weights sum to 1.
 
         After the last measured time the line through the last two continues in the logarithm of time, as charge loss
-        does; with a single time, or none above 0 before the last, the last one is held. Before the first it is held.
+        does; where only one time above 0 was measured, it is held. Before the first time the first is held.
         """
         times = np.asarray(self.times)
         weights = np.zeros(len(times))
@@ -114,18 +116,33 @@ class Retention:
                 stacklevel=3,
             )
 
-    def shift(self, target: ArrayLike, time: float) -> Currents:
-        """Return mean minus target [A] at `time` [s] for programmed currents `target` [A], same shape."""
+    def shift(self, target: ArrayLike, time: float, programmed: MeanShift | None) -> Currents:
+        """Return mean minus target [A] at `time` [s].
+
+        Args:
+            target: programmed currents [A], any shape.
+            time: time after programming [s].
+            programmed: shift of the programmed state; None: none.
+        """
         total = np.zeros(np.shape(target))
-        for weight, point in zip(self.weights(time), self.points, strict=True):
-            if weight and point.mean is not None:
-                total = total + weight * point.mean.shift(target)
+        shifts = (programmed, *(point.mean for point in self.points))
+        for weight, shift in zip(self.weights(time), shifts, strict=True):
+            if weight and shift is not None:
+                total = total + weight * shift.shift(target)
         return total
 
-    def sigma(self, target: ArrayLike, time: float, i_max: float) -> Currents:
-        """Return the spread [A] at `time` [s] for programmed currents `target` [A]; never below 0."""
+    def sigma(self, target: ArrayLike, time: float, i_max: float, programmed: ErrorModel) -> Currents:
+        """Return the spread [A] at `time` [s]; never below 0.
+
+        Args:
+            target: programmed currents [A], any shape.
+            time: time after programming [s].
+            i_max: full scale [A].
+            programmed: spread of the programmed state.
+        """
         total = np.zeros(np.shape(target))
-        for weight, point in zip(self.weights(time), self.points, strict=True):
+        errors = (programmed, *(point.error for point in self.points))
+        for weight, error in zip(self.weights(time), errors, strict=True):
             if weight:
-                total = total + weight * point.error.sigma(target, i_max)
+                total = total + weight * error.sigma(target, i_max)
         return np.maximum(total, 0.0)

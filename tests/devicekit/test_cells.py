@@ -3,6 +3,7 @@
 import math
 import warnings
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from devicekit.subthreshold import MeasuredTemperature, SubthresholdTemperature,
 DAY = 86400.0
 
 
+@cache
 def sonos() -> devicekit.Cell:
     return devicekit.load_device("sonos_40nm_tcas2022")
 
@@ -76,7 +78,7 @@ def test_extrapolation_in_time_warns_once_and_names_the_cell() -> None:
     assert spread == pytest.approx(at_five + (at_five - at_two) * math.log(10) / math.log(2.5))
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.floats(0, 5), st.floats(250, 400))
 def test_the_same_seed_is_the_same_cell_at_all_times(seed: int, days: float, temperature: float) -> None:
     cell = sonos()
@@ -195,20 +197,20 @@ def test_draws_follow_the_covariance() -> None:
 def test_draws_reach_means_and_later_times() -> None:
     error = devicekit.StateProportional(0.05)
     shift = TableShift((1e-7, 1e-6), (1.1e-7, 1.1e-6), stderr=(1e-9, 2e-9))
-    points = (
-        devicekit.RetentionPoint(0.0, None, error),
-        devicekit.RetentionPoint(DAY, shift, devicekit.StateProportional(0.08)),
-    )
+    points = (devicekit.RetentionPoint(DAY, shift, devicekit.StateProportional(0.08)),)
     cell = devicekit.Cell(
         error=error,
         i_max=1.6e-6,
         retention=devicekit.Retention(points),
         covariance=np.array([[1e-6]]),
         retention_covariance={DAY: np.array([[4e-6]])},
+        read_noise=devicekit.StateProportional(0.01),
+        read_noise_covariance=np.array([[1e-6]]),
     )
     drawn = [cell.draw(seed).at(time=DAY) for seed in range(2000)]
     assert np.std([c.sigma(1e-6) for c in drawn]) == pytest.approx(2e-3 * 1e-6, rel=0.1)
     assert np.std([c.mean(1e-6) for c in drawn]) == pytest.approx(2e-9, rel=0.1)
+    assert np.std([c.read_sigma(1e-6) for c in drawn]) == pytest.approx(1e-3 * 1e-6, rel=0.1)
     first = cell.draw(9)
     assert first.retention is not None
     assert first.sigma(1e-6) == first.error.sigma(1e-6, 1.6e-6), "the programmed state is drawn once"
@@ -227,6 +229,30 @@ def test_draws_reach_means_and_later_times() -> None:
 def test_impossible_cells_are_refused(change: dict, message: str) -> None:
     with pytest.raises(DeviceError, match=message):
         devicekit.Cell(**{"error": devicekit.StateIndependent(0.05), "i_max": 1.6e-6, **change})
+
+
+def test_the_programmed_state_is_the_cells_own_at_all_interpolated_times() -> None:
+    cell = sonos()
+    noisier = replace(cell, error=devicekit.StateIndependent(0.2))
+    assert noisier.sigma(8e-7) == pytest.approx(0.16e-6)
+    later = float(cell.at(time=DAY).sigma(8e-7))
+    assert noisier.at(time=DAY).sigma(8e-7) == later
+    assert noisier.at(time=DAY / 2).sigma(8e-7) == pytest.approx((0.16e-6 + later) / 2)
+
+
+def test_times_in_logarithm_and_times_before_the_first() -> None:
+    law = devicekit.StateIndependent
+    points = tuple(devicekit.RetentionPoint(time, None, law(alpha)) for time, alpha in ((1.0, 0.02), (100.0, 0.04)))
+    cell = devicekit.Cell(error=law(0.01), i_max=2e-6, retention=devicekit.Retention(points, "log", start=0.01))
+    for time, alpha in ((0.0, 0.01), (0.01, 0.01), (1.0, 0.02), (100.0, 0.04)):
+        assert cell.at(time=time).sigma(1e-6) == pytest.approx(alpha * 1e-6)
+    middle = math.log1p(9.0 / 0.01), math.log1p(1.0 / 0.01), math.log1p(100.0 / 0.01)
+    share = (middle[0] - middle[1]) / (middle[2] - middle[1])
+    assert cell.at(time=9.0).sigma(1e-6) == pytest.approx((0.02 + 0.02 * share) * 1e-6)
+    with pytest.raises(DeviceError, match="times to rise from 0 s or later"):
+        devicekit.Retention(points, start=5.0)
+    with pytest.raises(DeviceError, match="`time_axis` to be 'linear' or 'log', but got 'sqrt'"):
+        devicekit.Retention(points, "sqrt")  # type: ignore[arg-type]
 
 
 def test_bad_calls_are_refused_by_name() -> None:

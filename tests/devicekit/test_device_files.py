@@ -64,7 +64,6 @@ def everything() -> devicekit.Cell:
     covariance = np.diag([1e-18, 4e-16, 1e-20])
     shift = TableShift((1e-7, 1e-6), (1.01e-7, 0.99e-6), (1e-9, 2e-9))
     points = (
-        devicekit.RetentionPoint(0.5, shift, error),
         devicekit.RetentionPoint(DAY, None, devicekit.Spline((1e-8, 5e-7, 1e-6), (1e-9, 2e-8, 3e-8))),
         devicekit.RetentionPoint(2 * DAY, shift, devicekit.Polynomial((1.0, 0.1), 1e-9, (0.0, 2e-6))),
         devicekit.RetentionPoint(3 * DAY, shift, devicekit.Table((1e-8, 1e-6), (1e-9, 3e-8))),
@@ -78,9 +77,10 @@ def everything() -> devicekit.Cell:
         on_off_ratio=1e5,
         read_voltage=0.2,
         mean_error=shift,
-        retention=devicekit.Retention(points, "log", 0.8, 398.15),
+        retention=devicekit.Retention(points, "log", 0.8, 398.15, start=0.5),
         retention_covariance={DAY: np.diag([1e-20, 1e-18, 1e-18])},
         read_noise=devicekit.PowerLaw(5e-9, 0.6),
+        read_noise_covariance=np.diag([1e-20, 1e-3]),
         temperature_law=MeasuredTemperature((300.0, 350.0), (1e-7, 1e-6), ((1.0, 1.0), (1.5, 1.2)), 300.0),
         spatial=devicekit.Spatial(0.1, 0.05),
         provenance={"i_max": devicekit.Constant(value=1.6e-6, unit="A", kind="measured", source="here")},

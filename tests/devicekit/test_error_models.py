@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import devicekit
@@ -50,6 +50,7 @@ def test_power_law_limits_are_the_two_simple_laws() -> None:
     np.testing.assert_allclose(linear, devicekit.StateProportional(20e-9 / I_MAX).sigma(target, I_MAX), rtol=1e-14)
 
 
+@settings(deadline=None)
 @given(st.floats(1e-12, 1e-5), st.floats(1e-9, 1e-4), st.floats(0, 1e-5, allow_subnormal=False))
 def test_saturating_exponential_stays_between_its_asymptotes(s_max: float, i_sat: float, target: float) -> None:
     sigma = float(devicekit.SaturatingExponential(s_max, i_sat).sigma(target, I_MAX))
