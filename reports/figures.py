@@ -312,10 +312,46 @@ def layer_energy(result: StudyResult) -> Figure:
     }
     caption = (
         "Matrix products only, with unused rows and columns of a core switched off; element-wise operations, pooling, "
-        "buffers and the wires between cores are not counted. Where activity was not measured it is the library's "
-        "published statistics."
+        "buffers and the wires between cores are not counted. Conductances and input activity are those measured on "
+        "this network; a core's cost in the first table goes by published statistics, so that it compares with others'."
     )
     return Figure(name="layer-energy", title="Layer by layer", caption=caption, data=traces, layout=layout)
+
+
+def layer_signals(result: StudyResult) -> Figure:
+    """Signal-to-error ratio of every layer.
+
+    Args:
+        result: what the study found.
+    """
+    traces = []
+    for index, design in enumerate(result.designs):
+        colour = SERIES[index % len(SERIES)]
+        signals = [signal for signal in design.signals if signal.own_db is not None]
+        if signals:
+            traces.append(
+                {
+                    "type": "scatter",
+                    "mode": "lines+markers",
+                    "name": design.name,
+                    "x": [signal.name for signal in signals],
+                    "y": [signal.own_db for signal in signals],
+                    "line": {"color": colour, "width": 1.8},
+                    "marker": {"color": colour, "size": 7},
+                    "hovertemplate": f"{design.name}, %{{x}}: %{{y:.1f}} dB<extra></extra>",
+                }
+            )
+    layout = {
+        "xaxis": {"type": "category", "showgrid": False},
+        "yaxis": {"title": {"text": "signal over error [dB]"}},
+    }
+    caption = (
+        "Each layer alone, fed with the float network's values, on one programming of the cells: the lowest point of a "
+        "design is the layer to look at first. 6 dB are one bit."
+    )
+    return Figure(
+        name="layer-signal", title="Which layer loses it", caption=caption, data=traces, layout=layout, height=380
+    )
 
 
 def page_figures(result: StudyResult) -> list[Figure]:
@@ -325,6 +361,8 @@ def page_figures(result: StudyResult) -> list[Figure]:
         result: what the study found.
     """
     figures = [accuracy_against_energy(result), trials(result)]
+    if any(signal.own_db is not None for design in result.designs for signal in design.signals):
+        figures.append(layer_signals(result))
     if any(design.cost.breakdown for design in result.designs):
         figures += [breakdown(result, "energy_fj_per_op"), breakdown(result, "area_mm2")]
     if any(design.network_cost is not None for design in result.designs):

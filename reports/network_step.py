@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from circuits import CoreDesign, LayerShape
+from circuits import Activity, CoreDesign, LayerShape
 from devicekit import Cell
 from reports.cache import ResultCache, code_hash
 from reports.errors import StudyError
-from reports.results import AccuracyResult, NetworkSummary
+from reports.results import AccuracyResult, LayerSignal, NetworkSummary
 from reports.study import Study
 
 if TYPE_CHECKING:
@@ -30,6 +31,10 @@ EASY = {
         "with ResNet-20 on CIFAR-10, before you choose a core."
     )
 }
+
+
+SIGNAL_IMAGES = 100
+"""Test images that the layers' signal-to-error ratios are taken on."""
 
 
 @dataclass(frozen=True)
@@ -88,9 +93,57 @@ def load_network(study: Study) -> LoadedNetwork:
     return LoadedNetwork(name, model, data, tuple(layer_shapes(model, example)), digest.hexdigest())
 
 
+@dataclass(frozen=True)
+class DesignEvaluation:
+    """What evaluating a network on one design gave.
+
+    Attributes:
+        accuracy: what it is worth.
+        activities: what the arrays of each layer conduct and how often their rows are driven.
+        signals: signal-to-error ratio of each layer.
+    """
+
+    accuracy: AccuracyResult
+    activities: dict[str, Activity]
+    signals: tuple[LayerSignal, ...]
+
+    def document(self) -> dict[str, Any]:
+        """Return this as JSON holds it."""
+        activities = {
+            name: {
+                "mean_conductance": activity.mean_conductance.tolist(),
+                "input_activity": activity.input_activity.tolist(),
+                "source": activity.source,
+            }
+            for name, activity in self.activities.items()
+        }
+        return {
+            "accuracy": asdict(self.accuracy),
+            "activities": activities,
+            "signals": [asdict(signal) for signal in self.signals],
+        }
+
+    @classmethod
+    def from_document(cls, document: dict[str, Any]) -> DesignEvaluation:
+        """Return what `document` was made from.
+
+        Args:
+            document: plain values.
+        """
+        accuracy = dict(document["accuracy"])
+        accuracy["per_trial"] = tuple(accuracy["per_trial"])
+        if accuracy["loss_interval"] is not None:
+            accuracy["loss_interval"] = tuple(accuracy["loss_interval"])
+        return cls(
+            AccuracyResult(**accuracy),
+            {name: Activity(**values) for name, values in document["activities"].items()},
+            tuple(LayerSignal(**values) for values in document["signals"]),
+        )
+
+
 def evaluate_design(
     study: Study, network: LoadedNetwork, design: CoreDesign, cell: Cell, cache: ResultCache, report: Report
-) -> AccuracyResult:
+) -> DesignEvaluation:
     """Evaluate a network on one design, or take the result of an earlier run with the same inputs.
 
     Args:
@@ -104,32 +157,45 @@ def evaluate_design(
     inputs = _inputs(study, network, design, cell)
     known = cache.get(f"accuracy-{design.name}", inputs)
     if known is not None:
-        known["per_trial"] = tuple(known["per_trial"])
-        known["loss_interval"] = None if known["loss_interval"] is None else tuple(known["loss_interval"])
         report(1, 1)
-        return AccuracyResult(**known)
-    result = _evaluate(study, network, design, cell, report)
-    cache.put(f"accuracy-{design.name}", inputs, asdict(result))
-    return result
+        return DesignEvaluation.from_document(known)
+    found = _evaluate(study, network, design, cell, report)
+    cache.put(f"accuracy-{design.name}", inputs, found.document())
+    return found
 
 
-def _evaluate(study: Study, network: LoadedNetwork, design: CoreDesign, cell: Cell, report: Report) -> AccuracyResult:
-    from accuracy import calibrate, convert, evaluate
+def _evaluate(study: Study, network: LoadedNetwork, design: CoreDesign, cell: Cell, report: Report) -> DesignEvaluation:
+    from accuracy import calibrate, convert, evaluate, layer_report, measure_activity
 
     training = network.data.batches("calibration", study.batch_size, study.calibration_images)
     test = network.data.batches("test", study.batch_size, study.images)
+    few = network.data.batches("test", study.batch_size, min(study.images or SIGNAL_IMAGES, SIGNAL_IMAGES))
     model = convert(network.model, design, cell, study.seed)
     calibrate(model, training)
+    activities = {} if design.input_bits is None else measure_activity(model, training)
     found = evaluate(model, test, trials=study.trials, seed=study.seed, progress=report)
-    return AccuracyResult(
-        baseline=found.baseline,
-        ideal=found.ideal,
-        mean=found.mean,
-        std=found.std,
-        per_trial=tuple(float(value) for value in found.per_trial),
-        loss=found.loss,
-        images=found.images,
+    signals = layer_report(model, few, study.seed)
+    return DesignEvaluation(
+        accuracy=AccuracyResult(
+            baseline=found.baseline,
+            ideal=found.ideal,
+            mean=found.mean,
+            std=found.std,
+            per_trial=tuple(float(value) for value in found.per_trial),
+            loss=found.loss,
+            images=found.images,
+            loss_interval=found.loss_interval(seed=study.seed),
+        ),
+        activities=activities,
+        signals=tuple(
+            LayerSignal(name=layer.name, own_db=_finite(layer.snr_db), network_db=_finite(layer.network_snr_db))
+            for layer in signals
+        ),
     )
+
+
+def _finite(ratio: float) -> float | None:
+    return ratio if math.isfinite(ratio) else None
 
 
 def _inputs(study: Study, network: LoadedNetwork, design: CoreDesign, cell: Cell) -> dict[str, Any]:

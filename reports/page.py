@@ -15,7 +15,7 @@ from reports.results import DesignResult, FittedParameter, LineError, Provenance
 from reports.table import COST_COLUMNS, show_interval, significant
 
 _TEMPLATES = Path(__file__).resolve().parent / "templates"
-_OPTIONAL_FIGURES = ("spread", "bit-line", "inl", "layer-energy")
+_OPTIONAL_FIGURES = ("spread", "bit-line", "inl", "layer-energy", "layer-signal")
 
 KINDS = (
     ("measured", "read off an instrument"),

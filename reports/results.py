@@ -275,6 +275,21 @@ class NetworkCostResult:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LayerSignal:
+    """How much of a layer's output is error, on one programming.
+
+    Attributes:
+        name: the layer's name.
+        own_db: its float output over its own error [dB]; None without error.
+        network_db: its float output over the error of all layers up to it [dB]; None without error.
+    """
+
+    name: str
+    own_db: float | None
+    network_db: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class DesignResult:
     """One row of the joint table.
 
@@ -288,6 +303,7 @@ class DesignResult:
         accuracy: what the network is worth on it.
         cost: what a core costs.
         network_cost: what an inference of the network costs.
+        signals: signal-to-error ratio of each layer.
     """
 
     name: str
@@ -299,6 +315,7 @@ class DesignResult:
     accuracy: AccuracyResult
     cost: CostResult
     network_cost: NetworkCostResult | None = None
+    signals: tuple[LayerSignal, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

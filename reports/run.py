@@ -83,7 +83,7 @@ def compute(study: Study, folder: Path, progress: Progress | None = None) -> Stu
     cache = ResultCache(folder / ".cache")
     report(1, "Bit lines of the designs")
     wires = line_errors(designs, cache, study.seed)
-    accuracies = {}
+    evaluations = {}
     for number, design in enumerate(designs):
         before = 2 + number * (study.trials + 2)
         text = f"Design {design.name}"
@@ -92,8 +92,8 @@ def compute(study: Study, folder: Path, progress: Progress | None = None) -> Stu
         def step(done: int, passes: int, before: int = before, text: str = text) -> None:
             report(before + round(done / passes * (study.trials + 2)), text)
 
-        accuracies[design.name] = evaluate_design(study, network, design, fitted.cell, cache, step)
-    baseline = check_same_baseline(list(accuracies.values()))
+        evaluations[design.name] = evaluate_design(study, network, design, fitted.cell, cache, step)
+    baseline = check_same_baseline([found.accuracy for found in evaluations.values()])
     return StudyResult(
         title=study.title or _title(study, len(designs)),
         settings=_settings(study),
@@ -109,9 +109,17 @@ def compute(study: Study, folder: Path, progress: Progress | None = None) -> Stu
                 slices=design.slices,
                 partitions=design.partitions,
                 conversions_per_mvm=design.conversions_per_mvm,
-                accuracy=accuracies[design.name],
+                accuracy=evaluations[design.name].accuracy,
                 cost=costs[design.name],
-                network_cost=network_cost_of(design, network.layers, fitted.cell, study.library, study.seed),
+                network_cost=network_cost_of(
+                    design,
+                    network.layers,
+                    fitted.cell,
+                    study.library,
+                    study.seed,
+                    evaluations[design.name].activities,
+                ),
+                signals=evaluations[design.name].signals,
             )
             for design in designs
         ),

@@ -93,13 +93,19 @@ def significant(value: float, digits: int = 3) -> str:
 
 
 def show_interval(interval: Interval | None, digits: int = 3) -> str:
-    """Return an interval as ``low–high``, or nothing.
+    """Return an interval as ``low – high``; nothing where there is none or it is too narrow to show.
 
     Args:
         interval: its ends; None where there is none.
-        digits: significant digits of each end.
+        digits: significant digits of each end, up to two more where the ends would look the same.
     """
-    return "" if interval is None else f"{significant(interval[0], digits)} – {significant(interval[1], digits)}"
+    if interval is None:
+        return ""
+    for more in range(3):
+        low, high = (significant(end, digits + more) for end in interval)
+        if low != high:
+            return f"{low} – {high}"
+    return ""
 
 
 _PREFIXES = ((1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"), (1e-12, "p"), (1e-15, "f"))
@@ -152,7 +158,7 @@ def short_rows(result: StudyResult) -> list[dict[str, str]]:
         for column, heading in headings.items():
             value = significant(getattr(cost, column))
             interval = show_interval(cost.intervals.get(column), 2)
-            row[heading] = f"{value} ({interval})" if interval and interval != f"{value} – {value}" else value
+            row[heading] = f"{value} ({interval})" if interval else value
         rows.append(row)
     return rows
 

@@ -22,6 +22,7 @@ from reports.results import (
     FitResult,
     FittedParameter,
     LayerCost,
+    LayerSignal,
     LineError,
     NetworkCostResult,
     NetworkSummary,
@@ -135,6 +136,10 @@ def made_up() -> StudyResult:
                 conversions_per_mvm=design.conversions_per_mvm,
                 accuracy=accuracy(name),
                 cost=cost(name),
+                signals=tuple(
+                    LayerSignal(name=layer, own_db=db, network_db=db - 3)
+                    for layer, db in (("conv1", 25.0), ("conv2", 18.0), ("fc", 22.0))
+                ),
                 network_cost=NetworkCostResult(
                     cores=4,
                     area_mm2=4 * AREA[name],
@@ -236,6 +241,10 @@ class Opened:
     def run(self, script: str, *arguments: object) -> Any:
         """Return what a script returns in the page."""
         return self.driver.execute_script(script, *arguments)
+
+    def wait_until(self, script: str) -> None:
+        """Wait until a script returns something true."""
+        WebDriverWait(self.driver, 60).until(lambda driver: driver.execute_script(script))
 
     def resize(self, width: int) -> None:
         """Show the page as a screen of that width would."""

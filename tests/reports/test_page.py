@@ -55,7 +55,7 @@ def test_figures_follow_the_colour_scheme(page: Path, open_page: Callable[[Path]
     ink = "return document.getElementById('plot-trials').layout.font.color"
     light = opened.run(ink)
     opened.dark()
-    assert opened.run(ink) != light
+    opened.wait_until(f"{ink} !== '{light}'")
     assert opened.run('return document.querySelectorAll(\'[fill^="@"], [stroke^="@"]\').length') == 0
 
 
@@ -100,7 +100,8 @@ def test_the_page_does_without_a_fit_and_without_a_breakdown(
     made_up: StudyResult, tmp_path: Path, open_page: Callable[[Path], Any]
 ) -> None:
     designs = tuple(
-        replace(design, cost=replace(design.cost, breakdown=()), network_cost=None) for design in made_up.designs
+        replace(design, cost=replace(design.cost, breakdown=()), network_cost=None, signals=())
+        for design in made_up.designs
     )
     path = tmp_path / "index.html"
     bare = replace(made_up, fit=None, designs=designs, wires=(), peripherals=None)

@@ -91,6 +91,9 @@ def test_an_inference_is_the_sum_of_its_layers(written: Path) -> None:
         assert cost["utilised_tops_per_w"] < cost["peak_tops_per_w"]
         low, high = cost["intervals"]["energy_gated_uj"]
         assert low < cost["energy_gated_uj"] < high
+        assert {signal["name"] for signal in design["signals"]} == {"conv1", "conv2", "conv3", "fc"}
+        low, high = design["accuracy"]["loss_interval"]
+        assert low <= design["accuracy"]["loss"] <= high
 
 
 def test_a_network_of_your_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

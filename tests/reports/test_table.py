@@ -39,6 +39,8 @@ def test_constants_with_prefixes(value: float, unit: str, shown: tuple[str, str]
 def test_intervals() -> None:
     assert show_interval((6.72, 10.08), 2) == "6.7 – 10"
     assert show_interval(None) == ""
+    assert show_interval((8.38, 8.42), 2) == "8.38 – 8.42"
+    assert show_interval((8.39999, 8.40001), 2) == ""
 
 
 def test_csv_holds_every_number_with_its_unit_in_the_name(made_up: StudyResult) -> None:
