@@ -8,12 +8,15 @@ of a flipped column, and ``K`` takes off pedestal and offset. `AnalogArray` hold
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from accuracy import bit_serial
+from accuracy.direct_convolution import ConvolutionReader
 from accuracy.errors import MappingError
 from accuracy.mapping import Mapping
 from accuracy.operators import Kernel, Operator
@@ -86,6 +89,7 @@ class AnalogArray:
         self._kernels: list[Kernel] | None = None
         self._noise_kernels: list[Kernel] | None = None
         self._readers: dict[bool, bit_serial.BitSerialReader] = {}
+        self._convolution: tuple[Hashable, ConvolutionReader] | None = None
         self.inputs_seen = 0
         self.inputs_clipped = 0
         if mapping.design.r_p_hat > 0 and mapping.design.input_bits is None:
@@ -178,6 +182,7 @@ class AnalogArray:
         self.ideal = False
         self._kernels = self._noise_kernels = None
         self._readers = {}
+        self._convolution = None
 
     def to(self, device: torch.device, dtype: torch.dtype) -> None:
         """Move currents and constants to a device and type."""
@@ -230,6 +235,14 @@ class AnalogArray:
                 signed,
             )
         return self._readers[signed]
+
+    def convolution_reader(self, key: Hashable) -> ConvolutionReader | None:
+        """Return the reader kept under a key since the cells were programmed, or None."""
+        return self._convolution[1] if self._convolution is not None and self._convolution[0] == key else None
+
+    def keep_convolution_reader(self, key: Hashable, reader: ConvolutionReader) -> None:
+        """Keep a reader, the last one only, until cells are programmed again."""
+        self._convolution = key, reader
 
     def _kernel(self, matrix: Floats, rows: slice) -> Kernel:
         groups = self.operator.groups

@@ -1,9 +1,9 @@
 """From inputs to outputs: quantise, draw column currents, convert, sum digitally.
 
-Three ways lead through it and agree but for rounding ties. The general one is plain torch, serves every device and
+Several ways lead through it and agree but for rounding ties. The general one is plain torch, serves every device and
 every stage of `physics`, and lets calibration look at currents. Where only quantisation and programming errors act on
-the host, one-bit digital accumulation is looked up (`bit_serial`) and everything else convolved and converted in one
-pass (`direct`).
+the host, one-bit digital accumulation is looked up (`bit_serial`), convolutions accumulated in analog are summed and
+converted in registers (`direct_convolution`), and everything else is convolved and converted in one pass (`direct`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from accuracy import bit_serial, direct, fused
+from accuracy import bit_serial, direct, direct_convolution, fused
 from accuracy.arrays import AnalogArray
 from accuracy.converters import Converters, input_steps
 from accuracy.inputs import converted_slices, quantise_inputs, slice_layout
@@ -66,6 +66,8 @@ def read(array: AnalogArray, x: Tensor, how: Reading) -> Tensor:
         assert how.converters is not None
         if bit_serial.suits(array.mapping.design, array.operator, how.signed, how.converters):
             return _look_up(array, x, how, how.converters)
+        if not array.wide and direct_convolution.suits(array.operator, array.mapping.design):
+            return _in_registers(array, x, how, how.converters)
         return _direct(array, x, how, how.converters)
     integers, unit = _quantise(array, x, how)
     integers = array.operator.prepare(integers)
@@ -141,6 +143,32 @@ def _count(array: AnalogArray, x: Tensor, how: Reading) -> Tensor:
         integers, unit, how.observation.currents, scale, absolute=how.observation.symmetric, wide=array.wide
     )
     return _finish(array, total, how)
+
+
+def _in_registers(array: AnalogArray, x: Tensor, how: Reading, converters: Converters) -> Tensor:
+    steps = input_steps(array.mapping.design, how.signed)
+    assert steps is not None
+    bias = None if how.bias is None else how.bias.detach().numpy().astype(np.float64)
+    key = (how.full_scale, how.signed, converters, how.relu, None if bias is None else bias.tobytes())
+    reader = array.convolution_reader(key)
+    if reader is None:
+        scale = array.output_scale.numpy() * how.full_scale
+        reader = direct_convolution.ConvolutionReader(
+            array.operator,
+            array.mapping.partitions,
+            [array.column_matrix(rows) for rows in array.mapping.partitions],
+            array.factors.numpy() * scale,
+            converters,
+            lines=array.lines,
+            start=np.zeros(scale.size) if bias is None else bias,
+            floor=0.0 if how.relu else -math.inf,
+        )
+        array.keep_convolution_reader(key, reader)
+    lowest = -float(steps) if how.signed else 0.0
+    result, clipped = reader.read(x, steps / how.full_scale, lowest, float(steps), 1.0 / steps)
+    array.inputs_seen += x.numel()
+    array.inputs_clipped += clipped
+    return result
 
 
 def _direct(array: AnalogArray, x: Tensor, how: Reading, converters: Converters) -> Tensor:
