@@ -134,12 +134,15 @@ def _compare_with_ideal(
         programmed = layer.outputs(x, relu=False)
         with ideal_cells([layer]):
             ideal = layer.array_outputs(x)
-        sums[id(layer)].add(_columns_last(layer, programmed), _columns_last(layer, ideal))
+        bias = _bias(layer)
+        sums[id(layer)].add(_columns_last(layer, programmed) - bias, _columns_last(layer, ideal) - bias)
         return torch.relu(ideal) if layer.relu else ideal
 
     _run_with(model, layers, batches, compare)
     for layer in layers:
         gain, offset = solve(sums[id(layer)])
+        # Arrays make what stands before the digital bias; only that is corrected.
+        offset = offset + _bias(layer) * (1.0 - gain)
         layer.correction = ColumnCorrection(gain, offset).after(layer.correction)
 
 
@@ -184,6 +187,11 @@ def _moments(sums: _Sums) -> tuple[Tensor, Tensor]:
     assert sums.y_squared is not None
     mean = sums.y / sums.count
     return mean, (sums.y_squared / sums.count - mean**2).clamp(min=0.0).sqrt()
+
+
+def _bias(layer: AnalogLayer) -> Tensor | float:
+    bias = getattr(layer.digital, "bias", None)
+    return bias.detach().to(torch.float64) if isinstance(bias, Tensor) else 0.0
 
 
 def _columns_last(layer: AnalogLayer, result: Tensor) -> Tensor:

@@ -94,6 +94,8 @@ def checked_bit_line(cell: str) -> BitLineCell:
 class NoiseSource:
     """Standard normals that depend on the seed and on the image they are for, never on how images are batched.
 
+    Every image has a stream of its own: the layer's and trial's key with the image's number as counter (Philox).
+
     Args:
         key: identifies the layer and trial; the numbers of another key are independent.
     """
@@ -104,26 +106,29 @@ class NoiseSource:
     def restart(self, key: Sequence[int] | None = None) -> None:
         """Begin again with the first image, with another key where one is given."""
         if key is not None:
-            self._key = tuple(int(part) for part in key)
+            self._key = np.random.SeedSequence([int(part) for part in key]).generate_state(2, np.uint64)
         self._next_image = 0
         self._images = 0
-        self._draw = 0
+        self._streams: list[np.random.Generator] = []
 
     def begin(self, images: int) -> None:
         """Go on to the next `images` images."""
         self._next_image += self._images
         self._images = images
-        self._draw = 0
+        self._streams = []
 
     def normals(self, shape: Sequence[int], like: Tensor) -> Tensor:
         """Return standard normals of a shape whose first axis is the images of the batch."""
-        self._draw += 1
-        result = torch.empty(tuple(shape), dtype=like.dtype)
-        for image in range(shape[0]):
-            sequence = np.random.SeedSequence([*self._key, self._next_image + image, self._draw])
-            generator = torch.Generator().manual_seed(int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1)))
-            result[image].normal_(generator=generator)
-        return result.to(like.device)
+        if not self._streams:
+            numbers = range(self._next_image, self._next_image + self._images)
+            self._streams = [
+                np.random.Generator(np.random.Philox(key=self._key, counter=[0, 0, 0, number])) for number in numbers
+            ]
+        double = like.dtype == torch.float64
+        result: NDArray[np.floating] = np.empty(tuple(shape), dtype=np.float64 if double else np.float32)
+        for stream, part in zip(self._streams, result, strict=True):
+            part[...] = stream.standard_normal(part.shape, dtype=np.float64 if double else np.float32)
+        return torch.from_numpy(result).to(like.device)
 
 
 def read_noise_inputs(integers: Tensor, unit: float, design: CoreDesign, signed: bool) -> Tensor:
