@@ -71,6 +71,7 @@ class Cell:
         provenance: where each number came from, by name.
         time: time after programming this cell is looked at [s].
         temperature: temperature of the read [K]; None: that of the measurement.
+        die_deviate: common deviation of the cells of a chosen die, in spreads; None: no die was chosen.
     """
 
     error: ErrorModel

@@ -202,7 +202,7 @@ def _mean_error(fit: DeviceFit, axis: Axes, unit: float, prefix: str) -> None:
 
 
 def _other(fit: DeviceFit, axis: Axes, unit: float, prefix: str) -> None:
-    """Draw the spread at later times, else the read noise, else the threshold spread behind the current spread."""
+    """Draw the spread at later times, else bakes, else the read noise, else the threshold spread behind the spread."""
     import matplotlib
 
     table = fit.table
@@ -219,6 +219,18 @@ def _other(fit: DeviceFit, axis: Axes, unit: float, prefix: str) -> None:
         axis.set_ylabel(f"spread sigma [{prefix}A]")
         axis.set_title("Spread against time")
         axis.legend(loc="best", ncols=2)
+    elif fit.bake is not None:
+        bake = fit.bake
+        celsius = bake.temperatures - 273.15
+        axis.plot(celsius, 100 * bake.change, "o", ms=5, color=ORANGE, label="cells")
+        axis.plot(celsius, 100 * bake.fitted, "-", lw=1.6, color=BLUE, label="floor and activated loss")
+        axis.axhline(100 * bake.floor, color=GREY, lw=0.8, ls=":")
+        axis.set_ylim(bottom=0)
+        axis.set_xlabel("bake temperature [degC]")
+        axis.set_ylabel("rms change [% of full scale]")
+        axis.set_title(f"Bakes: activation energy {bake.activation_energy:.2f} +- {bake.stderr:.2f} eV")
+        axis.legend(loc="best")
+        return
     elif fit.read_noise is not None and fit.read_noise_table is not None:
         noise = fit.read_noise_table
         grid = np.linspace(0, float(noise["mean"].max()), 300)

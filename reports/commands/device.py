@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -25,6 +26,8 @@ TimeOption = Annotated[str | None, typer.Option(help="Time after programming, su
 TemperatureOption = Annotated[float | None, typer.Option(help="Temperature of the read [K].")]
 SHARES = (0.01, 0.1, 0.25, 0.5, 1.0)
 """Fractions of the full scale that tables show."""
+MISREAD = 1e-3
+"""Chance of a misread on each side that digital levels are counted for."""
 
 
 def list_devices(as_json: JsonOption = False) -> None:
@@ -140,7 +143,7 @@ def compare(
         for share in SHARES
     ]
     levels = {
-        name: len(digital_levels(lambda i, c=cell: float(c.sigma(i)), cell.i_min, cell.i_max, 1e-3))  # type: ignore[misc]
+        name: len(digital_levels(partial(_sigma, cell), cell.i_min, cell.i_max, MISREAD))
         for name, cell in cells.items()
     }
     facts: list[dict[str, Any]] = [
@@ -148,7 +151,7 @@ def compare(
         {"quantity": "G_max [uS]", **{name: cell.g_max * 1e6 for name, cell in cells.items()}},
         {"quantity": "on/off ratio", **{name: cell.on_off_ratio for name, cell in cells.items()}},
         {"quantity": "error model", **{name: cell.error.name for name, cell in cells.items()}},
-        {"quantity": "digital levels at 1e-3", **levels},
+        {"quantity": f"digital levels at {MISREAD:g}", **levels},
     ]
     if as_json:
         print_json({"sigma_percent_of_i_max": rows, "facts": facts, "time": time})
@@ -159,6 +162,10 @@ def compare(
         title="Spread [% of I_max]" + (f" after {time}" if time else " after programming"),
         headings={"at": "programmed to"},
     )
+
+
+def _sigma(cell: Cell, current: float) -> float:
+    return float(cell.sigma(current))
 
 
 def _moved(cell: Cell, time: str | None, temperature: float | None) -> Cell:

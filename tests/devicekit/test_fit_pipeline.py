@@ -201,6 +201,7 @@ def test_bakes_give_the_activation_energy(tmp_path: Path) -> None:
     assert result.cell.retention is not None
     assert result.cell.retention.activation_energy == result.bake.activation_energy
     assert "activation energy 0.9" in result.summary()
+    assert result.plot()[1]["other"].get_title(loc="left").startswith("Bakes: activation energy 0.9")
 
 
 def test_variance_components_are_found_and_drawn_again(tmp_path: Path) -> None:
@@ -290,6 +291,16 @@ def test_continuous_targets_are_gathered(tmp_path: Path) -> None:
     assert len(fit(table, tmp_path, states=8).table) == 9
     with pytest.raises(MeasurementError, match="expected `states` to be at least 1"):
         fit(table, tmp_path, states=0)
+
+
+def test_the_report_says_what_the_data_cannot_tell_apart(tmp_path: Path) -> None:
+    target = np.repeat(np.linspace(600, 1600, 12), 10)
+    sigma = 40 * (target / 1600) ** 0.55
+    table = pd.DataFrame({"target (nA)": target, "current (nA)": np.random.default_rng(1).normal(target, sigma)})
+    result = fit(table, tmp_path)
+    assert result.alternatives
+    assert f"the data cannot tell it from {', '.join(result.alternatives)}" in result.summary()
+    assert any(f"cannot tell {result.model} from" in note for note in result.notes)
 
 
 def test_the_wanted_model_is_taken_and_the_better_one_named(tmp_path: Path) -> None:
