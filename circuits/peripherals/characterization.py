@@ -50,6 +50,7 @@ class Characterization:
         adc: the converter's run over its codes.
         pattern_levels: bit levels of random patterns, least significant first, shape (patterns, bits).
         pattern_errors: output for a pattern less that of the static curve at the same sum, shape (patterns,) [LSB].
+        weighted_errors: the same, with the sum taken with the weights that the bits really get.
         column_gain: gain of each column with mismatch, shape (columns,).
         column_offset_lsb: offset of each column with mismatch, shape (columns,) [LSB].
         noise: sources of noise by name.
@@ -64,6 +65,7 @@ class Characterization:
     adc: RampRun
     pattern_levels: NDArray[np.float64]
     pattern_errors: NDArray[np.float64]
+    weighted_errors: NDArray[np.float64]
     column_gain: NDArray[np.float64]
     column_offset_lsb: NDArray[np.float64]
     noise: dict[str, NoiseFloor]
@@ -239,9 +241,12 @@ def _reduce(
     outputs = random.gain_stage[len(probes(p.bits)) :]
     pattern_errors = (outputs - curve(pattern_levels @ binary)) / p.lsb_voltage
     weights, _, _ = bit_weights(pattern_levels, outputs)
+    weights = weights / weights.sum()
+    sums = pattern_levels @ weights
+    weighted_errors = (outputs - curve(sums)) / p.lsb_voltage
     # What patterns change in proportion to their sum is gain to a network, whose bits are as good as random.
-    shift, slope = np.polynomial.polynomial.polyfit(pattern_levels @ binary / 2, pattern_errors, 1)
-    scatter = pattern_errors - shift - slope * (pattern_levels @ binary) / 2
+    shift, slope = np.polynomial.polynomial.polyfit(sums / 2, weighted_errors, 1)
+    rest = weighted_errors - shift - slope * sums / 2
     limits = ZERO + random.gain_stage[LOW_PROBE : HIGH_PROBE + 1] / (2 * p.full_scale_voltage)
 
     constant = [floor.lsb for name, floor in noise.items() if name != SIGNAL_SHOT]
@@ -264,12 +269,12 @@ def _reduce(
         inl_lsb=tuple(float(value) for value in np.round(table, 6)),
         noise_lsb=math.hypot(*constant),
         shot_noise_lsb=noise[SIGNAL_SHOT].lsb,
-        pattern_lsb=float(np.std(scatter, ddof=2)),
+        pattern_lsb=float(np.sqrt(np.sum(rest**2) / (len(rest) - p.bits - 1))),
         clip_low=float(limits[0]),
         clip_high=float(limits[1]),
-        bit_weights=tuple(float(weight) for weight in weights / weights.sum()),
+        bit_weights=tuple(float(weight) for weight in weights),
         energy=energies(random, adc, source),
-        figures=figures(p, random, adc, noise, table, source),
+        figures=figures(p, random, adc, noise, table, pattern_errors, source),
     )
     return Characterization(
         model=model,
@@ -279,6 +284,7 @@ def _reduce(
         adc=adc,
         pattern_levels=pattern_levels,
         pattern_errors=pattern_errors,
+        weighted_errors=weighted_errors,
         column_gain=column_gain,
         column_offset_lsb=column_offset,
         noise=noise,

@@ -41,6 +41,7 @@ def figures(
     adc: RampRun,
     noise: dict[str, NoiseFloor],
     table: NDArray[np.float64],
+    pattern_errors: NDArray[np.float64],
     source: str,
 ) -> dict[str, Constant]:
     """Return the figures of every block.
@@ -51,6 +52,7 @@ def figures(
         adc: converter.
         noise: noise sources.
         table: INL of the whole chain [LSB].
+        pattern_errors: random patterns against the static curve [LSB].
         source: what the figures are drawn from.
     """
     rest, single = random.integrator[_REST], random.integrator[_SINGLE]
@@ -74,6 +76,7 @@ def figures(
         "front_end_gain": (p.calibration, ""),
         "chain_inl_max_lsb": (float(np.max(np.abs(table))), ""),
         "chain_dnl_max_lsb": (float(np.max(np.abs(np.diff(table)))), ""),
+        "pattern_scatter_lsb": (float(np.std(pattern_errors)), ""),
         "chain_input_noise": (total * 2 * p["input.full_scale_current"] / (p.codes - 1), "A"),
     }
     values |= {f"noise_{name.replace(' ', '_')}_lsb": (floor.lsb, "") for name, floor in noise.items()}

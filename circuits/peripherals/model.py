@@ -59,12 +59,13 @@ class PeripheralModel(BaseModel):
         inl_lsb: integral non-linearity at 2**adc_bits evenly spaced positions, after gain and offset [LSB].
         noise_lsb: signal-independent random noise of one conversion, rms [LSB].
         shot_noise_lsb: shot noise of a full-scale bit-line current, rms [LSB]; its variance goes with the current.
-        pattern_lsb: rms of what random input bit patterns add to the static curve beyond gain and offset (memory from
-            bit to bit, unequal bit weights): a different value each conversion, hence applied as noise [LSB].
+        pattern_lsb: rms of what random input bit patterns add to the static curve beyond gain, offset and
+            `bit_weights`: a different value each conversion, hence applied as noise [LSB]. Where the weights are not
+            applied, ``figures["pattern_scatter_lsb"]`` is what they would have explained and this together.
         clip_low: lowest position the analog part can reach; below 0 where the converter clips first.
         clip_high: highest such position; above 1 where the converter clips first.
-        bit_weights: weights that the input bits really get, least significant first, sum 1; None without
-            accumulation. Ideal are 2**b / (2**bits - 1).
+        bit_weights: weights that the input bits really get, least significant first, sum 1: unequal capacitors, and
+            memory of the bit before. Ideal are 2**b / (2**bits - 1). None without accumulation.
         energy: energy of one conversion of one column by block, in J; blocks simulated at transistor level only.
         figures: every other figure of the characterisation, by name, with unit and source.
     """

@@ -109,18 +109,16 @@ def _converter(run: Characterization, axis: Axes) -> None:
 def _patterns(run: Characterization, axis: Axes) -> None:
     bits = run.pattern_levels.shape[1]
     sums = run.pattern_levels @ (2.0 ** np.arange(bits) / (2**bits - 1))
-    axis.scatter(sums, run.pattern_errors, s=14, color=BLUE, alpha=0.75, lw=0)
-    line = np.polynomial.Polynomial.fit(sums, run.pattern_errors, 1)
-    ends = np.array([sums.min(), sums.max()])
-    axis.plot(ends, line(ends), color=ORANGE, lw=1.2, label="counted as gain and offset")
+    axis.scatter(sums, run.pattern_errors, s=14, color=GREY, lw=0, label="bits weighted by powers of two")
+    axis.scatter(sums, run.weighted_errors, s=14, color=BLUE, lw=0, label="bits weighted as the circuit does")
     axis.axhline(0, color=GREY, lw=0.8)
-    axis.legend()
+    axis.legend(loc="upper right")
     axis.set(
         title="Random bit patterns against the static curve",
         xlabel="sum of the pattern [full scale]",
         ylabel="difference [LSB]",
     )
-    rms = f"rest: rms {run.model.pattern_lsb:.3f} LSB"
+    rms = f"rms {np.std(run.pattern_errors):.3f} and {run.model.pattern_lsb:.3f} LSB"
     axis.annotate(rms, (0.98, 0.04), xycoords="axes fraction", ha="right", fontsize=8, color=INK)
 
 

@@ -123,7 +123,7 @@ def _summary(model: Any) -> list[dict[str, Any]]:
         {"figure": "DNL, least and most [LSB]", "value": f"{dnl.min():+.3f} to {dnl.max():+.3f}"},
         {"figure": "noise, rms [LSB]", "value": f"{model.noise_lsb:.3f}"},
         {"figure": "shot noise of a full-scale signal, rms [LSB]", "value": f"{model.shot_noise_lsb:.3f}"},
-        {"figure": "scatter of random bit patterns, rms [LSB]", "value": f"{model.pattern_lsb:.3f}"},
+        {"figure": "scatter of random bit patterns beyond bit weights, rms [LSB]", "value": f"{model.pattern_lsb:.3f}"},
         {"figure": "clip points [range]", "value": f"{model.clip_low:.3f} and {model.clip_high:.3f}"},
     ]
 
@@ -136,7 +136,7 @@ def _point(model: Any) -> dict[str, Any]:
         "offset_lsb": model.offset_lsb,
         "inl_max_lsb": float(abs(model.inl).max()),
         "noise_lsb": model.noise_lsb,
-        "pattern_lsb": model.pattern_lsb,
+        "pattern_scatter_lsb": model.figures["pattern_scatter_lsb"].value,
         "adc_delay_ns": model.figures["adc_delay"].value * 1e9,
         "integrator_memory": model.figures["integrator_memory"].value,
     }

@@ -187,3 +187,12 @@ def test_every_code_voltage():
     voltages = code_voltages(NOMINAL)
     assert voltages.shape == (256,)
     assert voltages[-1] == -voltages[0] == NOMINAL.full_scale_voltage
+
+
+def test_blocks_of_transistors_have_noise_of_their_own():
+    floors, behavioural = noise_floors(NOMINAL, transistors=True), noise_floors(NOMINAL)
+    for name in ("integrator amplifier", "comparator"):
+        assert floors[name].closed_form is None
+        assert floors[name].simulated == pytest.approx(behavioural[name].simulated, rel=0.8), "of the same order"
+    for name in ("integrator reset", "gain stage"):
+        assert floors[name].simulated == behavioural[name].simulated

@@ -53,7 +53,8 @@ def test_a_straight_ramp_hides_the_memory_that_random_patterns_show(ngspice):
     assert memory == pytest.approx(np.exp(-2.5e-9 / tau) * tau / 7.5e-9 * (1 - np.exp(-7.5e-9 / tau)))
     assert run.model.figures["integrator_memory"].value == pytest.approx(memory / (1 - memory), rel=0.03)
     assert np.max(np.abs(run.model.inl)) < 0.02, "levels that are the same in all bits show nothing"
-    assert run.model.pattern_lsb > 0.3
+    assert run.model.figures["pattern_scatter_lsb"].value > 0.3
+    assert run.model.pattern_lsb < 0.02, "and it is linear: other weights of the bits, no more"
     # Bit b is worth 2^b (1 - m) + 2^(b+1) m; the first has long been on, the last has no bit after it.
     weights = BINARY * (1 - memory) + np.append(BINARY[1:], 0) * memory
     weights[0] += BINARY[0] * memory
@@ -65,10 +66,12 @@ def test_the_model_stands_for_the_circuit(behavioural):
     levels = np.random.default_rng(9).uniform(-1, 1, (14, 8))
     voltage = simulate_front_end(NOMINAL, levels).gain_stage
     simulated = simulate_ramp_adc(behavioural.parameters, voltage).readings
-    predicted = circuits.apply_peripherals(0.5 + levels @ BINARY / 2, behavioural.model) * STEPS
+    sums = levels @ np.array(behavioural.model.bit_weights)
+    predicted = circuits.apply_peripherals(0.5 + sums / 2, behavioural.model) * STEPS
     error = simulated - predicted
-    assert error.std() < 1.5 * behavioural.model.pattern_lsb
-    assert abs(error.mean()) < behavioural.model.pattern_lsb
+    assert np.sqrt(np.mean(error**2)) < 0.1
+    unweighted = simulated - circuits.apply_peripherals(0.5 + levels @ BINARY / 2, behavioural.model) * STEPS
+    assert unweighted.std() == pytest.approx(behavioural.model.figures["pattern_scatter_lsb"].value, rel=0.6)
 
 
 def test_spread_is_what_the_drawn_columns_make_it(behavioural):
