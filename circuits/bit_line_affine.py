@@ -9,8 +9,11 @@ is meant to reach.
 from __future__ import annotations
 
 import ctypes
+import functools
+from collections.abc import Hashable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,7 +28,13 @@ DEGREE = 5
 """Of the polynomial psi(v) / v^2; the C source has the same number."""
 MOST_BLOCKS = 24
 """Blocks of rows on which the voltages for the second linearisation are found, in long lines."""
-STATES, VOLTAGES = 257, 48
+LEAST_STATE = 1e-9
+STATES, VOLTAGES, FINE = 257, 48, 8193
+
+
+class HashableModel(CellModel, Hashable, Protocol):
+    """A current law that can be remembered: two that are equal are the same cell."""
+
 
 _SOURCE = Path(__file__).with_name("bit_line_affine.c")
 
@@ -61,10 +70,10 @@ class PreparedCells:
         self.weights = np.zeros(DEGREE + 1)
         used = cells > 0
         if used.any():
-            logarithm = np.log(cells[used].astype(np.float64))
-            slope, curve, self.weights = _reduce(self.model, float(logarithm.min()), float(logarithm.max()))
-            self.slope[used] = cells[used] * slope(logarithm)
-            self.curve[used] = cells[used] * curve(logarithm)
+            characteristic = _characteristic(cast(HashableModel, self.model), float(cells.max()))
+            slope, curve, self.weights = characteristic.reduce(cells[used])
+            self.slope[used] = cells[used] * slope
+            self.curve[used] = cells[used] * curve
         self._most_sum = 1.001 * float(self.slope.sum(axis=0).max(initial=0.0))
         self._most_cell = float(self.slope.max(initial=0.0))
 
@@ -111,18 +120,53 @@ class PreparedCells:
         return result if status == 0 else None
 
 
-def _reduce(model: CellModel, low: float, high: float) -> tuple[CubicSpline, CubicSpline, NDArray[np.float64]]:
-    """Fit a(ln g) / g, c(ln g) / g and psi between two logarithms of the target current."""
-    grid = np.linspace(low, max(high, low + 1e-3), STATES)
-    # The grid of a single state is widened for the spline only: the cell may be unable to carry more.
-    target = np.exp(np.minimum(grid, high))
-    state = model.prepare(target)
+@dataclass(frozen=True)
+class _Characteristic:
+    """A cell's current over states at equal steps of ln g, from `low`, and over bit-line voltages.
+
+    `slope` is a / g on a fine grid of states; `bent` is (i / g - 1 + (a / g) v) / v^2, shape (STATES, VOLTAGES).
+    """
+
+    low: float
+    high: float
+    slope: NDArray[np.float64]
+    voltage: NDArray[np.float64]
+    bent: NDArray[np.float64]
+
+    def reduce(
+        self, conductance: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Return a / g and c / g of each cell and the coefficients of psi(v) / v^2 that suit these cells together."""
+        # Below the lowest state all states have one shape.
+        place = np.clip((np.log(conductance, dtype=np.float64) - self.low) / (self.high - self.low), 0.0, 1.0)
+        place *= FINE - 1
+        first = np.minimum(place.astype(np.intp), FINE - 2)
+        share = place - first
+        # The shape is that of the states that carry the current; each state takes as much of it as fits it best.
+        carried = np.bincount(first // ((FINE - 1) // (STATES - 1)), weights=conductance, minlength=STATES)
+        shape = np.linalg.eigh(self.bent.T @ (carried[:, None] * self.bent))[1][:, -1]
+        curve = CubicSpline(np.arange(STATES), self.bent @ shape)(np.linspace(0, STATES - 1, FINE))
+        slopes, curves = (table[first] + share * (table[first + 1] - table[first]) for table in (self.slope, curve))
+        return slopes, curves, np.polynomial.polynomial.polyfit(self.voltage, shape, DEGREE)
+
+
+def _characteristic(model: HashableModel, most: float) -> _Characteristic:
+    """Characterise up to a round number of full currents if the cell can carry that, else up to what is needed."""
+    try:
+        return _characterise(model, float(np.exp(np.ceil(20 * np.log(max(most, 1.0))) / 20)))
+    except CircuitError:
+        return _characterise(model, most)
+
+
+@functools.lru_cache(maxsize=32)
+def _characterise(model: HashableModel, most: float) -> _Characteristic:
+    grid = np.linspace(np.log(LEAST_STATE), np.log(most), STATES)
+    state = model.prepare(np.minimum(np.exp(grid), most))
     current, slope = model.evaluate(state, 0.0)
-    relative_slope = slope / current
+    relative = slope / current
     # No affine line moves further than where its cells would carry nothing.
-    furthest = min(1.0, 1.0 / float(relative_slope.min()))
+    furthest = min(1.0, 1.0 / float(relative.min()))
     v = furthest * (np.arange(VOLTAGES) + 1) / VOLTAGES
-    bent = (model.evaluate(state[:, None], v)[0] / current[:, None] - 1 + relative_slope[:, None] * v) / v**2
-    left, strength, right = np.linalg.svd(bent, full_matrices=False)
-    weights = np.polynomial.polynomial.polyfit(v, right[0], DEGREE)
-    return CubicSpline(grid, relative_slope), CubicSpline(grid, left[:, 0] * strength[0]), weights
+    bent = (model.evaluate(state[:, None], v)[0] / current[:, None] - 1 + relative[:, None] * v) / v**2
+    fine = np.linspace(grid[0], grid[-1], FINE)
+    return _Characteristic(float(grid[0]), float(grid[-1]), CubicSpline(grid, relative)(fine), v, bent)
