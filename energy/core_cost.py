@@ -183,20 +183,10 @@ class CoreCost:
         Raises:
             EnergyError: an unknown name.
         """
-        for ending, level in (("_low", 0.025), ("_high", 0.975)):
-            plain = name.removesuffix(ending)
-            if plain != name and plain in self.values:
-                intervals = [key for key, constant in self.library.constants.items() if constant.interval is not None]
-                return IntervalExplanation(
-                    name,
-                    self.interval_of(plain)[level > 0.5],
-                    level,
-                    DRAWS,
-                    self.seed,
-                    self._explained(plain),
-                    tuple(self.library.draws),
-                    tuple(key for key in intervals if key not in self.library.draws),
-                )
+        plain, level = interval_end(name)
+        if level is not None and plain in self.values:
+            value = self.interval_of(plain)[level > 0.5]
+            return interval_explanation(name, value, level, self._explained(plain), self)
         return self._explained(name)
 
     def _explained(self, name: str) -> Explanation:
@@ -213,6 +203,31 @@ class CoreCost:
             row[formula.name] = self.value(formula.name)
             row[f"{formula.name}_low"], row[f"{formula.name}_high"] = self.interval_of(formula.name)
         return row | self.counts | {"b_out": self.value("b_out")}
+
+
+def interval_end(name: str) -> tuple[str, float | None]:
+    """Return the quantity of which a name is an end of the interval, and which quantile; None for a plain name."""
+    for ending, level in (("_low", 0.025), ("_high", 0.975)):
+        if name.endswith(ending):
+            return name.removesuffix(ending), level
+    return name, None
+
+
+def interval_explanation(
+    name: str, value: float, level: float, central: Explanation, cost: CoreCost
+) -> IntervalExplanation:
+    """Return the explanation of one end of an interval.
+
+    Args:
+        name: the end.
+        value: its value.
+        level: which quantile it is.
+        central: explanation of the quantity.
+        cost: the core, whose library and seed made the draws.
+    """
+    library = cost.library
+    alone = [key for key, constant in library.constants.items() if constant.interval and key not in library.draws]
+    return IntervalExplanation(name, value, level, DRAWS, cost.seed, central, tuple(library.draws), tuple(alone))
 
 
 def estimate_core(

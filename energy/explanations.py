@@ -186,7 +186,9 @@ class IntervalExplanation:
         ):
             # The default activity is drawn with its statistics, which no formula names.
             active = any(name in ("mean_conductance", "input_activity") for name in read)
-            own = [name for name in names if name in read or (active and name.startswith("activity."))]
+            # A network's totals end at its layers, which rest on all that a core rests on.
+            layers = any(name.startswith("layers.") for name in read)
+            own = [name for name in names if name in read or layers or (active and name.startswith("activity."))]
             if own:
                 lines.append(f"    {what}: {', '.join(own)}")
         return "\n".join(lines) + "\n" + self.central.text(depth)

@@ -13,10 +13,10 @@ import pandas as pd
 
 from circuits import Activity, CoreDesign, LayerShape
 from devicekit.errors import unknown_name
-from energy.core_cost import CoreCost, estimate_core
+from energy.core_cost import CoreCost, estimate_core, interval_end, interval_explanation
 from energy.core_model import Values, default_draws, design_arrays, evaluate
 from energy.errors import EnergyError
-from energy.explanations import Explanation, explain_quantity
+from energy.explanations import Explanation, IntervalExplanation, explain_quantity
 from energy.expressions import Array
 from energy.formulas import Formulas
 from energy.library import Library
@@ -248,11 +248,11 @@ class NetworkCost:
         """Every total by name."""
         return {formula.name: self.value(formula.name) for formula in NETWORK_FORMULAS}
 
-    def explain(self, name: str, layer: str | None = None) -> Explanation:
+    def explain(self, name: str, layer: str | None = None) -> Explanation | IntervalExplanation:
         """Return where a number came from.
 
         Args:
-            name: a total, or a column of the per-layer table.
+            name: a total, an end of its interval (``energy_gated_uj_low``), or a column of the per-layer table.
             layer: the layer's name; None for a total.
 
         Raises:
@@ -261,6 +261,11 @@ class NetworkCost:
         units = dict.fromkeys(CORE_VALUES, "") | dict(self.core.library.si_units)
         known = {**LAYER_FIELDS, **NETWORK_FIELDS, **_TILE_FIELDS}
         constants = self.core.library.constants
+        end, level = interval_end(name)
+        if layer is None and end in _NETWORK.by_name and level is not None:
+            central = self.explain(end)
+            assert isinstance(central, Explanation)
+            return interval_explanation(name, self.interval_of(end)[level > 0.5], level, central, self.core)
         if layer is None:
             given = known | {own: f"{name_} of the core" for own, name_ in CORE_VALUES.items()}
             explained = explain_quantity(name, _NETWORK, self.values, constants, units, given)

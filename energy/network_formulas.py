@@ -94,7 +94,9 @@ LAYER_COLUMNS = (
 """Numbers of the per-layer table."""
 
 _SUMMED = ("weights", "macs", "cores", "cores_once", "core_mvms", "ungated_j", "gated_j", "latency_s", "busy_s")
-NETWORK_FIELDS: dict[str, str] = {f"layers.{name}": f"{name} of each layer" for name in _SUMMED}
+NETWORK_FIELDS: dict[str, str] = {
+    f"layers.{name}": f"{name} of each layer (explained with the layer's name)" for name in _SUMMED
+}
 
 NETWORK_FORMULAS = (
     Formula("weights", "", "total(layers.weights)", "weights of all layers, biases not counted"),

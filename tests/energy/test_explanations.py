@@ -218,3 +218,15 @@ def test_depth_limits_what_is_printed():
     lengths = [len(explained.text(depth).split("\n")) for depth in (1, 2, 3)]
     assert lengths[0] == 5
     assert lengths[0] < lengths[1] < lengths[2]
+
+
+def test_ends_of_network_intervals_are_quantiles_of_the_core():
+    """A layer that fills one core, ten times: its ends are ten times the core's, draw by draw."""
+    layer = LayerShape(name="full", rows=1152, columns=256, mvms=10)
+    network = energy.estimate_network([layer], XIAO["B"], seed=5)
+    core = energy.estimate_core(XIAO["B"], seed=5)
+    for end in ("low", "high"):
+        explained = network.explain(f"energy_gated_uj_{end}")
+        assert explained.value == pytest.approx(10 * core.explain(f"energy_j_per_mvm_{end}").value * 1e6, rel=1e-12)
+        assert "% quantile of energy_gated_uj over 512 draws of its constants, seed 5" in explained.text()
+        assert "drawn together (calibrated): activity.per_bit" in explained.text()
