@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from circuits import Activity, CoreDesign, LayerShape
+from circuits import Activity, CoreDesign, LayerShape, load_design
 from devicekit import Cell
 from reports.cell_step import constant_entry
 from reports.results import CostResult, LayerCost, NetworkCostResult, Provenance, Share
@@ -100,3 +100,25 @@ def library_sources(library: str, cell: Cell) -> list[Provenance]:
     loaded = load_library(library).with_cell(cell)
     room = f"energy and area: library {loaded.name}"
     return [constant_entry(room, name, constant) for name, constant in loaded.constants.items()]
+
+
+def calibration_note(designs: Sequence[CoreDesign], library: str) -> str:
+    """Return which of the designs a library was calibrated to, as a sentence; empty where it was to none.
+
+    Args:
+        designs: the core designs.
+        library: component library.
+    """
+    from energy import load_library
+    from energy.published import load_published
+
+    published = load_published()
+    fitted = [design.name for design in designs if design.name in published and design == load_design(design.name)]
+    if not fitted or not load_library(library).draws:
+        return ""
+    others = [design.name for design in designs if design.name not in fitted]
+    note = (
+        f"The components' values were calibrated to the published energy and area of {', '.join(fitted)}: there, agreement "
+        "and narrow intervals are the calibration's, not a prediction."
+    )
+    return note + (f" {', '.join(others)} {'is' if len(others) == 1 else 'are'} predicted." if others else "")

@@ -21,6 +21,7 @@ def design_sources(asked: Sequence[str], designs: Sequence[CoreDesign]) -> list[
     for name, design in zip(asked, designs, strict=True):
         notes = _notes(name)
         assumed = list(map(str, notes.get("assumed", ())))
+        note = str(notes.get("note", ""))
         source = str(notes.get("source", "given by the user"))
         if assumed:
             source += f"; filled in for want of a source: {', '.join(assumed)}"
@@ -28,10 +29,10 @@ def design_sources(asked: Sequence[str], designs: Sequence[CoreDesign]) -> list[
             Provenance(
                 room="core designs",
                 name=design.name,
-                value=str(notes.get("note", "core design")),
+                value="",
                 unit="",
                 kind="published" if "source" in notes and not assumed else "assumed",
-                source=source,
+                source=f"{note[:1].upper()}{note[1:]}. {source}" if note else source,
             )
         )
     return entries

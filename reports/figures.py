@@ -251,7 +251,7 @@ def breakdown(result: StudyResult, attribute: str) -> Figure:
         "bargap": 0.32,
         "xaxis": {"title": {"text": f"share of the core's {noun} [%]"}, "range": [0, 100], "showgrid": False},
         "yaxis": {"autorange": "reversed", "showgrid": False, "ticklabelstandoff": 8},
-        "legend": {"traceorder": "normal", "entrywidth": 0.46, "entrywidthmode": "fraction"},
+        "legend": {"traceorder": "normal", "x": -0.1, "entrywidth": 0.62, "entrywidthmode": "fraction"},
         "annotations": [
             {
                 "xref": "paper",

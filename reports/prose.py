@@ -73,9 +73,13 @@ def table_note(result: StudyResult) -> str:
         (design.fields["matrix_rows"], design.fields["matrix_columns"]) == (rows, columns) for design in result.designs
     )
     size = f"{rows} × {columns}" if same else "the design's own size"
-    return text + (
-        f"Costs are those of one core for a matrix-vector product of {size}; one multiply-accumulate is two "
-        "operations. Latency runs from the first input bit to the result."
+    return (
+        text
+        + (
+            f"Costs are those of one core for a matrix-vector product of {size}; one multiply-accumulate is two "
+            "operations. Latency runs from the first input bit to the result. "
+            f"{result.cost_note}"
+        ).strip()
     )
 
 

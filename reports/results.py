@@ -384,6 +384,7 @@ class StudyResult:
         designs: one entry a design, in the order asked for.
         provenance: every constant.
         software: versions by name.
+        cost_note: what must be said of the costs below the table; may be empty.
         remarks: what was skipped or assumed, as sentences.
         seconds: how long the run took [s]; steps taken from an earlier, interrupted run not counted.
     """
@@ -397,6 +398,7 @@ class StudyResult:
     designs: tuple[DesignResult, ...]
     provenance: tuple[Provenance, ...]
     software: dict[str, str]
+    cost_note: str = ""
     remarks: tuple[str, ...] = ()
     wires: tuple[LineError, ...] = ()
     peripherals: PeripheralSummary | None = None

@@ -15,7 +15,7 @@ from devicekit.paths import replacing
 from reports.cache import ResultCache
 from reports.cell_step import cell_of, device_sources
 from reports.commands.common import plain
-from reports.cost_step import cost_of, library_sources, network_cost_of
+from reports.cost_step import calibration_note, cost_of, library_sources, network_cost_of
 from reports.design_step import design_sources
 from reports.network_step import check_same_baseline, evaluate_design, load_network, summarise_network
 from reports.page import render
@@ -129,6 +129,7 @@ def compute(study: Study, folder: Path, progress: Progress | None = None) -> Stu
             *design_sources(study.designs, designs),
         ),
         software={"python": platform.python_version()} | {name: version(name) for name in SHOWN_VERSIONS},
+        cost_note=calibration_note(designs, study.library),
         remarks=_remarks(spice),
         wires=wires,
         peripherals=peripheral_summary(fitted.cell.technology),

@@ -13,10 +13,12 @@ from typer.testing import CliRunner, Result
 
 import reports
 from accuracy.networks import NetworkError
+from circuits import load_design
 from devicekit import DesignError, DeviceError, MeasurementError, load_device
 from reports import network_step
 from reports.cell_step import cell_of, find_measurements
 from reports.command import build_app
+from reports.cost_step import calibration_note
 from reports.results import StudyResult
 from reports.run import compute
 from reports.study import Study
@@ -57,7 +59,6 @@ def test_the_page_of_a_real_study_opens_offline(written: Path, open_page: Callab
 
 
 def test_numbers_agree_across_the_chain(written: Path) -> None:
-    from circuits import load_design
     from energy import estimate_core
 
     document = json.loads((written / "results.json").read_text())
@@ -122,6 +123,15 @@ def test_better_models_of_a_line_are_closer_on_every_line(written: Path) -> None
     for errors in by_place.values():
         assert errors["ideal"] > errors["resistor"] > errors["affine"] > errors["relinearised"]
     assert by_place[1e-5]["resistor"] == pytest.approx(0.10, abs=0.02)
+
+
+def test_what_was_calibrated_is_not_called_a_prediction(written: Path) -> None:
+    note = json.loads((written / "results.json").read_text())["cost_note"]
+    assert "calibrated to the published energy and area of A, D" in note
+    assert note in (written / "index.html").read_text().replace("&#39;", "'")
+    own = load_design("A").replace(max_rows=576)
+    assert calibration_note([own], "sonos_40nm") == ""
+    assert calibration_note([load_design("A"), load_design("B")], "sonos_40nm").endswith("B is predicted.")
 
 
 def test_the_recorded_peripherals_are_shown(written: Path) -> None:
