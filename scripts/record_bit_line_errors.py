@@ -1,13 +1,15 @@
-"""Record the error map of the bit-line models that ships with the package (minutes; needs ngspice for BSIM4)."""
+"""Record the error map of the bit-line models that ships with the package, and its figure (minutes; needs ngspice for BSIM4)."""
 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import pandas as pd
 
 from circuits import SpiceCell
 from circuits.bit_line_errors import error_map
+from circuits.bit_line_figure import plot_envelope
 from devicekit.paths import data_path, replacing
 
 COLUMNS, PATTERNS, SEED = 8, 32, 0
@@ -30,6 +32,9 @@ def main() -> None:
     frames.append(error_map(rows[2:], wires, (0.5,), (0.02,), transistor=card, **fewer).assign(transistor="bsim4"))
     with replacing(data_path("circuits") / "bit_line_errors.csv") as path:
         pd.concat(frames, ignore_index=True).to_csv(path, index=False, float_format="%.6g")
+    figure, _ = plot_envelope(frames[0], gain_removed=True)
+    with replacing(Path(__file__).parent.parent / "docs" / "bit_line_envelope.png") as path:
+        figure.savefig(path, dpi=110)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,130 @@
+"""Speed of the exact bit-line solution against a plain matrix product and other solvers.
+
+One array and one thread: `python -m benchmarks.bit_line_speed [--rounds N]`. Contestants alternate; processor times are
+compared round by round, so a busy machine hits all alike. The compiled kernel is timed as `solve_bit_lines` runs it:
+checks, conversion of boolean inputs and packing included. badcrossbar and scipy's banded solver get fewer inputs and
+are scaled up to the same number.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import warnings
+from collections.abc import Callable
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+import torch
+from scipy.linalg import solve_banded
+
+from benchmarks.measure import alternate, machine, ratio
+from circuits import PreparedCells, solve_bit_lines
+from circuits.bit_line_kernels import compiled_instruction_set, ladder_compiled, ladder_numba
+
+ROWS, COLUMNS, INPUTS, R_P_HAT = 1152, 256, 1000, 1e-5
+GOAL = {"AVX-512": 1.5, "AVX2": 2.5}
+
+
+def banded(conductance: np.ndarray, active: np.ndarray, r_p_hat: float) -> np.ndarray:
+    """Kirchhoff's laws of each bit line as a banded system, one scipy call a pattern and column."""
+    wire = 1 / r_p_hat
+    rows, columns = conductance.shape
+    result = np.empty((len(active), columns))
+    bands = np.full((3, rows), -wire)
+    for b, on in enumerate(active):
+        for column in range(columns):
+            cell = np.where(on, conductance[:, column], 0.0)
+            bands[1] = 2 * wire + cell
+            bands[1, 0] -= wire
+            result[b, column] = wire * solve_banded((1, 1), bands, cell)[-1]
+    return result
+
+
+def crossbar() -> Callable[[np.ndarray, np.ndarray, float], np.ndarray] | None:
+    """Return badcrossbar with ideal word lines, one call a pattern (open cells have infinite resistance), or None."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            import badcrossbar
+        except ImportError:
+            return None
+    import logging
+
+    logging.disable(logging.INFO)
+
+    def solve(conductance: np.ndarray, active: np.ndarray, r_p_hat: float) -> np.ndarray:
+        volts = np.ones((conductance.shape[0], 1))
+        outputs = []
+        for on in active:
+            with np.errstate(divide="ignore"):
+                resistance = np.where(on[:, None], 1 / conductance, np.inf)
+            solution = badcrossbar.compute(
+                volts, resistance, r_i_word_line=0.0, r_i_bit_line=r_p_hat, node_voltages=False, all_currents=False
+            )
+            outputs.append(np.asarray(solution.currents.output)[0])
+        return np.stack(outputs)
+
+    return solve
+
+
+def main(arguments: list[str]) -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(prog="benchmarks.bit_line_speed", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=15)
+    options, _ = parser.parse_known_args(arguments)
+    torch.set_num_threads(1)
+    rng = np.random.default_rng(0)
+    conductance = rng.beta(1, 49, (ROWS, COLUMNS)).astype(np.float32)
+    active = rng.random((INPUTS, ROWS)) < 0.5
+    matrix, inputs = torch.from_numpy(conductance).contiguous(), torch.from_numpy(active).float().contiguous()
+    prepared = PreparedCells(conductance)
+    best = compiled_instruction_set()
+    contestants: dict[str, Callable[[], object]] = {
+        "torch float32 matmul": lambda: inputs @ matrix,
+        "solve_bit_lines, float32": lambda: solve_bit_lines(conductance, active, R_P_HAT),
+    }
+    if best == "AVX-512":
+        contestants["the same, AVX2 only"] = lambda: ladder_compiled(conductance, active, R_P_HAT, 1)
+    if best is not None:
+        double = conductance.astype(np.float64)
+        contestants["solve_bit_lines, float64"] = lambda: solve_bit_lines(double, active, R_P_HAT)
+        contestants["affine cells, float32"] = lambda: solve_bit_lines(prepared, active, R_P_HAT, "affine")
+        contestants["re-linearised once, float32"] = lambda: solve_bit_lines(prepared, active, R_P_HAT, "relinearised")
+    timings = alternate(contestants, options.rounds)
+    scaled = {"numba fallback (float64)": (ladder_numba, 40), "scipy solve_banded": (banded, 1)}
+    solver = crossbar()
+    if solver is not None:
+        scaled["badcrossbar"] = (solver, 1)
+    expected = solve_bit_lines(conductance.astype(np.float64), active[:1], R_P_HAT)
+
+    print(f"{ROWS} rows x {COLUMNS} columns, {INPUTS} binary inputs, half on, R_p_hat = {R_P_HAT:g}, one thread")
+    print(f"{machine()}; kernel: {best or 'numba (no compiler)'}; torch: {torch.backends.cpu.get_cpu_capability()}")
+    print(f"{'':<30}{'ms':>12}{'x matmul':>12}{'largest error':>16}")
+    base = timings["torch float32 matmul"]
+    solutions = {
+        "solve_bit_lines, float32": solve_bit_lines(conductance, active[:1], R_P_HAT),
+        "solve_bit_lines, float64": solve_bit_lines(conductance.astype(np.float64), active[:1], R_P_HAT),
+    }
+    for name, timing in timings.items():
+        error = f"{np.abs(solutions[name] / expected - 1).max():.1e}" if name in solutions else ""
+        print(f"{name:<30}{1e3 * float(np.median(timing.cpu)):>12.2f}{ratio(timing, base, cpu=True):>12.2f}{error:>16}")
+    for name, (solve, few) in scaled.items():
+        some, chosen = conductance.astype(np.float64), active[:few]
+        timing = alternate({name: lambda s=solve, g=some, a=chosen: s(g, a, R_P_HAT)}, 1)[name]
+        seconds = timing.cpu[0] * INPUTS / few
+        error = np.abs(solve(some, chosen[:1], R_P_HAT) / expected - 1).max()
+        print(f"{name:<30}{1e3 * seconds:>12.0f}{seconds / float(np.median(base.cpu)):>12.0f}{error:>16.1e}")
+    resistor = timings["solve_bit_lines, float32"]
+    for name, goal in (("affine cells, float32", 2.0), ("re-linearised once, float32", 4.0)):
+        if name in timings:
+            print(f"{name}: {ratio(timings[name], resistor, cpu=True):.2f} times the resistor solve (goal {goal:g})")
+    if best in GOAL:
+        own = ratio(resistor, base, cpu=True)
+        print(f"goal with {best}: at most {GOAL[best]} times the matrix product; here {own:.2f}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
