@@ -118,7 +118,7 @@ def calibration_note(designs: Sequence[CoreDesign], library: str) -> str:
         return ""
     others = [design.name for design in designs if design.name not in fitted]
     note = (
-        f"The components' values were calibrated to the published energy and area of {', '.join(fitted)}: there, agreement "
-        "and narrow intervals are the calibration's, not a prediction."
+        f"The components' values were calibrated to the published energy and area of {', '.join(fitted)}: there, "
+        "agreement and narrow intervals are the calibration's, not a prediction."
     )
     return note + (f" {', '.join(others)} {'is' if len(others) == 1 else 'are'} predicted." if others else "")
