@@ -40,5 +40,5 @@ def duration(seconds: float) -> str:
     """Return a time as a person says it: ``"10 ms"``, ``"100 s"``, ``"2 days"``."""
     for name, size in (("days", 86400.0), ("h", 3600.0)):
         if seconds >= size and abs(seconds / size - round(seconds / size, 2)) < 1e-9 * seconds:
-            return f"{seconds / size:g} {name}"
+            return f"{seconds / size:g} {name if seconds != size else name.removesuffix('s')}"
     return engineering(seconds, "s") if seconds < 1 else f"{seconds:g} s"

@@ -36,10 +36,29 @@ def test_bundled_measurements_say_that_they_are_resampled(bundled: devicekit.Mea
     assert np.unique(bundled.columns["target"], return_counts=True)[1].tolist() == [64] * 16
 
 
-def test_the_script_writes_the_bundled_file(resampling: ModuleType, tmp_path: Path) -> None:
-    resampling.main(tmp_path / "again.csv")
-    bundled = devicekit.data_path("measurements/sonos_40nm_tcas2022_resampled.csv")
-    assert (tmp_path / "again.csv").read_text() == bundled.read_text()
+def test_the_script_writes_the_bundled_files(resampling: ModuleType, tmp_path: Path) -> None:
+    resampling.main(tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2
+    for path in tmp_path.iterdir():
+        assert path.read_text() == devicekit.data_path(f"measurements/{path.name}").read_text()
+
+
+def test_retention_comes_back_from_the_followed_cells() -> None:
+    fit = devicekit.fit_device(
+        devicekit.read_measurements(devicekit.data_path("measurements/sonos_40nm_tcas2022_retention_resampled.csv"))
+    )
+    published = devicekit.load_device("sonos_40nm_tcas2022")
+    assert fit.model == "saturating_exponential"
+    assert fit.cell.retention is not None
+    assert fit.cell.retention.times == (0.0, 86400.0, 172800.0, 432000.0)
+    target = fit.table["target"].to_numpy()
+    for later in fit.later:
+        then = published.at(time=later.time)
+        rows = later.states.table
+        assert np.all(np.abs(rows["mean"] - then.mean(target)) < 4 * rows["mean_stderr"])
+        assert np.all(
+            np.abs(later.fit.model.sigma(target, 1.6e-6) - then.sigma(target)) < 3 * later.fit.sigma_stderr(target)
+        )
 
 
 def test_fit_of_seed_0_lies_within_two_standard_errors(bundled: devicekit.Measurements) -> None:
