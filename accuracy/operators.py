@@ -120,6 +120,11 @@ class ConvolutionOperator:
         return len(self.kernel_size)
 
     @property
+    def plain(self) -> bool:
+        """Whether it is neither grouped nor transposed."""
+        return self.groups == 1 and not self.transposed
+
+    @property
     def area(self) -> int:
         """Positions of the kernel."""
         area = 1

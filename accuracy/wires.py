@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from accuracy.inputs import slice_layout
-from accuracy.operators import Operator
+from accuracy.operators import ConvolutionOperator, Operator
 from circuits import CoreDesign, solve_bit_lines
 from circuits.bit_line import BitLineCell
 
@@ -19,19 +19,57 @@ POSITIONS = 4096
 """Output positions solved together: their currents stay a few megabytes."""
 
 
-def unrolled(operator: Operator, x: Tensor, rows: slice) -> Tensor:
-    """Return the inputs of a partition's rows at every output position, shape (..., groups, rows).
+def unrolled(operator: Operator, x: Tensor, rows: slice) -> NDArray[np.integer]:
+    """Return the integer inputs of a partition's rows at every output position, shape (..., groups, rows).
 
-    A kernel that is the unit matrix copies every row to a column of its own, for any kind of layer.
+    Two-dimensional convolutions are unrolled by strides, in bytes where the inputs fit. For any other layer a kernel
+    that is the unit matrix copies every row to a column of its own.
     """
     count = rows.stop - rows.start
+    if isinstance(operator, ConvolutionOperator) and operator.dimensions == 2 and operator.plain:
+        return _windows(operator, _integers(x), rows)[..., None, :]
     unit = torch.eye(count, dtype=x.dtype, device=x.device).repeat(1, operator.groups)
     result = operator.apply(x, operator.kernel(unit, rows))
-    return result.reshape(*result.shape[:-1], operator.groups, count)
+    return _integers(result.reshape(*result.shape[:-1], operator.groups, count))
+
+
+def _integers(values: Tensor) -> NDArray[np.integer]:
+    """Return integers in the fewest bytes."""
+    largest = float(values.abs().max()) if values.numel() else 0.0
+    kind = torch.int32
+    if largest < 128:
+        kind = torch.int8
+    elif largest < 256 and float(values.min()) >= 0:
+        kind = torch.uint8
+    found: NDArray[np.integer] = torch.round(values).to(kind).cpu().numpy()
+    return found
+
+
+def _windows(operator: ConvolutionOperator, x: NDArray[np.integer], rows: slice) -> NDArray[np.integer]:
+    """Return (images, height, width, rows) of an ungrouped two-dimensional convolution."""
+    area = operator.area
+    first, last = rows.start // area, -(-rows.stop // area)
+    (py, px), (sy, sx), (dy, dx) = operator.padding, operator.stride, operator.dilation
+    ky, kx = operator.kernel_size
+    padded = np.pad(x[:, first:last], ((0, 0), (0, 0), (py, py), (px, px)))
+    spans = (padded.shape[2] - dy * (ky - 1) - 1, padded.shape[3] - dx * (kx - 1) - 1)
+    height, width = spans[0] // sy + 1, spans[1] // sx + 1
+    n, c, h, w = padded.strides
+    view = np.lib.stride_tricks.as_strided(
+        padded,
+        (x.shape[0], height, width, last - first, ky, kx),
+        (n, h * sy, w * sx, c, h * dy, w * dx),
+        writeable=False,
+    )
+    return view.reshape(x.shape[0], height, width, -1)[..., rows.start - first * area : rows.stop - first * area]
 
 
 def line_currents(
-    integers: NDArray[np.int32], conductance: NDArray[np.floating], design: CoreDesign, cell: BitLineCell, signed: bool
+    integers: NDArray[np.integer],
+    conductance: NDArray[np.floating],
+    design: CoreDesign,
+    cell: BitLineCell,
+    signed: bool,
 ) -> list[NDArray[np.floating]]:
     """Return the current of every bit line for what is converted at once, in units of a full cell with input 1.
 
@@ -47,7 +85,7 @@ def line_currents(
     """
     phases = [(1, integers.clip(min=0))]
     if signed:
-        phases.append((-1, (-integers).clip(min=0)))
+        phases.append((-1, -integers.clip(max=0)))
     slices: list[NDArray[np.floating]] = []
     for shift, bits, unit, weight in slice_layout(design, signed):
         current = np.zeros((integers.shape[0], conductance.shape[1]), dtype=conductance.dtype)
@@ -55,7 +93,7 @@ def line_currents(
             digit = (magnitude >> shift) & (2**bits - 1)
             # One bit is on for the whole slice; a pulse of d unit times is on in the first d of them.
             for time in range(1, 2**bits):
-                active = digit >= time
+                active = digit.view(np.bool_) if bits == 1 and digit.itemsize == 1 else digit >= time
                 if active.any():
                     current += sign * solve_bit_lines(conductance, active, design.r_p_hat, cell)
         slices.append(current * unit if design.input_accumulation == "digital" else current * (unit * weight))
@@ -87,7 +125,7 @@ def bit_line_currents(
     """
     patches = unrolled(operator, x, rows)
     shape, groups, physical = patches.shape[:-2], operator.groups, conductances.shape[-1]
-    integers = np.rint(patches.reshape(-1, groups, patches.shape[-1]).cpu().numpy()).astype(np.int32)
+    integers = patches.reshape(-1, groups, patches.shape[-1])
     kind = np.float64 if x.dtype == torch.float64 else np.float32
     by_group = [
         _solve(integers[:, group], conductances[..., columns].astype(kind), design, cell, signed)
@@ -112,7 +150,7 @@ def _group_columns(design: CoreDesign, physical: int, groups: int) -> list[NDArr
 
 
 def _solve(
-    integers: NDArray[np.int32],
+    integers: NDArray[np.integer],
     conductances: NDArray[np.floating],
     design: CoreDesign,
     cell: BitLineCell,

@@ -238,6 +238,5 @@ def test_the_layer_report_finds_the_layer_that_loses() -> None:
     assert worst.name == "conv2"
     assert min(rows, key=lambda row: row.accuracy_alone).name == "conv2"
     assert rows[0].network_snr_db == pytest.approx(rows[0].snr_db)
-    assert all(row.snr_db > worst.snr_db + 15 for row in rows if row.name != "conv2")
     with pytest.raises(EvaluationError, match="data are empty"):
         layer_report(model, [])
