@@ -1,4 +1,4 @@
-"""Record the error map of the bit-line models that ships with the package, and its figure (minutes; needs ngspice for BSIM4)."""
+"""Record the error map of the bit-line models that ships with the package, and its figure (minutes; needs ngspice)."""
 
 from __future__ import annotations
 
