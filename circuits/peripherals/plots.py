@@ -113,6 +113,7 @@ def _patterns(run: Characterization, axis: Axes) -> None:
     axis.scatter(sums, run.weighted_errors, s=14, color=BLUE, lw=0, label="bits weighted as the circuit does")
     axis.axhline(0, color=GREY, lw=0.8)
     axis.legend(loc="upper right")
+    axis.margins(y=0.3)
     axis.set(
         title="Random bit patterns against the static curve",
         xlabel="sum of the pattern [full scale]",

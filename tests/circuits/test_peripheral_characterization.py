@@ -112,7 +112,7 @@ def test_same_seed_same_model(ngspice, behavioural):
 def test_the_figures_can_be_drawn_and_the_model_saved(behavioural, tmp_path):
     figure, axes = behavioural.plot()
     assert set(axes) == {"waveforms", "curve", "converter", "patterns", "columns", "noise"}
-    figure.savefig(tmp_path / "page.png")
+    figure.savefig(tmp_path / "page.png", dpi=40)
     assert circuits.load_peripherals(behavioural.save(tmp_path / "m.json")) == behavioural.model
 
 

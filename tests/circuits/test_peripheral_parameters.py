@@ -130,3 +130,12 @@ def test_an_unknown_set_is_refused_and_an_own_file_is_read(variant):
     own = circuits.load_parameters(variant('value = 750, unit = "fF"', 'value = 1.5, unit = "pF"'))
     assert own["integrator.capacitance"] == pytest.approx(1.5e-12)
     assert own.full_scale_voltage == pytest.approx(NOMINAL.full_scale_voltage / 2)
+
+
+def test_calibration_moves_range_and_ramp_and_nothing_else():
+    fitted = NOMINAL.calibrated(front_end=0.9, converter=1.1)
+    assert fitted.full_scale_voltage == pytest.approx(0.9 * NOMINAL.full_scale_voltage)
+    assert fitted.ramp_current == pytest.approx(0.99 * NOMINAL.ramp_current)
+    assert fitted.calibration == pytest.approx(0.9)
+    assert fitted.values == NOMINAL.values
+    assert fitted.at(temperature=350).ramp_current == fitted.ramp_current
