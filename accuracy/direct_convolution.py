@@ -31,6 +31,8 @@ _SOURCE = Path(__file__).parent / "native" / "convolution.c"
 _POINTER, _LONG, _FLOAT = ctypes.c_void_p, ctypes.c_int64, ctypes.c_float
 _PIECE = 2048
 """Positions that a thread takes at once, at least."""
+_CHUNK_VALUES = 1 << 17
+"""Padded inputs a thread has in hand, in float32 values: 512 KiB."""
 
 
 class _Convolution(ctypes.Structure):
@@ -200,15 +202,16 @@ class ConvolutionReader:
         (ky, kx), (sy, sx), (py, px), (dy, dx) = self._geometry
         images, channels, height, width = image.shape
         tall, wide = height + 2 * py, width + 2 * px
-        integers = (torch.zeros if py or px else torch.empty)((images, tall, wide, channels))
+        out_y, out_x = (tall - dy * (ky - 1) - 1) // sy + 1, (wide - dx * (kx - 1) - 1) // sx + 1
+        taps = np.array([(y * dy * wide + x * dx) * channels for y in range(ky) for x in range(kx)], np.int64)
+        result = torch.empty((images, out_y, out_x, self.columns))
+        # Few images at a time: their integers stay in the cache, and one zeroed border serves them all.
+        many = max(1, min(images, _CHUNK_VALUES * torch.get_num_threads() // max(1, tall * wide * channels)))
+        integers = torch.zeros((many, tall, wide, channels))
         layout = _Image(
             image.data_ptr(), *image.stride(), height, width, channels, py, px, integers.data_ptr(), tall, wide,
             factor, lowest, highest,
         )  # fmt: skip
-        clipped = int(library.quantise_images(ctypes.byref(layout), 0, images))
-        out_y, out_x = (tall - dy * (ky - 1) - 1) // sy + 1, (wide - dx * (kx - 1) - 1) // sx + 1
-        taps = np.array([(y * dy * wide + x * dx) * channels for y in range(ky) for x in range(kx)], np.int64)
-        result = torch.empty((images, out_y, out_x, self.columns))
         job = _Convolution(
             integers.data_ptr(), tall, wide, channels, out_y, out_x, sy, sx, taps.size, taps.ctypes.data,
             self.partitions, self._channel_first.ctypes.data, self._channel_count.ctypes.data,
@@ -216,7 +219,13 @@ class ConvolutionReader:
             *(values.ctypes.data for values in (self._lo, self._hi, self._q, self._worth, self._first)),
             result.data_ptr(), self.floor,
         )  # fmt: skip
-        _run(library, job, self.width, images * out_y * out_x)
+        clipped = 0
+        for start in range(0, images, many):
+            count = min(many, images - start)
+            layout.x = image.data_ptr() + 4 * start * image.stride(0)
+            job.out = result.data_ptr() + 4 * start * out_y * out_x * self.columns
+            clipped += int(library.quantise_images(ctypes.byref(layout), 0, count))
+            _run(library, job, self.width, count * out_y * out_x)
         return (result if pixels else result.reshape(*x.shape[:-1], self.columns)), clipped
 
 
