@@ -79,7 +79,7 @@ def test_wheel_carries_the_kernels_that_the_packages_ask_for(compiler, tmp_path)
     hook = pyproject["tool"]["hatch"]["build"]["targets"]["wheel"]["hooks"]["custom"]
     for source in sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.c")):
         package = source.relative_to(ROOT).parts[0]
-        flags = (*native.DEFAULT_FLAGS, *hook["extra-flags"].get(package, []))
+        flags = (*native.DEFAULT_FLAGS, *hook["extra-flags"].get(source.stem, []))
         asked = [
             (*native.DEFAULT_FLAGS, *re.findall(r'"(-[^"]+)"', call))
             for module in (ROOT / package).rglob("*.py")
