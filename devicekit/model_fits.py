@@ -52,6 +52,9 @@ CANDIDATES: dict[str, Guess] = {
 _LEAST = 1e-6
 """Smallest sigma, as a fraction of the full scale, that a fit considers: a law that gives 0 has no likelihood."""
 
+_MOST = 1e9
+"""Largest parameter and sigma, in units of the full scale, that a search considers."""
+
 
 @dataclass(frozen=True)
 class Parameter:
@@ -176,15 +179,18 @@ def fit_model(name: str, target: ArrayLike, sigma: ArrayLike, dof: ArrayLike, i_
     for key, value in start.values().items():
         parameters.add(key, value=value, min=1e-9 if start.positive else -np.inf)
 
+    def held(values: dict[str, float]) -> ErrorModel:
+        # A step of the search may run away; the law there only has to be bad, not infinite.
+        return start.with_values({key: float(np.clip(value, -_MOST, _MOST)) for key, value in values.items()})
+
     def residuals(current: lmfit.Parameters) -> Floats:
-        model = start.with_values(current.valuesdict())
-        return deviance_residuals(np.maximum(model.sigma(targets, 1.0), _LEAST), sigmas, freedom)
+        return deviance_residuals(_bounded(held(current.valuesdict()).sigma(targets, 1.0)), sigmas, freedom)
 
     result = lmfit.minimize(
         residuals, parameters, method="leastsq", scale_covar=False, calc_covar=False, ftol=1e-9, xtol=1e-9
     )
-    normalised = start.with_values(result.params.valuesdict())
-    expected = np.maximum(normalised.sigma(targets, 1.0), _LEAST)
+    normalised = held(result.params.valuesdict())
+    expected = _bounded(normalised.sigma(targets, 1.0))
     gradient = sigma_gradient(normalised, targets, 1.0) / expected[:, None]
     information = 2.0 * np.einsum("jp,j,jq->pq", gradient, freedom, gradient)
     model = normalised.scaled(i_max)
@@ -199,6 +205,10 @@ def fit_model(name: str, target: ArrayLike, sigma: ArrayLike, dof: ArrayLike, i_
         i_max=i_max,
         result=result,
     )
+
+
+def _bounded(sigma: Floats) -> Floats:
+    return np.asarray(np.clip(np.nan_to_num(sigma, nan=_MOST), _LEAST, _MOST), dtype=np.float64)
 
 
 def _saturated(name: str, table: Table, dof: Floats, i_max: float) -> ModelFit:
@@ -227,7 +237,9 @@ def deviance_residuals(expected: Floats, sigma: Floats, dof: Floats) -> Floats:
     """
     ratio = (sigma / expected) ** 2
     excess = ratio - 1.0
-    deviance = dof * np.maximum(excess - np.log1p(excess), 0.0)
+    # Near 1 the difference needs log1p's digits; far below 1 the excess has lost the ratio.
+    logarithm = np.where(np.abs(excess) < 0.5, np.log1p(np.maximum(excess, -0.5)), np.log(ratio))
+    deviance = dof * np.maximum(excess - logarithm, 0.0)
     return np.asarray(np.sign(excess) * np.sqrt(deviance), dtype=np.float64)
 
 

@@ -46,7 +46,8 @@ class VarianceComponents:
 def variance_components(z: Floats, die: NDArray[np.int64], wafer: NDArray[np.int64] | None) -> VarianceComponents:
     """Return the nested variance components of standardised errors by analysis of variance (Henderson's method I).
 
-    z = wafer + die(wafer) + cell. The mean squares between wafers, between dies of a wafer and within dies have known
+    Without two cells on any die nothing can be told apart, and all of it counts as within. z = wafer + die(wafer) +
+    cell. The mean squares between wafers, between dies of a wafer and within dies have known
     expectations for any numbers of cells; they are solved for the three variances.
 
     Args:
@@ -63,6 +64,8 @@ def variance_components(z: Floats, die: NDArray[np.int64], wafer: NDArray[np.int
     mean_die, mean_wafer = np.bincount(dies, z) / cells_die, np.bincount(wafers, z) / cells_wafer
     grand = float(z.mean())
     within = float(np.sum((z - mean_die[dies]) ** 2)) / max(n - n_dies, 1)
+    if n <= n_dies or within <= 0:
+        return VarianceComponents(1.0, 0.0, 0.0, float("nan"), float("nan"), n_dies, n_wafers)
     between_dies = float(np.sum(cells_die * (mean_die - mean_wafer[wafer_of_die]) ** 2))
     between_wafers = float(np.sum(cells_wafer * (mean_wafer - grand) ** 2))
     free_dies, free_wafers = n_dies - n_wafers, n_wafers - 1

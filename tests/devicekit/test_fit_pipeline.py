@@ -336,3 +336,19 @@ def test_the_page_of_figures_shows_every_panel(tmp_path: Path) -> None:
     assert len(axes["histograms"].lines) == 12
     figure.savefig(tmp_path / "page.png", dpi=40)
     assert (tmp_path / "page.png").stat().st_size > 10_000
+
+
+def test_absurd_spreads_are_fitted_without_failing(tmp_path: Path) -> None:
+    # One misread cell of 5 A among nanoamperes: a spread ten million times the full scale.
+    table = pd.DataFrame({"target (nA)": [100, 100, 800, 800], "current (nA)": [101.5, 99.5, 5e9, 812]})
+    result = fit(table, tmp_path, i_max="0.8 uA")
+    assert np.all(np.isfinite(result.comparison["bic"]))
+    assert result.table["sigma"].iloc[1] > 1.0
+
+
+def test_dies_of_one_cell_each_tell_nothing_apart(tmp_path: Path) -> None:
+    table = pd.DataFrame({"die": [1, 2], "target (nA)": [100, 100], "current (nA)": [101.5, 99.5]})
+    parts = fit(table, tmp_path).components
+    assert parts is not None
+    assert parts.within == 1.0
+    assert parts.spatial is None

@@ -9,7 +9,7 @@ from devicekit.bootstrap import bootstrap_parameters
 from devicekit.error_models import SaturatingExponential
 from devicekit.errors import DeviceError
 from devicekit.model_choice import compare_models, fit_candidates
-from devicekit.model_fits import CANDIDATES, ModelFit, fit_model
+from devicekit.model_fits import CANDIDATES, ModelFit, deviance_residuals, fit_model
 from devicekit.state_statistics import sort_states
 
 I_MAX = 1.6e-6
@@ -188,3 +188,13 @@ def test_bad_requests_are_refused_with_names() -> None:
         compare_models({}, "hqic")  # type: ignore[arg-type]
     with pytest.raises(DeviceError, match="a spread above 0"):
         fit_model("power_law", TARGETS, np.zeros(24), DOF, I_MAX)
+
+
+def test_deviance_residuals_keep_their_digits_near_and_far() -> None:
+    expected, dof = np.ones(4), np.full(4, 10.0)
+    found = deviance_residuals(expected, np.array([1 + 1e-9, 1 - 1e-9, 1e-9, 1e9]), dof)
+    # Near 1 the residual is sqrt(dof / 2) * (r - 1) with r - 1 = 2e-9; far off it is the logarithm, or the ratio.
+    assert found[0] == pytest.approx(np.sqrt(5.0) * 2e-9, rel=1e-6)
+    assert found[1] == pytest.approx(-np.sqrt(5.0) * 2e-9, rel=1e-6)
+    assert found[2] == pytest.approx(-np.sqrt(10 * (-1 + 18 * np.log(10))), rel=1e-9)
+    assert found[3] == pytest.approx(np.sqrt(10) * 1e9, rel=1e-6)
