@@ -80,9 +80,10 @@ class SpiceCell:
         letter = "m" if self.kind == "mosfet" else "x"
         return f"{letter}{name} {drain} {gate} {source} 0 {self.model} {self.instance}"
 
-    @functools.cached_property
+    @property
     def _table(self) -> _Table:
-        return _characterise(self)
+        # Remembered for equal cells, anew when the file has changed.
+        return _characterise(self, self.library.stat().st_mtime_ns)
 
     def prepare(self, conductance: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the gate voltage [V] that gives each target current at V_D; -inf for an open cell.
@@ -153,7 +154,8 @@ class _Table:
         return current, slope
 
 
-def _characterise(cell: SpiceCell) -> _Table:
+@functools.lru_cache(maxsize=16)
+def _characterise(cell: SpiceCell, changed: int) -> _Table:
     """Sweep gate and bit line in ngspice: first the gate alone, to find where the states lie."""
     coarse = np.linspace(*cell.gate_range, 121)
     at_rest = _sweep(cell, coarse, np.array([0.0]))[:, 0]
