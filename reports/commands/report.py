@@ -25,7 +25,8 @@ def register(app: typer.Typer) -> None:
         "report",
         epilog=examples(
             "devicekit report --designs A --designs isaac2016 --trials 2 --images 50 --calibration-images 50",
-            "devicekit report --device sonos_40nm_iedm2022 --designs A --trials 2 --images 50 --json",
+            "devicekit report --device sonos_40nm_iedm2022 --designs A --trials 2 --images 50 "
+            "--calibration-images 50 --json",
         ),
     )(report)
 

@@ -21,7 +21,15 @@ def shown_examples() -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("line", shown_examples())
+# These take ten seconds and more.
+SLOW = ("devicekit accuracy A E", "devicekit peripherals", "devicekit reproduce")
+
+
+def marked(line: str) -> object:
+    return pytest.param(line, marks=pytest.mark.slow) if line.startswith(SLOW) else line
+
+
+@pytest.mark.parametrize("line", [marked(line) for line in shown_examples()])
 def test_example(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     program, *arguments = shlex.split(line.replace("{data}", str(data_path())))

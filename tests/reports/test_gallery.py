@@ -23,7 +23,11 @@ def test_every_script_has_its_test_and_its_line() -> None:
     assert all(f"`{name}.py`" in table for name in scripts)
 
 
-@pytest.mark.parametrize("name", WRITES)
+# Those that evaluate networks take ten seconds and more.
+SLOW = ("your_network", "your_study")
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in WRITES])
 def test_script(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     import matplotlib
 

@@ -179,6 +179,7 @@ def test_an_interrupted_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert evaluated == ["A", "D", "D"]
 
 
+@pytest.mark.slow
 def test_same_seed_same_result(written: Path, tmp_path: Path) -> None:
     first = json.loads((written / "results.json").read_text())["designs"]
     other = compute(SMALL.model_copy(update={"designs": ("A",), "batch_size": 7}), tmp_path)
@@ -342,6 +343,7 @@ def test_the_command_with_a_design_of_your_own(tmp_path: Path) -> None:
     assert settings["trials"] == 2
 
 
+@pytest.mark.slow
 def test_the_table_in_the_terminal(tmp_path: Path) -> None:
     result = command(
         "report",
