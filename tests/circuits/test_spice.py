@@ -58,6 +58,7 @@ c1 out 0 1p
         ("x1 in 0 nosub\n.op", "unknown subckt: x1 in 0 nosub"),
         ("this is no element\n.op", "transmission line z0 must be given"),
         ("r1 in 0 1k", "run simulation not started"),
+        ("b1 a 0 v = v(a) > 0.5 ? 0 : 1\n.op", 'Timestep too small; trouble with node "a"'),
     ],
 )
 def test_failures_carry_the_words_of_ngspice_and_the_next_run_works(body, line):
