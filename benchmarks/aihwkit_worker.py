@@ -1,7 +1,7 @@
 """Run inside an environment that has aihwkit: time a network there, plain and analog, and print one line of JSON.
 
-Call: python aihwkit_worker.py FOLDER ROUNDS, with FOLDER/network.pt (a traced module) and FOLDER/images.pt. It imports
-nothing of devicekit.
+Call: python aihwkit_worker.py FOLDER ROUNDS, with FOLDER/weights.pt (of ResNet-20, batch norm folded) and
+FOLDER/images.pt. It imports nothing of devicekit.
 """
 
 from __future__ import annotations
@@ -14,14 +14,51 @@ import time
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import nn
+from torch.nn import functional
+
+
+class Block(nn.Module):
+    """Two convolutions and a shortcut without parameters."""
+
+    def __init__(self, before: int, after: int) -> None:
+        super().__init__()
+        self.stride, self.more = 1 if before == after else 2, (after - before) // 2
+        self.conv1 = nn.Conv2d(before, after, 3, self.stride, 1)
+        self.conv2 = nn.Conv2d(after, after, 3, 1, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return (images, channels, height / stride, width / stride)."""
+        y = self.conv2(torch.relu(self.conv1(x)))
+        if self.stride == 2:
+            x = functional.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, self.more, self.more))
+        return torch.relu(x + y)
+
+
+class Network(nn.Module):
+    """ResNet-20 for 32 x 32 images, batch norm folded into its convolutions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 16, 3, 1, 1)
+        self.layer1 = nn.Sequential(*(Block(16, 16) for _ in range(3)))
+        self.layer2 = nn.Sequential(Block(16, 32), Block(32, 32), Block(32, 32))
+        self.layer3 = nn.Sequential(Block(32, 64), Block(64, 64), Block(64, 64))
+        self.linear = nn.Linear(64, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return logits."""
+        x = self.layer3(self.layer2(self.layer1(torch.relu(self.conv1(x)))))
+        return self.linear(x.mean(dim=(2, 3)))
+
 
 def main() -> None:
-    import torch
-
     torch.set_num_threads(1)
     folder, rounds = Path(sys.argv[1]), int(sys.argv[2])
     answer: dict[str, Any] = {"torch": torch.__version__, "aihwkit": importlib.metadata.version("aihwkit")}
-    network = torch.load(folder / "network.pt", weights_only=False).eval()
+    network = Network().eval()
+    network.load_state_dict(torch.load(folder / "weights.pt"))
     images = torch.load(folder / "images.pt")
 
     from aihwkit.nn.conversion import convert_to_analog
