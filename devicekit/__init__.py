@@ -1,8 +1,9 @@
 """What one memory cell does: measurements in, fitted error models out."""
 
+from typing import TYPE_CHECKING, Any
+
 from devicekit.cells import Cell, Spatial
 from devicekit.device_files import device_names, load_device
-from devicekit.device_fits import DeviceFit
 from devicekit.error_models import (
     ErrorModel,
     Polynomial,
@@ -21,12 +22,15 @@ from devicekit.errors import (
     MissingDependencyError,
     UnitError,
 )
-from devicekit.fit_pipeline import fit_device
-from devicekit.measurements import Measurements, read_measurements
 from devicekit.paths import data_path
 from devicekit.provenance import Constant
-from devicekit.repeated_reads import fit_read_noise
 from devicekit.retention import ExtrapolationWarning, Retention, RetentionPoint
+
+if TYPE_CHECKING:
+    from devicekit.device_fits import DeviceFit
+    from devicekit.fit_pipeline import fit_device
+    from devicekit.measurements import Measurements, read_measurements
+    from devicekit.repeated_reads import fit_read_noise
 
 __all__ = [
     "Cell",
@@ -58,3 +62,21 @@ __all__ = [
     "load_device",
     "read_measurements",
 ]
+
+# Fitting needs pandas and lmfit (which brings matplotlib): seconds that whoever only uses a cell need not wait.
+_FITTING = {
+    "DeviceFit": "devicekit.device_fits",
+    "Measurements": "devicekit.measurements",
+    "fit_device": "devicekit.fit_pipeline",
+    "fit_read_noise": "devicekit.repeated_reads",
+    "read_measurements": "devicekit.measurements",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what fits cells when it is first asked for."""
+    if name in _FITTING:
+        from importlib import import_module
+
+        return getattr(import_module(_FITTING[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
