@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -18,6 +19,12 @@ from reports.commands.common import (
     print_table,
     progress,
 )
+
+if TYPE_CHECKING:
+    from accuracy.corrections import Correction
+    from accuracy.layer_report import LayerReport
+    from circuits import CoreDesign
+    from devicekit import Cell
 
 _HEADINGS = {
     "design": "Design",
@@ -57,18 +64,46 @@ def accuracy(
     trials: Annotated[int, typer.Option(help="How often the cells are programmed.")] = 10,
     images: Annotated[int | None, typer.Option(help="Test images to use; all by default.")] = None,
     calibration_images: Annotated[int | None, typer.Option(help="Training images for ranges; all by default.")] = None,
+    age: Annotated[str | None, typer.Option(help="Time since programming, such as '2 days'.")] = None,
+    temperature: Annotated[str | None, typer.Option(help="Temperature while reading, such as '350 K'.")] = None,
+    r_p_hat: Annotated[float | None, typer.Option(help="Bit-line resistance of all designs, relative.")] = None,
+    bit_line: Annotated[
+        str, typer.Option(help="Cell on a resistive bit line: resistor, affine or relinearised.")
+    ] = "resistor",
+    peripherals: Annotated[
+        str | None, typer.Option(help="Peripheral model by name or file; ideal columns by default.")
+    ] = None,
+    override: Annotated[
+        list[str] | None, typer.Option(help="PATTERN=DESIGN: another design for layers of that name; repeatable.")
+    ] = None,
+    exclude: Annotated[list[str] | None, typer.Option(help="Name pattern of layers that stay digital.")] = None,
+    project_signs: Annotated[
+        bool, typer.Option(help="Column-sign designs: drop the minority sign of each column instead of refusing.")
+    ] = False,
+    correct: Annotated[
+        list[str] | None, typer.Option(help="After programming: drift, column_trim or batch_norm; repeatable.")
+    ] = None,
+    metric: Annotated[str, typer.Option(help="top1 or top5.")] = "top1",
+    draw_cells: Annotated[bool, typer.Option(help="Draw each chip's cell model from the fit's uncertainty.")] = False,
+    tolerance: Annotated[
+        float | None, typer.Option(help="Stop once the mean is known within this many points (95 %).")
+    ] = None,
+    layers: Annotated[bool, typer.Option(help="Report layer by layer what is lost and how ranges are used.")] = False,
     batch_size: Annotated[int, typer.Option(help="Images at a time; results do not depend on it.")] = 100,
     as_json: JsonOption = False,
     seed: SeedOption = 0,
 ) -> None:
     """Accuracy of a network on analog arrays, with ideal cells and with the device's errors."""
-    from accuracy import calibrate, convert, evaluate, networks
+    from accuracy import calibrate, calibration_report, convert, evaluate, layer_report, networks
     from accuracy.data_sets import load as load_data
-    from circuits import load_design
-    from devicekit import load_device
+    from accuracy.physics import checked_bit_line
+    from circuits import load_design, load_peripherals
 
-    chosen = {name: load_design(name) for name in designs or ["A", "B", "C", "D", "E"]}
-    cell = None if device == "ideal" else load_device(device)
+    changes = {} if r_p_hat is None else {"r_p_hat": r_p_hat}
+    chosen = {name: load_design(name).replace(**changes) for name in designs or ["A", "B", "C", "D", "E"]}
+    overrides = {pattern: design.replace(**changes) for pattern, design in map(_override, override or [])}
+    cell = _cell(device, age, temperature)
+    model_of_peripherals = None if peripherals is None else load_peripherals(peripherals)
     # The user's own network takes its own weights; one known by name may have them beside its images.
     model = networks.load(network, weights or (None if ":" in network else data))
     loaded = load_data(data_set or networks.data_set(network), data)
@@ -77,9 +112,31 @@ def accuracy(
     rows: list[dict[str, Any]] = []
     with progress("Accuracy", as_json=as_json) as step:
         for name, design in chosen.items():
-            converted = convert(model, design, cell, seed=seed)
+            converted = convert(
+                model,
+                design,
+                cell,
+                seed=seed,
+                peripherals=model_of_peripherals,
+                bit_line=checked_bit_line(bit_line),
+                overrides=overrides,
+                exclude=exclude or (),
+                project_signs=project_signs,
+            )
             calibrate(converted, calibration, progress=_stage(step, f"{name}: calibrating"))
-            result = evaluate(converted, test, trials, seed, progress=_stage(step, f"{name}: evaluating"))
+            result = evaluate(
+                converted,
+                test,
+                trials,
+                seed,
+                metric=metric,
+                draw_cells=draw_cells,
+                tolerance=None if tolerance is None else tolerance / 100,
+                corrections=cast("list[Correction]", correct or []),
+                correction_batches=calibration if correct else None,
+                progress=_stage(step, f"{name}: evaluating"),
+            )
+            by_layer = _by_layer(layer_report(converted, test, seed), calibration_report(converted)) if layers else []
             rows.append(
                 {
                     "design": name,
@@ -90,10 +147,12 @@ def accuracy(
                     "mean": result.mean,
                     "std": result.std,
                     "loss": result.loss,
+                    "loss_interval": result.loss_interval(),
                     "per_trial": result.per_trial,
                     "trials": len(result.per_trial),
                     "images": result.images,
                     "clipped_inputs": result.clipped_inputs,
+                    **({"layers": by_layer} if layers else {}),
                 }
             )
     used = min(calibration_images or loaded.size("calibration"), loaded.size("calibration"))
@@ -104,7 +163,78 @@ def accuracy(
         {key: _percent(row[key]) if key in _PERCENT else row[key] for key in _HEADINGS if key in row} for row in rows
     ]
     print_table(shown, title=f"Accuracy of {network} on {loaded.name}", headings=_HEADINGS)
+    for row in rows if layers else []:
+        print_table(
+            [_shown_layer(layer) for layer in row["layers"]], title=f"{row['design']}: layer by layer", headings=_LAYER
+        )
     print_note(f"Ranges were calibrated on {used} training images; accuracy is on {rows[0]['images']} test images.")
+
+
+def _override(text: str) -> tuple[str, CoreDesign]:
+    """Split PATTERN=DESIGN."""
+    from circuits import load_design
+    from devicekit import DesignError
+
+    pattern, equals, name = text.partition("=")
+    if not (pattern and equals and name):
+        raise DesignError(f"Expected --override as PATTERN=DESIGN, such as 'conv1=B', but got {text!r}.")
+    return pattern, load_design(name)
+
+
+def _cell(device: str, age: str | None, temperature: str | None) -> Cell | None:
+    """Return the cell then and there; None for ideal cells."""
+    from devicekit import DeviceError, load_device
+    from devicekit.quantities import parse_quantity
+
+    if device == "ideal":
+        if age is not None or temperature is not None:
+            raise DeviceError("Ideal cells neither age nor feel heat: leave out --age and --temperature.")
+        return None
+    cell = load_device(device)
+    if age is None and temperature is None:
+        return cell
+    return cell.at(
+        time=None if age is None else parse_quantity(age, "s", "--age"),
+        temperature=None if temperature is None else parse_quantity(temperature, "K", "--temperature"),
+    )
+
+
+_LAYER = {
+    "name": "Layer",
+    "rows": "Rows",
+    "columns": "Columns",
+    "snr_db": "Own SNR [dB]",
+    "network_snr_db": "Network SNR [dB]",
+    "clipped_inputs": "Inputs clipped [%]",
+    "used_codes": "Codes used [%]",
+    "useful_range": "Useful range [%]",
+}
+
+
+def _by_layer(reports: Sequence[LayerReport], ranges: Sequence[dict[str, object]]) -> list[dict[str, Any]]:
+    """Join what each layer loses with how calibration set its ranges."""
+    return [
+        {**asdict(report), "ranges": [entry for entry in ranges if entry["layer"] == report.name]} for report in reports
+    ]
+
+
+def _shown_layer(layer: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "name": layer["name"],
+        "rows": layer["rows"],
+        "columns": layer["columns"],
+        "snr_db": f"{layer['snr_db']:.1f}",
+        "network_snr_db": f"{layer['network_snr_db']:.1f}",
+        "clipped_inputs": f"{100 * layer['clipped_inputs']:.3f}",
+        "used_codes": _by_slice(layer["ranges"], "used_code_fraction"),
+        "useful_range": _by_slice(layer["ranges"], "useful_range_fraction"),
+    }
+
+
+def _by_slice(ranges: list[dict[str, Any]], column: str) -> str:
+    """One percentage a weight slice, least significant first."""
+    values = [entry[column] for entry in ranges]
+    return "-" if None in values else ", ".join(f"{100 * value:.3g}" for value in values)
 
 
 _PERCENT = ("baseline", "ideal", "mean", "std", "loss")

@@ -1,0 +1,68 @@
+"""The accuracy command: what its options do, on few images so that it stays quick."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from reports.command import main
+
+FEW = ["--images", "60", "--calibration-images", "60", "--trials", "1", "--json"]
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
+    with pytest.raises(SystemExit) as stopped:
+        main(["accuracy", *arguments, *FEW])
+    assert stopped.value.code in (0, None)
+    result: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return result
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    with pytest.raises(SystemExit) as stopped:
+        main(["accuracy", *arguments, *FEW])
+    assert stopped.value.code == 2
+    return capsys.readouterr().err
+
+
+def test_layer_report_names_converted_layers_only(capsys: pytest.CaptureFixture[str]) -> None:
+    result = run(capsys, "A", "--layers", "--exclude", "fc", "--override", "conv1=B")
+    layers = {layer["name"]: layer for layer in result["designs"][0]["layers"]}
+    assert "conv1" in layers
+    assert "fc" not in layers
+    # Design B has eight weight slices where A has one.
+    assert len(layers["conv1"]["ranges"]) == 8
+    assert len(layers["conv2"]["ranges"]) == 1
+    assert all(layer["snr_db"] > 5.0 for layer in layers.values())
+
+
+def test_correction_recovers_what_offset_cells_lose_with_age(capsys: pytest.CaptureFixture[str]) -> None:
+    aged = run(capsys, "E", "--age", "2 days")["designs"][0]
+    trimmed = run(capsys, "E", "--age", "2 days", "--correct", "column_trim")["designs"][0]
+    assert trimmed["mean"] >= aged["mean"]
+    assert trimmed["loss_interval"][0] <= trimmed["loss"] <= trimmed["loss_interval"][1]
+
+
+def test_top5_is_no_worse_than_top1(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(capsys, "E", "--metric", "top5")["designs"][0]["mean"] >= run(capsys, "E")["designs"][0]["mean"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["A", "--override", "conv1"], "PATTERN=DESIGN"),
+        (["A", "--override", "no_such_layer=B"], "no_such_layer"),
+        (["A", "--device", "ideal", "--age", "1 day"], "Ideal cells neither age"),
+        (["A", "--age", "2 volts"], "--age"),
+        (["A", "--correct", "colum_trim"], "column_trim"),
+        (["A", "--peripherals", "sonos_41nm"], "sonos_40nm"),
+        (["A", "--bit-line", "resistr"], "resistor"),
+        (["A", "--metric", "top3"], "top"),
+    ],
+)
+def test_bad_options_get_one_message(capsys: pytest.CaptureFixture[str], arguments: list[str], message: str) -> None:
+    error = refused(capsys, *arguments)
+    assert message in error
+    assert "Traceback" not in error
