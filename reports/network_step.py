@@ -238,7 +238,7 @@ def summarise_network(study: Study, network: LoadedNetwork, baseline: float) -> 
 
     data = network.data
     images = min(study.images or data.size("test"), data.size("test"))
-    calibration = min(study.calibration_images or data.size("calibration"), data.size("calibration"))
+    calibration = min(study.calibration_images, data.size("calibration"))
     shapes = network.layers
     rows = [{"name": s.name, "rows": s.rows, "columns": s.columns, "mvms": s.mvms, "groups": s.groups} for s in shapes]
     weights = sum(shape.weights for shape in shapes)

@@ -30,7 +30,8 @@ class Study(BaseModel):
         weights: weight file; None for bundled weights or those in `data`.
         data: folder with the network's data set; not needed for a bundled one.
         images: so many test images at most; None for all.
-        calibration_images: so many training images at most set the converter ranges; None for all.
+        calibration_images: so many training images at most set the converter ranges; a thousand give each layer
+            millions of currents, more cost time.
         trials: how often the network is programmed afresh.
         seed: seed of everything random.
         batch_size: images evaluated together; changes memory and time only.
@@ -48,7 +49,7 @@ class Study(BaseModel):
     weights: Path | None = None
     data: Path | None = None
     images: int | None = Field(default=None, ge=1)
-    calibration_images: int | None = Field(default=None, ge=1)
+    calibration_images: int = Field(default=1000, ge=1)
     trials: int = Field(default=10, ge=2)
     seed: int = Field(default=0, ge=0)
     batch_size: int = Field(default=100, ge=1)

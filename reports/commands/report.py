@@ -57,7 +57,7 @@ def report(
     ] = None,
     images: Annotated[int | None, typer.Option(min=1, help="So many test images at most. [default: all]")] = None,
     calibration_images: Annotated[
-        int | None, typer.Option(min=1, help="So many training images at most set the ranges. [default: all]")
+        int | None, typer.Option(min=1, help="So many training images at most set the ranges. [default: 1000]")
     ] = None,
     trials: Annotated[
         int | None, typer.Option(min=2, help="How often the network is programmed. [default: 10]")
