@@ -9,9 +9,10 @@ gain is absorbed by the layer's digital scale, so what remains of it is what cos
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, Self, get_args
 
 import numpy as np
 import pandas as pd
@@ -19,7 +20,9 @@ from numpy.typing import NDArray
 
 from circuits.bit_line import BitLineCell, solve_bit_lines
 from circuits.bit_line_cells import CellModel
+from circuits.designs import CoreDesign, split_rows
 from circuits.errors import CircuitError
+from circuits.network_values import Activity
 from devicekit.errors import unknown_name
 
 Pairing = Literal["differential", "offset"]
@@ -29,6 +32,10 @@ INNER_RANGE = 0.9998
 """Part of a column's values that its converter's range holds."""
 LIMIT_LSB = 0.5
 """The error at which the envelope ends."""
+_MOST_CONDUCTANCE: dict[str, float] = {"differential": 0.5, "offset": 1.0}
+"""Mean over every cell that a pairing can have at most: one cell of a pair is always empty."""
+_LEAST = 1e-9
+"""Stands for no activity and no conductance, where a power law has no place."""
 
 
 @dataclass(frozen=True)
@@ -53,16 +60,42 @@ class BitLinePoint:
     def __post_init__(self) -> None:
         if isinstance(self.rows, bool) or not isinstance(self.rows, int) or self.rows < 1:
             raise CircuitError(f"Expected `rows` to be an integer of at least 1, but got {self.rows!r}.")
+        if not (math.isfinite(self.r_p_hat) and self.r_p_hat >= 0):
+            raise CircuitError(f"Expected `r_p_hat` to be finite and at least 0, but got {self.r_p_hat!r}.")
         if not 0 < self.activity <= 1:
             raise CircuitError(f"Expected `activity` to be above 0 and at most 1, but got {self.activity!r}.")
         if self.pairing not in get_args(Pairing):
             raise CircuitError(unknown_name("`pairing`", str(self.pairing), get_args(Pairing)))
-        most = 0.5 if self.pairing == "differential" else 1.0
+        most = _MOST_CONDUCTANCE[self.pairing]
         if not 0 < self.mean_conductance < most:
             raise CircuitError(
                 f"Expected `mean_conductance` above 0 and below {most:g} for {self.pairing} cells, "
                 f"but got {self.mean_conductance!r}."
             )
+
+    @classmethod
+    def of(cls, design: CoreDesign, activity: Activity, rows: int | None = None) -> Self:
+        """Return where a layer's arrays lie: at their busiest input slice and their densest weight slice.
+
+        Args:
+            design: gives the wire resistance, the pairing of cells and how rows are split over arrays.
+            activity: of the layer. Arrays without any current, and pairs with more than half of the conductance, are
+                put at the nearest place that exists.
+            rows: of the layer's matrix; None for the matrix that the core is sized for.
+
+        Raises:
+            DesignError: fewer than one row.
+        """
+        pairing: Pairing = "differential" if design.is_differential else "offset"
+        largest_part, *_ = split_rows(design.matrix_rows if rows is None else rows, design.max_rows)
+        most = 0.999 * _MOST_CONDUCTANCE[pairing]
+        return cls(
+            rows=largest_part,
+            r_p_hat=design.r_p_hat,
+            activity=max(float(activity.input_activity.max()), _LEAST),
+            mean_conductance=min(max(float(activity.mean_conductance.max()), _LEAST), most),
+            pairing=pairing,
+        )
 
 
 def bit_line_errors(
@@ -95,15 +128,21 @@ def bit_line_errors(
         the ideal line current that the wires take).
 
     Raises:
-        CircuitError: an impossible point, or as for `solve_bit_lines`.
+        CircuitError: a converter without steps or range, or as for `solve_bit_lines`.
     """
+    symmetric = point.pairing == "differential"
+    if adc_bits < (2 if symmetric else 1):
+        raise CircuitError(
+            f"Expected `adc_bits` of at least {2 if symmetric else 1} for {point.pairing} cells, but got {adc_bits}."
+        )
+    if adc_range is not None and not (math.isfinite(adc_range) and adc_range > 0):
+        raise CircuitError(f"Expected `adc_range` to be finite and above 0, but got {adc_range!r}.")
     rng = np.random.default_rng(seed)
     lines, signs = _lines(point, columns, rng)
     active = rng.random((patterns, point.rows)) < point.activity
     ideal = active @ lines
     exact = solve_bit_lines(lines, active, point.r_p_hat, "transistor", model=transistor)
     read = _subtract(exact, signs)
-    symmetric = point.pairing == "differential"
     top = np.quantile(np.abs(read), INNER_RANGE, axis=0) if adc_range is None else np.float64(adc_range)
     step = np.maximum(top, 1e-300) * (2.0 / (2**adc_bits - 2) if symmetric else 1.0 / (2**adc_bits - 1))
     used = np.abs(exact) > 0
@@ -232,8 +271,14 @@ def envelope(errors: pd.DataFrame, limit_lsb: float = LIMIT_LSB) -> pd.DataFrame
 
     Returns:
         One row a model, resistance, activity, conductance and pairing, with ``max_rows`` and
-        ``max_rows_gain_removed``: 0 where the smallest size already exceeds the limit, inf where none does.
+        ``max_rows_gain_removed``: 0 where the smallest size already exceeds the limit, inf where none does; the sizes
+        of the map are between ``smallest_rows`` and ``largest_rows``.
+
+    Raises:
+        CircuitError: a limit that is not above 0.
     """
+    if not limit_lsb > 0:
+        raise CircuitError(f"Expected the limit of the envelope to be above 0 LSB, but got {limit_lsb!r}.")
     keys = ["pairing", "model", "mean_conductance", "activity", "r_p_hat"]
     rows = []
     for key, group in errors.groupby(keys, sort=False):
@@ -245,6 +290,7 @@ def envelope(errors: pd.DataFrame, limit_lsb: float = LIMIT_LSB) -> pd.DataFrame
                 name: _crossing(size, ordered[column].to_numpy(dtype=np.float64), limit_lsb)
                 for name, column in (("max_rows", "error_lsb"), ("max_rows_gain_removed", "error_lsb_gain_removed"))
             }
+            | {"smallest_rows": int(size[0]), "largest_rows": int(size[-1])}
         )
     return pd.DataFrame(rows)
 

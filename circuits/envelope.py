@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import warnings
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -31,32 +31,56 @@ def recorded_errors() -> pd.DataFrame:
     return pd.read_csv(data_path("circuits/bit_line_errors.csv"))
 
 
-def expected_error_lsb(point: BitLinePoint, model: Model = "resistor", *, gain_removed: bool = False) -> float:
+def expected_error_lsb(
+    point: BitLinePoint, model: Model | Literal["transistor"] = "resistor", *, gain_removed: bool = False
+) -> float:
     """Return the largest error [LSB of 8 bits] that a model is to be expected to make at a place.
 
     Interpolated in the recorded map as a power law of rows, wire resistance, activity and conductance; a place beyond
-    the map takes the law of its edge.
+    the map takes the law of its edge, and no less than the edge itself where more is wrong: errors saturate there.
 
     Args:
         point: the place.
-        model: the bit-line model in use.
+        model: the bit-line model in use; ``"transistor"`` is right by definition.
         gain_removed: after the best-fit gain is removed.
 
     Raises:
         CircuitError: a model that the map does not hold.
     """
+    if model == "transistor":
+        return 0.0
     column = "error_lsb_gain_removed" if gain_removed else "error_lsb"
     models, axes, values = _tables(point.pairing, column)
     if model not in models:
-        raise CircuitError(unknown_name("bit-line model", str(model), models))
+        raise CircuitError(unknown_name("bit-line model", str(model), [*models, "transistor"]))
     if point.r_p_hat == 0:
         return 0.0
     place = np.log([float(getattr(point, axis)) for axis in AXES])
-    return float(np.exp(_interpolate(axes, values[models.index(model)], place)))
+    edge = np.minimum(place, [axis[-1] for axis in axes])
+    return float(np.exp(max(_interpolate(axes, values[models.index(model)], where) for where in (place, edge))))
 
 
-def warn_outside_envelope(point: BitLinePoint, model: Model = "resistor", *, limit_lsb: float = LIMIT_LSB) -> float:
+def beyond_map(point: BitLinePoint) -> list[str]:
+    """Return the axes along which a place lies beyond the recorded map, where its law is only continued.
+
+    Args:
+        point: the place.
+    """
+    _, axes, _ = _tables(point.pairing, "error_lsb")
+    place = {axis: float(getattr(point, axis)) for axis in AXES}
+    return [
+        axis
+        for axis, grid in zip(AXES, axes, strict=True)
+        if place[axis] > 0 and not grid[0] - 1e-9 <= np.log(place[axis]) <= grid[-1] + 1e-9
+    ]
+
+
+def warn_outside_envelope(
+    point: BitLinePoint, model: Model | Literal["transistor"] = "resistor", *, limit_lsb: float = LIMIT_LSB
+) -> float:
     """Warn, once for a model in a process, where it is expected to be wrong by more than the limit after its gain.
+
+    For a layer: ``warn_outside_envelope(BitLinePoint.of(design, activity, rows), model)``.
 
     Args:
         point: the place.
@@ -74,11 +98,13 @@ def warn_outside_envelope(point: BitLinePoint, model: Model = "resistor", *, lim
         _warned.add(model)
         better = {"ideal": "affine", "resistor": "affine", "affine": "relinearised"}.get(model)
         advice = f" The {better} cell is closer." if better else ""
+        beyond = beyond_map(point)
+        far = f" That is beyond the map in {' and '.join(beyond)}: its law is continued." if beyond else ""
         warnings.warn(
             f"The bit-line model {model!r} is expected to be off by {error:.2g} LSB of an 8-bit converter where cells "
             f"are transistors with their source on the bit line: {point.rows} rows, R_p_hat = {point.r_p_hat:g}, "
             f"{point.activity:.0%} of the rows on, mean conductance {point.mean_conductance:.3g}. Its envelope ends at "
-            f"{limit_lsb:g} LSB.{advice}",
+            f"{limit_lsb:g} LSB.{far}{advice}",
             EnvelopeWarning,
             stacklevel=2,
         )

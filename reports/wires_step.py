@@ -95,7 +95,8 @@ def peripheral_summary(technology: str) -> PeripheralSummary | None:
         ("gain, spread over columns", significant(100 * model.gain_sigma, 2), "%"),
         ("offset, spread over columns", significant(model.offset_sigma_lsb, 3), "LSB"),
         ("noise of one conversion, rms", significant(model.noise_lsb, 2), "LSB"),
-        ("memory of earlier input bits, rms", significant(model.pattern_lsb, 2), "LSB"),
+        ("random bit patterns, bits in powers of two, rms", significant(model.pattern_scatter_lsb, 2), "LSB"),
+        ("random bit patterns, bits as the circuit weighs them, rms", significant(model.pattern_lsb, 2), "LSB"),
         ("largest integral non-linearity", significant(max(map(abs, model.inl_lsb)), 2), "LSB"),
     ]
     for name, constant in model.energy.items():

@@ -28,8 +28,9 @@ def main() -> None:
         error_map(rows, wires, (0.1, 0.5), (0.25, 0.5), "offset", **common).assign(transistor="ekv"),
     ]
     card = SpiceCell(library=data_path("circuits/example_nmos.lib"), model="example_nmos", instance="w=1u l=200n")
-    fewer = common | {"columns": 4, "patterns": 16}
-    frames.append(error_map(rows[2:], wires, (0.5,), (0.02,), transistor=card, **fewer).assign(transistor="bsim4"))
+    for conductances, pairing in (((0.002, 0.02, 0.1), "differential"), ((0.25, 0.5), "offset")):
+        table = error_map(rows, wires, (0.5,), conductances, pairing, transistor=card, **common)
+        frames.append(table.assign(transistor="bsim4"))
     with replacing(data_path("circuits") / "bit_line_errors.csv") as path:
         pd.concat(frames, ignore_index=True).to_csv(path, index=False, float_format="%.6g")
     figure, _ = plot_envelope(frames[0], gain_removed=True)

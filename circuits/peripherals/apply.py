@@ -41,6 +41,7 @@ def apply_peripherals(
     errors: ColumnErrors | None = None,
     *,
     zero: float | None = None,
+    weighted: bool = True,
     generator: np.random.Generator | None = None,
 ) -> NDArray[np.float64]:
     """Return what the converter reads, before rounding, for values given as positions in its range.
@@ -53,6 +54,8 @@ def apply_peripherals(
         model: the peripherals.
         errors: gain and offset of each column from `draw_columns`; None takes the mean for all.
         zero: position of zero signal, about which the gain acts; None takes the model's own.
+        weighted: whether the values were summed with `bit_weights`; otherwise what the weights would have moved
+            enters as noise.
         generator: source of the noise, drawn in array order, so that a stream split into batches gets the same
             noise; None leaves noise out.
 
@@ -76,7 +79,11 @@ def apply_peripherals(
     analog = np.clip(analog, model.clip_low, model.clip_high)
     reading = analog + non_linearity(analog, model) * model.lsb
     if generator is not None:
-        reading += noise_rms(positions, model, zero=zero) * generator.standard_normal(positions.shape) * model.lsb
+        reading += (
+            noise_rms(positions, model, zero=zero, weighted=weighted)
+            * generator.standard_normal(positions.shape)
+            * model.lsb
+        )
     return reading
 
 
@@ -94,18 +101,21 @@ def non_linearity(positions: ArrayLike, model: PeripheralModel) -> NDArray[np.fl
     return np.asarray(np.interp(np.asarray(positions, dtype=np.float64), grid, model.inl))
 
 
-def noise_rms(positions: ArrayLike, model: PeripheralModel, *, zero: float | None = None) -> NDArray[np.float64]:
+def noise_rms(
+    positions: ArrayLike, model: PeripheralModel, *, zero: float | None = None, weighted: bool = True
+) -> NDArray[np.float64]:
     """Return the rms noise of a conversion: constant parts, and shot noise that goes with the root of the signal.
 
     Args:
         positions: positions in the converter's range, any shape.
         model: the peripherals.
         zero: position of zero signal; None takes the model's own.
+        weighted: whether the values were summed with `bit_weights`, see `apply_peripherals`.
 
     Returns:
         Standard deviation [LSB], of the same shape.
     """
     zero = model.zero if zero is None else zero
     signal = np.abs(np.asarray(positions, dtype=np.float64) - zero) / (1 - zero)
-    constant = math.hypot(model.noise_lsb, model.pattern_lsb)
+    constant = math.hypot(model.noise_lsb, model.pattern_lsb if weighted else model.pattern_scatter_lsb)
     return np.sqrt(constant**2 + model.shot_noise_lsb**2 * signal)

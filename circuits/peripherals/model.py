@@ -61,7 +61,7 @@ class PeripheralModel(BaseModel):
         shot_noise_lsb: shot noise of a full-scale bit-line current, rms [LSB]; its variance goes with the current.
         pattern_lsb: rms of what random input bit patterns add to the static curve beyond gain, offset and
             `bit_weights`: a different value each conversion, hence applied as noise [LSB]. Where the weights are not
-            applied, ``figures["pattern_scatter_lsb"]`` is what they would have explained and this together.
+            applied, `pattern_scatter_lsb` is what they would have explained and this together.
         clip_low: lowest position the analog part can reach; below 0 where the converter clips first.
         clip_high: highest such position; above 1 where the converter clips first.
         bit_weights: weights that the input bits really get, least significant first, sum 1: unequal capacitors, and
@@ -138,6 +138,15 @@ class PeripheralModel(BaseModel):
     def dnl(self) -> NDArray[np.float64]:
         """Differential non-linearity [LSB]: step of the reading between neighbouring positions, less one; one fewer."""
         return np.diff(self.inl)
+
+    @property
+    def pattern_scatter_lsb(self) -> float:
+        """Scatter of random patterns whose bits count in powers of two, `bit_weights` not applied, rms [LSB].
+
+        The figure of that name, or `pattern_lsb` where a model was written without it.
+        """
+        scatter = self.figures.get("pattern_scatter_lsb")
+        return self.pattern_lsb if scatter is None else max(scatter.value, self.pattern_lsb)
 
     def trimmed(self, *, columns: bool = False) -> PeripheralModel:
         """Return the model after a digital gain and offset trim, which real chips do.

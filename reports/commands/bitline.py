@@ -11,11 +11,10 @@ import typer
 from reports.commands.common import JsonOption, SeedOption, examples, print_json, print_note, print_table, progress
 
 _HEADINGS = {
+    "transistor": "true cell",
     "mean_conductance": "mean g",
     "r_p_hat": "R_p_hat",
     "loss": "taken by wires",
-    "max_rows": "max rows",
-    "max_rows_gain_removed": "gain removed",
 }
 
 
@@ -39,7 +38,7 @@ def bitline(
         str, typer.Option(help="Wire resistance between cells over the least cell resistance.")
     ] = "1e-6,1e-5,1e-4",
     activity: Annotated[str, typer.Option(help="Fraction of the rows that are on.")] = "0.5",
-    mean_conductance: Annotated[str, typer.Option(help="Mean conductance over all cells, G_max = 1.")] = "0.005,0.02",
+    mean_conductance: Annotated[str, typer.Option(help="Mean conductance over all cells, G_max = 1.")] = "0.002,0.02",
     pairing: Annotated[str, typer.Option(help="differential or offset.")] = "differential",
     cell: Annotated[
         str, typer.Option(help="The true cell: a bundled name, a TOML file, or a SPICE model file (.lib, .model, ...).")
@@ -80,6 +79,9 @@ def bitline(
             progress=step,
         )
     limits = envelope(errors, limit)
+    limits.insert(0, "transistor", f"{card} (card)" if _is_model_file(cell) else f"{cell} (EKV)")
+    if orientation == "source" and adc_bits == 8 and adc_range is None:
+        limits = _beside_recorded(limits, cell, limit)
     if out is not None:
         _write(out, errors, limits, limit)
     if as_json:
@@ -96,16 +98,21 @@ def bitline(
         headings=_HEADINGS,
     )
     print_table(
-        [_worded(row, errors["rows"].min(), errors["rows"].max()) for row in limits.to_dict("records")],
-        title=f"Envelope: rows up to which the error stays below {limit:g} LSB ({adc_bits} bits)",
+        _limits_by_model(limits),
+        title=f"Envelope: rows up to which the error stays below {limit:g} LSB ({adc_bits} bits), as converted / with "
+        "the gain removed",
         headings=_HEADINGS,
     )
+
+
+def _is_model_file(cell: str) -> bool:
+    return Path(cell).suffix not in ("", ".toml")
 
 
 def _cell(cell: str, orientation: str, card: str | None, instance: str) -> Any:
     from circuits import CircuitError, SpiceCell, load_transistor_cell
 
-    if Path(cell).suffix in ("", ".toml"):
+    if not _is_model_file(cell):
         return load_transistor_cell(cell, orientation)  # type: ignore[arg-type]  # checked by the cell itself
     if card is None:
         raise CircuitError(f"Expected --card NAME, the card of {cell} to use.")
@@ -134,11 +141,41 @@ def _by_model(errors: Any) -> list[dict[str, Any]]:
     return lines
 
 
-def _worded(row: dict[Any, Any], least: int, most: int) -> dict[str, Any]:
-    for key in ("max_rows", "max_rows_gain_removed"):
-        value = row[key]
-        row[key] = f"< {least}" if value == 0 else f"≥ {most}" if value == float("inf") else f"{value:.0f}"
-    return {key: row[key] for key in row if key != "pairing"}
+def _beside_recorded(limits: Any, cell: str, limit: float) -> Any:
+    """Add the envelope of the recorded transistors where they were solved at the same places."""
+    import pandas as pd
+
+    from circuits.bit_line_errors import envelope
+    from circuits.envelope import recorded_errors
+
+    places = limits[["pairing", "mean_conductance", "activity", "r_p_hat"]].drop_duplicates()
+    frames = [limits]
+    for transistor, errors in recorded_errors().groupby("transistor", sort=False):
+        if not (transistor == "ekv" and cell == "sonos_cell"):
+            found = places.merge(envelope(errors, limit), on=list(places))
+            found.insert(0, "transistor", f"{str(transistor).upper()}, recorded")
+            frames.append(found)
+    return pd.concat(frames, ignore_index=True)
+
+
+def _limits_by_model(limits: Any) -> list[dict[str, Any]]:
+    """One line a place and transistor, one column a model."""
+    keys = ["mean_conductance", "activity", "r_p_hat", "transistor"]
+    lines = []
+    for key, group in limits.groupby(keys, sort=False):
+        line: dict[str, Any] = dict(zip(keys, key, strict=True))
+        for row in group.to_dict("records"):
+            line[row["model"]] = " / ".join(_worded(row, name) for name in ("max_rows", "max_rows_gain_removed"))
+        lines.append(line)
+    places = list(dict.fromkeys(tuple(line[key] for key in keys[:3]) for line in lines))
+    return sorted(lines, key=lambda line: places.index(tuple(line[key] for key in keys[:3])))
+
+
+def _worded(row: dict[Any, Any], name: str) -> str:
+    value = row[name]
+    if value == 0:
+        return f"< {row['smallest_rows']}"
+    return f"≥ {row['largest_rows']}" if value == float("inf") else f"{value:.0f}"
 
 
 def _write(out: Path, errors: Any, limits: Any, limit: float) -> None:

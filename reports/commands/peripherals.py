@@ -123,7 +123,14 @@ def _summary(model: Any) -> list[dict[str, Any]]:
         {"figure": "DNL, least and most [LSB]", "value": f"{dnl.min():+.3f} to {dnl.max():+.3f}"},
         {"figure": "noise, rms [LSB]", "value": f"{model.noise_lsb:.3f}"},
         {"figure": "shot noise of a full-scale signal, rms [LSB]", "value": f"{model.shot_noise_lsb:.3f}"},
-        {"figure": "scatter of random bit patterns beyond bit weights, rms [LSB]", "value": f"{model.pattern_lsb:.3f}"},
+        {
+            "figure": "random bit patterns, bits in powers of two, rms [LSB]",
+            "value": f"{model.pattern_scatter_lsb:.3f}",
+        },
+        {
+            "figure": "random bit patterns, bits as the circuit weighs them, rms [LSB]",
+            "value": f"{model.pattern_lsb:.3f}",
+        },
         {"figure": "clip points [range]", "value": f"{model.clip_low:.3f} and {model.clip_high:.3f}"},
     ]
 

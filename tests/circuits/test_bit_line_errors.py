@@ -1,6 +1,7 @@
 """The error map and its envelope: scaling laws, known figures, and the figure itself."""
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ from typer.testing import CliRunner
 import circuits
 from circuits.bit_line_errors import BitLinePoint, bit_line_errors, envelope, error_map
 from circuits.bit_line_figure import plot_envelope
+from devicekit import data_path
 from reports.command import build_app
 
 SMALL = {"columns": 4, "patterns": 16}
@@ -86,6 +88,8 @@ def test_same_seed_same_map():
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
+        ({"r_p_hat": -1e-5}, "`r_p_hat` to be finite and at least 0, but got -1e-05"),
+        ({"r_p_hat": float("nan")}, "`r_p_hat` to be finite and at least 0, but got nan"),
         ({"rows": 0}, "`rows` to be an integer of at least 1, but got 0"),
         ({"activity": 0.0}, r"`activity` to be above 0 and at most 1, but got 0\.0"),
         ({"mean_conductance": 0.5}, r"`mean_conductance` above 0 and below 0\.5 for differential cells, but got 0\.5"),
@@ -95,6 +99,29 @@ def test_same_seed_same_map():
 def test_impossible_points(fields, message):
     with pytest.raises(circuits.CircuitError, match=message):
         BitLinePoint(**{"rows": 10, "r_p_hat": 1e-5} | fields)
+
+
+def test_a_converter_without_steps_or_range_is_refused():
+    point = BitLinePoint(10, 1e-5)
+    with pytest.raises(circuits.CircuitError, match="`adc_bits` of at least 2 for differential cells, but got 1"):
+        bit_line_errors(point, adc_bits=1, **SMALL)
+    assert len(bit_line_errors(BitLinePoint(10, 1e-5, 0.5, 0.3, "offset"), adc_bits=1, **SMALL)) == 4
+    for bad in (0.0, -3.0, float("nan")):
+        with pytest.raises(circuits.CircuitError, match="`adc_range` to be finite and above 0, but got"):
+            bit_line_errors(point, adc_range=bad, **SMALL)
+    with pytest.raises(circuits.CircuitError, match=r"limit of the envelope to be above 0 LSB, but got -1\.0"):
+        envelope(bit_line_errors(point, **SMALL), -1.0)
+
+
+def test_the_place_of_a_layer():
+    design = circuits.load_design("C").replace(r_p_hat=2e-5)
+    activity = circuits.Activity([0.01, 0.03], [0.2, 0.5, 0.1])
+    assert BitLinePoint.of(design, activity, rows=290) == BitLinePoint(97, 2e-5, 0.5, 0.03)
+    assert BitLinePoint.of(design, activity).rows == design.rows_per_array
+    offset = circuits.load_design("E")
+    assert BitLinePoint.of(offset, circuits.Activity([1.0], [0.5])).pairing == "offset"
+    silent = BitLinePoint.of(design, circuits.Activity([0.0], [0.0]))
+    assert circuits.expected_error_lsb(silent) < 1e-6
 
 
 def test_unknown_model():
@@ -111,6 +138,21 @@ def test_figure_draws_every_model_in_every_panel():
         lines = [line for line in panel.lines if line.get_linestyle() != "None"]
         assert len(lines) == 4
         assert all(np.isfinite(line.get_ydata()).all() for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("card", "line"),
+    [("nope", "can't find model 'nope'"), ("broken", r"unrecognized parameter|unknown model type|illegal")],
+)
+def test_a_bad_card_is_one_message_with_the_words_of_ngspice(ngspice, tmp_path, card, line):
+    library = tmp_path / "bad.lib"
+    library.write_text(".model broken nmoss level=54\n")
+    options = ["--rows", "8", "--r-p-hat", "1e-4", "--columns", "1", "--patterns", "2", "--mean-conductance", "0.1"]
+    result = invoke("--cell", str(library), "--card", card, *options)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert re.search(line, " ".join(result.stderr.split()), re.IGNORECASE), result.stderr
+    assert invoke(*options).exit_code == 0, "and the next run works"
 
 
 def invoke(*arguments):
@@ -136,6 +178,19 @@ def test_command_writes_tables_and_figures(tmp_path, monkeypatch):
     text = invoke(*options)
     assert text.exit_code == 0
     assert "recorded earlier, ngspice is absent here" in text.stderr
+    assert {row["transistor"] for row in document["envelope"]} == {"sonos_cell (EKV)", "BSIM4, recorded"}
+    assert "BSIM4, recorded" in text.stdout, "the built-in MOSFET stands beside our own cell"
+    assert {row["smallest_rows"] for row in document["envelope"]} == {36}
+
+
+def test_a_model_file_stands_beside_the_recorded_cells(ngspice):
+    card = ["--cell", str(data_path("circuits/example_nmos.lib")), "--card", "example_nmos"]
+    options = ["--rows", "36,72", "--r-p-hat", "1e-4", "--columns", "2", "--patterns", "4", "--mean-conductance", "0.1"]
+    document = json.loads(invoke(*card, *options, "--json").stdout)
+    names = list(dict.fromkeys(row["transistor"] for row in document["envelope"]))
+    assert names == ["example_nmos (card)", "EKV, recorded", "BSIM4, recorded"]
+    nine = json.loads(invoke(*card, *options, "--adc-bits", "9", "--json").stdout)
+    assert {row["transistor"] for row in nine["envelope"]} == {"example_nmos (card)"}, "recorded are 8 bits"
 
 
 @pytest.mark.parametrize(
@@ -147,6 +202,9 @@ def test_command_writes_tables_and_figures(tmp_path, monkeypatch):
         (["--cell", "mine.lib"], "Expected --card NAME, the card of mine.lib to use"),
         (["--cell", "mine.lib", "--card", "x"], "`library` to be a model file, but"),
         (["--r-p-hat", "-1"], "`r_p_hat` to be finite and at least 0"),
+        (["--rows", "8", "--limit", "-1"], "limit of the envelope to be above 0 LSB"),
+        (["--rows", "8", "--adc-range", "nan"], "`adc_range` to be finite and above 0, but got nan"),
+        (["--rows", "8", "--adc-bits", "1"], "`adc_bits` of at least 2 for differential cells"),
     ],
 )
 def test_command_refuses_with_one_message(arguments, message):

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 import circuits
-from circuits.bit_line_errors import BitLinePoint, bit_line_errors
+from circuits.bit_line_errors import BitLinePoint, bit_line_errors, envelope
 from circuits.envelope import (
     EnvelopeWarning,
+    beyond_map,
     expected_error_lsb,
     forget_warnings,
     recorded_errors,
@@ -50,6 +51,18 @@ def test_built_in_mosfet_agrees_with_our_own_cell():
     np.testing.assert_allclose(small.line_error, small.line_error_ekv, rtol=0.25, atol=1e-9)
 
 
+def test_the_envelopes_of_both_transistors_end_at_nearly_the_same_size():
+    table = recorded_errors()
+    keys = ["pairing", "model", "mean_conductance", "activity", "r_p_hat"]
+    own, card = (envelope(table[table.transistor == name]) for name in ("ekv", "bsim4"))
+    both = card.merge(own, on=keys, suffixes=("", "_ekv"))
+    assert set(both.pairing) == {"differential", "offset"}
+    for column in ("max_rows", "max_rows_gain_removed"):
+        inside = (both[column] > 0) & (both[f"{column}_ekv"] > 0) & np.isfinite(both[column] + both[f"{column}_ekv"])
+        assert inside.sum() > 20
+        np.testing.assert_allclose(both[column][inside], both[f"{column}_ekv"][inside], rtol=0.11)
+
+
 def test_goal_of_the_affine_cell():
     """Where the resistor is off by up to a tenth: affine at least 8 times closer, re-linearised below 1e-4."""
     table = recorded_errors()
@@ -75,6 +88,16 @@ def test_interpolation_meets_the_map_and_rises():
     assert expected_error_lsb(PLACE, gain_removed=True) < expected_error_lsb(PLACE)
     with pytest.raises(circuits.CircuitError, match=r"Unknown bit-line model 'afine'\. Did you mean 'affine'"):
         expected_error_lsb(PLACE, "afine")
+    assert expected_error_lsb(PLACE, "transistor") == 0, "right by definition"
+
+
+def test_a_place_beyond_the_map_follows_its_law_and_says_so():
+    far = BitLinePoint(9216, 1e-3)
+    assert beyond_map(far) == ["rows", "r_p_hat"]
+    assert beyond_map(PLACE) == []
+    assert beyond_map(BitLinePoint(1152, 0.0)) == []
+    with pytest.warns(EnvelopeWarning, match="beyond the map in rows and r_p_hat: its law is continued"):
+        assert warn_outside_envelope(far) >= expected_error_lsb(BitLinePoint(2304, 1e-4), gain_removed=True) > 10
 
 
 def test_interpolation_between_grid_places_is_near_the_truth():

@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 
 import circuits
 from reports.command import build_app
+from reports.wires_step import peripheral_summary
 
 
 def run(*arguments):
@@ -20,6 +21,20 @@ def test_the_recorded_model_is_shown_without_ngspice(monkeypatch):
     assert "recorded earlier" in result.stderr
     assert "comparator" in result.stdout
     assert json.loads(run("--recorded", "--json").stdout)["model"]["name"] == "sonos_40nm"
+
+
+def test_page_and_command_name_both_scatters_of_random_patterns():
+    """What the bits' weights explain, and what they leave: two figures, far apart, each under its own name."""
+    model = circuits.load_peripherals("sonos_40nm")
+    assert model.pattern_scatter_lsb == model.figures["pattern_scatter_lsb"].value > 10 * model.pattern_lsb
+    summary = peripheral_summary("sonos_40nm")
+    figures = {label: float(value) for label, value, unit in summary.figures if unit == "LSB"}
+    binary, weighted = "bits in powers of two", "bits as the circuit weighs them"
+    assert figures[f"random bit patterns, {binary}, rms"] == pytest.approx(model.pattern_scatter_lsb, rel=0.05)
+    assert figures[f"random bit patterns, {weighted}, rms"] == pytest.approx(model.pattern_lsb, rel=0.05)
+    shown = " ".join(run("--recorded").stdout.split())
+    assert binary in shown
+    assert weighted in shown
 
 
 def test_what_needs_ngspice_says_so(monkeypatch):

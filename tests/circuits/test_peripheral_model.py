@@ -70,6 +70,17 @@ def test_noise_has_the_stated_rms_and_shot_noise_goes_with_the_root_of_the_signa
     np.testing.assert_allclose(((out - positions) * 255).std(axis=0), np.sqrt([0.25, 0.97, 1.69]), rtol=0.02)
 
 
+def test_patterns_enter_as_noise_where_their_weights_are_not_applied():
+    scatter = Constant(value=1.2, unit="", kind="simulated", source="test")
+    known = model(noise_lsb=0.5, pattern_lsb=0.1, figures={"pattern_scatter_lsb": scatter})
+    assert noise_rms([0.5], known)[0] == pytest.approx(np.hypot(0.5, 0.1))
+    assert noise_rms([0.5], known, weighted=False)[0] == pytest.approx(1.3)
+    positions = np.full((40_000, 1), 0.5)
+    out = circuits.apply_peripherals(positions, known, weighted=False, generator=np.random.default_rng(1))
+    assert ((out - positions) * 255).std() == pytest.approx(1.3, rel=0.02)
+    assert model(pattern_lsb=0.2).pattern_scatter_lsb == 0.2, "a model without the figure"
+
+
 def test_noise_does_not_depend_on_the_batch():
     noisy = model(noise_lsb=1.0)
     positions = np.full((10, 3), 0.5)
