@@ -27,21 +27,41 @@ from devicekit import Cell
 Floats = NDArray[np.float64]
 
 
-def target_conductances(mapping: Mapping, g_min: float) -> Floats:
-    """Return what each cell is programmed to: ``g_min + (1 - g_min) * digit / levels``; shape of `mapping.digits`."""
-    return np.asarray(g_min + (1.0 - g_min) * mapping.fractions)
+_CHUNK_CELLS = 1 << 16
+"""Cells programmed together: their means and spreads stay in the cache."""
 
 
-def program_cells(targets: Floats, cell: Cell, seed: int | np.random.Generator) -> Floats:
+def digit_conductances(mapping: Mapping, g_min: float) -> Floats:
+    """Return what a cell of each digit is programmed to, ``g_min + (1 - g_min) * digit / levels``; (levels + 1,)."""
+    return np.asarray(g_min + (1.0 - g_min) * (np.arange(mapping.levels + 1) / float(mapping.levels)))
+
+
+def program_cells(digits: NDArray[np.int32], targets: Floats, cell: Cell, generator: np.random.Generator) -> Floats:
     """Return programmed conductances: targets with the cell's mean shift and error, clipped at 0, never at 1.
 
+    These are the currents that `Cell.program` gives over i_max, but mean and spread are worked out once for each
+    digit instead of once for each cell.
+
     Args:
-        targets: normalised conductances.
+        digits: what each cell holds, any shape.
+        targets: normalised conductance of each digit.
         cell: the memory cell.
-        seed: the standard normals are drawn once from it, in array order.
+        generator: the standard normals are drawn once from it, in array order.
     """
-    currents = np.asarray(cell.program(targets * cell.i_max, seed=seed), dtype=np.float64)
-    return np.clip(currents / cell.i_max, 0.0, None)
+    result: Floats = generator.standard_normal(digits.shape)
+    if cell.spatial is not None and cell.die_deviate is None:
+        cell = cell.on_die(generator)
+    currents = targets * cell.i_max
+    mean, sigma = (values / cell.i_max for values in (cell.mean(currents), cell.sigma(currents)))
+    flat, chosen = result.reshape(-1), digits.reshape(-1)
+    own = np.empty(min(_CHUNK_CELLS, flat.size))
+    for start in range(0, flat.size, _CHUNK_CELLS):
+        part = flat[start : start + _CHUNK_CELLS]
+        index, values = chosen[start : start + _CHUNK_CELLS].astype(np.intp), own[: part.size]
+        part *= sigma.take(index, out=values, mode="clip")
+        part += mean.take(index, out=values, mode="clip")
+        np.maximum(part, 0.0, out=part)
+    return result
 
 
 class AnalogArray:
@@ -81,7 +101,7 @@ class AnalogArray:
         self.dtype = dtype
         self.device = torch.device("cpu")
         self.g_min = 0.0 if cell is None else 1.0 / cell.on_off_ratio
-        self.targets = target_conductances(mapping, self.g_min)
+        self._digit_targets = digit_conductances(mapping, self.g_min)
         self.conductances = self.targets
         self.ideal = False
         self.column_errors: list[ColumnErrors] | None = None
@@ -90,6 +110,7 @@ class AnalogArray:
         self._noise_kernels: list[Kernel] | None = None
         self._readers: dict[bool, bit_serial.BitSerialReader] = {}
         self._convolution: tuple[Hashable, ConvolutionReader] | None = None
+        self._convolution_is_old = False
         self.inputs_seen = 0
         self.inputs_clipped = 0
         if mapping.design.r_p_hat > 0 and mapping.design.input_bits is None:
@@ -120,6 +141,11 @@ class AnalogArray:
         self.step = torch.from_numpy(mapping.step * mapping.column_signs)
         unit_column = design.has_unit_column
         self.output_scale = torch.ones(mapping.digits.shape[-1], dtype=torch.float64) if unit_column else self.step
+
+    @property
+    def targets(self) -> Floats:
+        """What each cell is programmed to; shape of the mapping's digits."""
+        return self._digit_targets[self.mapping.digits]
 
     @property
     def lines(self) -> int:
@@ -160,7 +186,11 @@ class AnalogArray:
     def program(self, seed: int | np.random.Generator) -> None:
         """Program the cells afresh and draw column errors; ideal cells take their targets."""
         generator = np.random.default_rng(seed)
-        programmed = self.targets if self.cell is None else program_cells(self.targets, self.cell, generator)
+        programmed = (
+            self.targets
+            if self.cell is None
+            else program_cells(self.mapping.digits, self._digit_targets, self.cell, generator)
+        )
         if self.physics.faults is not None:
             programmed = self.physics.faults.apply(programmed, self.g_min, generator)
         if self.physics.peripherals is not None:
@@ -182,7 +212,7 @@ class AnalogArray:
         self.ideal = False
         self._kernels = self._noise_kernels = None
         self._readers = {}
-        self._convolution = None
+        self._convolution_is_old = True
 
     def to(self, device: torch.device, dtype: torch.dtype) -> None:
         """Move currents and constants to a device and type."""
@@ -198,6 +228,10 @@ class AnalogArray:
         """Return what the physical columns of a partition weigh inputs with; shape (rows, blocks * columns)."""
         part = self.conductances[:, :, rows, :]
         return _by_row(part[:, :1] - part[:, 1:] if self._subtracts else part)
+
+    def column_matrices(self) -> list[Floats]:
+        """Return `column_matrix` of every partition."""
+        return [self.column_matrix(rows) for rows in self.mapping.partitions]
 
     @property
     def _subtracts(self) -> bool:
@@ -229,7 +263,7 @@ class AnalogArray:
             self._readers[signed] = bit_serial.BitSerialReader(
                 self.mapping,
                 self.operator,
-                [self.column_matrix(rows) for rows in self.mapping.partitions],
+                self.column_matrices(),
                 self.factors.numpy(),
                 None if self.sum_factors is None else self.sum_factors.numpy(),
                 signed,
@@ -237,12 +271,18 @@ class AnalogArray:
         return self._readers[signed]
 
     def convolution_reader(self, key: Hashable) -> ConvolutionReader | None:
-        """Return the reader kept under a key since the cells were programmed, or None."""
-        return self._convolution[1] if self._convolution is not None and self._convolution[0] == key else None
+        """Return the reader kept under a key, with the cells as they are programmed now, or None."""
+        if self._convolution is None or self._convolution[0] != key:
+            return None
+        reader = self._convolution[1]
+        if self._convolution_is_old:
+            reader.place(self.column_matrices())
+            self._convolution_is_old = False
+        return reader
 
     def keep_convolution_reader(self, key: Hashable, reader: ConvolutionReader) -> None:
-        """Keep a reader, the last one only, until cells are programmed again."""
-        self._convolution = key, reader
+        """Keep a reader of the cells as they are programmed now; the last one only."""
+        self._convolution, self._convolution_is_old = (key, reader), False
 
     def _kernel(self, matrix: Floats, rows: slice) -> Kernel:
         groups = self.operator.groups

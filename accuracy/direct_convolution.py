@@ -127,7 +127,8 @@ class ConvolutionReader:
         self.width = lanes() if width is None else width
         self.partitions, self.blocks, self.columns = factors.shape
         self.vectors = -(-self.columns // self.width)
-        self._place(partitions, matrices)
+        self._lay_out(partitions)
+        self.place(matrices)
         lo, hi, q = (
             np.repeat(np.asarray(values, np.float64), lines)
             for values in (
@@ -157,28 +158,37 @@ class ConvolutionReader:
         padded = np.pad(values, [(0, 0)] * (values.ndim - 1) + [(0, spare)])
         return padded.reshape(*values.shape[:-1], self.vectors, self.width)
 
-    def _place(self, partitions: Sequence[slice], matrices: Sequence[Floats]) -> None:
-        """Lay out weights as (groups of units, taps, channels, units of the group, lanes) for each partition."""
-        (ky, kx), area = self._geometry[0], math.prod(self._geometry[0])
-        assert area == ky * kx
-        units = self.vectors * self.blocks
-        pieces, first, count = [], [], []
-        for rows, matrix in zip(partitions, matrices, strict=True):
-            low, high = rows.start // area, -(-rows.stop // area)
-            full = np.zeros(((high - low) * area, self.blocks, self.columns))
-            full[rows.start - low * area : rows.stop - low * area] = matrix.reshape(-1, self.blocks, self.columns)
-            # Rows are ordered (channel, tap); units (vector, block).
-            by_tap = self._by_vector(full).reshape(high - low, area, self.blocks, self.vectors, self.width)
-            by_unit = by_tap.transpose(1, 0, 3, 2, 4).reshape(area * (high - low), units, self.width)
-            edges = _groups(units)
-            parts = [by_unit[:, a:b].reshape(-1) for a, b in pairwise(edges)]
-            pieces.append(np.concatenate(parts).astype(np.float32))
-            first.append(low)
-            count.append(high - low)
-        sizes = [piece.size for piece in pieces]
+    def _lay_out(self, partitions: Sequence[slice]) -> None:
+        """Find which channels each partition takes and where its weights go."""
+        area = math.prod(self._geometry[0])
+        self._rows = list(partitions)
+        low = np.array([rows.start // area for rows in partitions], np.int64)
+        high = np.array([-(-rows.stop // area) for rows in partitions], np.int64)
+        self._channel_first, self._channel_count = low, high - low
+        sizes = self._channel_count * (area * self.vectors * self.blocks * self.width)
         self._weight_start = np.cumsum([0, *sizes[:-1]]).astype(np.int64)
-        self._weight = _aligned(np.concatenate(pieces))
-        self._channel_first, self._channel_count = np.array(first, np.int64), np.array(count, np.int64)
+        self._weight = _aligned(int(sizes.sum()))
+
+    def place(self, matrices: Sequence[Floats]) -> None:
+        """Take weights, laid out as (groups of units, taps, channels, units of the group, lanes) for each partition.
+
+        Args:
+            matrices: one a partition, (rows of the partition, blocks * columns).
+        """
+        area, units = math.prod(self._geometry[0]), self.vectors * self.blocks
+        pieces = zip(self._rows, matrices, self._channel_first, self._channel_count, self._weight_start, strict=True)
+        for rows, matrix, low, channels, start in pieces:
+            full = np.zeros((channels * area, self.blocks, self.vectors * self.width), np.float32)
+            own = full[rows.start - low * area : rows.stop - low * area, :, : self.columns]
+            own[...] = matrix.reshape(-1, self.blocks, self.columns)
+            # Rows are ordered (channel, tap); units (vector, block).
+            by_tap = full.reshape(channels, area, self.blocks, self.vectors, self.width)
+            by_unit = by_tap.transpose(1, 0, 3, 2, 4).reshape(area * channels, units, self.width)
+            for a, b in pairwise(_groups(units)):
+                size = area * channels * (b - a) * self.width
+                place = self._weight[start : start + size].reshape(area * channels, b - a, self.width)
+                place[...] = by_unit[:, a:b]
+                start += size
 
     def read(self, x: Tensor, factor: float, lowest: float, highest: float, unit: float) -> tuple[Tensor, int]:
         """Return outputs, and how many inputs were clipped.
@@ -255,10 +265,8 @@ def _groups(units: int) -> list[int]:
     return edges
 
 
-def _aligned(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The same values at an address that is a multiple of a cache line."""
-    room = np.empty(values.size + 16, np.float32)
+def _aligned(size: int) -> NDArray[np.float32]:
+    """Room for float32 values at an address that is a multiple of a cache line."""
+    room = np.empty(size + 16, np.float32)
     offset = (-room.ctypes.data) % 64 // 4
-    result = room[offset : offset + values.size]
-    result[:] = values
-    return result
+    return room[offset : offset + size]

@@ -254,7 +254,7 @@ def map_weights(
             digits[:, 0, rows, :] = np.where(flipped[:, index, :][:, None, :], levels - block, block)
     return Mapping(
         design=design,
-        digits=digits.astype(np.int32),
+        digits=np.ascontiguousarray(digits, dtype=np.int32),
         levels=levels,
         slice_weights=slice_weights,
         offset=0 if design.has_unit_column else offset,

@@ -106,7 +106,8 @@ class NoiseSource:
     def restart(self, key: Sequence[int] | None = None) -> None:
         """Begin again with the first image, with another key where one is given."""
         if key is not None:
-            self._key = np.random.SeedSequence([int(part) for part in key]).generate_state(2, np.uint64)
+            self._parts = [int(part) for part in key]
+            self._key: NDArray[np.unsignedinteger] | None = None
         self._next_image = 0
         self._images = 0
         self._streams: list[np.random.Generator] = []
@@ -120,6 +121,8 @@ class NoiseSource:
     def normals(self, shape: Sequence[int], like: Tensor) -> Tensor:
         """Return standard normals of a shape whose first axis is the images of the batch."""
         if not self._streams:
+            if self._key is None:
+                self._key = np.random.SeedSequence(self._parts).generate_state(2, np.uint64)
             numbers = range(self._next_image, self._next_image + self._images)
             self._streams = [
                 np.random.Generator(np.random.Philox(key=self._key, counter=[0, 0, 0, number])) for number in numbers

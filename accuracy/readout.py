@@ -156,7 +156,7 @@ def _in_registers(array: AnalogArray, x: Tensor, how: Reading, converters: Conve
         reader = direct_convolution.ConvolutionReader(
             array.operator,
             array.mapping.partitions,
-            [array.column_matrix(rows) for rows in array.mapping.partitions],
+            array.column_matrices(),
             array.factors.numpy() * scale,
             converters,
             lines=array.lines,

@@ -9,14 +9,63 @@ import numpy as np
 import pytest
 import torch
 
-from accuracy import AnalogMatrix, CalibrationError, Faults, MappingError, calibrate, convert, evaluate
+from accuracy import (
+    AnalogMatrix,
+    CalibrationError,
+    Faults,
+    MappingError,
+    analog_layers,
+    calibrate,
+    convert,
+    evaluate,
+)
 from accuracy.physics import NoiseSource
 from circuits.peripherals.apply import apply_peripherals, draw_columns
 from circuits.peripherals.model import PeripheralModel
-from devicekit import Cell, StateIndependent, StateProportional
+from devicekit import Cell, Spatial, StateIndependent, StateProportional, load_device
 from tests.accuracy.small_networks import design, small_data, small_network
 
 READ_NOISE = 0.04
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        load_device("sonos_40nm_tcas2022").at(time=86_400.0),
+        load_device("sonos_40nm_iedm2022"),
+        Cell(error=StateIndependent(0.2), i_max=1.6e-6, on_off_ratio=10.0, spatial=Spatial(die=0.3, wafer=0.2)),
+    ],
+    ids=["aged", "shifted", "dies"],
+)
+@pytest.mark.parametrize("form", ["differential", "offset"])
+def test_cells_are_programmed_as_the_device_says_and_clipped_at_zero(cell: Cell, form: str) -> None:
+    """Worked out digit by digit, the currents are those of `Cell.program` for the same seed."""
+    own = design("A", negative_weights=form, bits_per_cell=3)
+    # More cells than go through at once, in slices.
+    matrix = AnalogMatrix(np.random.default_rng(0).laplace(size=(300, 120)), own, cell, seed=5)
+    array = matrix.array
+    wanted = np.clip(cell.program(array.targets * cell.i_max, np.random.default_rng(5)) / cell.i_max, 0.0, None)
+    np.testing.assert_allclose(array.conductances, wanted, rtol=1e-13, atol=1e-16)
+    assert (array.conductances == 0).any() == (cell.spatial is not None)
+    assert array.targets.shape == array.mapping.digits.shape == wanted.shape
+
+
+def test_cells_programmed_again_read_as_in_a_new_model() -> None:
+    """The layout of a convolution is kept between trials; what it reads is not."""
+    cell = Cell(error=StateProportional(0.3), i_max=1.6e-6, on_off_ratio=100.0)
+    x = small_data()[0][0]
+    for name in ("A", "B", "C", "D"):
+        model, fresh = (convert(small_network(), design(name), cell) for _ in range(2))
+        calibrate(model, small_data())
+        fresh.load_state_dict(model.state_dict())
+        with torch.inference_mode():
+            before = model(x)
+            for one in (model, fresh):
+                for layer in analog_layers(one):
+                    layer.program(7, 3)
+            after = model(x)
+            assert torch.equal(after, fresh(x))
+        assert not torch.equal(after, before)
 
 
 def noisy_cell(read_noise: float = READ_NOISE) -> Cell:
