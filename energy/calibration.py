@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -173,12 +174,14 @@ class Calibration:
         fits: by quantity.
         designs: designs by name, predicted ones included.
         structure: the structural alternatives chosen.
+        recipe: Python that makes this calibration again.
     """
 
     library: Library
     fits: Mapping[str, QuantityFit]
     designs: Mapping[str, CoreDesign]
     structure: tuple[str, ...]
+    recipe: str = field(default="fit", repr=False)
 
     @property
     def free_values(self) -> int:
@@ -238,22 +241,28 @@ class Calibration:
 
     @property
     def parameters(self) -> pd.DataFrame:
-        """One row a free constant: prior and posterior intervals [SI], how much of the prior's width is left."""
+        """One row a free constant: prior and posterior intervals, and how much of the prior's width is left.
+
+        In the units of the library file. ``width_left`` is the standard deviation of the posterior over that of the
+        prior, both in standard-normal coordinates of the prior.
+        """
         rows = []
         for quantity, fit in self.fits.items():
             for name, prior in fit.priors.items():
                 draws = fit.posterior.draws[name]
+                constant = self.library.constants[name]
+                own = constant.value / self.library.si[name]
                 low, high = np.quantile(draws, [0.025, 0.975])
                 rows.append(
                     {
                         "constant": name,
                         "quantity": quantity,
-                        "unit": self.library.si_units[name],
-                        "prior_low": prior.low,
-                        "prior_high": prior.high,
-                        "best": fit.best[name],
-                        "low": float(low),
-                        "high": float(high),
+                        "unit": constant.unit,
+                        "prior_low": prior.low * own,
+                        "prior_high": prior.high * own,
+                        "best": fit.best[name] * own,
+                        "low": float(low) * own,
+                        "high": float(high) * own,
                         "inside_prior": prior.low <= fit.best[name] <= prior.high,
                         "width_left": float(np.std(prior.coordinate(draws))),
                     }
@@ -268,6 +277,7 @@ def calibrate(
     *,
     priors: Mapping[str, Prior] | None = None,
     structure: Sequence[str] = (),
+    left_out: Sequence[str] = (),
     count: int = 2000,
     proposals: int = 50_000,
     seed: int = 0,
@@ -283,6 +293,7 @@ def calibrate(
         designs: designs by name; the five of Xiao et al. by default.
         priors: of the free constants; by default the library's own file.
         structure: structural alternatives to choose first, see `STRUCTURES`.
+        left_out: designs of the table that are not fitted.
         count: posterior draws.
         proposals: draws made and weighted to get them.
         seed: seed of the draws.
@@ -292,9 +303,17 @@ def calibrate(
         EnergyError: unknown names, a bad file, or priors that hardly allow the totals.
     """
     loaded = load_library(library)
+    options = {"structure": tuple(structure), "left_out": tuple(left_out)}
+    numbers = {"count": count, "proposals": proposals, "seed": seed, "fewest": fewest}
+    objects = {"published": published, "designs": designs, "priors": priors}
+    recipe = _recipe(loaded.recipe, {**objects, **options, **numbers})
     for name in structure:
         loaded = with_structure(loaded, name)
-    table = published if isinstance(published, Mapping) else load_published(published)
+    table = dict(published if isinstance(published, Mapping) else load_published(published))
+    for name in left_out:
+        if name not in table:
+            raise EnergyError(f"Design {name!r} is not in the published table: {', '.join(table)}.")
+    table = {name: row for name, row in table.items() if name not in left_out}
     known = dict(designs) if designs is not None else load_designs("xiao2022")
     chosen = {name for alternative in structure for name in STRUCTURES[alternative]}
     own_priors = {
@@ -316,10 +335,21 @@ def calibrate(
         )
         for index, quantity in enumerate(QUANTITIES)
     }
-    return Calibration(_fitted(loaded, fits, tuple(table)), fits, known, tuple(structure))
+    return Calibration(_fitted(loaded, fits, tuple(table), recipe), fits, known, tuple(structure), recipe)
 
 
-def _fitted(library: Library, fits: Mapping[str, QuantityFit], designs: Sequence[str]) -> Library:
+def _recipe(library: str, arguments: Mapping[str, object]) -> str:
+    """Return Python that fits again: what differs from the defaults; objects of the caller's by their names."""
+    defaults = inspect.signature(calibrate).parameters
+    shown = [library]
+    for name, value in arguments.items():
+        if value != defaults[name].default:
+            plain = str(value) if isinstance(value, Path) else value
+            shown.append(f"{name}={plain!r}" if isinstance(plain, str | int | float | tuple) else f"{name}={name}")
+    return f"energy.calibrate({', '.join(shown)})"
+
+
+def _fitted(library: Library, fits: Mapping[str, QuantityFit], designs: Sequence[str], recipe: str) -> Library:
     """Return the library with best values, posterior intervals and joint draws."""
     best: dict[str, float] = {}
     intervals: dict[str, tuple[float, float]] = {}
@@ -331,4 +361,4 @@ def _fitted(library: Library, fits: Mapping[str, QuantityFit], designs: Sequence
             intervals[name] = (min(float(low), value), max(float(high), value))
             draws[name] = fit.posterior.draws[name]
     source = f"fitted to the published totals of designs {', '.join(designs)} with the priors of {library.name}_priors"
-    return library.with_fitted(best, intervals, draws, source=source)
+    return library.with_fitted(best, intervals, draws, source=source, recipe=f"{recipe}.library")

@@ -24,9 +24,10 @@ from energy.core_model import (
     evaluate,
 )
 from energy.errors import EnergyError
-from energy.explanations import Explanation, IntervalExplanation, explain_quantity
+from energy.explanations import Draws, Explanation, Value, explain_quantity, interval_end, provenance, quantile
 from energy.library import BREAKDOWN, Library
 from energy.library_files import load_library
+from energy.statistics import mean_digits
 from energy.uncertainty import DRAWS, draw_constants
 
 STRUCTURES: Mapping[str, Mapping[str, float]] = {
@@ -173,7 +174,7 @@ class CoreCost:
             rows.append(row)
         return pd.DataFrame(rows)
 
-    def explain(self, name: str) -> Explanation | IntervalExplanation:
+    def explain(self, name: str) -> Explanation:
         """Return where a number came from: formula, counts, constants and their sources.
 
         Args:
@@ -185,16 +186,67 @@ class CoreCost:
         """
         plain, level = interval_end(name)
         if level is not None and plain in self.values:
-            value = self.interval_of(plain)[level > 0.5]
-            return interval_explanation(name, value, level, self._explained(plain), self)
+            low, high = self.interval_of(plain)
+            return quantile(name, self._explained(plain), high if level > 0.5 else low, level, self.draws)
         return self._explained(name)
 
-    def _explained(self, name: str) -> Explanation:
+    @property
+    def draws(self) -> Draws:
+        """Where the draws behind the intervals come from."""
         library = self.library
-        given = dict(FIELDS)
-        given["mean_conductance"] += f": {self.activity.source}"
-        given["input_activity"] += f": {self.activity.source}"
-        return explain_quantity(name, library.formulas, self.values, library.constants, library.si_units, given)
+        recipe = f"energy.uncertainty.draw_constants({library.recipe}, seed={self.seed})"
+        alone = [
+            name for name, constant in library.constants.items() if constant.interval and name not in library.draws
+        ]
+        return Draws(recipe, DRAWS, tuple(library.draws), tuple(alone))
+
+    def _explained(self, name: str) -> Explanation:
+        return explain_quantity(name, self.library.formulas, self.values, self.leaf)
+
+    def leaf(self, name: str, value: Value) -> Explanation:
+        """Return the explanation of what no formula of the library gives.
+
+        Args:
+            name: a constant, a field of the design or of its activity.
+            value: its value.
+        """
+        library = self.library
+        if name in library.constants:
+            return Explanation(name, value, library.si_units[name], provenance(library.constants[name]))
+        if name == "mean_conductance" and not self._measured:
+            return self._default_conductance(value)
+        if name == "input_activity" and not self._measured:
+            formula = "min(activity.per_bit, 1) * (input_slice_width > 0)"
+            inputs = self._constant("activity.per_bit"), self._field("input_slice_width")
+            return Explanation(name, value, "", f"{FIELDS[name]}: the library's statistics", formula, inputs)
+        measured = f": {self.activity.source}" if name in ("mean_conductance", "input_activity") else ""
+        return Explanation(name, value, "", FIELDS[name] + measured)
+
+    def _constant(self, name: str) -> Explanation:
+        return self.leaf(name, self.library.si[name])
+
+    def _field(self, name: str) -> Explanation:
+        row = np.ravel(self.values[name])
+        return self.leaf(name, float(row[0]) if row.size == 1 else tuple(float(entry) for entry in row))
+
+    def _default_conductance(self, value: Value) -> Explanation:
+        """Explain the mean conductance of weights that nobody has seen."""
+        design, magnitude = self.design, self._constant("activity.mean_magnitude")
+        stored = (design.negative_weights, design.weight_bits, design.cell_bits, design.slices)
+        digits = mean_digits(*stored, self.library.si["activity.mean_magnitude"])
+        states = Explanation(
+            "mean_state",
+            digits if len(digits) > 1 else digits[0],
+            "",
+            "mean programmed state of each weight slice, 0..1, over every physical cell, for weights of a two-sided "
+            "exponential distribution of that mean magnitude",
+            f"energy.statistics.mean_states({', '.join(map(repr, stored))}, {magnitude.name})",
+            (magnitude,),
+        )
+        g_min = self._constant("cell.off_on_ratio")
+        formula = "cell.off_on_ratio + (1 - cell.off_on_ratio) * mean_state"
+        meaning = f"{FIELDS['mean_conductance']}: the library's statistics"
+        return Explanation("mean_conductance", value, "", meaning, formula, (g_min, states))
 
     def row(self) -> dict[str, Any]:
         """Return the results as one flat row of a table, intervals as ``_low`` and ``_high``."""
@@ -203,31 +255,6 @@ class CoreCost:
             row[formula.name] = self.value(formula.name)
             row[f"{formula.name}_low"], row[f"{formula.name}_high"] = self.interval_of(formula.name)
         return row | self.counts | {"b_out": self.value("b_out")}
-
-
-def interval_end(name: str) -> tuple[str, float | None]:
-    """Return the quantity of which a name is an end of the interval, and which quantile; None for a plain name."""
-    for ending, level in (("_low", 0.025), ("_high", 0.975)):
-        if name.endswith(ending):
-            return name.removesuffix(ending), level
-    return name, None
-
-
-def interval_explanation(
-    name: str, value: float, level: float, central: Explanation, cost: CoreCost
-) -> IntervalExplanation:
-    """Return the explanation of one end of an interval.
-
-    Args:
-        name: the end.
-        value: its value.
-        level: which quantile it is.
-        central: explanation of the quantity.
-        cost: the core, whose library and seed made the draws.
-    """
-    library = cost.library
-    alone = [key for key, constant in library.constants.items() if constant.interval and key not in library.draws]
-    return IntervalExplanation(name, value, level, DRAWS, cost.seed, central, tuple(library.draws), tuple(alone))
 
 
 def estimate_core(

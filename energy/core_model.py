@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -14,7 +14,7 @@ from energy.core_formulas import FIELDS
 from energy.errors import EnergyError
 from energy.expressions import Array
 from energy.library import Library
-from energy.statistics import design_mean_digits
+from energy.statistics import mean_states
 
 Adc = Literal["ramp", "sar", "flash"]
 ADCS: tuple[Adc, ...] = get_args(Adc)
@@ -83,34 +83,31 @@ def default_activity(design: CoreDesign, library: Library) -> Activity:
     """
     widths = input_widths(design.input_bits or 0, design.input_slice_bits)
     return Activity(
-        default_conductance(design, library, np.array([library.si["activity.mean_magnitude"]]))[0],
+        default_conductance(design, library)[0],
         np.full(len(widths), library.si["activity.per_bit"]),
         source="the library's statistics (activity.per_bit, activity.mean_magnitude)",
     )
 
 
-_MAGNITUDES = np.geomspace(1e-3, 1.0, 61)
+_OF_CONDUCTANCE = ("activity.mean_magnitude", "cell.off_on_ratio")
 
 
-def default_conductance(design: CoreDesign, library: Library, mean_magnitude: Array) -> Array:
-    """Return the mean conductance of each slice for given mean magnitudes of the weights.
+def default_conductance(design: CoreDesign, library: Library, draws: Mapping[str, Array] | None = None) -> Array:
+    """Return the mean conductance of each slice where none is measured, in units of G_max.
 
     Args:
         design: the design.
-        library: gives the on/off ratio.
-        mean_magnitude: mean of |weight| over the largest weight, shape (draws,).
+        library: gives the mean magnitude of weights and the on/off ratio.
+        draws: draws (draws,) of constants by name, which replace the library's.
 
     Returns:
-        Shape (draws, slices); several magnitudes are interpolated on a logarithmic grid, one is exact.
+        Shape (draws, slices), one row where neither constant is drawn; see `energy.statistics.mean_states`.
     """
-    if mean_magnitude.size == 1:
-        digits = np.array([design_mean_digits(design, float(mean_magnitude[0]))])
-    else:
-        grid = np.array([design_mean_digits(design, float(magnitude)) for magnitude in _MAGNITUDES])
-        position = np.log(mean_magnitude)
-        digits = np.stack([np.interp(position, np.log(_MAGNITUDES), column) for column in grid.T], axis=-1)
-    g_min = library.si["cell.off_on_ratio"]
-    return np.asarray(g_min + (1 - g_min) * digits)
+    mean_magnitude, g_min = (
+        np.atleast_1d((draws or {}).get(name, np.float64(library.si[name])))[:, None] for name in _OF_CONDUCTANCE
+    )
+    states = mean_states(design.negative_weights, design.weight_bits, design.cell_bits, design.slices, mean_magnitude)
+    return np.asarray(g_min + (1 - g_min) * states)
 
 
 def default_draws(designs: Sequence[CoreDesign], library: Library, arrays: Values, draws: Values) -> Values:
@@ -123,9 +120,9 @@ def default_draws(designs: Sequence[CoreDesign], library: Library, arrays: Value
         draws: draws of constants by name, shape (draws,).
     """
     drawn = dict(arrays)
-    if "activity.mean_magnitude" in draws:
+    if any(name in draws for name in _OF_CONDUCTANCE):
         slices = arrays["mean_conductance"].shape[-1]
-        rows = [default_conductance(design, library, draws["activity.mean_magnitude"]) for design in designs]
+        rows = [default_conductance(design, library, draws) for design in designs]
         drawn["mean_conductance"] = np.stack([np.pad(row, ((0, 0), (0, slices - row.shape[1]))) for row in rows])
     if "activity.per_bit" in draws:
         valid = arrays["input_slice_width"] > 0

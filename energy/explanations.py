@@ -1,9 +1,16 @@
-"""Where a number came from: its formula, the counts and constants in it, and the source of each."""
+"""Where a number came from: its formula, the counts and constants in it, and the source of each.
+
+An explanation is printed so that the number can be computed again from the text alone. The line that begins with ``=``
+is Python: arithmetic with the functions of `energy.expressions` over the names printed below it, or a call of a public
+function. A value in backticks is Python that makes it. Where a number is a quantile, its formula holds for arrays over
+the draws that the text names.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -13,8 +20,25 @@ from energy.errors import EnergyError
 from energy.expressions import Array
 from energy.formulas import Formulas
 
-DIGITS = 12
-"""Significant digits of the values in an explanation, enough to compute the number again."""
+Value = float | tuple[float, ...] | str
+"""A number, one number a slice (or layer), or Python that makes an object."""
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Draws of constants, over which a quantile is taken.
+
+    Attributes:
+        recipe: Python that makes them: arrays (draws,) [SI] by the constants' names.
+        count: how many.
+        together: constants drawn from their joint distribution.
+        alone: constants drawn each from its own interval.
+    """
+
+    recipe: str
+    count: int
+    together: tuple[str, ...]
+    alone: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -22,20 +46,22 @@ class Explanation:
     """One number and what it is made of.
 
     Attributes:
-        name: the quantity.
-        value: its value, or one value a slice.
+        name: the quantity; within one explanation the same name is the same number.
+        value: its value, one value a slice, or Python that makes it.
         unit: its unit.
         meaning: one line.
         formula: the expression; None for a constant or a given count.
         inputs: explanations of what the formula reads.
+        draws: where the formula is over draws of the constants that its inputs rest on.
     """
 
     name: str
-    value: float | tuple[float, ...]
+    value: Value
     unit: str
     meaning: str
     formula: str | None = None
     inputs: tuple[Explanation, ...] = field(default=(), repr=False)
+    draws: Draws | None = None
 
     def text(self, depth: int = 1) -> str:
         """Return the explanation for reading.
@@ -44,15 +70,14 @@ class Explanation:
             depth: how many levels of formulas to print; 1 is the number's own formula and what it reads.
         """
         blocks = []
-        # By identity: the parts of a network's cores bear the same names in different values.
-        shown: set[int] = set()
+        shown: set[str] = set()
         level: Sequence[Explanation] = [self]
         for _ in range(max(depth, 1)):
             following: list[Explanation] = []
             for explained in level:
-                if id(explained) in shown:
+                if explained.name in shown:
                     continue
-                shown.add(id(explained))
+                shown.add(explained.name)
                 blocks.append(explained._block())
                 following.extend(entry for entry in explained.inputs if entry.formula is not None)
             level = following
@@ -63,30 +88,43 @@ class Explanation:
         lines.append(f"    {self.meaning}")
         if self.formula is not None:
             lines.append(f"    = {self.formula}")
+        if self.draws is not None:
+            lines += self._draw_lines(self.draws)
         for entry in self.inputs:
             unit = f" {entry.unit}" if entry.unit else ""
             lines.append(f"    {entry.name} = {shown_value(entry.value)}{unit}: {entry.meaning}")
         return "\n".join(lines)
 
+    def _draw_lines(self, draws: Draws) -> list[str]:
+        read = {leaf.name for leaf in self.leaves()}
+        lines = [f"    over {draws.count} draws, `{draws.recipe}`"]
+        for names, how in ((draws.together, "drawn together"), (draws.alone, "drawn each from its interval")):
+            own = [name for name in names if name in read]
+            if own:
+                lines.append(f"    {how}: {', '.join(own)}")
+        return lines
+
     def leaves(self) -> Iterator[Explanation]:
         """Yield the constants and given counts that the number rests on, each once."""
-        seen: set[int] = set()
+        seen: set[str] = set()
         open_ = [self]
         while open_:
-            explained = open_.pop(0)
-            if id(explained) in seen:
+            explained = open_.pop()
+            if explained.name in seen:
                 continue
-            seen.add(id(explained))
+            seen.add(explained.name)
             if explained.formula is None:
                 yield explained
-            open_.extend(explained.inputs)
+            open_.extend(reversed(explained.inputs))
 
 
-def shown_value(value: float | Sequence[float]) -> str:
-    """Return a value, or a list of values, with `DIGITS` significant digits."""
+def shown_value(value: float | Sequence[float] | str) -> str:
+    """Return a value with every digit it takes to compute with it again, or a list of such; Python in backticks."""
+    if isinstance(value, str):
+        return f"`{value}`"
     if isinstance(value, Sequence):
         return "[" + ", ".join(shown_value(entry) for entry in value) + "]"
-    return f"{value:.{DIGITS}g}"
+    return repr(float(value)).removesuffix(".0")
 
 
 def provenance(constant: Constant) -> str:
@@ -98,14 +136,11 @@ def provenance(constant: Constant) -> str:
     return f"{constant.value:.7g}{unit}, {constant.kind}{interval}; {constant.source}"
 
 
+Leaf = Callable[[str, Value], Explanation]
+
+
 def explain_quantity(
-    name: str,
-    formulas: Formulas,
-    values: Mapping[str, Array],
-    constants: Mapping[str, Constant],
-    units: Mapping[str, str],
-    given: Mapping[str, str],
-    index: int = 0,
+    name: str, formulas: Formulas, values: Mapping[str, Array], leaf: Leaf, index: int = 0
 ) -> Explanation:
     """Return the explanation of one quantity of one design.
 
@@ -113,9 +148,7 @@ def explain_quantity(
         name: the quantity.
         formulas: the formulas that were evaluated.
         values: every quantity, (designs, 1, slices).
-        constants: provenance of the constants by name.
-        units: SI units of the constants.
-        given: meaning of what was given, by name.
+        leaf: explains what no formula gives, by name and value.
         index: which design.
 
     Raises:
@@ -132,10 +165,8 @@ def explain_quantity(
                 formula = formulas.by_name[own]
                 inputs = tuple(build(read) for read in formula.expression.names)
                 made[own] = Explanation(own, value, formula.unit, formula.meaning, formula.text, inputs)
-            elif own in constants:
-                made[own] = Explanation(own, value, units[own], provenance(constants[own]))
             else:
-                made[own] = Explanation(own, value, "", given[own])
+                made[own] = leaf(own, value)
         return made[own]
 
     if name not in values:
@@ -143,52 +174,54 @@ def explain_quantity(
     return build(name)
 
 
-@dataclass(frozen=True)
-class IntervalExplanation:
-    """One end of an interval.
+_NAME = re.compile(r"(?<![\w.'\"])[A-Za-z_]\w*(?:\.\w+)*")
 
-    Attributes:
-        name: the end, such as ``energy_fj_per_op_low``.
-        value: its value.
-        level: which quantile it is.
-        draws: number of draws.
-        seed: their seed.
-        central: the explanation of the quantity itself.
-        joint: constants drawn together.
-        alone: constants drawn from their own intervals.
+
+def prefixed(explained: Explanation, prefix: str, shared: Callable[[str], bool]) -> Explanation:
+    """Return an explanation whose quantities bear a prefix, so that it may stand beside another core's.
+
+    Args:
+        explained: the explanation.
+        prefix: such as ``"core."``.
+        shared: whether a name stays as it is: that of a constant, which all cores share.
     """
+    made: dict[str, Explanation] = {}
 
-    name: str
-    value: float
-    level: float
-    draws: int
-    seed: int
-    central: Explanation
-    joint: tuple[str, ...]
-    alone: tuple[str, ...]
+    def name_of(entry: Explanation) -> str:
+        return entry.name if shared(entry.name) else prefix + entry.name
 
-    def text(self, depth: int = 1) -> str:
-        """Return the explanation for reading.
+    def build(entry: Explanation) -> Explanation:
+        if entry.name not in made:
+            formula = entry.formula
+            if formula is not None:
+                names = {read.name: name_of(read) for read in entry.inputs}
+                formula = _NAME.sub(lambda match: names.get(match[0], match[0]), formula)
+            made[entry.name] = replace(
+                entry, name=name_of(entry), formula=formula, inputs=tuple(build(read) for read in entry.inputs)
+            )
+        return made[entry.name]
 
-        Args:
-            depth: how many levels of formulas of the quantity itself to print.
-        """
-        read = [leaf.name for leaf in self.central.leaves()]
-        unit = f" {self.central.unit}" if self.central.unit else ""
-        lines = [
-            f"{self.name} = {shown_value(self.value)}{unit}",
-            f"    {100 * self.level:g} % quantile of {self.central.name} over {self.draws} draws of its constants, "
-            f"seed {self.seed}",
-        ]
-        for names, what in (
-            (self.joint, "drawn together (calibrated)"),
-            (self.alone, "drawn from their own intervals"),
-        ):
-            # The default activity is drawn with its statistics, which no formula names.
-            active = any(name in ("mean_conductance", "input_activity") for name in read)
-            # A network's totals end at its layers, which rest on all that a core rests on.
-            layers = any(name.startswith("layers.") for name in read)
-            own = [name for name in names if name in read or layers or (active and name.startswith("activity."))]
-            if own:
-                lines.append(f"    {what}: {', '.join(own)}")
-        return "\n".join(lines) + "\n" + self.central.text(depth)
+    return build(explained)
+
+
+def quantile(name: str, central: Explanation, value: float, level: float, draws: Draws) -> Explanation:
+    """Return the explanation of one end of an interval.
+
+    Args:
+        name: the end, such as ``energy_fj_per_op_low``.
+        central: the quantity.
+        value: the end's value.
+        level: which quantile it is, 0..1.
+        draws: what it is taken over.
+    """
+    meaning = f"{100 * level:g} % quantile of {central.name} over draws of its constants"
+    formula = f"numpy.quantile({central.name}, {level:g})"
+    return Explanation(name, value, central.unit, meaning, formula, (central,), draws)
+
+
+def interval_end(name: str) -> tuple[str, float | None]:
+    """Return the quantity of which a name is an end of the interval, and which quantile; None for a plain name."""
+    for ending, level in (("_low", 0.025), ("_high", 0.975)):
+        if name.endswith(ending):
+            return name.removesuffix(ending), level
+    return name, None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -13,6 +14,7 @@ from pydantic import ValidationError
 from circuits import PeripheralModel
 from devicekit.errors import unknown_name
 from devicekit.provenance import Constant
+from devicekit.quantities import unit_factor
 from energy.core_formulas import COUNTS, FIELDS, RESULTS, SURVEY, TIMES, WRITING
 from energy.errors import EnergyError
 from energy.expressions import Array
@@ -94,6 +96,7 @@ class Library:
         components: by name.
         draws: draws of constants [SI] from their joint distribution, each of shape (draws,); a constant that is
             not in it is drawn from its own interval.
+        recipe: Python that makes this library, printed wherever its draws are explained.
     """
 
     name: str
@@ -104,6 +107,7 @@ class Library:
     si_units: Mapping[str, str]
     components: Mapping[str, Component]
     draws: Mapping[str, Array] = field(default_factory=dict, repr=False)
+    recipe: str = field(default="library", repr=False)
 
     @cached_property
     def formulas(self) -> Formulas:
@@ -136,16 +140,44 @@ class Library:
         Raises:
             EnergyError: an unknown name or a negative or infinite value.
         """
-        constants, si = dict(self.constants), dict(self.si)
+        constants = {}
         for name, value in values.items():
-            if name not in constants:
-                raise EnergyError(unknown_name("constant", name, constants))
-            constants[name] = checked_constant(
-                {"value": value, "unit": self.si_units[name], "kind": kind, "source": source}, name, "values"
-            )
-            si[name] = float(value)
-        draws = {name: draw for name, draw in self.draws.items() if name not in values}
-        return replace(self, constants=constants, si=si, draws=draws)
+            if name not in self.constants:
+                raise EnergyError(unknown_name("constant", name, self.constants))
+            own = {"value": value, "unit": self.si_units[name], "kind": kind, "source": source}
+            constants[name] = checked_constant(own, name, "values")
+        exact = {name: float(value) for name, value in values.items()}
+        recipe = f"{self.recipe}.with_values({exact!r}, source={source!r}, kind={kind!r})"
+        return self._replaced(constants, exact, recipe)
+
+    def with_constants(self, constants: Mapping[str, Constant]) -> Library:
+        """Return the library with some constants replaced, provenance and interval included.
+
+        Args:
+            constants: by name, in units of the same dimension as the library's.
+
+        Raises:
+            EnergyError: an unknown name or a negative value.
+            UnitError: a unit of another dimension.
+        """
+        si = {}
+        for name, constant in constants.items():
+            if name not in self.constants:
+                raise EnergyError(unknown_name("constant", name, self.constants))
+            checked_constant(constant.model_dump(), name, "constants")
+            si[name] = constant.value * si_factor(constant.unit, self.si_units[name], name)
+        shown = ", ".join(f"{name!r}: devicekit.{constant!r}" for name, constant in constants.items())
+        return self._replaced(constants, si, f"{self.recipe}.with_constants({{{shown}}})")
+
+    def _replaced(self, constants: Mapping[str, Constant], si: Mapping[str, float], recipe: str) -> Library:
+        """Return the library with other constants, no longer drawn together with the rest."""
+        return replace(
+            self,
+            constants={**self.constants, **constants},
+            si={**self.si, **si},
+            draws={name: draw for name, draw in self.draws.items() if name not in constants},
+            recipe=recipe,
+        )
 
     def with_fitted(
         self,
@@ -154,6 +186,7 @@ class Library:
         draws: Mapping[str, Array],
         *,
         source: str,
+        recipe: str,
     ) -> Library:
         """Return the library with fitted SI values, their 95 % intervals and their joint draws.
 
@@ -162,6 +195,7 @@ class Library:
             intervals: by name.
             draws: by name, each (draws,), drawn together.
             source: what they were fitted to.
+            recipe: Python that makes the result.
         """
         constants, si = dict(self.constants), dict(self.si)
         for name, value in values.items():
@@ -172,49 +206,46 @@ class Library:
                 value=value / factor, unit=old.unit, kind="fitted", source=source, interval=(low, high)
             )
             si[name] = value
-        return replace(self, constants=constants, si=si, draws=dict(draws))
+        return replace(self, constants=constants, si=si, draws=dict(draws), recipe=recipe)
 
     def with_peripherals(self, model: PeripheralModel) -> Library:
         """Return the library with the energies of simulated peripherals (kind ``simulated``) instead of fitted ones.
 
-        The simulated comparator replaces ``comparator.convert.energy``, brought to the 8 bits that constant is for. A
-        simulated ramp generator does not replace ``ramp.run.energy``, which also holds the counter and the wires to
-        all comparators; it must only not exceed it.
+        The simulated comparator replaces ``comparator.convert.energy``, brought to the 8 bits that constant is for,
+        and the integrator's simulated amplifier, over the input bits it was simulated for, ``integrator.integrate.
+        energy``: what the current conveyor in front of it takes was not simulated. A simulated ramp generator does
+        not replace ``ramp.run.energy``, which also holds the counter and the wires to all comparators; it must only
+        not exceed it.
 
         Args:
             model: `circuits.characterize(...).model`, or `circuits.load_peripherals`.
 
         Raises:
-            EnergyError: the model has no simulated comparator, the library no such constant, or the simulated ramp
-                generator alone takes more than the library's ramp and counter.
+            EnergyError: the model has no simulated energies, the library none of the constants they replace, or the
+                simulated ramp generator alone takes more than the library's ramp and counter.
         """
-        name = "comparator.convert.energy"
-        if name not in self.constants or "comparator" not in model.energy:
+        steps = 2.0**model.adc_bits / 256
+        bits = len(model.bit_weights or ())
+        replaced = {}
+        for name, block, times in (
+            ("comparator.convert.energy", "comparator", steps),
+            ("integrator.integrate.energy", "integrator_amplifier", bits),
+        ):
+            if name in self.constants and block in model.energy and times:
+                replaced[name] = _each(model.energy[block], times)
+        if not replaced:
             raise EnergyError(
-                f"Expected a simulated comparator in the peripherals {model.name!r} and `{name}` in the library "
-                f"{self.name!r}; found {', '.join(model.energy) or 'no energies'}."
+                f"Expected simulated energies of a comparator or an integrator in the peripherals {model.name!r}, and "
+                f"constants in the library {self.name!r} that they replace; the peripherals have "
+                f"{', '.join(model.energy) or 'no energies'}."
             )
         ramp = model.energy.get("ramp_generator")
-        steps = 2.0**model.adc_bits / 256
         if ramp is not None and "ramp.run.energy" in self.si and ramp.value / steps > self.si["ramp.run.energy"]:
             raise EnergyError(
                 f"The simulated ramp generator of {model.name!r} takes {ramp.value:.3g} J a ramp, more than the "
                 f"library's ramp and counter together, {self.si['ramp.run.energy'] * steps:.3g} J."
             )
-        simulated = model.energy["comparator"]
-        factor = 1e12 / steps
-        constant = Constant(
-            value=simulated.value * factor,
-            unit="pJ",
-            kind=simulated.kind,
-            source=simulated.source,
-            interval=None
-            if simulated.interval is None
-            else (simulated.interval[0] * factor, simulated.interval[1] * factor),
-        )
-        draws = {key: draw for key, draw in self.draws.items() if key != name}
-        si = dict(self.si) | {name: simulated.value / steps}
-        return replace(self, constants=dict(self.constants) | {name: constant}, si=si, draws=draws)
+        return self.with_constants(replaced)
 
     def with_cell(self, cell: Any) -> Library:
         """Return the library with the read current and voltage of a cell.
@@ -239,6 +270,30 @@ class Library:
         }
         changed = {name: value for name, value in values.items() if not np.isclose(value, self.si[name], rtol=1e-12)}
         return self.with_values(changed, source=f"the cell {cell.name}", kind="measured") if changed else self
+
+
+def _each(total: Constant, times: float) -> Constant:
+    """Return an energy [pJ] of one of so many actions, of which `total` [J] is the sum."""
+    factor = 1e12 / times
+    interval = None if total.interval is None else (total.interval[0] * factor, total.interval[1] * factor)
+    source = total.source if times == 1 else f"1/{times:g} of: {total.source}"
+    return total.model_copy(
+        update={"value": total.value * factor, "unit": "pJ", "source": source, "interval": interval}
+    )
+
+
+def si_factor(unit: str, si_unit: str, name: str) -> float:
+    """Return what a number in `unit` is multiplied with to be in `si_unit`; ``um2`` is read as ``um^2``.
+
+    Args:
+        unit: the given unit.
+        si_unit: the SI unit; ``""`` for a plain number.
+        name: what to call the quantity in an error.
+
+    Raises:
+        UnitError: an unknown unit or one of another dimension.
+    """
+    return unit_factor(re.sub(r"([a-zA-Z])2$", r"\1^2", unit), si_unit, name) if si_unit else 1.0
 
 
 def checked_constant(values: Mapping[str, Any], name: str, where: object) -> Constant:

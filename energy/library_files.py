@@ -15,10 +15,9 @@ import numpy as np
 from devicekit.errors import UnitError, unknown_name
 from devicekit.paths import data_path, replacing
 from devicekit.provenance import Constant
-from devicekit.quantities import unit_factor
 from energy.errors import EnergyError
 from energy.expressions import Array
-from energy.library import CELL_UNITS, GROUPS, Action, Component, Library, checked_constant
+from energy.library import CELL_UNITS, GROUPS, Action, Component, Library, checked_constant, si_factor
 from energy.node_scaling import SCALINGS, scale_factor
 
 _PROVENANCE_KEYS = ("value", "unit", "kind", "source", "interval")
@@ -58,22 +57,22 @@ def load_library(name_or_path: str | Path | Library) -> Library:
     path = data_path(f"components/{name_or_path}.toml") if str(name_or_path) in names else Path(name_or_path)
     if not path.is_file():
         raise EnergyError(unknown_name("component library or file", str(name_or_path), names))
-    return _load(path, path.stat().st_mtime_ns)
+    return _load(path, path.stat().st_mtime_ns, f"energy.load_library({str(name_or_path)!r})")
 
 
 @lru_cache(maxsize=16)
-def _load(path: Path, _modified: int) -> Library:
+def _load(path: Path, _modified: int, recipe: str) -> Library:
     content = _parsed(path)
     base_name = content.pop("base", None)
     if base_name is None:
-        library = _library(content, path, None, content)
+        library = _library(content, path, None, content, recipe)
     else:
         if base_name not in library_names():
             raise EnergyError(f"{path}: `base`: " + unknown_name("component library", str(base_name), library_names()))
         base_path = data_path(f"components/{base_name}.toml")
         below = _parsed(base_path)
         below.pop("draws", None)
-        library = _library(_merged(below, content), path, load_library(base_name), content)
+        library = _library(_merged(below, content), path, load_library(base_name), content, recipe)
     try:
         library.formulas  # noqa: B018  # a formula that cannot work is found here, at the boundary
     except EnergyError as error:
@@ -177,21 +176,9 @@ class _Reader:
         return Component(str(values.get("label", name)), instances, actions, area_each, scale)
 
 
-def si_factor(unit: str, si_unit: str, name: str) -> float:
-    """Return what a number in `unit` is multiplied with to be in `si_unit`; ``um2`` is read as ``um^2``.
-
-    Args:
-        unit: the file's unit.
-        si_unit: the SI unit; ``""`` for a plain number.
-        name: what to call the quantity in an error.
-
-    Raises:
-        UnitError: an unknown unit or one of another dimension.
-    """
-    return unit_factor(re.sub(r"([a-zA-Z])2$", r"\1^2", unit), si_unit, name) if si_unit else 1.0
-
-
-def _library(content: Mapping[str, Any], path: Path, base: Library | None, own: Mapping[str, Any]) -> Library:
+def _library(
+    content: Mapping[str, Any], path: Path, base: Library | None, own: Mapping[str, Any], recipe: str
+) -> Library:
     reader = _Reader(path)
     reader.table(content, "top level", _TOP)
     for group, unit in GROUPS.items():
@@ -230,6 +217,7 @@ def _library(content: Mapping[str, Any], path: Path, base: Library | None, own: 
         si_units=reader.si_units,
         components=components,
         draws=draws,
+        recipe=recipe,
     )
 
 

@@ -13,30 +13,24 @@ import pandas as pd
 
 from circuits import Activity, CoreDesign, LayerShape
 from devicekit.errors import unknown_name
-from energy.core_cost import CoreCost, estimate_core, interval_end, interval_explanation
+from energy.core_cost import CoreCost, estimate_core
 from energy.core_model import Values, default_draws, design_arrays, evaluate
 from energy.errors import EnergyError
-from energy.explanations import Explanation, IntervalExplanation, explain_quantity
+from energy.explanations import Explanation
 from energy.expressions import Array
-from energy.formulas import Formulas
 from energy.library import Library
+from energy.network_explanations import NetworkExplanations
 from energy.network_formulas import (
+    CORE_CONSTANTS,
     CORE_VALUES,
     LAYER_COLUMNS,
-    LAYER_FIELDS,
-    LAYER_FORMULAS,
+    LAYER_SET,
     NETWORK_FIELDS,
     NETWORK_FORMULAS,
     TILES,
+    TOTAL_SET,
 )
 from energy.uncertainty import draw_constants
-
-_TILE_FIELDS = {
-    **{f"{tile}.count": f"cores of kind {number}" for number, tile in enumerate(TILES, start=1)},
-    **{f"{tile}.joules": f"energy of one MVM on a core of kind {number}" for number, tile in enumerate(TILES, start=1)},
-}
-_LAYERS = Formulas(LAYER_FORMULAS, (*LAYER_FIELDS, *CORE_VALUES, *_TILE_FIELDS))
-_NETWORK = Formulas(NETWORK_FORMULAS, (*NETWORK_FIELDS, *CORE_VALUES, "core.rows", "core.columns"))
 
 
 @dataclass(frozen=True)
@@ -134,10 +128,7 @@ class NetworkCost:
 
     def _core_values(self, draws: dict[str, Array] | None) -> Values:
         values = self.core.values if draws is None else self.core.drawn
-        found = {own: values[name] for own, name in CORE_VALUES.items()}
-        for own, name in (("core.rows", "matrix_rows"), ("core.columns", "matrix_columns")):
-            found[own] = self.core.values[name]
-        return found
+        return {f"core.{name}": values[name] for name in CORE_VALUES} | {name: values[name] for name in CORE_CONSTANTS}
 
     def _tile_joules(self, draws: dict[str, Array] | None) -> list[Array]:
         """Return the energy of each kind of core of each layer, (kinds, 1 or draws)."""
@@ -173,10 +164,10 @@ class NetworkCost:
         }
         for number, tile in enumerate(TILES):
             given[f"{tile}.count"] = column([own[number].count if number < len(own) else 0 for own in self.tiles])
-            given[f"{tile}.joules"] = np.stack(
+            given[f"{tile}.energy_j_per_mvm"] = np.stack(
                 [own[number] if number < len(own) else np.zeros(own.shape[1]) for own in joules]
             )[:, :, None]
-        return _LAYERS.evaluate(given)
+        return LAYER_SET.evaluate(given)
 
     @cached_property
     def layer_values(self) -> Values:
@@ -189,7 +180,7 @@ class NetworkCost:
             name: np.broadcast_to(layers[own], (size, *layers[own].shape[1:])).transpose(2, 1, 0)
             for name, own in ((name, name.removeprefix("layers.")) for name in NETWORK_FIELDS)
         }
-        return _NETWORK.evaluate({**given, **self._core_values(draws)})
+        return TOTAL_SET.evaluate({**given, **self._core_values(draws)})
 
     @cached_property
     def values(self) -> Values:
@@ -217,7 +208,7 @@ class NetworkCost:
 
     @staticmethod
     def _is_count(name: str) -> bool:
-        return name not in _LAYERS.by_name or (_LAYERS.by_name[name].unit == "" and name != "utilisation")
+        return name not in LAYER_SET.by_name or (LAYER_SET.by_name[name].unit == "" and name != "utilisation")
 
     def value(self, name: str) -> float:
         """Return one total.
@@ -228,8 +219,8 @@ class NetworkCost:
         Raises:
             EnergyError: an unknown name.
         """
-        if name not in _NETWORK.by_name:
-            raise EnergyError(unknown_name("total", name, _NETWORK.by_name))
+        if name not in TOTAL_SET.by_name:
+            raise EnergyError(unknown_name("total", name, TOTAL_SET.by_name))
         return float(self.values[name].ravel()[0])
 
     def interval_of(self, name: str, level: float = 0.95) -> tuple[float, float]:
@@ -248,66 +239,23 @@ class NetworkCost:
         """Every total by name."""
         return {formula.name: self.value(formula.name) for formula in NETWORK_FORMULAS}
 
-    def explain(self, name: str, layer: str | None = None) -> Explanation | IntervalExplanation:
+    def explain(self, name: str, layer: str | None = None) -> Explanation:
         """Return where a number came from.
 
         Args:
-            name: a total, an end of its interval (``energy_gated_uj_low``), or a column of the per-layer table.
-            layer: the layer's name; None for a total.
+            name: a total or an end of its interval (``energy_gated_uj_low``); a column of the per-layer table, with
+                `layer` or as ``LAYER.COLUMN``; any number of the core as ``core.NAME``, or plainly where no total is
+                called so.
+            layer: the layer's name.
 
         Raises:
             EnergyError: an unknown name.
         """
-        units = dict.fromkeys(CORE_VALUES, "") | dict(self.core.library.si_units)
-        known = {**LAYER_FIELDS, **NETWORK_FIELDS, **_TILE_FIELDS}
-        constants = self.core.library.constants
-        end, level = interval_end(name)
-        if layer is None and end in _NETWORK.by_name and level is not None:
-            central = self.explain(end)
-            assert isinstance(central, Explanation)
-            return interval_explanation(name, self.interval_of(end)[level > 0.5], level, central, self.core)
-        if layer is None:
-            given = known | {own: f"{name_} of the core" for own, name_ in CORE_VALUES.items()}
-            explained = explain_quantity(name, _NETWORK, self.values, constants, units, given)
-            return self._with_core(explained, None)
-        names = [entry.name for entry in self.layers]
-        if layer not in names:
-            raise EnergyError(unknown_name("layer", layer, names))
-        index = names.index(layer)
-        for number, tile in enumerate(self.tiles[index], start=1):
-            what = f"{tile.rows} rows x {tile.columns} columns in use"
-            known[f"tile{number}.count"] = f"cores with {what}"
-            known[f"tile{number}.joules"] = f"energy of one MVM on {what}"
-        given = known | {own: f"{name_} of the core" for own, name_ in CORE_VALUES.items()}
-        explained = explain_quantity(name, _LAYERS, self.layer_values, constants, units, given, index)
-        return self._with_core(explained, index)
+        return self._explanations.explain(name, layer)
 
-    def _with_core(self, top: Explanation, layer: int | None) -> Explanation:
-        """Return an explanation whose core values are explained by the core itself."""
-        made: dict[int, Explanation] = {}
-
-        def core_of(name: str) -> tuple[CoreCost, str] | None:
-            if name in CORE_VALUES and name.startswith("core."):
-                return self.core, CORE_VALUES[name]
-            if layer is not None and name.endswith(".joules"):
-                number = TILES.index(name.removesuffix(".joules"))
-                if number < len(self.tiles[layer]):
-                    return self.tile_cost(layer, number), "energy_j_per_mvm"
-            return None
-
-        def build(entry: Explanation) -> Explanation:
-            if id(entry) in made:
-                return made[id(entry)]
-            formula, inputs, unit = entry.formula, tuple(build(read) for read in entry.inputs), entry.unit
-            core = core_of(entry.name) if formula is None else None
-            if core is not None:
-                inner = core[0].explain(core[1])
-                assert isinstance(inner, Explanation)
-                formula, inputs, unit = core[1], (inner,), inner.unit
-            made[id(entry)] = Explanation(entry.name, entry.value, unit, entry.meaning, formula, inputs)
-            return made[id(entry)]
-
-        return build(top)
+    @cached_property
+    def _explanations(self) -> NetworkExplanations:
+        return NetworkExplanations(self)
 
 
 def estimate_network(

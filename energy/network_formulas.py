@@ -7,7 +7,7 @@ and the last core.
 
 from __future__ import annotations
 
-from energy.formulas import Formula
+from energy.formulas import Formula, Formulas
 
 TILES = ("tile1", "tile2", "tile3", "tile4")
 
@@ -18,27 +18,30 @@ LAYER_FIELDS: dict[str, str] = {
     "mvms": "matrix-vector products an inference makes with each",
     "replicas": "copies of the layer that share its products",
     "packed": "1 where groups that fit are packed block-diagonally into one core, 0 where each has its own",
-    "core.rows": "inputs of a core",
-    "core.columns": "outputs of a core",
 }
 
 LAYER_FORMULAS = (
     Formula("weights", "", "rows * columns * groups", "weights of the layer, biases not counted"),
     Formula("macs", "", "weights * mvms", "multiply-accumulates of one inference"),
-    Formula("row_tiles", "", "ceil(rows / core.rows)", "cores that share the rows of one group"),
-    Formula("column_tiles", "", "ceil(columns / core.columns)", "cores that share the columns of one group"),
+    Formula("row_tiles", "", "ceil(rows / core.matrix_rows)", "cores that share the rows of one group"),
+    Formula("column_tiles", "", "ceil(columns / core.matrix_columns)", "cores that share the columns of one group"),
     Formula(
         "groups_per_core",
         "",
         "where(packed * (row_tiles * column_tiles == 1) > 0, "
-        "min(groups, min(floor(core.rows / rows), floor(core.columns / columns))), 1)",
+        "min(groups, min(floor(core.matrix_rows / rows), floor(core.matrix_columns / columns))), 1)",
         "groups that lie block-diagonally in one core",
     ),
     Formula("cores_of_groups", "", "ceil(groups / groups_per_core)", "sets of groups that cores hold"),
     Formula("cores_once", "", "cores_of_groups * row_tiles * column_tiles", "cores of one copy of the layer"),
     Formula("cores", "", "cores_once * replicas", "cores of the layer, copies included"),
     Formula("core_mvms", "", "cores_once * mvms", "products that all cores together make for one inference"),
-    Formula("utilisation", "", "weights / (cores_once * core.rows * core.columns)", "share of the cores' cells in use"),
+    Formula(
+        "utilisation",
+        "",
+        "weights / (cores_once * core.matrix_rows * core.matrix_columns)",
+        "share of the cores' cells in use",
+    ),
     Formula("join_additions", "", "groups * columns * (row_tiles - 1) * mvms", "additions that join row tiles"),
     Formula("join_bits", "", "core.output_sum_bits + ceil(log2(row_tiles))", "bits of those additions"),
     Formula(
@@ -47,13 +50,13 @@ LAYER_FORMULAS = (
     Formula(
         "ungated_j",
         "J",
-        "core_mvms * core.joules + join_j",
+        "core_mvms * core.energy_j_per_mvm + join_j",
         "energy of an inference when every product costs a whole core's",
     ),
     Formula(
         "gated_j",
         "J",
-        "mvms * (" + " + ".join(f"{tile}.count * {tile}.joules" for tile in TILES) + ") + join_j",
+        "mvms * (" + " + ".join(f"{tile}.count * {tile}.energy_j_per_mvm" for tile in TILES) + ") + join_j",
         "energy of an inference when unused rows and columns are switched off",
     ),
     Formula("energy_ungated_nj", "nJ", "ungated_j * 1e9", "energy of an inference, ungated"),
@@ -94,9 +97,7 @@ LAYER_COLUMNS = (
 """Numbers of the per-layer table."""
 
 _SUMMED = ("weights", "macs", "cores", "cores_once", "core_mvms", "ungated_j", "gated_j", "latency_s", "busy_s")
-NETWORK_FIELDS: dict[str, str] = {
-    f"layers.{name}": f"{name} of each layer (explained with the layer's name)" for name in _SUMMED
-}
+NETWORK_FIELDS: dict[str, str] = {f"layers.{name}": f"{name} of each layer" for name in _SUMMED}
 
 NETWORK_FORMULAS = (
     Formula("weights", "", "total(layers.weights)", "weights of all layers, biases not counted"),
@@ -108,13 +109,13 @@ NETWORK_FORMULAS = (
     Formula(
         "spatial_utilisation",
         "",
-        "weights / (total(layers.cores_once) * core.rows * core.columns)",
+        "weights / (total(layers.cores_once) * core.matrix_rows * core.matrix_columns)",
         "share of the cells in use, copies not counted",
     ),
     Formula(
         "operation_utilisation",
         "",
-        "macs / (total(layers.core_mvms) * core.rows * core.columns)",
+        "macs / (total(layers.core_mvms) * core.matrix_rows * core.matrix_columns)",
         "share of the cells in use, weighted by how often each core works",
     ),
     Formula("latency_us", "us", "total(layers.latency_s) * 1e6", "latency of an inference, layer by layer"),
@@ -124,7 +125,7 @@ NETWORK_FORMULAS = (
     Formula("inferences_per_s", "1/s", "1e6 / interval_us", "inferences a second when layers work at the same time"),
     Formula("peak_tops", "TOPS", "cores * core.operations / core.interval_s * 1e-12", "of all cores, always busy"),
     Formula("utilised_tops", "TOPS", "2 * macs * inferences_per_s * 1e-12", "of this network, pipelined"),
-    Formula("peak_tops_per_w", "TOPS/W", "core.operations / core.joules * 1e-12", "of a full core"),
+    Formula("peak_tops_per_w", "TOPS/W", "core.operations / core.energy_j_per_mvm * 1e-12", "of a full core"),
     Formula("utilised_tops_per_w_ungated", "TOPS/W", "2 * macs / energy_ungated_uj * 1e-6", "of this network, ungated"),
     Formula("utilised_tops_per_w", "TOPS/W", "2 * macs / energy_gated_uj * 1e-6", "of this network, gated"),
     Formula("peak_tops_per_mm2", "TOPS/mm2", "peak_tops / area_mm2", "of all cores, always busy"),
@@ -132,14 +133,23 @@ NETWORK_FORMULAS = (
     Formula("power_w", "W", "energy_gated_uj * 1e-6 * inferences_per_s", "pipelined at full rate, gated"),
 )
 
-CORE_VALUES: dict[str, str] = {
-    "core.joules": "energy_j_per_mvm",
-    "core.operations": "operations",
-    "core.area_m2": "area_m2",
-    "core.latency_s": "latency_s",
-    "core.interval_s": "interval_s",
-    "core.output_sum_bits": "output_sum_bits",
-    "digital.bit_operation": "digital.bit_operation",
-    "timing.digital_cycle": "timing.digital_cycle",
-}
-"""What a network reads of its core, and the core's own name for it."""
+CORE_VALUES = (
+    "energy_j_per_mvm",
+    "operations",
+    "area_m2",
+    "latency_s",
+    "interval_s",
+    "output_sum_bits",
+    "matrix_rows",
+    "matrix_columns",
+)
+"""What a network reads of its core, as ``core.NAME``."""
+CORE_CONSTANTS = ("digital.bit_operation", "timing.digital_cycle")
+"""Constants that a network reads itself."""
+
+_TILE_FIELDS = [f"{tile}.{name}" for tile in TILES for name in ("count", "energy_j_per_mvm")]
+_CORE_FIELDS = [f"core.{name}" for name in CORE_VALUES]
+LAYER_SET = Formulas(LAYER_FORMULAS, (*LAYER_FIELDS, *_TILE_FIELDS, *_CORE_FIELDS, *CORE_CONSTANTS))
+"""The formulas of one layer."""
+TOTAL_SET = Formulas(NETWORK_FORMULAS, (*NETWORK_FIELDS, *_CORE_FIELDS, *CORE_CONSTANTS))
+"""The formulas of a network's totals."""

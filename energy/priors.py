@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,10 +13,9 @@ from scipy.special import ndtr, ndtri
 
 from devicekit.errors import unknown_name
 from devicekit.paths import data_path
-from devicekit.quantities import unit_factor
 from energy.errors import EnergyError
 from energy.expressions import Array
-from energy.library import Library
+from energy.library import Library, si_factor
 
 Z95 = 1.959963984540054
 """97.5 % quantile of the standard normal."""
@@ -110,8 +108,7 @@ def load_priors(library: Library, path: str | Path | None = None) -> Mapping[str
             ) from None
         if not (0 < low < high or (uniform and 0 <= low < high)):
             raise EnergyError(f"{path}: `{name}`: expected an interval of 0 < low < high, but got [{low:g}, {high:g}].")
-        si_unit = library.si_units[name]
-        factor = unit_factor(re.sub(r"([a-zA-Z])2$", r"\1^2", unit), si_unit, name) if si_unit else 1.0
+        factor = si_factor(unit, library.si_units[name], name)
         priors[name] = Prior(low * factor, high * factor, source, uniform)
     if not priors:
         raise EnergyError(f"{path}: expected a table [priors.NAME] for each free constant, but found none.")

@@ -20,9 +20,11 @@ class Printed:
 
     Attributes:
         text: the digits.
+        source: where it is printed.
     """
 
     text: str
+    source: str = ""
 
     @property
     def value(self) -> float:
@@ -72,7 +74,9 @@ def load_published(name_or_path: str | Path = "cores_published.csv") -> dict[str
     for (number, _), row in zip(kept[1:], reader, strict=True):
         table[row["design"]] = {}
         for column in COLUMNS:
-            printed = Printed((row[column] or "").strip())
+            printed = Printed(
+                (row[column] or "").strip(), f"{path.name}, line {number}, {column} of design {row['design']}"
+            )
             try:
                 good = Decimal(printed.text) > 0
             except InvalidOperation:

@@ -9,10 +9,8 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
-
-from circuits import CoreDesign
 
 
 @lru_cache(maxsize=1024)
@@ -79,6 +77,29 @@ def mean_digits(
     return tuple(share * mean for mean in means)
 
 
-def design_mean_digits(design: CoreDesign, mean_magnitude: float) -> tuple[float, ...]:
-    """Return `mean_digits` of a design."""
-    return mean_digits(design.negative_weights, design.weight_bits, design.cell_bits, design.slices, mean_magnitude)
+_GRID = np.geomspace(1e-3, 1.0, 61)
+
+
+def mean_states(
+    negative_weights: str, weight_bits: int, cell_bits: int, slices: int, mean_magnitude: ArrayLike
+) -> NDArray[np.float64]:
+    """Return `mean_digits` for one mean magnitude or for many.
+
+    Args:
+        negative_weights: how signed weights become conductances.
+        weight_bits: bits of a weight, sign included.
+        cell_bits: bits a cell holds.
+        slices: number of weight slices.
+        mean_magnitude: means of |weight| over the largest weight, a number or an array (..., 1).
+
+    Returns:
+        Shape (..., slices). One magnitude is exact; several are interpolated on a logarithmic grid of 61 from 0.001
+        to 1, for a calibration asks for 100 000.
+    """
+    wanted = np.asarray(mean_magnitude, dtype=np.float64)
+    if wanted.size == 1:
+        exact = mean_digits(negative_weights, weight_bits, cell_bits, slices, float(wanted.ravel()[0]))
+        return np.broadcast_to(exact, (*wanted.shape[:-1], slices))
+    grid = np.array([mean_digits(negative_weights, weight_bits, cell_bits, slices, float(mean)) for mean in _GRID])
+    position = np.log(wanted[..., 0])
+    return np.stack([np.interp(position, np.log(_GRID), column) for column in grid.T], axis=-1)

@@ -16,7 +16,7 @@ from circuits.designs import NegativeWeights, design_from_mapping
 from devicekit.errors import DesignError, unknown_name
 from energy.core_cost import with_structure
 from energy.core_formulas import COUNT_COLUMNS
-from energy.core_model import ADCS, Values, constants, default_activity, default_conductance
+from energy.core_model import ADCS, Values, constants, default_conductance
 from energy.errors import EnergyError
 from energy.expressions import Array
 from energy.formulas import needed
@@ -345,10 +345,7 @@ def _conductance(
     rows = []
     for negative, weight_bits, cell_bits in kinds:
         design = CoreDesign(negative_weights=_NEGATIVE[negative], weight_bits=weight_bits, bits_per_cell=cell_bits)
-        if draws is not None and "activity.mean_magnitude" in draws:
-            rows.append(default_conductance(design, library, draws["activity.mean_magnitude"]))
-        else:
-            rows.append(default_activity(design, library).mean_conductance[None, :])
+        rows.append(default_conductance(design, library, draws))
     widest = max((row.shape[1] for row in rows), default=1)
     table = np.zeros((len(rows), rows[0].shape[0] if rows else 1, widest))
     for index, row in enumerate(rows):

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from energy.calibration import QUANTITIES, calibrate
-from energy.errors import EnergyError
+from energy.calibration import QUANTITIES, Calibration, calibrate
 from energy.library import Library
-from energy.published import load_published
+from energy.published import Printed, load_published
+
+ALTERNATIVES = ((), ("register_per_array",), ("register_shared",), ("ramp_per_array",), ("gain_everywhere",))
+"""The library's own structure and each single change."""
+UNSEEN = "B"
+"""The design that no calibration sees: its published row is left out of the table on purpose."""
 
 
 def leave_one_out(
@@ -37,35 +42,49 @@ def leave_one_out(
 
     Returns:
         One row a design and quantity: printed, predicted, relative error, interval, whether the interval holds it.
+
+    Raises:
+        EnergyError: a design that is not in the table, and as for `calibrate`.
     """
-    table = load_published(published)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name in left_out:
-        if name not in table:
-            raise EnergyError(f"Design {name!r} is not in the published table: {', '.join(table)}.")
-        rest = {design: row for design, row in table.items() if design != name}
-        fit = calibrate(library, rest, structure=structure, count=count, proposals=proposals, seed=seed)
-        for quantity in QUANTITIES:
-            best, low, high = fit.prediction(name, quantity)
-            printed = table[name][quantity]
-            rows.append(
-                {
-                    "design": name,
-                    "quantity": quantity,
-                    "printed": printed.text,
-                    "predicted": best,
-                    "relative_error": best / printed.value - 1,
-                    "low": low,
-                    "high": high,
-                    "inside": low <= printed.value + printed.half_digit and printed.value - printed.half_digit <= high,
-                }
-            )
+        fit = calibrate(
+            library, published, structure=structure, left_out=(name,), count=count, proposals=proposals, seed=seed
+        )
+        rows += left_out_rows(fit, name, load_published(published)[name])
     return pd.DataFrame(rows)
+
+
+def left_out_rows(fit: Calibration, name: str, printed: Mapping[str, Printed]) -> list[dict[str, Any]]:
+    """Return the rows of `leave_one_out` for one design.
+
+    Args:
+        fit: a fit without the design.
+        name: the design.
+        printed: its published totals.
+    """
+    rows = []
+    for quantity in QUANTITIES:
+        best, low, high = fit.prediction(name, quantity)
+        own = printed[quantity]
+        rows.append(
+            {
+                "design": name,
+                "quantity": quantity,
+                "printed": own.text,
+                "predicted": best,
+                "relative_error": best / own.value - 1,
+                "low": low,
+                "high": high,
+                "inside": low <= own.value + own.half_digit and own.value - own.half_digit <= high,
+            }
+        )
+    return rows
 
 
 def compare_structures(
     library: str | Path | Library = "sonos_40nm",
-    alternatives: Sequence[Sequence[str]] | None = None,
+    alternatives: Sequence[Sequence[str]] = ALTERNATIVES,
     *,
     count: int = 2000,
     proposals: int = 50_000,
@@ -86,17 +105,46 @@ def compare_structures(
         One row an alternative: whether the best point reproduces every digit, constants outside their priors, log
         evidence and probability among the alternatives, and the prediction of design B.
     """
-    if alternatives is None:
-        alternatives = ((), ("register_per_array",), ("register_shared",), ("ramp_per_array",), ("gain_everywhere",))
-    rows = []
+    fits = []
     for number, names in enumerate(alternatives):
         if progress is not None:
             progress(number, len(alternatives))
-        fit = calibrate(library, structure=names, count=count, proposals=proposals, seed=seed, fewest=1)
-        energy, low, high = fit.prediction("B", "energy_fj_per_op")
+        fits.append(fit_structure(library, names, count=count, proposals=proposals, seed=seed))
+    return structure_table(fits)
+
+
+def fit_structure(
+    library: str | Path | Library,
+    structure: Sequence[str],
+    *,
+    count: int = 2000,
+    proposals: int = 50_000,
+    seed: int = 0,
+) -> Calibration:
+    """Return a fit of one alternative, however little its priors allow the table: that is what is compared.
+
+    Args:
+        library: as for `calibrate`.
+        structure: names of `STRUCTURES`.
+        count: posterior draws.
+        proposals: draws made and weighted to get them.
+        seed: seed of the draws.
+    """
+    return calibrate(library, structure=structure, count=count, proposals=proposals, seed=seed, fewest=1)
+
+
+def structure_table(fits: Sequence[Calibration]) -> pd.DataFrame:
+    """Return the table of `compare_structures`.
+
+    Args:
+        fits: one fit an alternative.
+    """
+    rows = []
+    for fit in fits:
+        energy, low, high = fit.prediction(UNSEEN, "energy_fj_per_op")
         rows.append(
             {
-                "structure": " + ".join(names) or "as in the library",
+                "structure": " + ".join(fit.structure) or "as in the library",
                 "digits_agree": bool(fit.residuals["agrees"].all()),
                 "outside_prior": int((~fit.parameters["inside_prior"]).sum()),
                 "log_evidence": fit.log_evidence,

@@ -169,6 +169,8 @@ def test_printed_numbers_know_their_precision(tmp_path):
             load_published(bad)
     with pytest.raises(EnergyError, match="No file of published costs"):
         load_published("none.csv")
+    with pytest.raises(EnergyError, match="Design 'B' is not in the published table: A, C, D, E"):
+        energy.calibrate(left_out=("B",))
     bad.write_text("design,energy_fj_per_op,area_mm2\nZ,1,1\n")
     with pytest.raises(EnergyError, match="has design 'Z', which is not among A, B, C, D, E"):
         energy.calibrate(published=bad)

@@ -1,145 +1,173 @@
 """Every number of every table, computed again from its printed formula, counts and constants alone."""
 
-import math
-import re
-from types import SimpleNamespace
+import json
 
-import numpy as np
+import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
 import circuits
 import energy
 from circuits import LayerShape
 from energy.core_formulas import FIELDS
+from energy.core_model import ADCS
 from energy.errors import EnergyError
 from energy.explanations import Explanation
-from energy.network_formulas import LAYER_COLUMNS, NETWORK_FORMULAS
-from energy.tables import cost_table
+from energy.reproduction import Reproduction
+from energy.sweeps import design_fields
+from reports.command import build_app
+from tests.energy.printed import EVERYTHING, check_number, recompute
 
 XIAO = circuits.load_designs("xiao2022")
-LINE = re.compile(r"^ {4}([\w.]+) = (\[.*?\]|[^ :]+)(?: ([^:]+))?: (.+)$")
-HEAD = re.compile(r"^([\w.]+) = (\[.*?\]|\S+)(?: (\S+))?$")
-
-
-def listed(function):
-    """Make a function of numbers work on lists entry by entry, a number standing for as many as needed."""
-
-    def apply(*values):
-        length = max((len(value) for value in values if isinstance(value, Vector)), default=0)
-        if not length:
-            return function(*values)
-        return Vector(
-            function(*(value[k] if isinstance(value, Vector) else value for value in values)) for k in range(length)
-        )
-
-    return apply
-
-
-class Vector(list):
-    """A plain list with arithmetic entry by entry: an evaluator of its own, not numpy's and not ours."""
-
-
-for name, function in {
-    "add": lambda a, b: a + b,
-    "sub": lambda a, b: a - b,
-    "mul": lambda a, b: a * b,
-    "truediv": lambda a, b: a / b,
-    "pow": lambda a, b: a**b,
-}.items():
-    setattr(Vector, f"__{name}__", lambda a, b, f=function: listed(f)(a, b))
-    setattr(Vector, f"__r{name}__", lambda a, b, f=function: listed(f)(b, a))
-for name, function in {"gt": lambda a, b: a > b, "ge": lambda a, b: a >= b, "lt": lambda a, b: a < b}.items():
-    setattr(Vector, f"__{name}__", lambda a, b, f=function: listed(f)(a, b))
-
-SCOPE = {
-    "ceil": listed(math.ceil),
-    "floor": listed(math.floor),
-    "exp": listed(math.exp),
-    "log": listed(math.log),
-    "log2": listed(math.log2),
-    "max": listed(lambda a, b: max(a, b)),
-    "min": listed(lambda a, b: min(a, b)),
-    "where": listed(lambda condition, a, b: a if condition else b),
-    "total": lambda x: math.fsum(x) if isinstance(x, Vector) else x,
-    "largest": lambda x: max(x) if isinstance(x, Vector) else x,
-    "__builtins__": {},
-}
-
-
-def parsed(text):
-    """Return a printed value: a number, or a list of them."""
-    if text.startswith("["):
-        return Vector(float(entry) for entry in text[1:-1].split(","))
-    return float(text)
-
-
-def namespace(values):
-    """Return names with dots as nested namespaces, so that Python itself can read the printed formula."""
-    tree = {}
-    for name, value in values.items():
-        *path, last = name.split(".")
-        place = tree
-        for part in path:
-            place = place.setdefault(part, {})
-        place[last] = value
-
-    def nested(node):
-        return SimpleNamespace(**{k: nested(v) for k, v in node.items()}) if isinstance(node, dict) else node
-
-    return {name: nested(value) for name, value in tree.items()}
-
-
-def recompute(text):
-    """Compute every formula of an explanation's text again; return (values by name, constants with their sources)."""
-    printed, sources = {}, {}
-    for block in re.split(r"\n(?=\S)", text):
-        lines = block.split("\n")
-        head = HEAD.match(lines[0])
-        assert head, lines[0]
-        value = parsed(head[2])
-        formula = next((line.strip()[2:] for line in lines[1:] if line.startswith("    = ")), None)
-        inputs = {}
-        for line in lines[1:]:
-            if match := LINE.match(line):
-                inputs[match[1]] = parsed(match[2])
-                sources[match[1]] = match[4]
-        if formula is not None:
-            again = eval(formula, dict(SCOPE), namespace(inputs))
-            if isinstance(value, Vector):
-                again = again if isinstance(again, Vector) else Vector([again] * len(value))
-                assert list(again) == pytest.approx(list(value), rel=1e-9, abs=1e-30), block
-            else:
-                assert again == pytest.approx(value, rel=1e-9, abs=1e-30), block
-        printed[head[1]] = value
-    return printed, sources
-
-
 ACCELERATORS = circuits.load_designs("accelerators")
-CASES = [(design, "ramp") for design in XIAO.values()] + [
-    (ACCELERATORS[name], adc)
-    for name, adc in (("isaac2016", "sar"), ("timely2020", "ramp"), ("guo2017", "ramp"), ("prime2016", "flash"))
+LABELS = {"name", "design", "adc", "label", "component", "layer", "kind", "activity", "unit", "quantity"} | {
+    "constant",
+    "first",
+    "second",
+    "structure",
+}
+"""Entries of tables that are no numbers."""
+
+
+def document_of(*arguments):
+    result = CliRunner().invoke(build_app("energy"), ["energy", *arguments, "--json"])
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def numbers(row):
+    """Yield every entry of a row that is no label; texts must be numbers as they were printed."""
+    for name, value in row.items():
+        if name not in LABELS:
+            yield name, float(value) if isinstance(value, str) else value
+
+
+CASES = [(name, adc) for name in XIAO for adc in ADCS] + [
+    (name, ADCS[place % len(ADCS)]) for place, name in enumerate(ACCELERATORS)
 ]
 
 
-@pytest.mark.parametrize(("design", "adc"), CASES, ids=lambda value: getattr(value, "name", value))
-def test_every_number_of_the_core_tables_can_be_computed_again(design, adc):
-    cost = energy.estimate_core(design, adc=adc)
-    table = cost_table([cost]).iloc[0]
-    names = [name for name in table.index if name not in ("design", "adc") and not name.endswith(("_low", "_high"))]
-    assert len(names) > 20
-    for name in names:
-        printed, _ = recompute(cost.explain(name).text(depth=20))
-        assert printed[name] == pytest.approx(float(table[name]), rel=1e-9), name
-    breakdown = cost.breakdown.set_index("component")
-    for component, row in breakdown.drop(columns="label").iterrows():
-        for column, value in row.items():
-            printed, _ = recompute(cost.explain(f"{component}.{column}").text(depth=20))
-            assert printed[f"{component}.{column}"] == pytest.approx(value, rel=1e-9, abs=1e-30)
+@pytest.mark.parametrize(("name", "adc"), CASES)
+def test_every_number_of_the_core_tables_can_be_computed_again(name, adc):
+    """What the command prints as JSON holds every number of its tables in every format, intervals included."""
+    (row,) = document_of(name, "--adc", adc, "--seed", "3")["designs"]
+    cost = energy.estimate_core(circuits.load_design(name), adc=adc, seed=3)
+    breakdown = row.pop("breakdown")
+    columns = dict(numbers(row))
+    assert sum(column.endswith(("_low", "_high")) for column in columns) == 2 * len(cost.library.results)
+    for column, value in columns.items():
+        check_number(cost.explain(column), column, value)
+    assert len(breakdown) == len(cost.library.components)
+    for part in breakdown:
+        for column, value in numbers(part):
+            own = f"{part['component']}.{column}"
+            check_number(cost.explain(own), own, value)
+
+
+LAYERS = [
+    LayerShape(name="conv", rows=9, columns=16, mvms=676),
+    LayerShape(name="block.0.depthwise", rows=9, columns=1, mvms=576, groups=300),
+    LayerShape(name="dense", rows=2000, columns=300),
+]
+
+
+@pytest.mark.parametrize("options", [("A", "--core-budget", "60"), ("E",), ("B", "--groups", "one_core_each")])
+def test_every_number_of_the_network_tables_can_be_computed_again(options, tmp_path):
+    path = tmp_path / "layers.csv"
+    lines = [f"{layer.name},{layer.rows},{layer.columns},{layer.mvms},{layer.groups}" for layer in LAYERS]
+    path.write_text("\n".join(["name,rows,columns,mvms,groups", *lines]))
+    document = document_of(*options, "--layers", str(path))
+    keywords = {"core_budget": 60} if options[0] == "A" else {"groups": options[2]} if options[0] == "B" else {}
+    cost = energy.estimate_network(LAYERS, XIAO[options[0]], **keywords)
+    (totals,) = document["networks"]
+    ends = [column for column, _ in numbers(totals) if column.endswith(("_low", "_high"))]
+    assert len(ends) == 6
+    for column, value in numbers(totals):
+        check_number(cost.explain(column), column, value)
+    assert [row["layer"] for row in document["layers"]] == [layer.name for layer in LAYERS]
+    for row in document["layers"]:
+        for column, value in numbers(row):
+            explained = cost.explain(column, row["layer"])
+            assert explained == cost.explain(f"{row['layer']}.{column}")
+            check_number(explained, explained.name, value)
+    # The cores' own numbers stand in the same document, under the same names with `core.` before them.
+    for column, value in numbers(document["designs"][0]):
+        if column != "breakdown":
+            check_number(cost.explain(f"core.{column}"), f"core.{column}", value)
+
+
+@pytest.mark.parametrize("name", ["A", "E"])
+def test_both_ends_of_the_interval_of_every_total_can_be_computed_again(name):
+    """Also of those totals whose interval no table shows; a layer with a measured activity keeps it in every draw."""
+    design = XIAO[name]
+    measured = circuits.Activity([0.1] * design.slices, [0.3] * 8, "measured on a test network")
+    cost = energy.estimate_network(LAYERS, design, {"dense": measured}, seed=2)
+    for total in cost.totals:
+        low, high = cost.interval_of(total)
+        check_number(cost.explain(f"{total}_low"), f"{total}_low", low)
+        found = check_number(cost.explain(f"{total}_high"), f"{total}_high", high)
+    sources = {key: source for block in found.values() for key, source in block.sources.items()}
+    assert sources["dense.tile1.mean_conductance"].endswith("measured on a test network")
+
+
+def test_every_number_of_a_sweep_is_that_of_its_design():
+    frame = pd.DataFrame({"max_rows": [72, 1152], "adc_bits": [6, 9]})
+    table = energy.estimate_designs(frame, intervals=True)
+    for index in range(2):
+        cost = energy.estimate_core(circuits.CoreDesign(**design_fields(frame.iloc[index])))
+        for column in table.columns:
+            check_number(cost.explain(column), column, cost.explain(column).value)
+            assert table[column].iloc[index] == pytest.approx(cost.explain(column).value, rel=1e-12), column
+
+
+@pytest.fixture(scope="module")
+def reproduction():
+    return Reproduction(proposals=3000, seed=1)
+
+
+def test_every_number_of_the_reproduced_table_can_be_computed_again(reproduction):
+    """Fits are made again by the Python that the explanation prints."""
+    document = reproduction.document()
+    assert document.pop("table").startswith("Xiao et al.")
+    counted = 0
+    for table, rows in document.items():
+        if isinstance(rows, int):
+            check_number(reproduction.explain(table), table, rows)
+            continue
+        for row in rows:
+            for column, value in numbers(row):
+                name = f"{row['name']}.{column}"
+                check_number(reproduction.explain(name), name, value)
+                counted += 1
+    assert counted > 250
+
+
+def test_a_constant_behind_a_prediction_is_that_of_its_own_fit(reproduction):
+    """A design left out is predicted with constants that never saw it, and the explanation prints those."""
+    found = recompute(reproduction.explain("leave_one_out.C.energy_fj_per_op.predicted").text(EVERYTHING))
+    printed = {name: value for block in found.values() for name, value in block.inputs.items()}
+    sources = {name: source for block in found.values() for name, source in block.sources.items()}
+    for name, value in reproduction.without("C").fits["energy_fj_per_op"].best.items():
+        assert printed[name] == pytest.approx(value, rel=1e-12), name
+        assert "published totals of designs A, D, E with" in sources[name]
+    assert printed["comparator.convert.energy"] != reproduction.fit.library.si["comparator.convert.energy"]
+
+
+def test_unknown_numbers_of_the_reproduction_are_refused(reproduction):
+    with pytest.raises(EnergyError, match=r"Unknown table of numbers 'publish'\. Did you mean 'published'"):
+        reproduction.explain("publish.A.energy_fj_per_op.fitted")
+    with pytest.raises(EnergyError, match=r"Unknown number .* Did you mean 'published.A.energy_fj_per_op.residual'"):
+        reproduction.explain("published.A.energy_fj_per_op.residuals")
+    with pytest.raises(EnergyError, match=r"Unknown number 'parameters.ramp.runs.energy.best'"):
+        reproduction.explain("parameters.ramp.runs.energy.best")
 
 
 def test_every_constant_behind_the_tables_names_its_source():
     cost = energy.estimate_core(XIAO["E"])
-    _, sources = recompute(cost.explain("tops_per_mm2").text(20) + "\n" + cost.explain("energy_fj_per_op").text(20))
+    sources = {}
+    for name in ("tops_per_mm2", "energy_fj_per_op"):
+        for block in recompute(cost.explain(name).text(EVERYTHING)).values():
+            sources |= block.sources
     constants = {name: text for name, text in sources.items() if name in cost.library.constants}
     assert len(constants) > 20
     for name, text in constants.items():
@@ -149,67 +177,38 @@ def test_every_constant_behind_the_tables_names_its_source():
     assert "fitted, 95 % interval" in constants["comparator.convert.energy"]
 
 
-def test_leaves_are_constants_and_given_counts():
+def test_leaves_are_constants_and_fields_of_the_design():
     cost = energy.estimate_core(XIAO["B"])
     leaves = {leaf.name for leaf in cost.explain("energy_fj_per_op").leaves()}
     assert leaves <= set(FIELDS) | set(cost.library.constants)
-    assert {"comparator.convert.energy", "matrix_rows", "mean_conductance"} <= leaves
+    assert {"comparator.convert.energy", "matrix_rows", "activity.mean_magnitude"} <= leaves
+    assert "mean_conductance" not in leaves, "it follows from the statistics"
 
 
-@pytest.mark.parametrize(
-    ("name", "result"), [("A", "tops_per_w"), ("B", "energy_fj_per_op"), ("E", "area_mm2"), ("E", "latency_ns")]
-)
-def test_ends_of_intervals_are_quantiles_of_the_printed_formula(name, result):
-    """Each of the draws goes through the printed formulas in the evaluator of this file."""
-    cost = energy.estimate_core(XIAO[name], seed=4)
-    low, high = (cost.explain(f"{result}_{end}") for end in ("low", "high"))
-    assert "2.5 % quantile of" in low.text()
-    assert "512 draws" in low.text()
-    assert low.value == cost.row()[f"{result}_low"]
-    assert high.value == cost.row()[f"{result}_high"]
-    explained = cost.explain(result)
-    again = []
-    for draw in range(512):
-        values = {}
-        for leaf in explained.leaves():
-            array = cost.drawn[leaf.name]
-            row = array[0, draw if array.shape[1] > 1 else 0]
-            values[leaf.name] = float(row[0]) if row.size == 1 else Vector(row.tolist())
-        again.append(computed(explained, values))
-    assert np.quantile(again, [0.025, 0.975]) == pytest.approx([low.value, high.value], rel=1e-9)
-
-
-def computed(explained, values):
-    """Compute an explanation from its leaves, formula by formula."""
-    if explained.name not in values:
-        inputs = {entry.name: computed(entry, values) for entry in explained.inputs}
-        values[explained.name] = eval(explained.formula, dict(SCOPE), namespace(inputs))
-    return values[explained.name]
-
-
-LAYERS = [
-    LayerShape(name="conv", rows=9, columns=16, mvms=676),
-    LayerShape(name="depthwise", rows=9, columns=1, mvms=576, groups=300),
-    LayerShape(name="dense", rows=2000, columns=300),
-]
-
-
-@pytest.mark.parametrize("name", ["A", "E"])
-def test_every_number_of_the_network_tables_can_be_computed_again(name):
-    cost = energy.estimate_network(LAYERS, XIAO[name], core_budget=60)
-    for formula in NETWORK_FORMULAS:
-        printed, _ = recompute(cost.explain(formula.name).text(depth=20))
-        assert printed[formula.name] == pytest.approx(cost.totals[formula.name], rel=1e-9)
-    for index, layer in enumerate(LAYERS):
-        for column in LAYER_COLUMNS:
-            text = cost.explain(column, layer.name).text(depth=20)
-            printed, _ = recompute(text)
-            assert printed[column] == pytest.approx(float(cost.table[column].iloc[index]), rel=1e-9), column
+def test_intervals_of_a_library_of_ones_own_can_be_computed_again(tmp_path):
+    """Overridden, simulated and device-specific constants stand in the Python that makes the draws."""
+    path = tmp_path / "own.toml"
+    path.write_text(
+        'base = "sonos_40nm"\nname = "own"\nvdd = 0.8\n[cell.off_on_ratio]\nvalue = 0.01\nunit = ""\n'
+        'kind = "measured"\nsource = "test"\ninterval = [0.001, 0.1]\n'
+    )
+    library = energy.load_library(path).with_peripherals(circuits.load_peripherals("sonos_40nm"))
+    cost = energy.estimate_core(XIAO["C"], library=library, structure="register_shared")
+    low, high = cost.interval_of("energy_fj_per_op")
+    check_number(cost.explain("energy_fj_per_op_low"), "energy_fj_per_op_low", low)
+    found = check_number(cost.explain("energy_fj_per_op_high"), "energy_fj_per_op_high", high)
+    assert "with_constants" in found["energy_fj_per_op_high"].draws
+    assert "own.toml" in found["energy_fj_per_op_high"].draws
 
 
 def test_unknown_numbers_are_refused():
     with pytest.raises(EnergyError, match=r"Unknown quantity 'energy_fj_per_ops'\. Did you mean 'energy_fj_per_op'"):
         energy.estimate_core(XIAO["A"]).explain("energy_fj_per_ops")
+    network = energy.estimate_network(LAYERS, XIAO["A"])
+    with pytest.raises(EnergyError, match=r"Unknown quantity 'energy_gated_u'\. Did you mean 'energy_gated_uj'"):
+        network.explain("energy_gated_u")
+    with pytest.raises(EnergyError, match=r"Unknown quantity of a layer 'core'\. Did you mean 'cores'"):
+        network.explain("core", "conv")
 
 
 def test_depth_limits_what_is_printed():
@@ -220,13 +219,18 @@ def test_depth_limits_what_is_printed():
     assert lengths[0] < lengths[1] < lengths[2]
 
 
-def test_ends_of_network_intervals_are_quantiles_of_the_core():
-    """A layer that fills one core, ten times: its ends are ten times the core's, draw by draw."""
-    layer = LayerShape(name="full", rows=1152, columns=256, mvms=10)
-    network = energy.estimate_network([layer], XIAO["B"], seed=5)
-    core = energy.estimate_core(XIAO["B"], seed=5)
-    for end in ("low", "high"):
-        explained = network.explain(f"energy_gated_uj_{end}")
-        assert explained.value == pytest.approx(10 * core.explain(f"energy_j_per_mvm_{end}").value * 1e6, rel=1e-12)
-        assert "% quantile of energy_gated_uj over 512 draws of its constants, seed 5" in explained.text()
-        assert "drawn together (calibrated): activity.per_bit" in explained.text()
+def test_an_end_of_an_interval_says_what_it_is():
+    text = energy.estimate_core(XIAO["A"], seed=4).explain("area_mm2_low").text()
+    assert "    2.5 % quantile of area_mm2 over draws of its constants" in text
+    assert "over 512 draws, `energy.uncertainty.draw_constants(energy.load_library('sonos_40nm'), seed=4)`" in text
+    assert "drawn together: array.area, row_driver.area" in text
+    text = energy.estimate_core(XIAO["A"]).explain("latency_ns_high").text()
+    assert "drawn each from its interval: timing.settling" in text
+
+
+def test_layers_have_names_that_formulas_can_read():
+    layers = [LayerShape(name=name, rows=9, columns=9) for name in ("a.b", "a_b", "1", "core", "if", "é")]
+    cost = energy.estimate_network(layers, XIAO["A"])
+    names = [cost.explain("cores", layer.name).name for layer in layers]
+    assert names == [f"{own}.cores" for own in ("a_b", "a_b_", "layer_1", "layer_core", "layer_if", "_")]
+    recompute(cost.explain("energy_gated_uj").text(EVERYTHING))

@@ -7,8 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import circuits
+import devicekit
 import energy
-from devicekit import data_path
+from devicekit import Constant, data_path
+from devicekit.errors import UnitError
 from energy.errors import EnergyError
 from energy.node_scaling import scale_factor
 from energy.priors import load_priors
@@ -231,6 +233,22 @@ def test_the_spread_of_the_survey_is_that_of_its_sample():
     for ratio, name in ((sample["energy_pj"] / picojoules, "energy"), (sample["area_um2"] / square_microns, "area")):
         ends = np.exp(np.log(ratio).quantile([0.025, 0.975]))
         assert list(ends) == pytest.approx(list(LIBRARY.constants[f"survey.{name}_spread"].interval), rel=0.03)
+
+
+def test_constants_may_be_replaced_with_their_provenance():
+    own = Constant(value=2.0, unit="fJ", kind="measured", source="our chip", interval=(1.0, 3.0))
+    library = LIBRARY.with_constants({"ramp.run.energy": own})
+    assert library.si["ramp.run.energy"] == pytest.approx(2e-15)
+    assert library.si_interval("ramp.run.energy") == pytest.approx((1e-15, 3e-15))
+    assert set(LIBRARY.draws) - set(library.draws) == {"ramp.run.energy"}
+    again = eval(library.recipe, {"energy": energy, "devicekit": devicekit})
+    assert again.constants == library.constants
+    with pytest.raises(EnergyError, match=r"Unknown constant 'ramp.walk'"):
+        LIBRARY.with_constants({"ramp.walk": own})
+    with pytest.raises(EnergyError, match=r"`ramp.run.energy` to be at least 0, but got -1"):
+        LIBRARY.with_constants({"ramp.run.energy": own.model_copy(update={"value": 2.0, "interval": (-1.0, 3.0)})})
+    with pytest.raises(UnitError, match=r"ramp.run.energy"):
+        LIBRARY.with_constants({"ramp.run.energy": own.model_copy(update={"unit": "ns"})})
 
 
 def test_priors_are_checked(tmp_path):

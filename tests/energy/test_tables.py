@@ -107,20 +107,33 @@ def peripherals(**energies):
     return model.model_copy(update={"energy": energies})
 
 
-def test_simulated_peripherals_replace_the_fitted_comparator():
+def test_simulated_peripherals_replace_fitted_energies():
     model = circuits.load_peripherals("sonos_40nm")
     library = energy.load_library("sonos_40nm").with_peripherals(model)
-    constant = library.constants["comparator.convert.energy"]
-    assert constant.kind == "simulated"
-    assert "ngspice" in constant.source
     cost = energy.estimate_core(XIAO["D"], library=library)
-    assert cost.value("comparator.joules") == pytest.approx(2048 * model.energy["comparator"].value)
-    assert "comparator.convert.energy" not in library.draws
-    with pytest.raises(EnergyError, match=r"Expected a simulated comparator .* found no energies"):
-        energy.load_library("sonos_40nm").with_peripherals(peripherals())
+    # One comparator a conversion, one amplifier a column for the 8 input bits of a product.
+    for name, component, joules in (
+        ("comparator.convert.energy", "comparator", 2048 * model.energy["comparator"].value),
+        ("integrator.integrate.energy", "integrator", 256 * model.energy["integrator_amplifier"].value),
+    ):
+        assert library.constants[name].kind == "simulated"
+        assert "ngspice" in library.constants[name].source
+        assert library.si_interval(name) is not None
+        assert name not in library.draws
+        assert cost.value(f"{component}.joules") == pytest.approx(joules, rel=1e-12)
+    assert library.si["ramp.run.energy"] == energy.load_library("sonos_40nm").si["ramp.run.energy"]
+
+
+def test_peripherals_without_a_simulated_block_leave_its_constant():
+    model = circuits.load_peripherals("sonos_40nm")
+    plain = energy.load_library("sonos_40nm")
+    alone = plain.with_peripherals(peripherals(comparator=model.energy["comparator"]))
+    assert alone.si["integrator.integrate.energy"] == plain.si["integrator.integrate.energy"]
+    with pytest.raises(EnergyError, match=r"Expected simulated energies .* the peripherals have no energies"):
+        plain.with_peripherals(peripherals())
     huge = Constant(value=1e-8, unit="J", kind="simulated", source="test")
     with pytest.raises(EnergyError, match="more than the library's ramp and counter"):
-        energy.load_library("sonos_40nm").with_peripherals(peripherals(comparator=huge, ramp_generator=huge))
+        plain.with_peripherals(peripherals(comparator=huge, ramp_generator=huge))
 
 
 def test_the_command_prints_its_tables():
