@@ -64,14 +64,17 @@ class Product:
     Attributes:
         output: (batch, columns), in the units of x @ weight.
         conversions: every conversion made, in no particular order.
-        analog: pre-conversion values by weight slice, pooled over everything else.
+        analog: pre-conversion values by weight slice, pooled over everything else; a unit column's value stands there
+            once, however many outputs it enters.
         magnitude: (batch, columns), sum of the currents of every line and phase times what they count in the output.
+        pooled: which values `analog` has: batch, then as `Conversion.where`.
     """
 
     output: np.ndarray
     conversions: list[Conversion] = field(default_factory=list)
     analog: dict[int, list[float]] = field(default_factory=dict)
     magnitude: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
+    pooled: set[tuple[int, ...]] = field(default_factory=set)
 
 
 @dataclass
@@ -340,7 +343,9 @@ class _Reader:
     def read(self, value: float, output: tuple[int, int], where: tuple[int, ...], effect: float) -> float:
         """Convert, where there is a converter."""
         s = where[2]
-        self.product.analog.setdefault(s, []).append(value)
+        if (output[0], *where) not in self.product.pooled:
+            self.product.pooled.add((output[0], *where))
+            self.product.analog.setdefault(s, []).append(value)
         if self.ranges is None:
             return value
         bits = adc_bits_of(self.design, len(self.mapping.worth))[s]

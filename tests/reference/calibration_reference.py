@@ -29,6 +29,19 @@ def own_range(values: Any, symmetric: bool, inner: float = INNER) -> float:
     return ordered[below] + (position - below) * (ordered[above] - ordered[below])
 
 
+def bracket(values: Any, symmetric: bool, inner: float = INNER) -> tuple[float, float]:
+    """The two neighbouring values, in order, between which every usual definition of the quantile lies.
+
+    Args:
+        values: pre-conversion values.
+        symmetric: whether the range is symmetric.
+        inner: fraction to hold.
+    """
+    ordered = sorted(abs(float(v)) if symmetric else float(v) for v in values)
+    below = math.floor(inner * (len(ordered) - 1))
+    return ordered[below], ordered[min(below + 1, len(ordered) - 1)]
+
+
 def tie_ranges(own: list[float], symmetric: bool) -> list[tuple[float, float]]:
     """Ranges of all slices: the largest r as it is, the others r * 2^-n with the largest n that covers their data.
 
@@ -74,14 +87,12 @@ def quantisation_error(values: np.ndarray, low: float, high: float, bits: int = 
         high: upper end.
         bits: resolution.
     """
+    values = np.asarray(values, dtype=np.float64).ravel()
     if not high > low:
-        return float(np.sum(np.abs(np.asarray(values) - low)))
+        return float(np.sum(np.abs(values - low)))
     step = (high - low) / (2**bits - 1)
-    total = 0.0
-    for value in np.asarray(values, dtype=np.float64).ravel():
-        clipped = min(max(float(value), low), high)
-        total += abs(low + step * float(np.rint((clipped - low) / step)) - float(value))
-    return total
+    clipped = np.minimum(np.maximum(values, low), high)
+    return float(np.sum(np.abs(low + step * np.rint((clipped - low) / step) - values)))
 
 
 def best_high(values: np.ndarray, bits: int = 12, candidates: int = 400) -> tuple[float, float]:
@@ -95,3 +106,24 @@ def best_high(values: np.ndarray, bits: int = 12, candidates: int = 400) -> tupl
     errors = [quantisation_error(values, 0.0, high, bits) for high in tried]
     best = int(np.argmin(errors))
     return tried[best], errors[best]
+
+
+def best_range(values: np.ndarray, bits: int = 12, outermost: int = 80) -> tuple[float, float, float]:
+    """Both ends of an activation range, by trying each of the outermost values on either side in turn.
+
+    Args:
+        values: activations; the lower end is 0 where none is negative.
+        bits: resolution.
+        outermost: how many values are tried on each side.
+
+    Returns:
+        Lower end, upper end and error.
+    """
+    ordered = np.sort(np.asarray(values, dtype=np.float64).ravel())
+    highs = np.unique(ordered[-outermost:])
+    lows = np.unique(ordered[:outermost]) if ordered[0] < 0 else np.zeros(1)
+    low, high = float(lows[0]), float(highs[-1])
+    for _ in range(3):
+        high = float(min(highs, key=lambda end: quantisation_error(values, low, float(end), bits)))
+        low = float(min(lows, key=lambda end: quantisation_error(values, float(end), high, bits)))
+    return low, high, quantisation_error(values, low, high, bits)
