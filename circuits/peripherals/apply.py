@@ -53,7 +53,9 @@ def apply_peripherals(
         positions: values before conversion, shape (..., columns); 0 is the lowest code and 1 the highest.
         model: the peripherals.
         errors: gain and offset of each column from `draw_columns`; None takes the mean for all.
-        zero: position of zero signal, about which the gain acts; None takes the model's own.
+        zero: position of zero signal, about which the gain acts; None takes the model's own. On a range with another
+            one than was characterised the circuits are the same, so that each signal, as a share of full scale,
+            meets the same errors, as shares of full scale.
         weighted: whether the values were summed with `bit_weights`; otherwise what the weights would have moved
             enters as noise.
         generator: source of the noise, drawn in array order, so that a stream split into batches gets the same
@@ -75,9 +77,13 @@ def apply_peripherals(
         raise PeripheralError(
             f"Expected positions of {errors.gain.size} columns, as drawn, but got the shape {positions.shape}."
         )
-    analog = positions + (gain - 1) * (positions - zero) + offset * model.lsb
+    scale = _scale(model, zero)
+    own = positions if scale == 1 else model.zero + (positions - zero) * scale
+    analog = own + (gain - 1) * (own - model.zero) + offset * model.lsb
     analog = np.clip(analog, model.clip_low, model.clip_high)
     reading = analog + non_linearity(analog, model) * model.lsb
+    if scale != 1:
+        reading = zero + (reading - model.zero) / scale
     if generator is not None:
         reading += (
             noise_rms(positions, model, zero=zero, weighted=weighted)
@@ -85,6 +91,11 @@ def apply_peripherals(
             * model.lsb
         )
     return reading
+
+
+def _scale(model: PeripheralModel, zero: float) -> float:
+    """Return full scale as a share of the range characterised, over the same as a share of the range in use."""
+    return (1 - model.zero) / (1 - zero)
 
 
 def non_linearity(positions: ArrayLike, model: PeripheralModel) -> NDArray[np.float64]:
@@ -109,13 +120,14 @@ def noise_rms(
     Args:
         positions: positions in the converter's range, any shape.
         model: the peripherals.
-        zero: position of zero signal; None takes the model's own.
+        zero: position of zero signal, see `apply_peripherals`; None takes the model's own.
         weighted: whether the values were summed with `bit_weights`, see `apply_peripherals`.
 
     Returns:
-        Standard deviation [LSB], of the same shape.
+        Standard deviation [LSB of the range in use], of the same shape.
     """
     zero = model.zero if zero is None else zero
     signal = np.abs(np.asarray(positions, dtype=np.float64) - zero) / (1 - zero)
     constant = math.hypot(model.noise_lsb, model.pattern_lsb if weighted else model.pattern_scatter_lsb)
-    return np.sqrt(constant**2 + model.shot_noise_lsb**2 * signal)
+    rms: NDArray[np.float64] = np.sqrt(constant**2 + model.shot_noise_lsb**2 * signal) / _scale(model, zero)
+    return rms

@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 
 from circuits.peripherals.curves import bit_weights, fit_line, non_linearity_table
+from circuits.peripherals.disturbances import Disturbances, simulate_disturbances
 from circuits.peripherals.figures import HIGH_PROBE, LOW_PROBE, SIGNAL_SHOT, energies, figures, probes
 from circuits.peripherals.front_end import FrontEndRun, simulate_front_end
-from circuits.peripherals.model import PeripheralError, PeripheralModel
+from circuits.peripherals.model import PeripheralError, PeripheralModel, variant_name
 from circuits.peripherals.noise import NoiseFloor, noise_floors
 from circuits.peripherals.parameters import Parameters, load_parameters
 from circuits.peripherals.ramp_adc import RampRun, simulate_ramp_adc
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-ZERO = 0.5
-"""Position of zero signal: the front end is run on both signs, over a symmetric range."""
 _REACH = 1.04
 """Levels run to this much of full scale, so that gain and offset errors do not cut the table short."""
 Progress = Callable[[int, int], None]
@@ -94,6 +93,8 @@ def characterize(
     patterns: int = 48,
     transistors: bool = True,
     calibrate: bool = True,
+    unsigned: bool = False,
+    input_bits: int | None = None,
     temperature: float | None = None,
     corner: str | None = None,
     seed: int = 0,
@@ -109,6 +110,9 @@ def characterize(
             is claimed then only. Otherwise they are macromodels.
         calibrate: whether the ramp is fitted to the gain of front end and converter, once for all columns, as chips
             do; what mismatch does to the gain of a column stays.
+        unsigned: whether currents have one sign and the range starts at zero signal, as offset cells need it;
+            otherwise both signs, over a symmetric range. Parameters that are unsigned already stay so.
+        input_bits: input bits before one conversion: 1 for digital accumulation; None for the file's.
         temperature: [K]; None for the file's.
         corner: process corner; None for typical.
         seed: of patterns and mismatch.
@@ -123,38 +127,45 @@ def characterize(
         SpiceError: a run fails.
     """
     p = parameters if isinstance(parameters, Parameters) else load_parameters(parameters)
+    if unsigned or input_bits is not None:
+        # Designed for the nominal circuit, before temperature or corner move it.
+        p = p.for_use(unsigned=unsigned or p.unsigned, input_bits=input_bits)
     if temperature is not None or corner is not None:
         p = p.at(temperature=temperature, corner=corner)
     if columns == 1 or columns < 0:
         raise PeripheralError(f"Expected `columns` of 2 or more to find a spread, or 0 for none, but got {columns}.")
     if patterns < p.bits + 2:
         raise PeripheralError(f"Expected `patterns` of at least {p.bits + 2}, but got {patterns}.")
-    steps = iter(range(1, 6))
+    steps = iter(range(1, 7))
 
     def done() -> None:
         if progress is not None:
-            progress(next(steps), 5)
+            progress(next(steps), 6)
 
     pattern_seed, column_seed, threshold_seed = np.random.SeedSequence(seed).generate_state(3)
-    levels = np.linspace(-_REACH, _REACH, 21)
+    levels = np.linspace(0.0 if p.unsigned else -_REACH, _REACH, 21)
     static = simulate_front_end(p, np.repeat(levels[:, None], p.bits, axis=1), transistors=transistors)
     done()
     if calibrate:
         p = _calibrated(p, levels, static.gain_stage, transistors)
     # What the front end gives, with a margin, and the converter's lower end, where late comparators read no 0.
     low, high = (float(extreme(static.gain_stage)) * 1.01 for extreme in (np.min, np.max))
-    low = min(low, -_REACH * p.full_scale_voltage)
+    low = min(low, p.lowest_voltage - (_REACH - 1) / 2 * (p.full_scale_voltage - p.lowest_voltage))
     adc = simulate_ramp_adc(p, np.linspace(low, high, 65 if transistors else p.codes), transistors=transistors)
     _require_decisions(adc)
     done()
-    pattern_levels = np.random.default_rng(pattern_seed).uniform(-1, 1, (patterns, p.bits))
-    random = simulate_front_end(p, np.concatenate([probes(p.bits), pattern_levels]), transistors=transistors)
+    pattern_levels = np.random.default_rng(pattern_seed).uniform(0 if p.unsigned else -1, 1, (patterns, p.bits))
+    random = simulate_front_end(p, np.concatenate([probes(p), pattern_levels]), transistors=transistors)
     done()
     gain, offset = _spread(p, columns, int(column_seed), int(threshold_seed), transistors)
     done()
     noise = noise_floors(p, transistors=transistors)
     done()
-    return _reduce(p, levels, static, pattern_levels, random, adc, gain, offset, noise, transistors, seed)
+    disturbances = simulate_disturbances(p) if transistors else None
+    if disturbances is not None:
+        noise |= disturbances.floors(p)
+    done()
+    return _reduce(p, levels, static, pattern_levels, random, adc, gain, offset, noise, disturbances, seed)
 
 
 def _calibrated(
@@ -164,11 +175,12 @@ def _calibrated(
     steps = p.codes - 1
     inside = np.abs(levels) <= 1
     signal = voltage[inside] / p.full_scale_voltage
-    p = p.calibrated(front_end=fit_line(levels[inside] / 2, signal / 2, zero=0.0, steps=steps).gain)
+    p = p.calibrated(front_end=fit_line(levels[inside], signal, zero=0.0, steps=steps).gain)
     positions = np.linspace(0.1, 0.9, 5)
-    run = simulate_ramp_adc(p, (2 * positions - 1) * p.full_scale_voltage, transistors=transistors)
+    inputs = p.lowest_voltage + positions * (p.full_scale_voltage - p.lowest_voltage)
+    run = simulate_ramp_adc(p, inputs, transistors=transistors)
     _require_decisions(run)
-    return p.calibrated(converter=fit_line(positions, run.readings / steps, zero=ZERO, steps=steps).gain)
+    return p.calibrated(converter=fit_line(positions, run.readings / steps, zero=p.zero, steps=steps).gain)
 
 
 def _require_decisions(run: RampRun) -> None:
@@ -197,8 +209,8 @@ def _spread(
     if columns == 0:
         return np.ones(0), np.zeros(0)
     drawn = p.draw(columns, seed)
-    # Two opposite levels give a column's gain and offset; the static curve has the rest.
-    levels = np.tile([-0.8, 0.8], columns)
+    # Two levels give a column's gain and offset; the static curve has the rest.
+    levels = np.tile([0.1 if p.unsigned else -0.8, 0.8], columns)
     sets = [own for own in drawn for _ in range(2)]
     run = simulate_front_end(sets, np.repeat(levels[:, None], p.bits, axis=1), transistors=transistors)
     voltage = run.gain_stage.reshape(columns, 2)
@@ -211,8 +223,8 @@ def _spread(
     else:
         adc = simulate_ramp_adc(sets, voltage.ravel())
     positions = adc.readings.reshape(columns, 2) / (p.codes - 1)
-    ideal = ZERO + levels.reshape(columns, 2) / 2
-    lines = [fit_line(x, y, zero=ZERO, steps=p.codes - 1) for x, y in zip(ideal, positions, strict=True)]
+    ideal = p.zero + levels.reshape(columns, 2) * (1 - p.zero)
+    lines = [fit_line(x, y, zero=p.zero, steps=p.codes - 1) for x, y in zip(ideal, positions, strict=True)]
     return np.array([line.gain for line in lines]), np.array([line.offset_lsb for line in lines])
 
 
@@ -226,40 +238,42 @@ def _reduce(
     column_gain: NDArray[np.float64],
     column_offset: NDArray[np.float64],
     noise: dict[str, NoiseFloor],
-    transistors: bool,
+    disturbances: Disturbances | None,
     seed: int,
 ) -> Characterization:
     steps = p.codes - 1
-    positions = ZERO + levels / 2
+    positions = p.zero + levels * (1 - p.zero)
     readings = reading(adc, static.gain_stage)
     inside = np.abs(levels) <= 1
-    line = fit_line(positions[inside], readings[inside], zero=ZERO, steps=steps)
-    table = non_linearity_table(positions, readings, line, zero=ZERO, codes=p.codes)
+    line = fit_line(positions[inside], readings[inside], zero=p.zero, steps=steps)
+    table = non_linearity_table(positions, readings, line, zero=p.zero, codes=p.codes)
 
     curve = PchipInterpolator(levels, static.gain_stage)
     binary = 2.0 ** np.arange(p.bits) / (2**p.bits - 1)
-    outputs = random.gain_stage[len(probes(p.bits)) :]
+    outputs = random.gain_stage[len(probes(p)) :]
     pattern_errors = (outputs - curve(pattern_levels @ binary)) / p.lsb_voltage
     weights, _, _ = bit_weights(pattern_levels, outputs)
     weights = weights / weights.sum()
     sums = pattern_levels @ weights
     weighted_errors = (outputs - curve(sums)) / p.lsb_voltage
     # What patterns change in proportion to their sum is gain to a network, whose bits are as good as random.
-    shift, slope = np.polynomial.polynomial.polyfit(sums / 2, weighted_errors, 1)
-    rest = weighted_errors - shift - slope * sums / 2
-    limits = ZERO + random.gain_stage[LOW_PROBE : HIGH_PROBE + 1] / (2 * p.full_scale_voltage)
+    signal = sums * (1 - p.zero)
+    shift, slope = np.polynomial.polynomial.polyfit(signal, weighted_errors, 1)
+    rest = weighted_errors - shift - slope * signal
+    limits = p.zero + random.gain_stage[LOW_PROBE : HIGH_PROBE + 1] / (p.full_scale_voltage - p.lowest_voltage)
 
     constant = [floor.lsb for name, floor in noise.items() if name != SIGNAL_SHOT]
     source = (
         f"ngspice {ngspice_version()}, parameters {p.name}, {len(pattern_levels)} patterns, "
-        f"{len(column_gain)} columns, {'blocks at transistor level' if transistors else 'behavioural'}, seed {seed}"
+        f"{len(column_gain)} columns, {'behavioural' if disturbances is None else 'blocks at transistor level'}, "
+        f"seed {seed}"
     )
     model = PeripheralModel(
-        name=p.name,
+        name=variant_name(p.name, unsigned=p.unsigned, one_bit=p.bits == 1),
         kind="simulated",
         source=source,
         adc_bits=round(p["adc.bits"]),
-        zero=ZERO,
+        zero=p.zero,
         temperature=p.temperature,
         corner=p.corner,
         gain=line.gain + float(slope) / steps,
@@ -272,9 +286,9 @@ def _reduce(
         pattern_lsb=float(np.sqrt(np.sum(rest**2) / (len(rest) - p.bits - 1))),
         clip_low=float(limits[0]),
         clip_high=float(limits[1]),
-        bit_weights=tuple(float(weight) for weight in weights),
+        bit_weights=tuple(float(weight) for weight in weights) if p.bits > 1 else None,
         energy=energies(random, adc, source),
-        figures=figures(p, random, adc, noise, table, pattern_errors, source),
+        figures=figures(p, random, adc, noise, table, pattern_errors, disturbances, source),
     )
     return Characterization(
         model=model,

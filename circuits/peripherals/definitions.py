@@ -59,6 +59,7 @@ def _error(unit: str, meaning: str, low: float = -math.inf) -> Definition:
 
 DEFINITIONS: dict[str, Definition] = {
     "supply.voltage": _size("V", "supply; also the swing of every clock"),
+    "supply.noise": _leak("V", "noise on the supply, rms, slower than a conversion"),
     "timing.bits": _size("", "input bits, applied one by one and accumulated"),
     "timing.integration_time": _size("s", "time for which a bit's current is integrated"),
     "timing.transfer_time": _size("s", "time between integrations: share the charge, reset the integrator"),
@@ -97,6 +98,7 @@ DEFINITIONS: dict[str, Definition] = {
     "gain_stage.offset_voltage": _error("V", "input offset of the amplifier"),
     "gain_stage.noise_density": _leak("V/Hz**0.5", "white input noise of the amplifier"),
     "adc.bits": _size("", "resolution of the ramp converter"),
+    "adc.columns": Definition("", "columns that share the ramp, whose decisions kick it", ideal=1.0, low=1.0),
     "adc.clock_frequency": _size("Hz", "rate at which the counter counts, one code a period"),
     "adc.clock_jitter": _leak("s", "rms jitter of the counting edge"),
     "adc.ramp_capacitance": _size("F", "capacitor of the ramp generator, shared by all columns"),
@@ -115,6 +117,8 @@ DEFINITIONS: dict[str, Definition] = {
     "transistor.oxide_thickness": _size("m", "gate oxide, equivalent"),
     "transistor.overlap_capacitance": Definition("F/m", "gate to drain or source, per width"),
     "transistor.junction_capacitance": Definition("F/m**2", "drain or source to bulk, per area"),
+    "transistor.nmos_flicker": _leak("V**2*m**2", "flicker noise at the gate, S_V times W L f, NMOS"),
+    "transistor.pmos_flicker": _leak("V**2*m**2", "flicker noise at the gate, S_V times W L f, PMOS"),
     "transistor.threshold_mismatch": _leak("V*m", "Pelgrom coefficient of the threshold voltage"),
     "amplifier.tail_current": _size("A", "bias of the integrator's telescopic amplifier"),
     "amplifier.input_overdrive": _size("V", "overdrive of its input pair and NMOS cascodes"),

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from circuits.peripherals.curves import transition_non_linearity
+from circuits.peripherals.disturbances import Disturbances
 from circuits.peripherals.front_end import FrontEndRun, Schedule
 from circuits.peripherals.noise import NoiseFloor
 from circuits.peripherals.parameters import Parameters
@@ -20,17 +21,19 @@ SIGNAL_SHOT = "shot noise of the signal"
 """The one noise source whose variance goes with the signal."""
 
 
-def probes(bits: int) -> NDArray[np.float64]:
+def probes(p: Parameters) -> NDArray[np.float64]:
     """Return bit levels that show single effects, shape (5, bits).
 
-    A full step of alternating sign in every bit, no signal, the last bit but one alone, and both limits.
+    A full step in every bit up and down, no signal, the last bit but one alone (of one bit, that bit), and both
+    limits.
 
     Args:
-        bits: number of bits.
+        p: parameters.
     """
-    levels = np.zeros((5, bits))
-    levels[_ALTERNATING] = (-1.0) ** np.arange(bits, 0, -1)
-    levels[_SINGLE, -2] = 1.0
+    levels = np.zeros((5, p.bits))
+    sign = (-1.0) ** np.arange(p.bits, 0, -1)
+    levels[_ALTERNATING] = (1 + sign) / 2 if p.unsigned else sign
+    levels[_SINGLE, max(p.bits - 2, 0)] = 1.0
     levels[LOW_PROBE], levels[HIGH_PROBE] = -_OVERDRIVE, _OVERDRIVE
     return levels
 
@@ -42,6 +45,7 @@ def figures(
     noise: dict[str, NoiseFloor],
     table: NDArray[np.float64],
     pattern_errors: NDArray[np.float64],
+    disturbances: Disturbances | None,
     source: str,
 ) -> dict[str, Constant]:
     """Return the figures of every block.
@@ -53,6 +57,7 @@ def figures(
         noise: noise sources.
         table: INL of the whole chain [LSB].
         pattern_errors: random patterns against the static curve [LSB].
+        disturbances: by supply and neighbours; None for macromodels.
         source: what the figures are drawn from.
     """
     rest, single = random.integrator[_REST], random.integrator[_SINGLE]
@@ -61,14 +66,14 @@ def figures(
     transitions = adc.transitions()
     _, differential = transition_non_linearity(transitions[np.isfinite(transitions)])
     total = float(np.sqrt(sum(floor.lsb**2 for name, floor in noise.items() if name != SIGNAL_SHOT)))
+    step, held_step = single - rest, held - held_rest
+    own = max(p.bits - 2, 0)
     values: dict[str, tuple[float, str]] = {
-        "integrator_gain_error": (float((single - rest)[-2] / full - 1), ""),
+        "integrator_gain_error": (float(step[own] / full - 1), ""),
         "integrator_offset": (float(rest[0]), "V"),
-        "integrator_memory": (float((single - rest)[-1] / (single - rest)[-2]), ""),
         "integrator_clip_low": (float(random.integrator[LOW_PROBE, 0]), "V"),
         "integrator_clip_high": (float(random.integrator[HIGH_PROBE, 0]), "V"),
-        "accumulator_halving": (float((held - held_rest)[-1] / (held - held_rest)[-2]), ""),
-        "accumulator_sample_weight": (float((held - held_rest)[-2] / (single - rest)[-2]), ""),
+        "accumulator_sample_weight": (float(held_step[own] / step[own]), ""),
         "accumulator_offset": (float(held_rest[-1]), "V"),
         "gain_stage_settling_time": (settling_time(p, random), "s"),
         "adc_dnl_max_lsb": (float(np.max(np.abs(differential))), ""),
@@ -77,8 +82,19 @@ def figures(
         "chain_inl_max_lsb": (float(np.max(np.abs(table))), ""),
         "chain_dnl_max_lsb": (float(np.max(np.abs(np.diff(table)))), ""),
         "pattern_scatter_lsb": (float(np.std(pattern_errors)), ""),
-        "chain_input_noise": (total * 2 * p["input.full_scale_current"] / (p.codes - 1), "A"),
+        "chain_input_noise": (total * p["input.full_scale_current"] / (1 - p.zero) / (p.codes - 1), "A"),
     }
+    if p.bits > 1:
+        values |= {
+            "integrator_memory": (float(step[-1] / step[-2]), ""),
+            "accumulator_halving": (float(held_step[-1] / held_step[-2]), ""),
+        }
+    if disturbances is not None:
+        values |= {
+            "supply_offset_lsb_per_v": (disturbances.supply_offset_lsb, "1/V"),
+            "supply_gain_per_v": (disturbances.supply_gain, "1/V"),
+            "kick_back_lsb": (disturbances.kick_back_lsb, ""),
+        }
     values |= {f"noise_{name.replace(' ', '_')}_lsb": (floor.lsb, "") for name, floor in noise.items()}
     result = {}
     for name, (value, unit) in values.items():
@@ -91,7 +107,7 @@ def figures(
 
 
 def _ideal_codes(p: Parameters, adc: RampRun) -> NDArray[np.float64]:
-    return (adc.inputs + p.full_scale_voltage) / adc.lsb
+    return (adc.inputs - p.lowest_voltage) / adc.lsb
 
 
 def settling_time(p: Parameters, run: FrontEndRun) -> float:

@@ -106,9 +106,9 @@ def simulate_front_end(
     Args:
         parameters: one set for all columns, or one a column.
         bit_levels: difference current of each bit in units of ``input.full_scale_current``, least significant bit
-            first, shape (columns, bits).
+            first, shape (columns, bits). With unsigned parameters there is one line a column, which carries it.
         common_levels: current that both bit lines carry beside it in units of ``input.common_current``; a number, or
-            of the shape of `bit_levels`.
+            of the shape of `bit_levels`. Without meaning for unsigned parameters.
         transistors: whether the integrator's amplifier is of transistors.
         columns_a_run: columns that share a netlist; None takes 16, and 4 with transistors.
 
@@ -211,7 +211,9 @@ def add_conveyor(
     own: str,
 ) -> None:
     """Add the bit lines' currents and the conveyor that subtracts them into the node ``sum``."""
-    for sign, line in ((0.5, "p"), (-0.5, "n")):
+    if p.unsigned:
+        common = np.zeros_like(common)
+    for sign, line in ((1.0, "p"),) if p.unsigned else ((0.5, "p"), (-0.5, "n")):
         currents = common * p["input.common_current"] + sign * levels * p["input.full_scale_current"]
         changes = np.concatenate([[0.0], schedule.samples[:-1]])
         points = [(0.0, float(currents[0]))]
@@ -229,7 +231,9 @@ def add_conveyor(
         else:
             netlist.voltage(f"short_{line}{own}", bit_line, sense, 0.0)
         netlist.voltage(f"sense_{line}{own}", sense, "0", 0.0)
-        gain = (1 + p["conveyor.gain_error"]) * (1 + sign * p["conveyor.mismatch"])
+        # Half of the lines' difference on each; a line alone has none to be different from.
+        mismatch = 0.0 if p.unsigned else sign * p["conveyor.mismatch"]
+        gain = (1 + p["conveyor.gain_error"]) * (1 + mismatch)
         ends = (f"sum{own}", "0") if line == "p" else ("0", f"sum{own}")
         netlist.mirror(f"mirror_{line}{own}", *ends, f"sense_{line}{own}", gain)
     if p["conveyor.offset_current"]:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from circuits.designs import CoreDesign
 from circuits.errors import CircuitError
 from devicekit.errors import unknown_name
 from devicekit.paths import data_path, replacing
@@ -40,6 +41,9 @@ class PeripheralModel(BaseModel):
         b = clip(a, clip_low, clip_high)
         reading = b + (INL(b) + sqrt(noise_lsb**2 + pattern_lsb**2 + shot_noise_lsb**2 * s) * z') * lsb
         s = |u - zero| / (1 - zero)
+
+    A range with another `zero` than was characterised is read by the same circuits: u is first taken to the range
+    characterised, where full scale lies at 1 in both, and the reading back.
 
     The reading is rounded to a code by whoever converts. `INL(b)` interpolates `inl_lsb`, given at the positions
     k / (len - 1); positive means that the reading is too high.
@@ -201,21 +205,44 @@ class ColumnErrors:
     offset_lsb: NDArray[np.float64]
 
 
+def variant_name(name: str, *, unsigned: bool, one_bit: bool) -> str:
+    """Return the name under which a parameter set's characterisation for another use is recorded.
+
+    Args:
+        name: of the parameter set, characterised for both signs and all input bits before one conversion.
+        unsigned: for currents of one sign, over a range that starts at zero signal.
+        one_bit: for a conversion after every input bit.
+    """
+    return name + ("_one_bit" if one_bit else "") + ("_unsigned" if unsigned else "")
+
+
 def peripheral_names() -> list[str]:
     """Return the names of the characterisations that come with the project."""
     return sorted(path.name.removesuffix(".model.json") for path in data_path("peripherals").glob("*.model.json"))
 
 
-def load_peripherals(name_or_path: str | Path) -> PeripheralModel:
+def load_peripherals(
+    name_or_path: str | Path, design: CoreDesign | None = None, *, signed_inputs: bool = False
+) -> PeripheralModel:
     """Read a recorded characterisation: a bundled one by name, or a file.
 
     Args:
         name_or_path: one of `peripheral_names`, or the path of a JSON file written by `PeripheralModel.save`.
+        design: where given with a bundled name, the variant recorded for its use is taken: for an unsigned range and
+            for a conversion after every input bit, see `variant_name`. A file is taken as it is.
+        signed_inputs: whether the design's inputs carry signs, which makes every range symmetric.
 
     Raises:
         PeripheralError: no such name or file, no JSON, or a field missing, unknown or out of its range.
     """
     names = peripheral_names()
+    if design is not None:
+        fitting = variant_name(
+            str(name_or_path),
+            unsigned=not design.symmetric_adc(signed_inputs=signed_inputs),
+            one_bit=design.input_accumulation == "digital",
+        )
+        name_or_path = fitting if fitting in names else name_or_path
     bundled = str(name_or_path) in names
     path = data_path(f"peripherals/{name_or_path}.model.json") if bundled else Path(name_or_path)
     if not path.is_file():

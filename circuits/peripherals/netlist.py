@@ -32,11 +32,13 @@ class Netlist:
     Args:
         title: first line of the netlist.
         temperature: of every element [K].
+        flicker: whether transistors have flicker noise, beside their thermal noise.
     """
 
-    def __init__(self, title: str, temperature: float):
+    def __init__(self, title: str, temperature: float, *, flicker: bool = False):
         self.circuit: Any = new_circuit(title)
         self.temperature = temperature
+        self.flicker = flicker
 
     def text(self, *lines: str) -> str:
         """Return the whole netlist, ready to run.

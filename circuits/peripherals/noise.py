@@ -18,9 +18,10 @@ from circuits.peripherals.netlist import BOLTZMANN, Netlist
 from circuits.peripherals.parameters import Parameters
 from circuits.peripherals.ramp_adc import simulate_comparator_noise
 from circuits.peripherals.transistors import add_amplifier_rails, add_models, add_telescopic_amplifier
-from circuits.spice import run_netlists
+from circuits.spice import run_netlist, run_netlists
 
 _ANALYSIS = "dec 30 1 1e14"
+"""From 1 Hz: what is slower is taken to be calibrated away with the offset."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,17 @@ def noise_floors(p: Parameters, *, transistors: bool = False) -> dict[str, Noise
         value = simulated.get(name)
         known = None if transistors and name in ("integrator amplifier", "comparator") else form
         floors[name] = NoiseFloor(value, known, ways[name] * (form if value is None else value))
+    if transistors:
+        with_flicker = {
+            "integrator amplifier": float(
+                run_netlist(_integrator_amplifier(p, True, flicker=True)).plots["noise2"]["onoise_total"][0]
+            ),
+            "comparator": simulate_comparator_noise(p, transistors=True, flicker=True),
+        }
+        for name, total in with_flicker.items():
+            # Flicker is slower than a conversion: it is the same for all its bits, whose weights add.
+            slow = math.sqrt(max(total**2 - simulated[name] ** 2, 0.0))
+            floors[f"{name} flicker"] = NoiseFloor(slow, None, ways[f"{name} flicker"] * slow)
     return floors
 
 
@@ -96,7 +108,10 @@ def closed_forms(p: Parameters) -> dict[str, float]:
         "gain stage": theory.amplifier_noise(gain_density, gain, bandwidth),
         "comparator": theory.amplifier_noise(p["adc.comparator_noise_density"], 1.0, p["adc.comparator_bandwidth"]),
         "clock jitter": p["adc.clock_jitter"] * p["adc.clock_frequency"] * p.lsb_voltage,
-        "shot noise of the common current": theory.shot_noise(2 * p["input.common_current"], duration) / c,
+        "shot noise of the common current": theory.shot_noise(
+            0.0 if p.unsigned else 2 * p["input.common_current"], duration
+        )
+        / c,
         "shot noise of the signal": theory.shot_noise(p["input.full_scale_current"], duration) / c,
     }
 
@@ -114,6 +129,8 @@ def _ways(p: Parameters) -> dict[str, float]:
     sampled = float(np.sqrt(np.sum(weights**2))) * p["gain_stage.gain"] / lsb
     steps = float(np.sqrt(np.sum((1 - ratio) ** (2 * np.arange(p.bits))))) * p["gain_stage.gain"] / lsb
     return {
+        "integrator amplifier flicker": float(weights.sum()) * p["gain_stage.gain"] / lsb,
+        "comparator flicker": 1 / lsb,
         "integrator reset": sampled,
         "integrator amplifier": sampled,
         "accumulator sampling": sampled,
@@ -141,9 +158,9 @@ def _integrator_reset(p: Parameters) -> str:
     return _finish(netlist, "v(held)")
 
 
-def _integrator_amplifier(p: Parameters, transistors: bool) -> str:
+def _integrator_amplifier(p: Parameters, transistors: bool, *, flicker: bool = False) -> str:
     """Integrator at the end of a bit: the amplifier's noise at the output, with the load of the sampling capacitor."""
-    netlist = Netlist("integrator integrating", p.temperature)
+    netlist = Netlist("integrator integrating", p.temperature, flicker=flicker)
     netlist.capacitor("integrate", "sum", "out", p["integrator.capacitance"])
     netlist.capacitor("virtual", "sum", "0", p["integrator.parasitic_capacitance"])
     netlist.resistor("bias", "sum", "out", 1e12, noisy=False)

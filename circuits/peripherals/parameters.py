@@ -46,6 +46,7 @@ class Parameters:
         ramp_current: current that gives the nominal ramp one LSB a clock period [A]. This and the voltage before are
             designed for the file's values: a corner, a mismatch or a temperature does not change them.
         calibration: factor by which the range was fitted to a front end, see `calibrated`.
+        unsigned: whether the converter's range starts at zero signal, see `for_use`.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Parameters:
     full_scale_voltage: float = 0.0
     ramp_current: float = 0.0
     calibration: float = 1.0
+    unsigned: bool = False
 
     def __getitem__(self, name: str) -> float:
         try:
@@ -77,9 +79,19 @@ class Parameters:
         return 1 << round(self["adc.bits"])
 
     @property
+    def zero(self) -> float:
+        """Position of zero signal in the converter's range: its start, or its middle."""
+        return 0.0 if self.unsigned else 0.5
+
+    @property
+    def lowest_voltage(self) -> float:
+        """Lowest voltage of the converter's range, from zero signal [V]; the highest is `full_scale_voltage`."""
+        return 0.0 if self.unsigned else -self.full_scale_voltage
+
+    @property
     def lsb_voltage(self) -> float:
-        """One code at the converter's input [V]; its range is -full_scale_voltage to +full_scale_voltage."""
-        return 2 * self.full_scale_voltage / (self.codes - 1)
+        """One code at the converter's input [V]."""
+        return (self.full_scale_voltage - self.lowest_voltage) / (self.codes - 1)
 
     @property
     def bit_period(self) -> float:
@@ -101,6 +113,22 @@ class Parameters:
             self[name]
         changed = dataclasses.replace(self, values={**self.values, **changes})
         return changed.designed() if redesign else changed
+
+    def for_use(self, *, unsigned: bool = False, input_bits: int | None = None) -> Parameters:
+        """Return the set for another use of the same circuits, with range and ramp designed for it.
+
+        Args:
+            unsigned: for currents of one sign: one bit line a column, nothing subtracted, and a ramp that starts at
+                zero signal and rises half as fast, so that one code is half the voltage.
+            input_bits: bits before one conversion; None stays.
+
+        Raises:
+            PeripheralError: fewer than one bit.
+        """
+        if input_bits is not None and input_bits < 1:
+            raise PeripheralError(f"Expected `input_bits` of at least 1, but got {input_bits}.")
+        bits = {} if input_bits is None else {"timing.bits": float(input_bits)}
+        return dataclasses.replace(self, unsigned=unsigned).with_values(bits, redesign=True)
 
     def ideal(self, *keep: str) -> Parameters:
         """Return the set with every error at the value where it vanishes.
@@ -176,10 +204,9 @@ class Parameters:
         charge = self["input.full_scale_current"] * self["timing.integration_time"]
         binary = 1 - 2.0**-self.bits
         full_scale = self["gain_stage.gain"] * charge / self["integrator.capacitance"] * binary
-        slope = 2 * full_scale / (self.codes - 1) * self["adc.clock_frequency"]
-        return dataclasses.replace(
-            self, full_scale_voltage=full_scale, ramp_current=slope * self["adc.ramp_capacitance"]
-        )
+        ranged = dataclasses.replace(self, full_scale_voltage=full_scale)
+        slope = ranged.lsb_voltage * self["adc.clock_frequency"]
+        return dataclasses.replace(ranged, ramp_current=slope * self["adc.ramp_capacitance"])
 
 
 def parameter_names() -> list[str]:

@@ -79,7 +79,9 @@ def _waveforms(run: Characterization, axis: Axes) -> None:
         axis.plot(time, run.waveforms[node] * 1e3, color=colour, lw=1.2, label=label)
     for start in Schedule.of(run.parameters).starts:
         axis.axvline(start * 1e9, color="#e6e6e6", lw=0.7, zorder=0)
-    axis.set(title="Eight input bits of alternating sign", xlabel="time [ns]", ylabel="from mid-supply [mV]")
+    bits = run.parameters.bits
+    title = f"{bits} input bits, full scale up and down" if bits > 1 else "One input bit at full scale"
+    axis.set(title=title, xlabel="time [ns]", ylabel="from mid-supply [mV]")
     axis.grid(axis="x", visible=False)
     axis.margins(x=0)
     axis.legend(ncols=3, loc="lower left", bbox_to_anchor=(0, -0.02))
@@ -124,14 +126,14 @@ def _patterns(run: Characterization, axis: Axes) -> None:
 
 
 def _columns(run: Characterization, axis: Axes) -> None:
-    axis.set(title="Columns with mismatch", xlabel="offset [LSB]", ylabel="gain")
+    axis.set(xlabel="offset [LSB]", ylabel="gain")
     if not run.column_gain.size:
+        axis.set_title("Columns with mismatch")
         axis.annotate("no mismatch drawn", (0.5, 0.5), xycoords="axes fraction", ha="center", color=INK)
         return
     axis.scatter(run.column_offset_lsb, run.column_gain, s=18, color=BLUE, alpha=0.8, lw=0)
     model = run.model
-    note = f"σ: {model.offset_sigma_lsb:.2f} LSB, {model.gain_sigma:.2%}"
-    axis.annotate(note, (0.98, 0.04), xycoords="axes fraction", ha="right", fontsize=8, color=INK)
+    axis.set_title(f"Columns with mismatch: σ {model.offset_sigma_lsb:.2f} LSB and {model.gain_sigma:.2%}")
 
 
 def _noise(run: Characterization, axis: Axes) -> None:

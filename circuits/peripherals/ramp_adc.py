@@ -24,12 +24,14 @@ from circuits.spice import run_netlist, run_netlists
 
 OPTIONS = ".options reltol=1e-4 abstol=1e-12 vntol=1e-6 chgtol=1e-17 itl1=500 itl4=100"
 """Ten times tighter, crossings of the transistor comparator move by under 0.005 LSB."""
+_STEP = 0.5
+"""Largest time step with transistors, in clock periods; a fifth of it moves crossings by under 0.005 LSB."""
 LEAD = 4e-9
 """Time for which the ramp is held at its start before it rises [s]."""
 _RUN_UP = 8
 """Codes by which the ramp starts below the range."""
-_OVERRUN = 16
-"""Codes by which the ramp runs past the range, so that late comparators still decide."""
+_OVERRUN = 0.125
+"""Share of full-scale signal by which the ramp runs past it, so that late comparators still decide."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class RampRun:
     """What one conversion of many columns gives.
 
     Attributes:
-        inputs: input voltages from mid-range, shape (columns,) [V].
+        inputs: input voltages from zero signal, shape (columns,) [V].
         crossings: time from the ramp's start to each comparator's decision, shape (columns,) [s]; NaN where it never
             decided.
         clock_period: of the counter [s].
@@ -47,7 +49,7 @@ class RampRun:
             behavioural comparators.
         ramp_energy: supply energy of the ramp generator over one conversion [J]; None if behavioural.
         time: of the waveforms [s].
-        ramp: the ramp's voltage from mid-range [V].
+        ramp: the ramp's voltage from zero signal [V].
     """
 
     inputs: NDArray[np.float64]
@@ -88,8 +90,8 @@ class RampRun:
 
 
 def code_voltages(p: Parameters) -> NDArray[np.float64]:
-    """Return the ideal voltage of every code from mid-range, shape (codes,) [V]."""
-    return np.linspace(-p.full_scale_voltage, p.full_scale_voltage, p.codes)
+    """Return the ideal voltage of every code from zero signal, shape (codes,) [V]."""
+    return np.linspace(p.lowest_voltage, p.full_scale_voltage, p.codes)
 
 
 def simulate_ramp_adc(
@@ -104,7 +106,7 @@ def simulate_ramp_adc(
 
     Args:
         parameters: one set for all columns, or one a column; the ramp takes the first.
-        inputs: input voltages from mid-range, shape (columns,) [V]; None takes the voltage of every code.
+        inputs: input voltages from zero signal, shape (columns,) [V]; None takes the voltage of every code.
         transistors: whether comparators and ramp generator are transistors.
         threshold_errors: error of the threshold voltage of the input pair and of its load, shape (columns, 2) [V];
             transistors only.
@@ -150,7 +152,7 @@ def simulate_ramp_adc(
         total = sum(supply_charge(r["time"], r["vsupply#branch"], _start(first), end) for r in results)
         comparator_energy = supply * total / len(voltages)
         ramp_energy = supply * supply_charge(time, results[0]["vramp_supply#branch"], _start(first), end)
-    middle = first["comparator.common_mode"] if transistors else 0.0
+    origin = _origin(first) if transistors else 0.0
     return RampRun(
         inputs=voltages,
         crossings=crossings - _start(first),
@@ -160,12 +162,13 @@ def simulate_ramp_adc(
         comparator_energy=comparator_energy,
         ramp_energy=ramp_energy,
         time=time,
-        ramp=np.asarray(results[0]["ramp"]) - middle,
+        ramp=np.asarray(results[0]["ramp"]) - origin,
     )
 
 
 def _duration(p: Parameters) -> float:
-    return _start(p) + (p.codes + _OVERRUN) / p["adc.clock_frequency"]
+    overrun = _OVERRUN * (1 - p.zero) * p.codes
+    return _start(p) + (p.codes + overrun) / p["adc.clock_frequency"]
 
 
 def _start(p: Parameters) -> float:
@@ -174,8 +177,13 @@ def _start(p: Parameters) -> float:
 
 
 def _lowest(p: Parameters) -> float:
-    """Voltage from which the ramp sets out, from mid-range [V]."""
-    return -p.full_scale_voltage - (0.5 + _RUN_UP) * p.lsb_voltage
+    """Voltage from which the ramp sets out, from zero signal [V]."""
+    return p.lowest_voltage - (0.5 + _RUN_UP) * p.lsb_voltage
+
+
+def _origin(p: Parameters) -> float:
+    """Return the voltage of zero signal at the comparators' inputs, whose common mode is mid-range [V]."""
+    return p["comparator.common_mode"] - (p.lowest_voltage + p.full_scale_voltage) / 2
 
 
 def _crossing(time: NDArray[np.float64], wave: NDArray[np.float64], level: float) -> float:
@@ -221,27 +229,28 @@ def _transistor_netlist(sets: Sequence[Parameters], voltages: NDArray[np.float64
     add_models(netlist, p)
     netlist.voltage("supply", "supply", "0", p["supply.voltage"])
     add_bias(netlist, p)
-    netlist.voltage("start", "start", "0", p["comparator.common_mode"] + _lowest(p))
+    netlist.voltage("start", "start", "0", _origin(p) + _lowest(p))
     netlist.clock("hold", [(0.0, 1.0), (LEAD, 1.0), (LEAD + 1e-12, 0.0)])
     netlist.switch("hold", "start", "ramp", "hold", 0.0, 1e13)
     add_ramp_source(netlist, p)
     netlist.capacitor("ramp", "ramp", "0", p["adc.ramp_capacitance"])
     for k, voltage in enumerate(voltages):
-        netlist.voltage(f"in{k}", f"in{k}", "0", float(voltage) + p["comparator.common_mode"])
+        netlist.voltage(f"in{k}", f"in{k}", "0", float(voltage) + _origin(p))
         add_comparator(netlist, sets[k], "ramp", f"in{k}", f"decide{k}", str(k), errors[k])
-    step = 0.25 / p["adc.clock_frequency"]
+    step = _STEP / p["adc.clock_frequency"]
     return netlist.text(OPTIONS, f".tran {step!r} {_duration(p)!r} 0 {step!r}")
 
 
-def comparator_noise_netlist(p: Parameters, *, transistors: bool) -> str:
+def comparator_noise_netlist(p: Parameters, *, transistors: bool, flicker: bool = False) -> str:
     """Return the netlist of one comparator at its trip point, with a noise analysis of its decision node.
 
     Args:
         p: parameters.
         transistors: whether the comparator is of transistors; its noise is then that of the pair and its load up to
             the first stage's output.
+        flicker: whether transistors have flicker noise beside their thermal noise.
     """
-    netlist = Netlist("comparator at its trip point", p.temperature)
+    netlist = Netlist("comparator at its trip point", p.temperature, flicker=flicker)
     if transistors:
         add_models(netlist, p)
         netlist.voltage("supply", "supply", "0", p["supply.voltage"])
@@ -268,7 +277,7 @@ def comparator_noise_netlist(p: Parameters, *, transistors: bool) -> str:
     return netlist.text(".options gmin=1e-15 reltol=1e-6", f".noise v({node}) Vramp dec 40 1 1e13")
 
 
-def simulate_comparator_noise(p: Parameters, *, transistors: bool = False) -> float:
+def simulate_comparator_noise(p: Parameters, *, transistors: bool = False, flicker: bool = False) -> float:
     """Return a comparator's noise at its input by ngspice's noise analysis, rms [V].
 
     The output noise is integrated over all frequencies and divided by the gain at low frequency.
@@ -276,8 +285,9 @@ def simulate_comparator_noise(p: Parameters, *, transistors: bool = False) -> fl
     Args:
         p: parameters.
         transistors: whether the comparator is of transistors.
+        flicker: whether they have flicker noise, from 1 Hz on.
     """
-    result = run_netlist(comparator_noise_netlist(p, transistors=transistors))
+    result = run_netlist(comparator_noise_netlist(p, transistors=transistors, flicker=flicker))
     spectrum, total = result.plots["noise1"], result.plots["noise2"]
     if total["onoise_total"][0] == 0:
         return 0.0

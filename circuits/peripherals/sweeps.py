@@ -22,6 +22,8 @@ def sweep(
     corners: Sequence[str] | None = None,
     patterns: int = 16,
     transistors: bool = True,
+    unsigned: bool = False,
+    input_bits: int | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> list[PeripheralModel]:
@@ -36,6 +38,8 @@ def sweep(
         corners: corners beside the typical one; None takes all that the parameters name.
         patterns: random bit patterns.
         transistors: as for `characterize`.
+        unsigned: as for `characterize`.
+        input_bits: as for `characterize`.
         seed: of the patterns, the same everywhere.
         progress: called with (points done, points).
 
@@ -48,6 +52,8 @@ def sweep(
         SpiceError: a run fails.
     """
     p = parameters if isinstance(parameters, Parameters) else load_parameters(parameters)
+    if unsigned or input_bits is not None:
+        p = p.for_use(unsigned=unsigned or p.unsigned, input_bits=input_bits)
     moved = [p.at(corner=corner) for corner in (p.corners if corners is None else corners)]
     for temperature in temperatures:
         p.at(temperature=temperature)

@@ -106,6 +106,23 @@ def accumulator_weights(ratio: float, bits: int) -> NDArray[np.float64]:
     return np.asarray(ratio * (1 - ratio) ** (bits - 1 - np.arange(bits)))
 
 
+def open_switch_leak(p: Parameters) -> float:
+    """Return the share of a bit that open switches of resistance R lose until the next bit has been shared, T / (R C).
+
+    While the next bit of length t_i (without signal) integrates, the held half discharges through two switches; before,
+    half of the sample's own mean reached the empty holding capacitor. While they share for t_s, two switches drain two
+    capacitors, after each bit; between these phases (three guards t_g) one drains one. T = 3/2 t_i + 2 t_s + 3 t_g.
+    To first order in T / (R C), for equal capacitors.
+
+    Args:
+        p: parameters.
+    """
+    guard = 0.1 * p["timing.transfer_time"]
+    sharing = p["timing.transfer_time"] - 2 * guard
+    duration = 1.5 * p["timing.integration_time"] + 2 * sharing + 3 * guard
+    return duration / (p["accumulator.off_resistance"] * p["accumulator.capacitance"])
+
+
 def injection_offset(p: Parameters) -> float:
     """Return the accumulated offset from the charge that the sampling switch leaves on every sample [V].
 
@@ -221,6 +238,19 @@ def shot_noise(current: float, duration: float) -> float:
         duration: t [s].
     """
     return math.sqrt(CHARGE * current * duration)
+
+
+def flicker_noise(area_product: float, width: float, length: float, low: float, high: float) -> float:
+    """Return the flicker noise of a transistor's gate over a band, sqrt(S ln(high/low) / (W L)) [V].
+
+    Args:
+        area_product: S_V W L f [V**2*m**2].
+        width: W [m].
+        length: L [m].
+        low: lower end of the band [Hz].
+        high: upper end [Hz].
+    """
+    return math.sqrt(area_product / (width * length) * math.log(high / low))
 
 
 def leak_error(duration: float, dc_gain: float, resistance: float, capacitance: float) -> float:

@@ -16,23 +16,51 @@ _JUNCTION_LENGTH = 0.12e-6
 """Extent of drain and source junctions along the channel [m]."""
 
 
+OXIDE_PERMITTIVITY = 3.9 * 8.854214871e-12
+"""Of silicon dioxide, as ngspice's MOSFET models have it [F/m]."""
+
+
 def add_models(netlist: Netlist, p: Parameters) -> None:
     """Add the two MOSFET models."""
-    shared = {
+    for kind in ("nch", "pch"):
+        netlist.circuit.model(kind, _polarity(kind), **_card(p, kind))
+
+
+def _polarity(kind: str) -> str:
+    return "nmos" if kind == "nch" else "pmos"
+
+
+def _card(p: Parameters, kind: str) -> dict[str, float]:
+    """Return the parameters of a model card."""
+    name, sign = _polarity(kind), 1.0 if kind == "nch" else -1.0
+    return {
         "level": 1,
+        # KP follows mobility by itself: ngspice scales it with (T/Tnom)^-1.5.
+        "vto": sign * p[f"transistor.{name}_threshold"],
+        "kp": p[f"transistor.{name}_transconductance"],
         "lambda": p["transistor.channel_length_modulation"],
         "tox": p["transistor.oxide_thickness"],
         "cgso": p["transistor.overlap_capacitance"],
         "cgdo": p["transistor.overlap_capacitance"],
         "cj": p["transistor.junction_capacitance"],
     }
-    # KP follows mobility by itself: ngspice scales it with (T/Tnom)^-1.5.
-    netlist.circuit.model(
-        "nch", "nmos", vto=p["transistor.nmos_threshold"], kp=p["transistor.nmos_transconductance"], **shared
-    )
-    netlist.circuit.model(
-        "pch", "pmos", vto=-p["transistor.pmos_threshold"], kp=p["transistor.pmos_transconductance"], **shared
-    )
+
+
+def flicker_coefficient(p: Parameters, kind: str, width: float, length: float) -> float:
+    """Return SPICE's KF with which a level-1 transistor shows the flicker noise that the parameters give its gate.
+
+    Level 1 has S_I = KF I / (f W L C_ox^2) and gm^2 = 2 K W/L I, hence KF = (S_V W L f) C_ox^2 2 K W/L.
+
+    Args:
+        p: parameters.
+        kind: ``"nch"`` or ``"pch"``.
+        width: W [m].
+        length: L [m].
+    """
+    name = _polarity(kind)
+    oxide = OXIDE_PERMITTIVITY / p["transistor.oxide_thickness"]
+    transconductance = 2 * p[f"transistor.{name}_transconductance"] * width / length
+    return float(p[f"transistor.{name}_flicker"] * oxide**2 * transconductance)
 
 
 def _transistor(
@@ -50,8 +78,14 @@ def _transistor(
     length = p["comparator.length"] if length is None else length
     bulk = rails[0] if kind == "nch" else rails[1]
     area = _JUNCTION_LENGTH * width
+    model = kind
+    flicker = flicker_coefficient(p, kind, width, length) if netlist.flicker else 0.0
+    if flicker:
+        # KF goes with W/L, so that each transistor needs a card of its own.
+        model = f"{kind}_{name}"
+        netlist.circuit.model(model, _polarity(kind), kf=flicker, af=1, **_card(p, kind))
     netlist.circuit.M(
-        name, drain, gate, source, bulk, model=kind, width=width, length=length, drain_area=area, source_area=area
+        name, drain, gate, source, bulk, model=model, width=width, length=length, drain_area=area, source_area=area
     )
 
 
@@ -150,7 +184,7 @@ def add_amplifier_rails(netlist: Netlist, p: Parameters) -> None:
 
 def _width(p: Parameters, kind: str, current: float, overdrive: float) -> float:
     """Return the width at which a transistor of the amplifier carries a current [m]."""
-    name = "nmos" if kind == "nch" else "pmos"
+    name = _polarity(kind)
     factor = p[f"transistor.{name}_transconductance"]
     return float(2 * current * p["amplifier.length"] / (factor * overdrive**2))
 

@@ -28,6 +28,12 @@ def peripherals(
     behavioural: Annotated[
         bool, typer.Option("--behavioural", help="Macromodels instead of transistors; claims no energy.")
     ] = False,
+    unsigned: Annotated[
+        bool, typer.Option("--unsigned", help="Currents of one sign, as of offset cells: range from zero signal.")
+    ] = False,
+    input_bits: Annotated[
+        int | None, typer.Option(min=1, help="Input bits before one conversion: 1 for digital accumulation.")
+    ] = None,
     temperature: Annotated[float | None, typer.Option(help="Temperature [K]; the file's by default.")] = None,
     corner: Annotated[
         str | None, typer.Option(help="Process corner, such as fast or slow; typical by default.")
@@ -46,19 +52,29 @@ def peripherals(
     from circuits import PeripheralError, characterize, load_peripherals, peripheral_names
     from circuits.peripherals import sweep as run_sweep
     from circuits.peripherals import with_intervals
+    from circuits.peripherals.model import variant_name
     from circuits.spice import spice_missing
 
     missing = spice_missing()
-    as_recorded = temperature is None and corner is None and not sweep and parameters in peripheral_names()
+    known = parameters
+    if Path(parameters).suffix != ".json":
+        known = variant_name(parameters, unsigned=unsigned, one_bit=input_bits == 1)
+    own_bits = input_bits is not None and input_bits > 1
+    as_recorded = temperature is None and corner is None and not sweep and not own_bits and known in peripheral_names()
     if missing and as_recorded and not recorded:
-        print_note(f"{missing} Showing the characterisation of {parameters} that was recorded earlier instead.")
+        print_note(f"{missing} Showing the characterisation of {known} that was recorded earlier instead.")
         recorded = True
     if recorded:
-        _show(load_peripherals(parameters), [], as_json)
+        _show(load_peripherals(known), [], as_json)
         return
     if sweep and (temperature is not None or corner is not None):
         raise PeripheralError("Expected --sweep without --temperature and --corner: it goes through them by itself.")
-    options: dict[str, Any] = {"transistors": not behavioural, "seed": seed}
+    options: dict[str, Any] = {
+        "transistors": not behavioural,
+        "unsigned": unsigned,
+        "input_bits": input_bits,
+        "seed": seed,
+    }
     with progress("Simulating blocks", as_json=as_json) as step:
         run = characterize(
             parameters,
@@ -143,10 +159,11 @@ def _point(model: Any) -> dict[str, Any]:
         "offset_lsb": model.offset_lsb,
         "inl_max_lsb": float(abs(model.inl).max()),
         "noise_lsb": model.noise_lsb,
-        "pattern_scatter_lsb": model.figures["pattern_scatter_lsb"].value,
+        "pattern_scatter_lsb": model.pattern_scatter_lsb,
         "adc_delay_ns": model.figures["adc_delay"].value * 1e9,
-        "integrator_memory": model.figures["integrator_memory"].value,
     }
+    if "integrator_memory" in model.figures:
+        row["integrator_memory"] = model.figures["integrator_memory"].value
     if "comparator" in model.energy:
         row["comparator_pj"] = model.energy["comparator"].value * 1e12
     return row

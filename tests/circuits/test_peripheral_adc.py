@@ -3,12 +3,10 @@
 import numpy as np
 import pytest
 
-from circuits.peripherals import load_parameters, theory
+from circuits.peripherals import load_parameters, ramp_adc, theory
 from circuits.peripherals.curves import fit_line, transition_non_linearity
 from circuits.peripherals.model import PeripheralError
-from circuits.peripherals.noise import noise_floors
-from circuits.peripherals.ramp_adc import code_voltages, simulate_comparator_noise, simulate_ramp_adc
-from circuits.spice import run_netlist
+from circuits.peripherals.ramp_adc import code_voltages, simulate_ramp_adc
 
 pytestmark = pytest.mark.usefixtures("ngspice")
 
@@ -97,6 +95,29 @@ def test_the_transistor_converter_is_monotone_and_its_energy_is_its_supply_curre
     assert run.ramp_energy == pytest.approx(NOMINAL["supply.voltage"] * 2 * NOMINAL.ramp_current * 256e-9, rel=0.02)
 
 
+def test_a_finer_time_step_changes_nothing(monkeypatch):
+    levels = np.linspace(-0.9, 0.9, 5) * NOMINAL.full_scale_voltage
+    usual = simulate_ramp_adc(NOMINAL, levels, transistors=True)
+    monkeypatch.setattr(ramp_adc, "_STEP", 0.1)
+    fine = simulate_ramp_adc(NOMINAL, levels, transistors=True)
+    assert len(fine.time) > 3 * len(usual.time)
+    np.testing.assert_allclose(usual.readings, fine.readings, atol=0.005)
+    assert usual.comparator_energy == pytest.approx(fine.comparator_energy, rel=1e-4)
+
+
+def test_the_unsigned_converter_reads_its_codes_from_zero_signal():
+    unsigned = IDEAL.for_use(unsigned=True)
+    assert (unsigned.lowest_voltage, unsigned.lsb_voltage) == (0, NOMINAL.lsb_voltage / 2)
+    run = simulate_ramp_adc(unsigned)
+    np.testing.assert_array_equal(run.counts(), np.arange(256))
+    np.testing.assert_allclose(run.inputs[[0, -1]], [0, NOMINAL.full_scale_voltage])
+    real = NOMINAL.for_use(unsigned=True)
+    levels = np.array([0.1, 0.5, 0.9]) * real.full_scale_voltage
+    readings = simulate_ramp_adc(real, levels, transistors=True).readings
+    late = readings - levels / real.lsb_voltage
+    assert np.all((late > 0) & (late < 6)), "in codes late by the comparator's delay, at every level"
+
+
 def test_energy_goes_with_the_bias_current():
     def energy(factor):
         bias = {name: factor * NOMINAL[name] for name in ("comparator.tail_current", "comparator.output_current")}
@@ -130,69 +151,7 @@ def test_wrong_shapes_are_refused():
         simulate_ramp_adc([NOMINAL] * 3, np.zeros(2))
 
 
-def test_noise_floors_agree_with_their_closed_forms():
-    floors = noise_floors(NOMINAL)
-    checked = {name: floor for name, floor in floors.items() if floor.simulated is not None}
-    assert len(checked) == 6
-    for name, floor in checked.items():
-        assert floor.simulated == pytest.approx(floor.closed_form, rel=2e-3), name
-    assert floors["accumulator sampling"].simulated == pytest.approx(
-        np.sqrt(1.380649e-23 * 300.15 / 202e-15), rel=1e-3
-    ), "kT/C"
-
-
-def test_noise_follows_temperature_and_density_and_vanishes():
-    hot = noise_floors(NOMINAL.at(temperature=4 * 300.15))
-    cold = noise_floors(NOMINAL)
-    for name in ("integrator reset", "accumulator sampling", "accumulator sharing"):
-        assert hot[name].simulated / cold[name].simulated == pytest.approx(2, rel=1e-3), name
-    loud = noise_floors(NOMINAL.with_values({"integrator.noise_density": 2 * NOMINAL["integrator.noise_density"]}))
-    assert loud["integrator amplifier"].simulated / cold["integrator amplifier"].simulated == pytest.approx(2, rel=1e-3)
-    silent = noise_floors(IDEAL)
-    assert [silent[name].lsb for name in ("integrator amplifier", "gain stage", "comparator", "clock jitter")] == [
-        0
-    ] * 4
-
-
-def test_the_transistor_comparators_noise_is_that_of_its_pair_and_load():
-    """Integrated noise over gain, against 8/3 kT gm of the four transistors through the first stage's own pole."""
-    simulated = simulate_comparator_noise(NOMINAL, transistors=True)
-    current = NOMINAL["comparator.tail_current"] / 2
-    pair = np.sqrt(2 * current * NOMINAL["transistor.pmos_transconductance"] * 4e-6 / 0.12e-6)
-    load = np.sqrt(2 * current * NOMINAL["transistor.nmos_transconductance"] * 0.4e-6 / 0.35e-6)
-    density = np.sqrt(2 * 8 / 3 * 1.380649e-23 * 300.15 / pair * (1 + load / pair))
-    bandwidth = simulated**2 / density**2 / (np.pi / 2)
-    assert 10e6 < bandwidth < 1e9, "the pole that the integrated noise implies is that of a comparator"
-
-
-def test_shot_noise_of_an_integrated_current():
-    """Ngspice's spectral density of a junction through a window of length t gives q I t."""
-    duration, load = 7.5e-9, 1.0
-    elements = f"Vbias a 0 dc 0.6 ac 1\nD1 a out junction\n.model junction d(is=1e-15)\nRload out 0 {load} noisy=0"
-    run = run_netlist(f"shot noise\n{elements}\n.options temp=27\n.noise v(out) Vbias dec 10 1e3 1e6\n.end")
-    spectrum = run.plots["noise1"]
-    operating = run_netlist(f"operating point\n{elements}\n.options temp=27\n.op\n.end")
-    junction = -float(operating["vbias#branch"][0])
-    # The load is in parallel with the junction's own resistance nkT/qI.
-    parallel = 1 / (1 / load + junction / 0.025865)
-    density = float(spectrum["onoise_spectrum"][0]) ** 2 / parallel**2
-    assert density == pytest.approx(2 * 1.602176634e-19 * junction, rel=1e-3)
-    frequency = np.linspace(0, 400 / duration, 400_001)
-    window = duration * np.sinc(frequency * duration)
-    charge = np.sqrt(np.trapezoid(density * window**2, frequency))
-    assert charge == pytest.approx(theory.shot_noise(junction, duration), rel=2e-3)
-
-
 def test_every_code_voltage():
     voltages = code_voltages(NOMINAL)
     assert voltages.shape == (256,)
     assert voltages[-1] == -voltages[0] == NOMINAL.full_scale_voltage
-
-
-def test_blocks_of_transistors_have_noise_of_their_own():
-    floors, behavioural = noise_floors(NOMINAL, transistors=True), noise_floors(NOMINAL)
-    for name in ("integrator amplifier", "comparator"):
-        assert floors[name].closed_form is None
-        assert floors[name].simulated == pytest.approx(behavioural[name].simulated, rel=0.8), "of the same order"
-    for name in ("integrator reset", "gain stage"):
-        assert floors[name].simulated == behavioural[name].simulated

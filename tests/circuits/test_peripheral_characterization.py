@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import circuits
-from circuits.peripherals import sweep, theory, with_intervals
+from circuits.peripherals import noise_rms, sweep, theory, with_intervals
 from circuits.peripherals.front_end import simulate_front_end
 from circuits.peripherals.ramp_adc import simulate_ramp_adc
 from circuits.peripherals.sweeps import TEMPERATURES
@@ -121,6 +121,8 @@ def test_bad_requests_are_refused():
         circuits.characterize(columns=1)
     with pytest.raises(circuits.PeripheralError, match="`patterns` of at least 10, but got 5"):
         circuits.characterize(patterns=5)
+    with pytest.raises(circuits.PeripheralError, match="`input_bits` of at least 1, but got 0"):
+        circuits.characterize(input_bits=0)
 
 
 def test_a_converter_that_cannot_decide_is_refused(ngspice):
@@ -131,7 +133,12 @@ def test_a_converter_that_cannot_decide_is_refused(ngspice):
 
 def test_the_recorded_model_is_complete():
     """What works without ngspice: reading, applying, energies with intervals."""
-    assert circuits.peripheral_names() == ["sonos_40nm"]
+    assert circuits.peripheral_names() == [
+        "sonos_40nm",
+        "sonos_40nm_one_bit",
+        "sonos_40nm_one_bit_unsigned",
+        "sonos_40nm_unsigned",
+    ]
     model = circuits.load_peripherals("sonos_40nm")
     assert model.kind == "simulated"
     assert "transistor level" in model.source
@@ -146,6 +153,84 @@ def test_the_recorded_model_is_complete():
     positions = np.random.default_rng(0).uniform(0, 1, (10, 256))
     out = circuits.apply_peripherals(positions, model, circuits.draw_columns(model, 256, seed=1))
     assert np.max(np.abs(out - positions)) < 0.1
+
+
+@pytest.mark.parametrize(
+    ("design", "signed_inputs", "name", "zero", "bits"),
+    [
+        ("A", False, "sonos_40nm", 0.5, 8),
+        ("D", False, "sonos_40nm_one_bit", 0.5, None),
+        ("E", False, "sonos_40nm_one_bit_unsigned", 0.0, None),
+        ("E", True, "sonos_40nm_one_bit", 0.5, None),
+    ],
+)
+def test_a_design_gets_the_characterisation_of_its_use(design, signed_inputs, name, zero, bits):
+    model = circuits.load_peripherals("sonos_40nm", circuits.load_design(design), signed_inputs=signed_inputs)
+    assert (model.name, model.zero) == (name, zero)
+    assert (model.bit_weights and len(model.bit_weights)) == bits
+
+
+def test_a_file_and_a_variant_are_taken_as_they_are(tmp_path):
+    offset = circuits.load_design("E")
+    path = circuits.load_peripherals("sonos_40nm").save(tmp_path / "own.json")
+    assert circuits.load_peripherals(path, offset).zero == 0.5
+    assert circuits.load_peripherals("sonos_40nm_unsigned", offset).name == "sonos_40nm_unsigned"
+
+
+def test_an_unsigned_range_is_half_as_wide_and_errors_count_twice():
+    """Why it needs a characterisation of its own: the same voltages are twice as many of its codes."""
+    both, one = (circuits.load_peripherals(f"sonos_40nm{use}") for use in ("", "_unsigned"))
+    assert one.offset_sigma_lsb / both.offset_sigma_lsb == pytest.approx(2, rel=0.05)
+    assert one.shot_noise_lsb / both.shot_noise_lsb == pytest.approx(2, rel=0.02)
+    for name in ("integrator_reset", "accumulator_sampling", "accumulator_sharing", "gain_stage", "comparator"):
+        ratio = one.figures[f"noise_{name}_lsb"].value / both.figures[f"noise_{name}_lsb"].value
+        assert ratio == pytest.approx(2, rel=0.02), name
+    assert one.figures["noise_shot_noise_of_the_common_current_lsb"].value == 0, "nothing is subtracted"
+    assert one.gain_sigma == pytest.approx(both.gain_sigma, rel=0.2), "a gain is a share of the signal"
+    assert one.energy["comparator"].value == pytest.approx(both.energy["comparator"].value, rel=0.02)
+    assert one.energy["ramp_generator"].value == pytest.approx(both.energy["ramp_generator"].value / 2, rel=0.02)
+    eight = both.energy["integrator_amplifier"].value
+    single = circuits.load_peripherals("sonos_40nm_one_bit").energy["integrator_amplifier"].value
+    # Bits and the reset before the first one, each at the amplifier's bias current.
+    assert single / eight == pytest.approx((10 + 2.5) / (8 * 10 + 2.5), rel=0.01)
+
+
+def test_a_symmetric_model_on_an_unsigned_range_is_nearly_the_unsigned_one():
+    """One is characterised, the other follows: what differs is the comparator's delay, which counts in time."""
+    both, one = (circuits.load_peripherals(f"sonos_40nm{use}") for use in ("", "_unsigned"))
+    positions = np.linspace(0.05, 0.95, 7)
+    taken = circuits.apply_peripherals(positions, both.trimmed(), zero=0.0)
+    own = circuits.apply_peripherals(positions, one.trimmed())
+    np.testing.assert_allclose(taken, own, atol=0.25 / STEPS)
+    np.testing.assert_allclose(noise_rms(positions, both, zero=0.0), noise_rms(positions, one), rtol=0.15)
+    assert 2 * (both.clip_high - 0.5) == pytest.approx(one.clip_high, rel=1e-3)
+
+
+@pytest.mark.parametrize("input_bits", [None, 1])
+def test_the_ideal_unsigned_circuit_reduces_to_the_ideal_model(ngspice, input_bits):
+    run = circuits.characterize(
+        NOMINAL.ideal(), columns=2, patterns=10, transistors=False, unsigned=True, input_bits=input_bits
+    )
+    model = run.model
+    assert (model.zero, run.parameters.bits) == (0.0, input_bits or 8)
+    assert model.gain == pytest.approx(1, abs=1e-4)
+    assert abs(model.offset_lsb) < 0.01
+    assert np.max(np.abs(model.inl)) < 0.01
+    assert model.pattern_lsb < 0.01
+    assert model.gain_sigma > 0, "what is drawn is not ideal"
+    if input_bits is None:
+        np.testing.assert_allclose(model.bit_weights, BINARY, rtol=1e-3)
+    run.plot()[0].canvas.draw()
+
+
+@pytest.mark.slow
+def test_the_unsigned_model_stands_for_the_circuit(ngspice):
+    run = circuits.characterize(NOMINAL, columns=0, patterns=14, transistors=False, unsigned=True)
+    levels = np.random.default_rng(9).uniform(0, 1, (14, 8))
+    voltage = simulate_front_end(run.parameters, levels).gain_stage
+    simulated = simulate_ramp_adc(run.parameters, voltage).readings
+    predicted = circuits.apply_peripherals(levels @ np.array(run.model.bit_weights), run.model) * STEPS
+    assert np.sqrt(np.mean((simulated - predicted) ** 2)) < 0.15
 
 
 @pytest.mark.slow

@@ -21,6 +21,8 @@ def test_the_recorded_model_is_shown_without_ngspice(monkeypatch):
     assert "recorded earlier" in result.stderr
     assert "comparator" in result.stdout
     assert json.loads(run("--recorded", "--json").stdout)["model"]["name"] == "sonos_40nm"
+    single = json.loads(run("--unsigned", "--input-bits", 1, "--json").stdout)["model"]
+    assert (single["name"], single["zero"]) == ("sonos_40nm_one_bit_unsigned", 0.0)
 
 
 def test_page_and_command_name_both_scatters_of_random_patterns():
@@ -55,6 +57,14 @@ def test_a_run_writes_model_and_figures(ngspice, tmp_path):
         "peripherals.png",
         "peripherals.svg",
     }
+
+
+def test_another_use_is_run(ngspice):
+    result = run("--behavioural", "--columns", 0, "--patterns", 10, "--unsigned", "--input-bits", 1, "--json")
+    assert result.exit_code == 0, result.output
+    model = json.loads(result.stdout)["model"]
+    assert (model["zero"], model["bit_weights"]) == (0.0, None)
+    assert "integrator_memory" not in model["figures"], "one bit has none before it"
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,8 @@ COLUMNS = {
     "charge -0.1 fC": ({"accumulator.injected_charge": -0.1e-15}, NOTHING),
     "switch 4k": ({"accumulator.on_resistance": 4e3}, ONE),
     "switch 2k": ({"accumulator.on_resistance": 2e3}, ONE),
-    "open switch": ({"accumulator.off_resistance": 1e7}, ONE),
+    "open switch 1e+07": ({"accumulator.off_resistance": 1e7}, ONE),
+    "open switch 4e+07": ({"accumulator.off_resistance": 4e7}, ONE),
     "ratio": ({"gain_stage.gain_error": 0.02}, ALL),
     "amplifier 50": ({"gain_stage.dc_gain": 50}, ALL),
     "amplifier 200": ({"gain_stage.dc_gain": 200}, ALL),
@@ -188,11 +189,12 @@ def test_a_resistive_switch_samples_late(run, column, resistance):
     assert 1 - kept == pytest.approx(1 - sampled * shared, rel=0.02)
 
 
-def test_open_switches_leak(run):
-    kept = run.accumulator("open switch")[-1] / run.accumulator("ideal one")[-1]
-    # The clearing switch discharges the holding capacitor, the sharing switch from the sampling one's zero too.
-    period = NOMINAL.bit_period
-    assert 1 - kept == pytest.approx(2 * period / (1e7 * 200e-15), rel=0.3)
+@pytest.mark.parametrize("resistance", [1e7, 4e7])
+def test_open_switches_leak(run, resistance):
+    kept = run.accumulator(f"open switch {resistance:.0e}")[-1] / run.accumulator("ideal one")[-1]
+    lost = theory.open_switch_leak(IDEAL.with_values({"accumulator.off_resistance": resistance}))
+    assert lost == pytest.approx(16e-9 / (resistance * 200e-15))
+    assert 1 - kept == pytest.approx(lost, rel=0.03)
 
 
 def test_gain_stage_errors(run):
@@ -236,6 +238,20 @@ def test_the_integrator_of_transistors_follows_the_theory_of_a_transconductor():
     assert signal[2, -2] / signal[0, -2] == pytest.approx(0.5, abs=0.002)
     assert signal[3, -2] / signal[0, -2] == pytest.approx(-1, abs=0.01)
     assert abs(signal[0, -1] / signal[0, -2]) < 1e-3, "reset forgets"
+
+
+def test_unsigned_columns_have_one_line_and_no_mismatch_of_two():
+    changes = {"conveyor.mismatch": 0.02, "conveyor.gain_error": 0.03}
+    one = simulate_front_end(IDEAL.with_values(changes).for_use(unsigned=True), np.array([ALL, 0.5 * ALL, NOTHING]))
+    expected = 1.03 * NOMINAL.full_scale_voltage * np.array([1, 0.5, 0])
+    np.testing.assert_allclose(one.gain_stage, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_one_bit_before_a_conversion_is_halved_once():
+    single = IDEAL.for_use(input_bits=1)
+    run = simulate_front_end(single, np.array([[1.0], [-0.25]]))
+    np.testing.assert_allclose(run.accumulator[:, 0], FULL / 2 * np.array([1, -0.25]), rtol=1e-4)
+    np.testing.assert_allclose(run.gain_stage, single.full_scale_voltage * np.array([1, -0.25]), rtol=1e-4)
 
 
 def test_wrong_shapes_are_refused():

@@ -57,6 +57,15 @@ def test_a_converter_of_another_resolution_sees_the_same_fraction_of_the_range()
     )
 
 
+def test_another_zero_sees_the_same_errors_of_the_same_signals():
+    both = model(gain=1.02, offset_lsb=3.0, inl_lsb=tuple(np.linspace(-1, 1, 256) ** 2), noise_lsb=0.4, clip_high=0.9)
+    signal = np.array([0.0, 0.3, 0.7, 1.5])
+    symmetric = circuits.apply_peripherals(0.5 + signal / 2, both) - 0.5
+    unsigned = circuits.apply_peripherals(signal, both, zero=0.0)
+    np.testing.assert_allclose(unsigned, 2 * symmetric)
+    np.testing.assert_allclose(noise_rms(signal, both, zero=0.0), 0.8)
+
+
 def test_values_stop_at_the_clip_points():
     out = circuits.apply_peripherals([-1.0, 0.2, 0.5, 2.0], model(clip_low=0.1, clip_high=0.9))
     np.testing.assert_allclose(out, [0.1, 0.2, 0.5, 0.9])

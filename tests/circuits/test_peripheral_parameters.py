@@ -1,6 +1,7 @@
 """Parameter files of the peripherals: provenance, variants, and what is refused."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -139,3 +140,23 @@ def test_calibration_moves_range_and_ramp_and_nothing_else():
     assert fitted.calibration == pytest.approx(0.9)
     assert fitted.values == NOMINAL.values
     assert fitted.at(temperature=350).ramp_current == fitted.ramp_current
+
+
+def test_every_error_with_a_parameter_is_switched_on_by_a_test():
+    """A new non-ideality needs a test that its figure moves with it; each of those names its parameter."""
+    tests = "".join(path.read_text() for path in Path(__file__).parent.glob("test_peripheral_*.py"))
+    errors = [name for name, definition in DEFINITIONS.items() if definition.ideal is not None]
+    assert len(errors) > 30
+    untested = [name for name in errors if f'"{name}"' not in tests]
+    assert untested == []
+
+
+def test_another_use_designs_range_and_ramp_anew():
+    unsigned = NOMINAL.for_use(unsigned=True)
+    assert (NOMINAL.zero, unsigned.zero) == (0.5, 0.0)
+    assert (NOMINAL.lowest_voltage, unsigned.lowest_voltage) == (-NOMINAL.full_scale_voltage, 0)
+    assert unsigned.full_scale_voltage == NOMINAL.full_scale_voltage
+    assert unsigned.ramp_current == pytest.approx(NOMINAL.ramp_current / 2)
+    single = NOMINAL.for_use(input_bits=1)
+    assert single.full_scale_voltage == pytest.approx(NOMINAL.full_scale_voltage * 0.5 / (1 - 2**-8))
+    assert unsigned.at(temperature=350).unsigned
