@@ -1,13 +1,17 @@
 """What a core costs: components with provenance, counts, energy, area, latency; networks, sweeps, calibration."""
 
-from energy.calibration import Calibration, calibrate
+from typing import TYPE_CHECKING, Any
+
 from energy.core_cost import STRUCTURES, CoreCost, estimate_core
 from energy.errors import EnergyError
 from energy.library import Library
 from energy.library_files import library_names, load_library
 from energy.network_cost import NetworkCost, estimate_network
 from energy.sweeps import estimate_designs
-from energy.validation import compare_structures, leave_one_out
+
+if TYPE_CHECKING:
+    from energy.calibration import Calibration, calibrate
+    from energy.validation import compare_structures, leave_one_out
 
 __all__ = [
     "STRUCTURES",
@@ -25,3 +29,20 @@ __all__ = [
     "library_names",
     "load_library",
 ]
+
+# Fitting needs lmfit, which takes two seconds to import: whoever only asks for a cost need not wait for it.
+_FITTING = {
+    "Calibration": "energy.calibration",
+    "calibrate": "energy.calibration",
+    "compare_structures": "energy.validation",
+    "leave_one_out": "energy.validation",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what fits libraries when it is first asked for."""
+    if name in _FITTING:
+        from importlib import import_module
+
+        return getattr(import_module(_FITTING[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

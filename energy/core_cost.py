@@ -250,7 +250,8 @@ class CoreCost:
 
     def row(self) -> dict[str, Any]:
         """Return the results as one flat row of a table, intervals as ``_low`` and ``_high``."""
-        row: dict[str, Any] = {"design": self.design.name, "adc": self.adc}
+        converter = "none" if self.design.adc_bits is None else self.adc
+        row: dict[str, Any] = {"design": self.design.name, "adc": converter}
         for formula in self.library.results:
             row[formula.name] = self.value(formula.name)
             row[f"{formula.name}_low"], row[f"{formula.name}_high"] = self.interval_of(formula.name)

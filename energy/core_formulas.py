@@ -226,7 +226,7 @@ SURVEY = (
 """Converters by the regression of the ADC survey; the signal-to-noise ratio of b bits is 6.02 b + 1.76 dB."""
 
 RESULTS = (
-    Formula("energy_fj_per_op", "fJ", "energy_j_per_mvm / operations * 1e15", "energy of one operation"),
+    Formula("energy_fj_per_op", "fJ/op", "energy_j_per_mvm / operations * 1e15", "energy of one operation"),
     Formula("energy_nj_per_mvm", "nJ", "energy_j_per_mvm * 1e9", "energy of one MVM"),
     Formula("area_mm2", "mm2", "area_m2 * 1e6", "area of the core"),
     Formula("latency_ns", "ns", "latency_s * 1e9", "first input bit to result, one step after another"),

@@ -57,7 +57,10 @@ def breakdown_figure(costs: Sequence[CoreCost]) -> tuple[Any, Any]:
         for name in labels.index
         if any(table.loc[name, "energy_share"] + table.loc[name, "area_share"] > 0.002 for table in tables)
     ]
-    names = [cost.design.name if cost.adc == "ramp" else f"{cost.design.name} ({cost.adc})" for cost in costs]
+    names = [
+        cost.design.name if cost.adc == "ramp" or cost.design.adc_bits is None else f"{cost.design.name} ({cost.adc})"
+        for cost in costs
+    ]
     figure = Figure(figsize=(11, 1.7 + 0.5 * len(costs)), layout="constrained")
     axes = figure.subplots(1, 2, sharey=True)
     places = np.arange(len(costs))[::-1]

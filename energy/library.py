@@ -36,7 +36,7 @@ CELL_UNITS = {
 
 BREAKDOWN = (
     ("energy_pj", "pJ", "COMPONENT.joules * 1e12", "energy of one MVM"),
-    ("energy_fj_per_op", "fJ", "COMPONENT.joules / operations * 1e15", "energy of one operation"),
+    ("energy_fj_per_op", "fJ/op", "COMPONENT.joules / operations * 1e15", "energy of one operation"),
     ("energy_share", "", "COMPONENT.joules / energy_j_per_mvm", "share of the energy"),
     ("area_um2", "um2", "COMPONENT.square_metres * 1e12", "area"),
     ("area_mm2", "mm2", "COMPONENT.square_metres * 1e6", "area"),

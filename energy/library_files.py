@@ -72,6 +72,7 @@ def _load(path: Path, _modified: int, recipe: str) -> Library:
         base_path = data_path(f"components/{base_name}.toml")
         below = _parsed(base_path)
         below.pop("draws", None)
+        _check_names(content, below, path)
         library = _library(_merged(below, content), path, load_library(base_name), content, recipe)
     try:
         library.formulas  # noqa: B018  # a formula that cannot work is found here, at the boundary
@@ -100,6 +101,25 @@ def _merged(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
         else:
             merged[key] = value
     return merged
+
+
+def _check_names(own: Mapping[str, Any], base: Mapping[str, Any], where: Path) -> None:
+    """Refuse a component or action that the base does not have and that is not whole either: a misspelt name.
+
+    Raises:
+        EnergyError: it says the nearest names.
+    """
+
+    def check(given: Any, below: Mapping[str, Any], what: str, wanted: str) -> None:
+        for name, values in (given if isinstance(given, dict) else {}).items():
+            if isinstance(values, dict) and name not in below and wanted not in values:
+                raise EnergyError(f"{where}: {unknown_name(what, name, below)} A new {what} needs `{wanted}`.")
+
+    components = own.get("components", {})
+    check(components, base["components"], "component", "instances")
+    for name, values in (components if isinstance(components, dict) else {}).items():
+        if name in base["components"] and isinstance(values, dict):
+            check(values.get("actions", {}), base["components"][name].get("actions", {}), "action", "count")
 
 
 class _Reader:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
@@ -34,8 +35,8 @@ COUNT_HEADINGS: Mapping[str, str] = {
     "signal_chains": "Integrators",
     "conversions": "Conversions",
     "ramps": "Ramps",
-    "shift_add_operations": "Shift-add bits",
-    "output_sum_operations": "Adder bits",
+    "shift_add_operations": "Shift-add bit-ops",
+    "output_sum_operations": "Adder bit-ops",
     "b_out": "B_out [bit]",
 }
 """Columns of the table of counts: how much of everything one product takes."""
@@ -57,9 +58,9 @@ BREAKDOWN_HEADINGS: Mapping[str, str] = {
     "label": "Component",
     "instances": "Instances",
     "energy_fj_per_op": "Energy [fJ/op]",
-    "energy_share": "Share of energy",
+    "energy_share": "Share of energy [%]",
     "area_um2": "Area [um2]",
-    "area_share": "Share of area",
+    "area_share": "Share of area [%]",
 }
 LAYER_HEADINGS: Mapping[str, str] = {
     "layer": "Layer",
@@ -69,7 +70,7 @@ LAYER_HEADINGS: Mapping[str, str] = {
     "mvms": "Products",
     "macs": "MACs",
     "cores": "Cores",
-    "utilisation": "Utilisation",
+    "utilisation": "Cells used [%]",
     "energy_ungated_nj": "Ungated [nJ]",
     "energy_gated_nj": "Gated [nJ]",
     "latency_us": "Latency [us]",
@@ -83,13 +84,30 @@ NETWORK_HEADINGS: Mapping[str, str] = {
     "energy_ungated_uj": "Energy, ungated [uJ]",
     "latency_us": "Latency [us]",
     "interval_us": "Every [us]",
-    "spatial_utilisation": "Cells used",
-    "operation_utilisation": "by operations",
+    "spatial_utilisation": "Cells used [%]",
+    "operation_utilisation": "by operations [%]",
     "peak_tops_per_w": "Peak TOPS/W",
     "utilised_tops_per_w": "Used TOPS/W",
     "peak_tops": "Peak TOPS",
     "utilised_tops": "Used TOPS",
 }
+
+
+def name_of(heading: str, *, layers: bool = False, network: bool = False) -> str:
+    """Return the name of a number by the heading under which a table shows it; a name stays as it is.
+
+    Args:
+        heading: such as ``"TOPS/W"``.
+        layers: look among the layers' headings first.
+        network: look among those of a network's totals before those of a core.
+    """
+    core = (SHORT, COUNT_HEADINGS, BREAKDOWN_HEADINGS)
+    placed = (LAYER_HEADINGS, NETWORK_HEADINGS) if layers else (NETWORK_HEADINGS, LAYER_HEADINGS)
+    for headings in (*placed, *core) if network else core:
+        for name, shown in headings.items():
+            if shown == heading:
+                return name
+    return heading
 
 
 def breakdown_rows(costs: Sequence[CoreCost]) -> list[dict[str, object]]:
@@ -140,7 +158,7 @@ _WITH_INTERVAL = ("energy_fj_per_op", "area_mm2", "energy_gated_uj", "energy_ung
 
 
 def selected(rows: Sequence[Mapping[str, object]], headings: Mapping[str, str]) -> list[dict[str, object]]:
-    """Return columns for reading: four digits, intervals beside energies and areas, shares in percent.
+    """Return columns for reading: four digits, whole numbers in full, intervals beside energies and areas, percents.
 
     Args:
         rows: full rows.
@@ -154,17 +172,46 @@ def _read(row: Mapping[str, object], key: str) -> object:
     if not isinstance(value, float):
         return value
     if key.endswith(("_share", "utilisation")):
-        return f"{100 * value:.1f} %"
+        return round(100 * value, 1)
     low, high = row.get(f"{key}_low"), row.get(f"{key}_high")
     if key in _WITH_INTERVAL and isinstance(low, float) and isinstance(high, float):
         return with_interval(value, (low, high))
+    if value.is_integer():
+        return int(value)
     rounded = float(f"{value:.4g}")
     return int(rounded) if rounded.is_integer() and abs(rounded) >= 1000 else rounded
 
 
 def with_interval(value: float, interval: tuple[float, float]) -> str:
-    """Return a value and its interval with five significant digits: ``8.4 (8.352..8.4478)``."""
-    return f"{value:.5g} ({interval[0]:.5g}..{interval[1]:.5g})"
+    """Return a value and its interval with the digits that the interval leaves a meaning: ``57.5 (50.0..64.4)``.
+
+    Half the interval's width is shown with one digit, or two if it begins with 1, 2 or 3; each number has three digits
+    at least, and no more where the interval spans more than a factor of ten.
+
+    Args:
+        value: the value.
+        interval: its ends.
+    """
+    low, high = interval
+    if low <= 0 or high > 10 * low:
+        shown = [_fixed(number, _decimals(number, 3)) for number in (value, low, high)]
+    else:
+        half = (high - low) / 2
+        decimals = max(_decimals(number, 3) for number in (value, low, high))
+        if half > 0:
+            wide = _decimals(half, 1)
+            decimals = max(decimals, wide + (half * 10**wide < 4))
+        shown = [_fixed(number, decimals) for number in (value, low, high)]
+    return "{} ({}..{})".format(*shown)
+
+
+def _decimals(number: float, digits: int) -> int:
+    """Return the decimals with which a number has so many significant digits; below 0 for those before the point."""
+    return digits - 1 - math.floor(math.log10(number)) if number > 0 else 0
+
+
+def _fixed(number: float, decimals: int) -> str:
+    return f"{round(number, decimals):.{max(decimals, 0)}f}"
 
 
 def as_text(rows: Sequence[Mapping[str, object]], form: str, headings: Mapping[str, str] | None = None) -> str:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from circuits import Activity, CoreDesign, LayerShape, load_design
 from devicekit import Cell
 from reports.cell_step import constant_entry
 from reports.results import CostResult, LayerCost, NetworkCostResult, Provenance, Share
 from reports.table import COST_COLUMNS
+
+if TYPE_CHECKING:
+    from energy import Library
 
 
 def cost_of(design: CoreDesign, cell: Cell, library: str, seed: int, activity: Activity | None = None) -> CostResult:
@@ -102,7 +106,7 @@ def library_sources(library: str, cell: Cell) -> list[Provenance]:
     return [constant_entry(room, name, constant) for name, constant in loaded.constants.items()]
 
 
-def calibration_note(designs: Sequence[CoreDesign], library: str) -> str:
+def calibration_note(designs: Sequence[CoreDesign], library: str | Library) -> str:
     """Return which of the designs a library was calibrated to, as a sentence; empty where it was to none.
 
     Args:

@@ -159,6 +159,7 @@ def print_table(
     title: str | None = None,
     caption: str | None = None,
     headings: Mapping[str, str] | None = None,
+    keys: int | None = None,
 ) -> None:
     """Print rows as a table on stdout, numbers aligned right.
 
@@ -168,19 +169,46 @@ def print_table(
         title: printed above.
         caption: printed below.
         headings: what to print instead of a key, such as ``{"energy_fj_per_op": "Energy [fJ/op]"}``.
+        keys: where the table is wider than the terminal, put columns that do not fit into further tables below, each
+            of which begins with this many of the first columns, so that no number is cut; None: break long cells.
     """
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=title, caption=caption, box=box.SIMPLE_HEAD, title_justify="left", caption_justify="left")
-    keys = list(rows[0]) if rows else []
-    for key in keys:
-        numeric = all(isinstance(row.get(key), int | float) or row.get(key) is None for row in rows)
-        table.add_column(Text((headings or {}).get(key, key)), justify="right" if numeric else "left")
-    for row in rows:
-        table.add_row(*(Text(format_value(row.get(key))) for key in keys))
-    console().print(table)
+    columns = list(rows[0]) if rows else []
+    names = {column: (headings or {}).get(column, column) for column in columns}
+    shown = console()
+    parts = [columns] if keys is None else _fitting(rows, names, keys, shown.width)
+    for number, part in enumerate(parts, start=1):
+        table = Table(
+            title=title if number == 1 else None,
+            caption=caption if number == len(parts) else None,
+            box=box.SIMPLE_HEAD,
+            title_justify="left",
+            caption_justify="left",
+        )
+        for key in part:
+            numeric = all(isinstance(row.get(key), int | float) or row.get(key) is None for row in rows)
+            table.add_column(Text(names[key]), justify="right" if numeric else "left")
+        for row in rows:
+            table.add_row(*(Text(format_value(row.get(key))) for key in part))
+        shown.print(table)
+
+
+def _fitting(rows: Sequence[Mapping[str, Any]], names: Mapping[str, str], keys: int, width: int) -> list[list[str]]:
+    """Return columns in groups that fit side by side, each group with the first `keys` columns before it."""
+    widths = {
+        key: max(len(name), *(len(format_value(row.get(key))) for row in rows)) + 3 for key, name in names.items()
+    }
+    first, rest = list(names)[:keys], list(names)[keys:]
+    parts = [list(first)]
+    for key in rest:
+        # Two columns for the frame; a group holds at least one column besides the first ones.
+        if len(parts[-1]) > keys and 2 + sum(widths[own] for own in [*parts[-1], key]) > width:
+            parts.append(list(first))
+        parts[-1].append(key)
+    return parts
 
 
 def format_value(value: Any) -> str:

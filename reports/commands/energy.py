@@ -12,9 +12,10 @@ from reports.commands.common import JsonOption, SeedOption, examples, print_json
 
 if TYPE_CHECKING:
     from circuits import CoreDesign, LayerShape
-    from energy import CoreCost, NetworkCost
+    from energy import CoreCost, Library, NetworkCost
 
 _TABLES = ("cost", "counts", "breakdown", "network", "layers")
+_SUFFIXES = {".csv": "csv", ".md": "markdown", ".tex": "latex"}
 _IMAGES = {
     "digits": (1, 8, 8),
     "mnist": (1, 28, 28),
@@ -34,6 +35,7 @@ def register(app: typer.Typer) -> None:
             "devicekit energy B --table breakdown --figure breakdown.png",
             "devicekit energy A --explain energy_fj_per_op --depth 3",
             "devicekit energy A --network digits_cnn",
+            "devicekit energy A --network digits_cnn --explain conv2.energy_gated_nj",
         ),
     )(energy)
 
@@ -61,18 +63,28 @@ def energy(
     layers: Annotated[
         Path | None, typer.Option(help="Layers instead of a network: CSV with name, rows, columns, mvms, groups.")
     ] = None,
-    groups: Annotated[str, typer.Option(help="Grouped layers: packed block-diagonally, or one_core_each.")] = "packed",
+    groups: Annotated[
+        str | None, typer.Option(help="Grouped layers: packed block-diagonally (default), or one_core_each.")
+    ] = None,
     core_budget: Annotated[
         int | None, typer.Option(help="Cores to spend on copies of slow layers; no copies by default.")
     ] = None,
     table: Annotated[str | None, typer.Option(help="Which table: cost, counts, breakdown, network or layers.")] = None,
-    form: Annotated[str, typer.Option("--format", help="table, csv, markdown or latex.")] = "table",
-    out: Annotated[Path | None, typer.Option(help="Write the csv, markdown or latex text to this file.")] = None,
+    form: Annotated[
+        str | None, typer.Option("--format", help="table (default), csv (every digit), markdown or latex.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write to this file; .csv, .md and .tex say the format by themselves.")
+    ] = None,
     figure: Annotated[Path | None, typer.Option(help="Draw the breakdown to this file (png, svg or pdf).")] = None,
     explain: Annotated[
-        str | None, typer.Option(help="Explain one number: a column's name, COMPONENT.energy_pj, or a count.")
+        str | None,
+        typer.Option(
+            help="Explain one number: a column's name or heading, energy_fj_per_op_low for an end of its interval, "
+            "COMPONENT.energy_pj of a breakdown, LAYER.energy_gated_nj of a network, any count or constant."
+        ),
     ] = None,
-    layer: Annotated[str | None, typer.Option(help="Layer whose number is explained.")] = None,
+    layer: Annotated[str | None, typer.Option(help="Layer whose number is explained, if not given before it.")] = None,
     depth: Annotated[int, typer.Option(min=1, help="Levels of formulas to print with --explain.")] = 2,
     as_json: JsonOption = False,
     seed: SeedOption = 0,
@@ -82,10 +94,20 @@ def energy(
     from energy import EnergyError, estimate_core, estimate_network, load_library
     from energy.tables import FORMATS
 
-    if form != "table" and form not in FORMATS:
+    placed = network is not None or layers is not None
+    form = _format(form, out, as_json)
+    if form not in ("table", *FORMATS):
         raise EnergyError(unknown_name("table format", form, ("table", *FORMATS)))
     if table is not None and table not in _TABLES:
         raise EnergyError(unknown_name("table", table, _TABLES))
+    if network is not None and layers is not None:
+        raise EnergyError("Expected either --network or --layers, but got both.")
+    given = {"--groups": groups, "--core-budget": core_budget, "--layer": layer, f"--table {table}": table}
+    for option in (name for name, value in given.items() if value not in (None, "cost", "counts", "breakdown")):
+        if not placed:
+            raise EnergyError(f"{option} needs a network: give --network or --layers.")
+    if image is not None and network is None:
+        raise EnergyError("--input is the shape of a network's input: give --network.")
     cell: Any = None
     if device is not None:
         from devicekit import load_device
@@ -114,13 +136,11 @@ def energy(
                         cell=cell,
                         adc=adc,
                         structure=structure,
-                        groups=groups,
+                        groups=groups or "packed",
                         core_budget=core_budget,
                         seed=seed,
                     )
                 )
-    elif table in ("network", "layers"):
-        raise EnergyError(f"The table {table!r} needs a network: give --network or --layers.")
     if figure is not None:
         _draw(costs, figure)
     if explain is not None:
@@ -128,7 +148,26 @@ def energy(
     elif as_json:
         _json(costs, networks, loaded.name)
     else:
-        _show(costs, networks, table, form, out, loaded.name)
+        _show(costs, networks, table, form, out, loaded)
+
+
+def _format(form: str | None, out: Path | None, as_json: bool) -> str:
+    """Return the format asked for, or the one that the file's name says.
+
+    Raises:
+        EnergyError: JSON asked for beside another format or file, or a file whose format nothing says.
+    """
+    from energy import EnergyError
+
+    if as_json and (form or out):
+        raise EnergyError("Expected either --json, which prints one document, or --format and --out, but got both.")
+    if form is None and out is not None:
+        if out.suffix not in _SUFFIXES:
+            raise EnergyError(f"Expected --format, or --out to end in {', '.join(_SUFFIXES)}, but got {out.name!r}.")
+        return _SUFFIXES[out.suffix]
+    if form == "table" and out is not None:
+        raise EnergyError("The format table is for the terminal: give --format csv, markdown or latex with --out.")
+    return form or "table"
 
 
 def _designs(names: list[str]) -> list[CoreDesign]:
@@ -146,10 +185,6 @@ def _designs(names: list[str]) -> list[CoreDesign]:
 
 def _layers(network: str | None, image: str | None, layers: Path | None) -> list[LayerShape]:
     """Return the layers to place: of a file, or traced from a network with random weights."""
-    from energy import EnergyError
-
-    if network is not None and layers is not None:
-        raise EnergyError("Expected either --network or --layers, but got both.")
     if layers is not None:
         from energy.layer_files import read_layers
 
@@ -162,6 +197,8 @@ def _layers(network: str | None, image: str | None, layers: Path | None) -> list
 
     model = networks.load(network, "random")
     if image is not None:
+        from energy import EnergyError
+
         if not re.fullmatch(r"[1-9]\d*(x[1-9]\d*)*", image):
             raise EnergyError(f"Expected --input to be sizes such as 3x224x224, but got {image!r}.")
         size = tuple(int(part) for part in image.split("x"))
@@ -197,6 +234,10 @@ def _draw(costs: list[CoreCost], path: Path) -> None:
 def _explain(
     costs: list[CoreCost], networks: list[NetworkCost], name: str, layer: str | None, depth: int, as_json: bool
 ) -> None:
+    from energy.tables import name_of
+
+    # With a network its own tables come first; the core's numbers are found by their names as well.
+    name = name_of(name, layers=layer is not None, network=bool(networks))
     texts = {}
     for number, cost in enumerate(costs):
         explained = networks[number].explain(name, layer) if networks else cost.explain(name)
@@ -222,30 +263,48 @@ def _json(costs: list[CoreCost], networks: list[NetworkCost], library: str) -> N
 
 
 def _show(
-    costs: list[CoreCost], networks: list[NetworkCost], table: str | None, form: str, out: Path | None, library: str
+    costs: list[CoreCost], networks: list[NetworkCost], table: str | None, form: str, out: Path | None, loaded: Library
 ) -> None:
     from energy import tables
+    from reports.cost_step import calibration_note
 
+    chosen = [cost.design for cost in costs]
+    brackets = "In brackets: 95 % interval. " + calibration_note(chosen, loaded)
+    explained = "Where a number comes from: --explain with its heading, or its name as --format csv prints it."
     full: dict[str, Any] = {
-        "cost": (lambda: [cost.row() for cost in costs], tables.SHORT, f"Cost of a core, library {library}"),
-        "counts": (lambda: [cost.row() for cost in costs], tables.COUNT_HEADINGS, "Counts of one product"),
-        "breakdown": (lambda: tables.breakdown_rows(costs), tables.BREAKDOWN_HEADINGS, "Cost by component"),
-        "network": (lambda: tables.network_rows(networks), tables.NETWORK_HEADINGS, "The network on cores of a design"),
+        "cost": (lambda: [cost.row() for cost in costs], tables.SHORT, 1),
+        "counts": (lambda: [cost.row() for cost in costs], tables.COUNT_HEADINGS, 1),
+        "breakdown": (lambda: tables.breakdown_rows(costs), tables.BREAKDOWN_HEADINGS, 2),
+        "network": (lambda: tables.network_rows(networks), tables.NETWORK_HEADINGS, 1),
         "layers": (
             lambda: tables.layer_rows(networks),
             ({"design": "Design"} if len(networks) > 1 else {}) | dict(tables.LAYER_HEADINGS),
-            "Layer by layer",
+            2 if len(networks) > 1 else 1,
         ),
     }
+    titles = {
+        "cost": f"Cost of a core, library {loaded.name}",
+        "counts": "Counts of one matrix-vector product",
+        "breakdown": f"Cost by component, library {loaded.name}",
+        "network": "The network on cores of a design",
+        "layers": "Layer by layer",
+    }
+    captions = {"cost": brackets, "network": brackets}
     wanted = [table] if table else ["network", "layers"] if networks else ["cost", "counts"]
-    if form == "table" and out is None:
+    if form == "table":
         for name in wanted:
-            rows, headings, title = full[name]
-            print_table(tables.selected(rows(), headings), title=title, headings=headings)
+            rows, headings, keys = full[name]
+            lines = [captions.get(name, ""), explained if name == wanted[-1] else ""]
+            print_table(
+                tables.selected(rows(), headings),
+                title=titles[name],
+                caption="\n".join(line.strip() for line in lines if line) or None,
+                headings=headings,
+                keys=keys,
+            )
         return
     rows, headings, _ = full[wanted[0]]
-    chosen = rows() if form == "csv" else tables.selected(rows(), headings)
-    text = tables.as_text(chosen, "markdown" if form == "table" else form, headings)
+    text = tables.as_text(rows() if form == "csv" else tables.selected(rows(), headings), form, headings)
     if out is None:
         typer.echo(text, nl=False)
         return

@@ -90,6 +90,7 @@ def _show(document: dict[str, Any]) -> None:
             }
             for row in document["prediction"]
         ],
+        keys=2,
         title="Design B, which the fit never saw (prediction)",
     )
     print_table(
@@ -105,6 +106,7 @@ def _show(document: dict[str, Any]) -> None:
             }
             for row in document["leave_one_out"]
         ],
+        keys=2,
         title="Left out and predicted from the other three (leave_one_out)",
     )
     print_table(
@@ -120,6 +122,7 @@ def _show(document: dict[str, Any]) -> None:
             }
             for row in document["parameters"]
         ],
+        keys=1,
         title="Free constants (parameters)",
         caption="Width left: spread after the fit over the prior's; near 100 % the table says nothing of the constant.",
     )
@@ -141,6 +144,7 @@ def _show(document: dict[str, Any]) -> None:
             }
             for row in document["structures"]
         ],
+        keys=1,
         title="Structural alternatives (structures)",
         caption="Probability among these, from how well the priors foresee the published table.\n"
         "Any number: --explain TABLE.ROW.COLUMN with the table's name in brackets, as --json prints them.",

@@ -151,6 +151,23 @@ def test_an_impossible_library_gets_one_error(tmp_path, old, new, message):
     assert "own.toml" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("comparator", "comparater", r"Unknown component 'comparater'\. Did you mean 'comparator'.* needs `instances`"),
+        ("convert", "convrt", r"Unknown action 'convrt'\. Did you mean 'convert'.* A new action needs `count`"),
+        ("1.0\n", "-1.0\n", "`comparator.convert.energy`: interval .* does not hold the value -1"),
+        ('"pJ"', '"pJoules"', "comparator.convert.energy to be a quantity in J"),
+        ('"measured"', '"guessed"', "`comparator.convert.energy.kind`: Input should be 'measured'"),
+    ],
+)
+def test_a_misspelt_override_gets_one_error(tmp_path, old, new, message):
+    assert old in OVERRIDE
+    with pytest.raises(EnergyError, match=message) as caught:
+        energy.load_library(write(tmp_path, OVERRIDE.replace(old, new, 1)))
+    assert "own.toml" in str(caught.value)
+
+
 def test_unknown_libraries_are_refused(tmp_path):
     with pytest.raises(EnergyError, match=r"Unknown component library or file 'sonos_40'\. Did you mean 'sonos_40nm'"):
         energy.load_library("sonos_40")

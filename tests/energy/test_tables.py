@@ -7,6 +7,7 @@ import re
 
 import pandas as pd
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 import circuits
@@ -18,6 +19,7 @@ from energy.errors import EnergyError
 from energy.figures import breakdown_figure
 from energy.layer_files import read_layers
 from reports.command import build_app
+from reports.commands import common
 
 XIAO = circuits.load_designs("xiao2022")
 COSTS = [energy.estimate_core(design) for design in XIAO.values()]
@@ -53,6 +55,31 @@ def test_markdown_and_latex_show_the_same_entries():
         ]
     with pytest.raises(EnergyError, match=r"Unknown table format 'latx'\. Did you mean 'latex'"):
         tables.as_text(rows, "latx")
+
+
+@pytest.mark.parametrize(
+    ("value", "interval", "text"),
+    [
+        (8.4, (8.352, 8.4478), "8.40 (8.35..8.45)"),
+        (57.493, (50.036, 64.368), "57.5 (50.0..64.4)"),
+        (0.23994, (0.23524, 0.24469), "0.240 (0.235..0.245)"),
+        (901.9999, (901.9512, 902.0477), "902.00 (901.95..902.05)"),
+        (841.2, (482.12, 24858.0), "841 (482..24900)"),
+        (14.076, (3.594, 1811.7), "14.1 (3.59..1810)"),
+        (1480.5, (1400.0, 1600.0), "1480 (1400..1600)"),
+        (5.0, (5.0, 5.0), "5.00 (5.00..5.00)"),
+        (0.0, (0.0, 0.0), "0 (0..0)"),
+    ],
+)
+def test_intervals_are_shown_with_the_digits_they_leave(value, interval, text):
+    assert tables.with_interval(value, interval) == text
+
+
+def test_whole_numbers_are_shown_in_full():
+    rows = tables.selected(tables.breakdown_rows(COSTS[:2]), tables.BREAKDOWN_HEADINGS)
+    assert [row["instances"] for row in rows if row["label"] == "Memory array"] == [589824, 4718592]
+    assert "4718592" in tables.as_text(rows, "markdown", tables.BREAKDOWN_HEADINGS)
+    assert sum(row["energy_share"] for row in rows if row["design"] == "A") == pytest.approx(100, abs=0.3)
 
 
 def test_breakdown_rows_sum_to_the_core():
@@ -139,13 +166,14 @@ def test_peripherals_without_a_simulated_block_leave_its_constant():
 def test_the_command_prints_its_tables():
     result = run("energy")
     assert result.exit_code == 0, result.stderr
-    assert "8.4 (8.352..8.44" in result.stdout
-    assert "902 (901.95..902.05)" in result.stdout
+    assert "8.40 (8.35..8.45)" in result.stdout
+    assert "902.00 (901.95..902.05)" in result.stdout
+    assert "calibrated to the published energy and area of A, C, D, E" in result.stdout.replace("\n", " ")
     document = json.loads(run("energy", "A", "E", "--json").stdout)
     assert [row["design"] for row in document["designs"]] == ["A", "E"]
     assert document["designs"][0]["energy_fj_per_op"] == COSTS[0].energy_fj_per_op
     assert len(document["designs"][0]["breakdown"]) == len(COSTS[0].library.components)
-    assert "Counts of one product" in result.stdout
+    assert "Counts of one matrix-vector product" in result.stdout
     everyone = json.loads(run("energy", "accelerators", "A", "--adc", "sar", "--json").stdout)
     assert len(everyone["designs"]) == 15 + 1
     breakdown = run("energy", "B", "--table", "breakdown", "--format", "csv")
@@ -175,6 +203,45 @@ def test_the_command_places_networks(tmp_path):
     assert [row["rows"] for row in digits["layers"]] == [9, 225, 288, 32]
 
 
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_no_number_is_cut_on_a_narrow_terminal(width, monkeypatch):
+    monkeypatch.setattr(common, "console", lambda stderr=False: Console(width=width, stderr=stderr, highlight=False))
+    shown = run("energy", "A", "E").stdout
+    assert "…" not in shown
+    for text in ("8.40 (8.35..8.45)", "1179648", "2097152", "0.02488"):
+        assert text in shown
+    breakdown = run("energy", "A", "--table", "breakdown").stdout
+    assert "…" not in breakdown
+    assert "Ramp generator and counter" in breakdown
+
+
+def test_a_number_may_be_asked_for_by_its_heading(tmp_path):
+    assert tables.name_of("TOPS/W") == "tops_per_w"
+    assert tables.name_of("Gated [nJ]", layers=True, network=True) == "energy_gated_nj"
+    assert tables.name_of("Area [mm2]", network=True) == "area_mm2"
+    assert tables.name_of("comparator.energy_pj") == "comparator.energy_pj"
+    assert run("energy", "A", "--explain", "TOPS/W").stdout.startswith("tops_per_w = 119.04")
+    layers = tmp_path / "layers.csv"
+    layers.write_text("name,rows,columns\na,1152,256\n")
+    own = ("energy", "A", "--layers", str(layers), "--explain")
+    assert run(*own, "Gated [nJ]", "--layer", "a").stdout.startswith("a.energy_gated_nj = 4.95")
+    assert run(*own, "a.energy_gated_nj").stdout == run(*own, "Gated [nJ]", "--layer", "a").stdout
+    assert run(*own, "comparator.energy_pj").stdout.startswith("core.comparator.energy_pj = ")
+
+
+def test_a_design_without_converter_shows_none():
+    guo = energy.estimate_core(circuits.load_design("guo2017"), adc="sar")
+    assert guo.row()["adc"] == "none"
+    _, axes = breakdown_figure([guo])
+    assert [label.get_text() for label in axes[0].get_yticklabels()] == ["guo2017"]
+
+
+def test_the_format_follows_the_file(tmp_path):
+    for name, start in (("x.csv", "design,adc,"), ("x.md", "| Design |"), ("x.tex", r"\begin{tabular}")):
+        assert run("energy", "A", "--out", str(tmp_path / name)).exit_code == 0
+        assert (tmp_path / name).read_text().startswith(start)
+
+
 def test_the_command_explains_any_number():
     result = run("energy", "A", "--explain", "energy_fj_per_op", "--depth", "1")
     assert "= energy_j_per_mvm / operations * 1e15" in result.stdout
@@ -193,7 +260,14 @@ def test_the_command_explains_any_number():
         (("A", "--adc", "sigma"), "Unknown ADC 'sigma'"),
         (("A", "--format", "html"), "Unknown table format 'html'"),
         (("A", "--table", "costs"), "Unknown table 'costs'. Did you mean 'cost'"),
-        (("A", "--table", "layers"), "needs a network"),
+        (("A", "--table", "layers"), "--table layers needs a network"),
+        (("A", "--core-budget", "5"), "--core-budget needs a network"),
+        (("A", "--groups", "packed"), "--groups needs a network"),
+        (("A", "--layer", "conv"), "--layer needs a network"),
+        (("A", "--input", "8x8"), "give --network"),
+        (("A", "--out", "x.txt"), "--out to end in .csv, .md, .tex, but got 'x.txt'"),
+        (("A", "--out", "x.csv", "--format", "table"), "The format table is for the terminal"),
+        (("A", "--out", "x.csv", "--json"), "either --json, which prints one document, or"),
         (("A", "--explain", "nothing"), "Unknown quantity 'nothing'"),
         (("A", "--network", "digits_cnn", "--layers", "x.csv"), "either --network or --layers"),
         (("A", "--network", "digits_cnn", "--input", "8"), "does not run on an example of shape"),
