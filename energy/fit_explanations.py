@@ -115,15 +115,19 @@ class FitExplanations:
 
     def _printed(self, design: str, quantity: str, printed: Printed) -> Columns:
         name = f"{design}.{quantity}"
+        unit = self.fit.library.formulas.by_name[quantity].unit
         decimals = self._of(f"{name}.decimals", float(printed.decimals), f"digits behind the point of {printed.text}")
         return {
-            "printed": self._of(f"{name}.printed", printed.value, f"printed as {printed.text}; {printed.source}"),
+            "printed": self._of(
+                f"{name}.printed", printed.value, f"printed as {printed.text}; {printed.source}", unit=unit
+            ),
             "half_digit": self._of(
                 f"{name}.half_digit",
                 printed.half_digit,
                 "half a unit of the last printed digit",
                 f"0.5 / 10 ** {decimals.name}",
                 (decimals,),
+                unit,
             ),
         }
 

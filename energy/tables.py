@@ -205,6 +205,11 @@ def with_interval(value: float, interval: tuple[float, float]) -> str:
     return "{} ({}..{})".format(*shown)
 
 
+def between(low: float, high: float) -> str:
+    """Return an interval with three significant digits and no exponents: ``100..2500``."""
+    return f"{_fixed(low, _decimals(low, 3))}..{_fixed(high, _decimals(high, 3))}"
+
+
 def _decimals(number: float, digits: int) -> int:
     """Return the decimals with which a number has so many significant digits; below 0 for those before the point."""
     return digits - 1 - math.floor(math.log10(number)) if number > 0 else 0

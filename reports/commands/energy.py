@@ -262,14 +262,26 @@ def _json(costs: list[CoreCost], networks: list[NetworkCost], library: str) -> N
     print_json(document)
 
 
+def _calibrated(costs: list[CoreCost], loaded: Library) -> str:
+    """Return which designs the library was fitted to, as a sentence; none once their totals are other than printed."""
+    from energy.published import load_published
+    from reports.cost_step import calibration_note
+
+    printed = load_published()
+    agree = all(
+        number.agrees(cost.value(quantity))
+        for cost in costs
+        for quantity, number in printed.get(cost.design.name, {}).items()
+    )
+    return calibration_note([cost.design for cost in costs], loaded) if agree else ""
+
+
 def _show(
     costs: list[CoreCost], networks: list[NetworkCost], table: str | None, form: str, out: Path | None, loaded: Library
 ) -> None:
     from energy import tables
-    from reports.cost_step import calibration_note
 
-    chosen = [cost.design for cost in costs]
-    brackets = "In brackets: 95 % interval. " + calibration_note(chosen, loaded)
+    brackets = "In brackets: 95 % interval. " + _calibrated(costs, loaded)
     explained = "Where a number comes from: --explain with its heading, or its name as --format csv prints it."
     full: dict[str, Any] = {
         "cost": (lambda: [cost.row() for cost in costs], tables.SHORT, 1),

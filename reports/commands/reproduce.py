@@ -65,6 +65,8 @@ def reproduce(
 
 
 def _show(document: dict[str, Any]) -> None:
+    from energy.tables import between, with_interval
+
     print_table(
         [
             {
@@ -72,20 +74,20 @@ def _show(document: dict[str, Any]) -> None:
                 "Quantity": row["quantity"],
                 "Printed": row["printed"],
                 "Computed": f"{row['fitted']:.6g}",
+                "Residual": f"{row['residual']:+.1e}",
                 "Every digit": row["agrees"],
             }
             for row in document["published"]
         ],
         title=f"{document['table']}: {document['data_values']} published numbers, {document['free_values']} free "
-        "constants held by priors",
+        "constants held by priors (published)",
     )
     print_table(
         [
             {
                 "Design": row["design"],
                 "Quantity": row["quantity"],
-                "Predicted": f"{row['predicted']:.4g}",
-                "95 % interval": f"{row['low']:.4g}..{row['high']:.4g}",
+                "Predicted": with_interval(row["predicted"], (row["low"], row["high"])),
                 "in percent": "{:+.0f}..{:+.0f} %".format(*row["interval_percent"]),
             }
             for row in document["prediction"]
@@ -99,9 +101,8 @@ def _show(document: dict[str, Any]) -> None:
                 "Design": row["design"],
                 "Quantity": row["quantity"],
                 "Printed": row["printed"],
-                "Predicted": f"{row['predicted']:.4g}",
+                "Predicted": with_interval(row["predicted"], (row["low"], row["high"])),
                 "Error": f"{100 * row['relative_error']:+.1f} %",
-                "95 % interval": f"{row['low']:.4g}..{row['high']:.4g}",
                 "Inside": row["inside"],
             }
             for row in document["leave_one_out"]
@@ -114,9 +115,9 @@ def _show(document: dict[str, Any]) -> None:
             {
                 "Constant": row["constant"],
                 "Unit": row["unit"],
-                "Prior 95 %": f"{row['prior_low']:.3g}..{row['prior_high']:.3g}",
+                "Prior 95 %": between(row["prior_low"], row["prior_high"]),
                 "Best": f"{row['best']:.4g}",
-                "Posterior 95 %": f"{row['low']:.3g}..{row['high']:.3g}",
+                "Posterior 95 %": between(row["low"], row["high"]),
                 "Inside prior": row["inside_prior"],
                 "Width left": f"{100 * row['width_left']:.0f} %",
             }
@@ -140,7 +141,7 @@ def _show(document: dict[str, Any]) -> None:
                 "Every digit": row["digits_agree"],
                 "Outside priors": row["outside_prior"],
                 "Probability": f"{row['probability']:.2g}",
-                "B [fJ/op]": f"{row['b_energy_fj_per_op']:.4g} ({row['b_low']:.4g}..{row['b_high']:.4g})",
+                "B [fJ/op]": with_interval(row["b_energy_fj_per_op"], (row["b_low"], row["b_high"])),
             }
             for row in document["structures"]
         ],

@@ -185,20 +185,42 @@ def test_leaves_are_constants_and_fields_of_the_design():
     assert "mean_conductance" not in leaves, "it follows from the statistics"
 
 
-def test_intervals_of_a_library_of_ones_own_can_be_computed_again(tmp_path):
+WRITING = "".join(
+    f'[cell.{name}]\nvalue = {value}\nunit = "{unit}"\nkind = "assumed"\nsource = "test"\n'
+    f"interval = [{0.5 * value}, {2 * value}]\n"
+    for name, value, unit in (
+        ("write_pulse_energy", 2, "pJ"),
+        ("write_pulse_time", 1, "us"),
+        ("write_pulses", 10, ""),
+        ("cells_written_at_once", 512, ""),
+    )
+)
+
+
+def test_numbers_of_a_library_of_ones_own_can_be_computed_again(tmp_path):
     """Overridden, simulated and device-specific constants stand in the Python that makes the draws."""
     path = tmp_path / "own.toml"
     path.write_text(
         'base = "sonos_40nm"\nname = "own"\nvdd = 0.8\n[cell.off_on_ratio]\nvalue = 0.01\nunit = ""\n'
-        'kind = "measured"\nsource = "test"\ninterval = [0.001, 0.1]\n'
+        'kind = "measured"\nsource = "test"\ninterval = [0.001, 0.1]\n' + WRITING
     )
     library = energy.load_library(path).with_peripherals(circuits.load_peripherals("sonos_40nm"))
     cost = energy.estimate_core(XIAO["C"], library=library, structure="register_shared")
-    low, high = cost.interval_of("energy_fj_per_op")
-    check_number(cost.explain("energy_fj_per_op_low"), "energy_fj_per_op_low", low)
-    found = check_number(cost.explain("energy_fj_per_op_high"), "energy_fj_per_op_high", high)
-    assert "with_constants" in found["energy_fj_per_op_high"].draws
-    assert "own.toml" in found["energy_fj_per_op_high"].draws
+    row = dict(numbers(cost.row()))
+    assert row["write_energy_uj_low"] < row["write_energy_uj"] < row["write_energy_uj_high"]
+    for column, value in row.items():
+        check_number(cost.explain(column), column, value)
+    recipe = cost.explain("energy_fj_per_op_high").draws.recipe
+    for part in ("own.toml", "with_constants", "with_values({'structure.register_per_slice': 0.0}"):
+        assert part in recipe
+
+
+def test_numbers_of_a_measured_activity_can_be_computed_again():
+    activity = circuits.Activity([0.03], [0.2, 0.3, 0.2, 0.1, 0.1, 0.1, 0.05, 0.01], "measured on a test network")
+    cost = energy.estimate_core(XIAO["A"], activity)
+    for column, value in numbers(cost.row()):
+        check_number(cost.explain(column), column, value)
+    assert "measured on a test network" in cost.explain("array.energy_pj").text(EVERYTHING)
 
 
 def test_unknown_numbers_are_refused():

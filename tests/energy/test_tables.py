@@ -182,6 +182,14 @@ def test_the_command_prints_its_tables():
     assert again.exit_code == 0, again.stderr
 
 
+def test_the_calibration_is_named_only_where_its_totals_stand():
+    note = "were calibrated to the published energy and area of"
+    assert note in " ".join(run("energy", "A", "B", "--table", "cost").stdout.split())
+    for other in (("--peripherals", "sonos_40nm"), ("--adc", "sar"), ("--structure", "ramp_per_array")):
+        assert note not in " ".join(run("energy", "C", *other, "--table", "cost").stdout.split()), other
+    assert note not in " ".join(run("energy", "B", "--table", "cost").stdout.split())
+
+
 def test_the_command_writes_files_whole(tmp_path):
     out, figure = tmp_path / "cost.tex", tmp_path / "breakdown.svg"
     result = run("energy", "A", "--format", "latex", "--out", str(out), "--figure", str(figure))
@@ -282,6 +290,19 @@ def test_the_command_refuses_in_one_message(arguments, message):
     assert result.stderr.startswith("Error: ")
     assert message in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_the_command_explains_what_it_reproduces():
+    own = ("reproduce", "table3", "--proposals", "2000", "--explain")
+    shown = run(*own, "published.D.area_mm2.residual", "--depth", "1")
+    assert shown.exit_code == 0, shown.stderr
+    assert "    = published.D.area_mm2.fitted - published.D.area_mm2.printed\n" in shown.stdout
+    assert "published.D.area_mm2.printed = 0.27 mm2: printed as 0.27; cores_published.csv, line 6" in shown.stdout
+    text = json.loads(run(*own, "free_values", "--json").stdout)["free_values"]
+    assert text.startswith("free_values = 21\n")
+    unknown = run(*own, "published.D.area_mm2.residuals")
+    assert unknown.exit_code == 2
+    assert "Did you mean 'published.D.area_mm2.residual'" in unknown.stderr
 
 
 @pytest.mark.slow
