@@ -188,7 +188,9 @@ class CoreCost:
         if level is not None and plain in self.values:
             low, high = self.interval_of(plain)
             return quantile(name, self._explained(plain), high if level > 0.5 else low, level, self.draws)
-        return self._explained(name)
+        # What explanations print but no formula of the library gives, such as the mean state of cells.
+        printed = None if name in self.values else self._explained("energy_j_per_mvm").part(name)
+        return printed or self._explained(name)
 
     @property
     def draws(self) -> Draws:

@@ -104,18 +104,24 @@ class Explanation:
                 lines.append(f"    {how}: {', '.join(own)}")
         return lines
 
-    def leaves(self) -> Iterator[Explanation]:
-        """Yield the constants and given counts that the number rests on, each once."""
+    def parts(self) -> Iterator[Explanation]:
+        """Yield everything the number rests on, itself included, each once."""
         seen: set[str] = set()
         open_ = [self]
         while open_:
             explained = open_.pop()
-            if explained.name in seen:
-                continue
-            seen.add(explained.name)
-            if explained.formula is None:
+            if explained.name not in seen:
+                seen.add(explained.name)
                 yield explained
-            open_.extend(reversed(explained.inputs))
+                open_.extend(reversed(explained.inputs))
+
+    def leaves(self) -> Iterator[Explanation]:
+        """Yield the constants and given counts that the number rests on, each once."""
+        return (explained for explained in self.parts() if explained.formula is None)
+
+    def part(self, name: str) -> Explanation | None:
+        """Return what bears a name among everything the number rests on."""
+        return next((explained for explained in self.parts() if explained.name == name), None)
 
 
 def shown_value(value: float | Sequence[float] | str) -> str:

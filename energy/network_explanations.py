@@ -60,7 +60,7 @@ class NetworkExplanations:
             return self._column(self.names.index(layer), name)
         totals = self.cost.totals
         end, level = interval_end(name)
-        if name in totals:
+        if name in self.cost.values and not name.startswith("core."):
             return self._total(name)
         if end in totals and level is not None:
             low, high = self.cost.interval_of(end)
@@ -73,6 +73,11 @@ class NetworkExplanations:
         core = self.cost.core.values
         if plain in core or interval_end(plain)[0] in core:
             return self._core(plain)
+        # What explanations print besides, such as a number of one of a layer's cores.
+        for total in ("energy_gated_uj", "energy_ungated_uj", "latency_us"):
+            printed = self._total(total).part(name)
+            if printed is not None:
+                return printed
         raise EnergyError(unknown_name("quantity", name, (*totals, *LAYER_COLUMNS, *core)))
 
     def _shared(self, name: str) -> bool:

@@ -233,6 +233,13 @@ def test_unknown_numbers_are_refused():
         network.explain("core", "conv")
 
 
+def test_every_name_that_an_explanation_prints_may_be_asked_for():
+    network = energy.estimate_network(LAYERS, XIAO["E"])
+    for cost, name in ((network.core, "energy_fj_per_op"), (network, "energy_gated_uj"), (network, "latency_us")):
+        for part in cost.explain(name).parts():
+            assert cost.explain(part.name) == part, part.name
+
+
 def test_depth_limits_what_is_printed():
     explained = energy.estimate_core(XIAO["A"]).explain("energy_fj_per_op")
     assert isinstance(explained, Explanation)
