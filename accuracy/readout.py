@@ -262,9 +262,12 @@ def _converted_currents(
 def _wired_currents(array: AnalogArray, x: Tensor, unit: float, how: Reading) -> Iterator[tuple[int, Tensor, float]]:
     design = array.mapping.design
     layout = slice_layout(design, how.signed)
+    weights = None if array.peripherals is None else array.peripherals.bit_weights
     for partition, rows in enumerate(array.mapping.partitions):
         cells = array.conductances[:, :, rows, :]
-        currents = bit_line_currents(array.operator, x, rows, cells, design, array.physics.bit_line, how.signed)
+        currents = bit_line_currents(
+            array.operator, x, rows, cells, design, array.physics.bit_line, how.signed, weights
+        )
         if design.input_accumulation == "analog":
             share = read_noise_inputs(x, unit, design, how.signed) if array.reads_noisily else None
             noise = 0.0 if share is None else _read_noise(array, share, partition)

@@ -5,6 +5,8 @@ Only here are convolutions unrolled, because a bit line's current is not linear 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -12,7 +14,7 @@ from torch import Tensor
 
 from accuracy.inputs import slice_layout
 from accuracy.operators import ConvolutionOperator, Operator
-from circuits import CoreDesign, solve_bit_lines
+from circuits import CoreDesign, PreparedCells, solve_bit_lines, solve_bit_serial
 from circuits.bit_line import BitLineCell
 
 POSITIONS = 4096
@@ -66,38 +68,66 @@ def _windows(operator: ConvolutionOperator, x: NDArray[np.integer], rows: slice)
 
 def line_currents(
     integers: NDArray[np.integer],
-    conductance: NDArray[np.floating],
+    conductance: NDArray[np.floating] | PreparedCells,
     design: CoreDesign,
     cell: BitLineCell,
     signed: bool,
+    bit_weights: Sequence[float] | None = None,
 ) -> list[NDArray[np.floating]]:
     """Return the current of every bit line for what is converted at once, in units of a full cell with input 1.
 
     Args:
         integers: row inputs, shape (positions, rows).
-        conductance: shape (rows, lines).
+        conductance: shape (rows, lines); or the same prepared for cells that are no resistors.
         design: says how inputs are sliced and accumulated.
         cell: cell model of the solution.
         signed: whether inputs carry signs; both phases are solved, and subtracted.
+        bit_weights: what the periphery makes each of 8 bits count, least significant first; None for powers of two.
+            They act where one-bit slices are accumulated in analog.
 
     Returns:
         One array (positions, lines): the accumulated current with analog accumulation, else one an input slice.
     """
-    phases = [(1, integers.clip(min=0))]
-    if signed:
-        phases.append((-1, -integers.clip(max=0)))
+    layout = slice_layout(design, signed)
+    if bit_weights is not None and design.input_accumulation == "analog" and design.input_slice_bits == 1:
+        own = np.asarray(bit_weights)[-len(layout) :]  # magnitudes of signed inputs take the upper bits
+        layout = [(*piece[:3], share / piece[2]) for piece, share in zip(layout, own / own.sum(), strict=True)]
+    phases = [(1, integers.clip(min=0)), (-1, -integers.clip(max=0))] if signed else [(1, integers)]
+    bit_serial = all(bits == 1 for _, bits, _, _ in layout) and len(layout) <= 8
+    if bit_serial and integers.dtype.itemsize == 1:
+        return _bit_serial_currents(phases, conductance, design, cell, layout)
+    values = conductance.conductance if isinstance(conductance, PreparedCells) else conductance
     slices: list[NDArray[np.floating]] = []
-    for shift, bits, unit, weight in slice_layout(design, signed):
-        current = np.zeros((integers.shape[0], conductance.shape[1]), dtype=conductance.dtype)
+    for shift, bits, unit, weight in layout:
+        current = np.zeros((integers.shape[0], values.shape[1]), dtype=values.dtype)
         for sign, magnitude in phases:
             digit = (magnitude >> shift) & (2**bits - 1)
-            # One bit is on for the whole slice; a pulse of d unit times is on in the first d of them.
+            # A pulse of d unit times is on in the first d of them.
             for time in range(1, 2**bits):
-                active = digit.view(np.bool_) if bits == 1 and digit.itemsize == 1 else digit >= time
+                active = digit >= time
                 if active.any():
                     current += sign * solve_bit_lines(conductance, active, design.r_p_hat, cell)
         slices.append(current * unit if design.input_accumulation == "digital" else current * (unit * weight))
     return slices if design.input_accumulation == "digital" else [np.asarray(np.sum(slices, axis=0))]
+
+
+def _bit_serial_currents(
+    phases: list[tuple[int, NDArray[np.integer]]],
+    conductance: NDArray[np.floating] | PreparedCells,
+    design: CoreDesign,
+    cell: BitLineCell,
+    layout: list[tuple[int, int, float, float]],
+) -> list[NDArray[np.floating]]:
+    """Return what `line_currents` does where every input slice is one bit of a byte."""
+    digital = design.input_accumulation == "digital"
+    weights = None if digital else [unit * weight for _, _, unit, weight in layout]
+    total: NDArray[np.floating] | None = None
+    for sign, magnitude in phases:
+        digits = np.ascontiguousarray(magnitude).view(np.uint8)
+        current = solve_bit_serial(conductance, digits, design.r_p_hat, len(layout), weights, cell)
+        total = sign * current if total is None else total + sign * current
+    assert total is not None
+    return [current * unit for current, (_, _, unit, _) in zip(total, layout, strict=True)] if digital else [total]
 
 
 def bit_line_currents(
@@ -108,6 +138,7 @@ def bit_line_currents(
     design: CoreDesign,
     cell: BitLineCell,
     signed: bool,
+    bit_weights: Sequence[float] | None = None,
 ) -> list[Tensor]:
     """Return the currents of a partition for each input slice that is converted by itself.
 
@@ -119,6 +150,7 @@ def bit_line_currents(
         design: the design.
         cell: cell model of the bit line.
         signed: whether inputs carry signs.
+        bit_weights: as for `line_currents`.
 
     Returns:
         Tensors (..., blocks, physical columns), differential lines subtracted where the design does so in analog.
@@ -128,7 +160,7 @@ def bit_line_currents(
     integers = patches.reshape(-1, groups, patches.shape[-1])
     kind = np.float64 if x.dtype == torch.float64 else np.float32
     by_group = [
-        _solve(integers[:, group], conductances[..., columns].astype(kind), design, cell, signed)
+        _solve(integers[:, group], conductances[..., columns].astype(kind), design, cell, signed, bit_weights)
         for group, columns in enumerate(_group_columns(design, physical, groups))
     ]
     result = []
@@ -155,12 +187,14 @@ def _solve(
     design: CoreDesign,
     cell: BitLineCell,
     signed: bool,
+    bit_weights: Sequence[float] | None,
 ) -> list[NDArray[np.floating]]:
     """Return (positions, blocks, columns) for each conversion of one group."""
     slices, lines, rows, columns = conductances.shape
     matrix = np.ascontiguousarray(conductances.transpose(2, 0, 1, 3)).reshape(rows, -1)
+    cells = PreparedCells(matrix) if cell in ("affine", "relinearised") and matrix.dtype == np.float32 else matrix
     chunks = [
-        line_currents(integers[start : start + POSITIONS], matrix, design, cell, signed)
+        line_currents(integers[start : start + POSITIONS], cells, design, cell, signed, bit_weights)
         for start in range(0, integers.shape[0], POSITIONS)
     ]
     result = []

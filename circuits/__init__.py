@@ -1,6 +1,6 @@
 """What the wires and peripherals do: core designs, bit lines, SPICE, integrator, accumulator and ramp converter."""
 
-from circuits.bit_line import solve_bit_lines
+from circuits.bit_line import solve_bit_lines, solve_bit_serial
 from circuits.bit_line_affine import PreparedCells
 from circuits.bit_line_errors import BitLinePoint
 from circuits.bit_line_spice import BitLineConfirmation, confirm_bit_line, simulate_bit_line
@@ -54,6 +54,7 @@ __all__ = [
     "peripheral_names",
     "simulate_bit_line",
     "solve_bit_lines",
+    "solve_bit_serial",
     "split_rows",
     "warn_outside_envelope",
 ]

@@ -1,11 +1,14 @@
 /* Exact currents of resistor bit lines, many patterns and columns at a time.
  *
- * Down the line i += g u at a selected cell and u += m R i over m wires; the current is i / u. What is kept is
- * d = u - s with a scale s near 1, because u itself hardly moves where R is small and would lose it to rounding.
- * The state is carried in vector registers: one pattern, W columns. Rows are taken in blocks whose conductances stay
- * in the first-level cache while a tile of patterns passes over them. Between blocks
- *  - d is brought back to 0 (i and u divided by u) before it can overflow or grow so far that its rounding counts;
- *  - the scale s changes, so that sums of equal conductances do not round the same way in every block.
+ * Down the line u += m R i over m wires and i += g u at a selected cell; the current is y = i / u. Rows are taken in
+ * blocks whose conductances stay in the first-level cache while all patterns pass over them; a few patterns by a few
+ * vectors of columns are worked on together, so that enough chains run side by side. Every block starts from u = s and
+ * i = s y, so nothing overflows. The scale s differs from block to block and from part to part of a block: what rounds
+ * one way here rounds otherwise there.
+ *
+ * Where i hardly changes over a block, the increments m R i of u all round one way, or are lost where they are below
+ * the spacing of the numbers around u. There, and only there, u - s is taken from the ends of the block instead, as
+ * W R (i_first + i_last) / 2 for W wires.
  *
  * The file includes itself once for each precision and instruction set; solve_float and solve_double choose one when
  * they are called.
@@ -14,54 +17,84 @@
 
 #include "bit_line_common.h"
 
-enum { ROW_BLOCK = 48, TILE = 32, CHUNK = 256 };
+/* Patterns that share what is prepared for a block of rows; the most that are worked on together; the selected
+ * cells of a part of a block, and the parts, each with a scale of its own. */
+enum { CHUNK = 240, MOST_TOGETHER = 8, PART = 24, PARTS = ROW_BLOCK / PART };
 
-#if defined(__x86_64__) && defined(__GNUC__)
+/* Bytes of conductances that stay in the first-level cache. */
+enum { CACHED = 24 * 1024 };
+
+static int64_t min3(int64_t a, int64_t b, int64_t c) {
+    const int64_t least = a < b ? a : b;
+    return least < c ? least : c;
+}
+
+#ifdef VECTOR_UNITS
 #define REAL float
+#define LENGTH int32_t
 #define LANES 16
-#define VECTORS 8
+#define CHAINS 12
+#define WIDEST 4
 #define TARGET AVX512
+#define SELECT select_rows_avx512
 #define NAME(x) PASTE(x, _float_avx512)
 #include "bit_line.c"
 #define REAL float
+#define LENGTH int32_t
 #define LANES 8
-#define VECTORS 6
+#define CHAINS 6
+#define WIDEST 3
 #define TARGET AVX2
+#define SELECT select_rows
 #define NAME(x) PASTE(x, _float_avx2)
 #include "bit_line.c"
+#endif
+#define REAL float
+#define LENGTH int32_t
+#define LANES 4
+#define CHAINS 6
+#define WIDEST 3
+#define TARGET
+#define SELECT select_rows
+#define NAME(x) PASTE(x, _float_plain)
+#include "bit_line.c"
+
+#ifdef VECTOR_UNITS
 #define REAL double
+#define LENGTH int64_t
 #define LANES 8
-#define VECTORS 8
+#define CHAINS 12
+#define WIDEST 4
 #define TARGET AVX512
+#define SELECT select_rows_avx512
 #define NAME(x) PASTE(x, _double_avx512)
 #include "bit_line.c"
 #define REAL double
+#define LENGTH int64_t
 #define LANES 4
-#define VECTORS 6
+#define CHAINS 6
+#define WIDEST 3
 #define TARGET AVX2
+#define SELECT select_rows
 #define NAME(x) PASTE(x, _double_avx2)
 #include "bit_line.c"
 #endif
-
-#define REAL float
-#define LANES 4
-#define VECTORS 4
-#define TARGET
-#define NAME(x) PASTE(x, _float_plain)
-#include "bit_line.c"
 #define REAL double
+#define LENGTH int64_t
 #define LANES 2
-#define VECTORS 4
+#define CHAINS 6
+#define WIDEST 3
 #define TARGET
+#define SELECT select_rows
 #define NAME(x) PASTE(x, _double_plain)
 #include "bit_line.c"
 
-#if defined(__x86_64__) && defined(__GNUC__)
-#define CHOOSE(kind, most, ...)                                             \
-    switch (available(most)) {                                        \
-        case 2: return PASTE(solve_##kind, _avx512)(__VA_ARGS__);           \
-        case 1: return PASTE(solve_##kind, _avx2)(__VA_ARGS__);             \
-        default: return PASTE(solve_##kind, _plain)(__VA_ARGS__);           \
+#ifdef VECTOR_UNITS
+#define CHOOSE(kind, most, ...)                                   \
+    switch (available(most)) {                                    \
+        case 2: return PASTE(solve_##kind, _avx512)(__VA_ARGS__); \
+        case 1: return PASTE(solve_##kind, _avx2)(__VA_ARGS__);   \
+        default: return PASTE(solve_##kind, _plain)(__VA_ARGS__); \
     }
 #else
 #define CHOOSE(kind, most, ...) return PASTE(solve_##kind, _plain)(__VA_ARGS__);
@@ -69,138 +102,273 @@ enum { ROW_BLOCK = 48, TILE = 32, CHUNK = 256 };
 
 int instruction_set(int most) { return available(most); }
 
-/* Solve `batch` patterns of `active` (bytes 0 or 1). most_sum and most_cell are upper bounds of the sum of a column's
- * conductances and of one conductance. Return 0, 1 without memory, or 2 where the growth of u over one block of rows
- * could overflow or the rows are more than 16 bits count. */
-int solve_float(const float *g, int64_t rows, int64_t columns, const uint8_t *active, int64_t batch, double wire,
-                double most_sum, double most_cell, float *result, int most) {
-    CHOOSE(float, most, g, rows, columns, active, batch, wire, most_sum, most_cell, 60.0, result)
+/* Solve `batch` rows of digits, bit by bit: bit b of digits[n][row] says whether the cell is selected. The results,
+ * (bits, batch, columns), are kept apart where weights is NULL; else summed with these weights to (batch, columns).
+ * most_sum and most_cell are upper bounds of the sum of a column's conductances and of one conductance. Return 0, 1
+ * without memory, or 2 where the growth of u over one block of rows could overflow or the line is too long. */
+int solve_float(const float *g, int64_t rows, int64_t columns, const uint8_t *digits, int64_t batch, int bits,
+                const double *weights, double wire, double most_sum, double most_cell, float *result, int most) {
+    CHOOSE(float, most, g, rows, columns, digits, batch, bits, weights, wire, most_sum, most_cell, 60.0, result)
 }
 
-int solve_double(const double *g, int64_t rows, int64_t columns, const uint8_t *active, int64_t batch, double wire,
-                 double most_sum, double most_cell, double *result, int most) {
-    CHOOSE(double, most, g, rows, columns, active, batch, wire, most_sum, most_cell, 600.0, result)
+int solve_double(const double *g, int64_t rows, int64_t columns, const uint8_t *digits, int64_t batch, int bits,
+                 const double *weights, double wire, double most_sum, double most_cell, double *result, int most) {
+    CHOOSE(double, most, g, rows, columns, digits, batch, bits, weights, wire, most_sum, most_cell, 600.0, result)
 }
 
 #else /* one precision and instruction set */
 
-#define WIDTH (LANES * VECTORS)
 typedef REAL NAME(vec) __attribute__((vector_size(LANES * sizeof(REAL)), may_alias));
 #define vec NAME(vec)
+typedef int32_t NAME(rows_on) __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
+#define rows_on NAME(rows_on)
+typedef LENGTH NAME(bits) __attribute__((vector_size(LANES * sizeof(LENGTH)), may_alias));
+#define bits NAME(bits)
+/* i changes little over a block where R times its change is below half a spacing of the numbers around u a cell. */
+static const REAL NAME(half_spacing) = sizeof(REAL) == 4 ? (REAL)0x1p-24 : (REAL)0x1p-53;
 
-/* Scale the state (i, then d) of one pattern, then let the selected cells of one block of rows act on it. */
-TARGET static inline void NAME(block)(const REAL *g, const uint32_t *cells, int64_t count, const REAL *wires, REAL factor,
-                                      REAL scale, vec *state) {
-    vec i[VECTORS], d[VECTORS];
-#pragma GCC unroll 8
-    for (int v = 0; v < VECTORS; v++) i[v] = state[v] * factor, d[v] = state[VECTORS + v] * factor;
-    for (int64_t k = 0; k < count; k++) {
-        const vec *cell = (const vec *)(g + (size_t)(cells[k] >> 16) * WIDTH);
-        const REAL wire = wires[cells[k] & 0xffff];
-#pragma GCC unroll 8
-        for (int v = 0; v < VECTORS; v++) d[v] = d[v] + wire * i[v];
-#pragma GCC unroll 8
-        for (int v = 0; v < VECTORS; v++) i[v] = i[v] + cell[v] * (d[v] + scale);
-    }
-#pragma GCC unroll 8
-    for (int v = 0; v < VECTORS; v++) state[v] = i[v], state[VECTORS + v] = d[v];
+/* The selected cells of one pattern in a block of rows: where their conductances are, in bytes, and the wire between
+ * each and the one selected before. */
+typedef struct {
+    LENGTH place[ROW_BLOCK];
+    REAL wire[ROW_BLOCK];
+} NAME(list);
+#define list NAME(list)
+
+/* i / u, to the last bit but one. */
+TARGET static inline vec NAME(quotient)(vec i, vec u) {
+#if LANES == 16
+    const __m512 guess = _mm512_rcp14_ps((__m512)u);
+    const __m512 reciprocal = _mm512_fmadd_ps(guess, _mm512_fnmadd_ps((__m512)u, guess, _mm512_set1_ps(1)), guess);
+    return (vec)_mm512_mul_ps((__m512)i, reciprocal);
+#else
+    return i / u;
+#endif
 }
 
-/* All patterns of one tile on the columns of one packed strip. */
-TARGET static void NAME(strip)(const REAL *packed, int64_t rows, int64_t blocks, int64_t blocks_between, int64_t tile,
-                               const uint32_t *cells, const int32_t *first, const REAL *wires, vec *state) {
-    memset(state, 0, (size_t)tile * 2 * VECTORS * sizeof(vec));
-    REAL scale = 1, factor = 1;
-    for (int64_t block = 0; block < blocks; block++) {
-        for (int64_t t = 0; t < tile; t++) {
-            const int32_t *start = first + t * (blocks + 1) + block;
-            NAME(block)(packed, cells + t * (rows + 1) + start[0], start[1] - start[0], wires, factor, scale,
-                        state + t * 2 * VECTORS);
-        }
-        const double fraction = 0.6180339887498949 * (double)(block + 1);
-        const REAL next = (REAL)(1.0 + (fraction - floor(fraction)));
-        if ((block + 1) % blocks_between == 0 || block + 1 == blocks) {
-            for (int64_t t = 0; t < tile; t++) {
-                vec *own = state + t * 2 * VECTORS;
-                const vec zero = {0};
-                for (int v = 0; v < VECTORS; v++) {
-                    own[v] = own[v] / (own[VECTORS + v] + scale);
-                    own[VECTORS + v] = zero;
-                }
-            }
-            factor = scale = next;
-        } else {
-            factor = next / scale;
-            scale = scale * factor;
-        }
+/* Let the selected cells of one block of rows act on the currents y of as many patterns of n vectors as the registers
+ * hold. counts: selected cells; lists shorter than `count` end in cells without conductance or wire. wires: R times the
+ * wires that each pattern passes. scales: one for each part. The currents of a pattern do not
+ * depend on its neighbours. */
+#define DEFINE_BLOCK(n)                                                                                               \
+    TARGET static void NAME(block##n)(const char *g, const list *lists, const int32_t *counts, const REAL *wires,     \
+                                      const int32_t *order, int64_t count, const REAL *scales, vec *currents) {       \
+        enum { PATTERNS = CHAINS / n < MOST_TOGETHER ? CHAINS / n : MOST_TOGETHER };                                  \
+        const vec zero = {0};                                                                                         \
+        const list *own[PATTERNS];                                                                                    \
+        vec i[PATTERNS][n], u[PATTERNS][n];                                                                           \
+        _Pragma("GCC unroll 8") for (int p = 0; p < PATTERNS; p++) {                                                  \
+            own[p] = lists + order[p];                                                                                \
+            _Pragma("GCC unroll 8") for (int v = 0; v < n; v++) {                                                     \
+                i[p][v] = currents[(size_t)order[p] * n + v] * scales[0];                                             \
+                u[p][v] = zero + scales[0];                                                                           \
+            }                                                                                                         \
+        }                                                                                                             \
+        int64_t k = 0;                                                                                                \
+        for (int part = 0;; part++) {                                                                                 \
+            for (const int64_t stop = count < PART * (part + 1) ? count : PART * (part + 1); k < stop; k++) {         \
+                _Pragma("GCC unroll 8") for (int p = 0; p < PATTERNS; p++) {                                          \
+                    const REAL wire = own[p]->wire[k];                                                                \
+                    const vec *cells = (const vec *)(g + own[p]->place[k]);                                           \
+                    _Pragma("GCC unroll 8") for (int v = 0; v < n; v++) u[p][v] = u[p][v] + wire * i[p][v];           \
+                    _Pragma("GCC unroll 8") for (int v = 0; v < n; v++) i[p][v] = i[p][v] + cells[v] * u[p][v];       \
+                }                                                                                                     \
+            }                                                                                                         \
+            if (k == count) break;                                                                                    \
+            _Pragma("GCC unroll 8") for (int p = 0; p < PATTERNS; p++) {                                              \
+                const REAL factor = k < counts[order[p]] ? scales[part + 1] / scales[part] : 1;                       \
+                _Pragma("GCC unroll 8") for (int v = 0; v < n; v++) {                                                 \
+                    i[p][v] = i[p][v] * factor;                                                                       \
+                    u[p][v] = u[p][v] * factor;                                                                       \
+                }                                                                                                     \
+            }                                                                                                         \
+        }                                                                                                             \
+        _Pragma("GCC unroll 8") for (int p = 0; p < PATTERNS; p++) {                                                  \
+            const int32_t all = counts[order[p]];                                                                     \
+            const REAL scale = scales[all ? (all - 1) / PART : 0];                                                    \
+            const REAL half = (REAL)0.5 * wires[order[p]];                                                            \
+            const REAL little = NAME(half_spacing) * (REAL)all / wires[order[p]];                                     \
+            vec *y = currents + (size_t)order[p] * n;                                                                 \
+            _Pragma("GCC unroll 8") for (int v = 0; v < n; v++) {                                                     \
+                const vec before = scale * y[v];                                                                      \
+                const bits steady = i[p][v] - before < little;                                                        \
+                const vec by_ends = half * (i[p][v] + before) + scale;                                                \
+                const vec end = (vec)((steady & (bits)by_ends) | (~steady & (bits)u[p][v]));                          \
+                y[v] = NAME(quotient)(i[p][v], end);                                                                  \
+            }                                                                                                         \
+        }                                                                                                             \
+    }
+DEFINE_BLOCK(1)
+DEFINE_BLOCK(2)
+DEFINE_BLOCK(3)
+#if WIDEST == 4
+DEFINE_BLOCK(4)
+#endif
+#undef DEFINE_BLOCK
+
+TARGET static void NAME(block)(int64_t n, const REAL *g, const list *lists, const int32_t *counts,
+                               const REAL *wires, const int32_t *order, int64_t count, const REAL *scales,
+                               vec *currents) {
+    switch (n) {
+        case 1: NAME(block1)((const char *)g, lists, counts, wires, order, count, scales, currents); break;
+        case 2: NAME(block2)((const char *)g, lists, counts, wires, order, count, scales, currents); break;
+#if WIDEST == 4
+        case 4: NAME(block4)((const char *)g, lists, counts, wires, order, count, scales, currents); break;
+#endif
+        default: NAME(block3)((const char *)g, lists, counts, wires, order, count, scales, currents);
     }
 }
 
-TARGET static int NAME(solve)(const REAL *g, int64_t rows, int64_t columns, const uint8_t *active, int64_t batch,
-                              double wire, double most_sum, double most_cell, double most_growth, REAL *result) {
-    const int64_t blocks = (rows + ROW_BLOCK - 1) / ROW_BLOCK, strips = (columns + WIDTH - 1) / WIDTH;
-    const int64_t chunk = batch < CHUNK ? batch : CHUNK;
+/* List the selected cells of a block of rows and return how many there are. `last` is the row selected before them, and
+ * becomes the last one selected; wires becomes R times the wires between the two. */
+TARGET static inline int32_t NAME(select)(const uint8_t *digits, int bit, int64_t from, int64_t rows, int64_t row_bytes,
+                                          REAL wire, list *own, int32_t *last, REAL *wires) {
+    int32_t found[1 + ROW_BLOCK + 16];
+    const int64_t count = SELECT(digits, bit, rows, (int32_t)from, found + 1);
+    found[0] = *last;
+    *last = found[count];
+    *wires = wire * (REAL)(*last - found[0]);
+    for (int64_t k = 0; k < count; k += LANES) {
+        const rows_on here = *(const rows_on *)(found + k + 1), before = *(const rows_on *)(found + k);
+        *(bits *)(own->place + k) = __builtin_convertvector(here - (int32_t)from, bits) * (LENGTH)row_bytes;
+        *(vec *)(own->wire + k) = wire * __builtin_convertvector(here - before, vec);
+    }
+    return (int32_t)count;
+}
+
+TARGET static int NAME(solve)(const REAL *g, int64_t rows, int64_t columns, const uint8_t *digits, int64_t batch,
+                              int bits_of_digit, const double *weights, double wire, double most_sum, double most_cell,
+                              double most_growth, REAL *result) {
+    const int64_t vectors = (columns + LANES - 1) / LANES;
+    const int64_t strips = (vectors + WIDEST - 1) / WIDEST, widest = (vectors + strips - 1) / strips;
+    const int64_t most = (CHUNK + bits_of_digit - 1) / bits_of_digit, chunk = batch < most ? batch : most;
+    const int64_t room = chunk * bits_of_digit + MOST_TOGETHER;
     /* Over one wire u grows by 1 + R i / u at most, and i / u is below both the sum of the column's conductances and
      * 1 / R plus one cell. That bounds ln u over a block of rows for every pattern at once. */
-    const double block_growth = ROW_BLOCK * log1p(fmin(wire * most_sum, 1.0 + wire * most_cell));
-    if (!(block_growth < most_growth) || rows > 0xffff) return 2;
-    const int64_t blocks_between = (int64_t)fmin(1e9, fmax(1.0, 1.0 / fmax(block_growth, 1e-9)));
+    const double growth = log1p(fmin(wire * most_sum, 1.0 + wire * most_cell));
+    const int64_t most_rows = CACHED / (int64_t)sizeof(vec) / widest, within = (int64_t)fmin(most_growth / growth, 1e6);
+    const int64_t row_block = min3(ROW_BLOCK, most_rows, within) / 16 * 16;
+    if (row_block < 16 || rows > INT32_MAX - ROW_BLOCK) return 2;
+    const int64_t blocks = (rows + row_block - 1) / row_block;
+    /* Conductances by block of rows, strip of columns and row, with a row of nothing at the end of each. */
+    const int64_t row_width = widest * LANES, block_size = (row_block + 1) * row_width;
+    const int64_t row_bytes = row_width * (int64_t)sizeof(REAL);
 
-    REAL *packed = allocate((size_t)(strips * rows * WIDTH) * sizeof(REAL));
-    REAL *wires = allocate((size_t)(rows + 1) * sizeof(REAL));
-    vec *state = allocate(TILE * 2 * VECTORS * sizeof(vec));
-    uint32_t *cells = allocate((size_t)(chunk * (rows + 1)) * sizeof(uint32_t));
-    int32_t *first = allocate((size_t)(chunk * (blocks + 1)) * sizeof(int32_t));
-    uint16_t *rows_on = allocate((size_t)(rows + 8) * sizeof(uint16_t));
-    const int status = packed && wires && state && cells && first && rows_on ? 0 : 1;
+    REAL *packed = allocate((size_t)(blocks * strips * block_size) * sizeof(REAL));
+    vec *currents = allocate((size_t)(room * vectors) * sizeof(vec));
+    vec *sums = allocate((size_t)(bits_of_digit * vectors) * sizeof(vec));
+    list *lists = allocate((size_t)room * sizeof(list));
+    int64_t *strip_starts = allocate((size_t)(strips + 1) * sizeof(int64_t));
+    REAL *wires = allocate((size_t)room * sizeof(REAL));
+    int32_t *counts = allocate((size_t)(3 * room + MOST_TOGETHER) * sizeof(int32_t));
+    int32_t *last = counts + room, *order = last + room;
+    const int status = packed && currents && sums && lists && strip_starts && wires && counts ? 0 : 1;
     if (!status) {
         fill_positions();
-        for (int64_t m = 0; m <= rows; m++) wires[m] = (REAL)(wire * (double)m);
-        for (int64_t strip = 0; strip < strips; strip++) {
-            const int64_t left = columns - strip * WIDTH, width = left < WIDTH ? left : WIDTH;
-            REAL *own = packed + strip * rows * WIDTH;
-            if (width < WIDTH) memset(own, 0, (size_t)rows * WIDTH * sizeof(REAL));
-            for (int64_t row = 0; row < rows; row++)
-                memcpy(own + row * WIDTH, g + row * columns + strip * WIDTH, (size_t)width * sizeof(REAL));
-        }
-        for (int64_t pattern = 0; pattern < batch; pattern += chunk) {
-            const int64_t patterns = batch - pattern < chunk ? batch - pattern : chunk;
-            for (int64_t t = 0; t < patterns; t++)
-                list_cells(active + (pattern + t) * rows, rows, ROW_BLOCK, rows_on, first + t * (blocks + 1),
-                           cells + t * (rows + 1));
+        for (int64_t strip = 0; strip <= strips; strip++) strip_starts[strip] = strip * vectors / strips;
+        for (int64_t row = 0; row < blocks * row_block; row++)
             for (int64_t strip = 0; strip < strips; strip++) {
-                const int64_t left = columns - strip * WIDTH, width = left < WIDTH ? left : WIDTH;
-                for (int64_t from = 0; from < patterns; from += TILE) {
-                    const int64_t tile = patterns - from < TILE ? patterns - from : TILE;
-                    const uint32_t *lists = cells + from * (rows + 1);
-                    const int32_t *starts = first + from * (blocks + 1);
-                    NAME(strip)(packed + strip * rows * WIDTH, rows, blocks, blocks_between, tile, lists, starts, wires, state);
-                    for (int64_t t = 0; t < tile; t++) {
-                        const vec *own = state + t * 2 * VECTORS;
-                        const REAL tail = wires[lists[t * (rows + 1) + starts[t * (blocks + 1) + blocks]]];
-                        vec currents[VECTORS];
-                        for (int v = 0; v < VECTORS; v++) currents[v] = own[v] / (tail * own[v] + 1);
-                        memcpy(result + (pattern + from + t) * columns + strip * WIDTH, currents,
-                               (size_t)width * sizeof(REAL));
+                const int64_t first = strip_starts[strip] * LANES, next = strip_starts[strip + 1] * LANES;
+                const int64_t width = (next < columns ? next : columns) - first;
+                REAL *own = packed + (row / row_block * strips + strip) * block_size + row % row_block * row_width;
+                if (row < rows) memcpy(own, g + row * columns + first, (size_t)width * sizeof(REAL));
+                if (row < rows && width < row_width) memset(own + width, 0, (size_t)(row_width - width) * sizeof(REAL));
+                if (row % row_block == 0) memset(own + row_block * row_width, 0, (size_t)row_width * sizeof(REAL));
+            }
+        const LENGTH nothing = (LENGTH)(row_block * row_bytes);
+        for (int64_t begin = 0; begin < batch; begin += chunk) {
+            const int64_t here = batch - begin < chunk ? batch - begin : chunk, patterns = here * bits_of_digit;
+            memset(currents, 0, (size_t)(room * vectors) * sizeof(vec));
+            memset(counts, 0, (size_t)(2 * room) * sizeof(int32_t));
+            /* Patterns of nothing fill up the last group. */
+            for (int64_t t = 0; t < MOST_TOGETHER; t++) order[t] = (int32_t)(patterns + t), wires[patterns + t] = 0;
+            for (int64_t block = 0; block < blocks; block++) {
+                const int64_t from = block * row_block, some = rows - from < row_block ? rows - from : row_block;
+                REAL scales[PARTS];
+                for (int part = 0; part < PARTS; part++) {
+                    const double turns = 0.6180339887498949 * (double)(block * PARTS + part);
+                    scales[part] = (REAL)(1.5 + 0.49 * (turns - floor(turns)));
+                }
+                int32_t starts[ROW_BLOCK + 2] = {0};
+                for (int bit = 0; bit < bits_of_digit; bit++)
+                    for (int64_t t = 0; t < here; t++) {
+                        const int64_t pattern = bit * here + t;
+                        const uint8_t *own = digits + (begin + t) * rows + from;
+                        __builtin_prefetch(own + 4 * rows);
+                        __builtin_prefetch(own + 4 * rows + 64);
+                        counts[pattern] = NAME(select)(own, bit, from, some, row_bytes, (REAL)wire, lists + pattern,
+                                                       last + pattern, wires + pattern);
+                        starts[counts[pattern] + 1]++;
                     }
+                /* Patterns in order of their counts, so that those side by side end together. */
+                for (int64_t count = 0; count < some; count++) starts[count + 1] += starts[count];
+                for (int64_t t = 0; t < patterns; t++) order[MOST_TOGETHER + starts[counts[t]]++] = (int32_t)t;
+                for (int64_t strip = 0; strip < strips; strip++) {
+                    const int64_t first = strip_starts[strip], n = strip_starts[strip + 1] - first;
+                    const int64_t together = CHAINS / n < MOST_TOGETHER ? CHAINS / n : MOST_TOGETHER;
+                    const int64_t groups = (patterns + together - 1) / together;
+                    const REAL *own = packed + (block * strips + strip) * block_size;
+                    const char *ahead = (const char *)(own + block_size);
+                    const int64_t lines = (block_size * (int64_t)sizeof(REAL) / 64 + groups - 1) / groups;
+                    const int32_t *members = order + MOST_TOGETHER + patterns;
+                    for (int64_t group = 0; group < groups; group++) {
+                        members -= together;
+                        const int64_t count = counts[members[together - 1]];
+                        for (int64_t p = 0; p + 1 < together; p++)
+                            for (int64_t k = counts[members[p]]; k < count; k++)
+                                lists[members[p]].place[k] = nothing, lists[members[p]].wire[k] = 0;
+                        for (int64_t line = 0; line < lines; line++, ahead += 64) __builtin_prefetch(ahead);
+                        NAME(block)(n, own, lists, counts, wires, members, count, scales, currents + first * room);
+                    }
+                }
+            }
+            for (int64_t t = 0; t < here; t++) {
+                for (int bit = 0; bit < bits_of_digit; bit++) {
+                    const int64_t pattern = bit * here + t;
+                    const REAL tail = (REAL)wire * (REAL)(rows - last[pattern]);
+                    for (int64_t strip = 0; strip < strips; strip++) {
+                        const int64_t first = strip_starts[strip], n = strip_starts[strip + 1] - first;
+                        const vec *y = currents + first * room + pattern * n;
+                        for (int64_t v = 0; v < n; v++)
+                            sums[bit * vectors + first + v] = NAME(quotient)(y[v], tail * y[v] + 1);
+                    }
+                }
+                const size_t bytes = (size_t)columns * sizeof(REAL);
+                if (weights == NULL)
+                    for (int bit = 0; bit < bits_of_digit; bit++)
+                        memcpy(result + (bit * batch + begin + t) * columns, sums + bit * vectors, bytes);
+                else {
+                    for (int64_t v = 0; v < vectors; v++) {
+                        vec sum = sums[v] * (REAL)weights[0];
+                        for (int bit = 1; bit < bits_of_digit; bit++)
+                            sum = sum + sums[bit * vectors + v] * (REAL)weights[bit];
+                        sums[v] = sum;
+                    }
+                    memcpy(result + (begin + t) * columns, sums, bytes);
                 }
             }
         }
     }
     free(packed);
+    free(currents);
+    free(sums);
+    free(lists);
+    free(strip_starts);
     free(wires);
-    free(state);
-    free(cells);
-    free(first);
-    free(rows_on);
+    free(counts);
     return status;
 }
 
 #undef vec
-#undef WIDTH
+#undef rows_on
+#undef bits
+#undef list
 #undef REAL
 #undef LANES
-#undef VECTORS
+#undef LENGTH
+#undef CHAINS
+#undef WIDEST
 #undef TARGET
+#undef SELECT
 #undef NAME
 #endif

@@ -79,6 +79,51 @@ def solve_bit_lines(
     return solve_newton(cells, rows_on, resistance, model, steps).astype(cells.dtype, copy=False)
 
 
+def solve_bit_serial(
+    conductance: ArrayLike | PreparedCells,
+    digits: NDArray[np.uint8],
+    r_p_hat: float,
+    bits: int = 8,
+    weights: ArrayLike | None = None,
+    cell: BitLineCell = "resistor",
+) -> NDArray[Any]:
+    """Return the currents of bit lines whose inputs are applied bit by bit, one apart from the other or summed.
+
+    The same as `solve_bit_lines` for each bit, but the conductances are loaded once for all of them.
+
+    Args:
+        conductance: as for `solve_bit_lines`.
+        digits: inputs, shape (batch, rows); bit b says which select transistors are on in phase b.
+        r_p_hat: as for `solve_bit_lines`.
+        bits: bits of a digit, 1 to 8.
+        weights: what each phase counts in the sum, least significant bit first, shape (bits,); None for no sum.
+        cell: as for `solve_bit_lines`, with the bundled cell or the one that the cells were prepared with.
+
+    Returns:
+        Currents in units of one full cell: shape (batch, columns) with `weights`, else (bits, batch, columns).
+
+    Raises:
+        CircuitError: as for `solve_bit_lines`; digits that are not bytes or do not fit; weights of another number.
+    """
+    numbers = np.ascontiguousarray(digits)
+    if numbers.dtype != np.uint8 or numbers.ndim != 2 or not 1 <= bits <= 8:
+        raise CircuitError(
+            f"Expected `digits` as bytes of shape (batch, rows) and 1 to 8 `bits`, but got {numbers.dtype} values of "
+            f"shape {numbers.shape} and {bits} bits."
+        )
+    if numbers.size and int(numbers.max()) >= 2**bits:
+        raise CircuitError(f"Expected `digits` of {bits} bits, below {2**bits}, but got {int(numbers.max())}.")
+    worth = None if weights is None else np.asarray(weights, dtype=np.float64)
+    if worth is not None and (worth.shape != (bits,) or not np.isfinite(worth).all()):
+        raise CircuitError(f"Expected {bits} finite `weights`, one a bit, but got {weights!r}.")
+    if cell == "resistor":
+        values = conductance.conductance if isinstance(conductance, PreparedCells) else conductance
+        cells, _, resistance = check_bit_line(values, np.zeros((0, numbers.shape[1]), dtype=np.bool_), r_p_hat)
+        return bit_line_kernels.bit_serial_ladder(cells, numbers, resistance, bits, worth)
+    phases = [solve_bit_lines(conductance, (numbers >> bit) & 1 == 1, r_p_hat, cell) for bit in range(bits)]
+    return np.stack(phases) if worth is None else bit_line_kernels.weighted_sum(phases, worth)
+
+
 def check_bit_line(
     conductance: ArrayLike, active: ArrayLike, r_p_hat: float
 ) -> tuple[NDArray[Any], NDArray[np.bool_], float]:

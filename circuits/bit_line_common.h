@@ -1,4 +1,4 @@
-/* What the bit-line kernels share: lists of selected rows, and the choice of an instruction set at run time. */
+/* What the bit-line kernels share: lists of selected cells, and the choice of an instruction set at run time. */
 #ifndef BIT_LINE_COMMON
 #define BIT_LINE_COMMON
 
@@ -9,11 +9,19 @@
 
 #define PASTE2(a, b) a##b
 #define PASTE(a, b) PASTE2(a, b)
-#define AVX512 __attribute__((target("avx512f,avx512dq,avx512vl,fma,popcnt")))
+#if defined(__x86_64__) && defined(__GNUC__)
+#include <immintrin.h>
+#define VECTOR_UNITS
+#define AVX512 __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,fma,popcnt")))
 #define AVX2 __attribute__((target("avx2,fma,popcnt")))
+#endif
+
+/* The most rows that are worked through together. */
+enum { ROW_BLOCK = 192 };
 
 typedef uint8_t bytes8 __attribute__((vector_size(8)));
 typedef uint16_t words8 __attribute__((vector_size(16)));
+typedef int32_t ints8 __attribute__((vector_size(32)));
 
 /* For each of the 256 ways to select among 8 rows: the positions of the selected ones, in order. */
 static uint8_t positions[256][8];
@@ -25,6 +33,45 @@ static void fill_positions(void) {
             if (mask >> bit & 1) positions[mask][count++] = (uint8_t)bit;
     }
 }
+
+/* Write which of `rows` rows, at most ROW_BLOCK, have this bit set in their digit, from number `row` up, without a
+ * branch on the digits; `found` has room for ROW_BLOCK + 16. Return how many. */
+static inline int64_t select_rows(const uint8_t *digits, int bit, int64_t rows, int32_t row, int32_t *found) {
+    int64_t count = 0;
+    for (int64_t from = 0; from < rows; from += 8) {
+        uint64_t eight = 0;
+        if (from + 8 <= rows)
+            memcpy(&eight, digits + from, 8);
+        else
+            for (int64_t k = 0; k < rows - from; k++) eight |= (uint64_t)digits[from + k] << (8 * k);
+        /* The same bit of eight bytes becomes eight bits. */
+        const unsigned mask = (unsigned)((((eight >> bit) & 0x0101010101010101u) * 0x0102040810204080u) >> 56);
+        bytes8 offsets;
+        memcpy(&offsets, positions[mask], 8);
+        const ints8 rows_on = __builtin_convertvector(offsets, ints8) + (int32_t)(row + from);
+        memcpy(found + count, &rows_on, sizeof rows_on);
+        count += __builtin_popcount(mask);
+    }
+    return count;
+}
+
+#ifdef VECTOR_UNITS
+AVX512 static inline int64_t select_rows_avx512(const uint8_t *digits, int bit, int64_t rows, int32_t row,
+                                                int32_t *found) {
+    const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    const __m128i wanted = _mm_set1_epi8((char)(1 << bit));
+    int64_t count = 0;
+    for (int64_t from = 0; from < rows; from += 16) {
+        const int64_t left = rows - from;
+        const __mmask16 there = left < 16 ? (__mmask16)((1u << left) - 1) : (__mmask16)0xffff;
+        const __mmask16 on = _mm_test_epi8_mask(_mm_maskz_loadu_epi8(there, digits + from), wanted);
+        const __m512i numbers = _mm512_add_epi32(lanes, _mm512_set1_epi32((int32_t)(row + from)));
+        _mm512_storeu_si512(found + count, _mm512_maskz_compress_epi32(on, numbers));
+        count += __builtin_popcount(on);
+    }
+    return count;
+}
+#endif
 
 /* Write the selected rows of one pattern, without a branch on the pattern; `rows_on` has room for 8 more than rows.
  * first[b] becomes the number of selected rows before block b of row_block rows, a multiple of 8. Return how many. */
@@ -61,13 +108,14 @@ static void list_cells(const uint8_t *on, int64_t rows, int64_t row_block, uint1
 
 /* 2: AVX-512, 1: AVX2, 0: whatever the compiler assumes. `most` limits it, for tests and benchmarks. */
 static int available(int most) {
-#if defined(__x86_64__) && defined(__GNUC__)
+#ifdef VECTOR_UNITS
     __builtin_cpu_init();
-    if (most >= 2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-        __builtin_cpu_supports("avx512vl"))
+    if (most >= 2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
         return 2;
     if (most >= 1 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return 1;
 #endif
+    (void)most;
     return 0;
 }
 

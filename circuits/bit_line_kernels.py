@@ -23,7 +23,7 @@ Between two selected cells m rows apart u grows by at most 1 + m (1 + R_p_hat g_
 float64 for any line that can be stored.
 """
 
-ROWS_IN_SINGLE = 1536
+ROWS_IN_SINGLE = 1152
 """Longest line that is solved in float32; sums of more equal conductances round too far (1e-5) in the worst case."""
 
 _SOURCE = Path(__file__).with_name("bit_line.c")
@@ -61,33 +61,82 @@ def ladder(conductance: NDArray[Any], active: NDArray[np.bool_], r_p_hat: float)
     return ladder_numba(conductance, active, r_p_hat) if result is None else result
 
 
+def bit_serial_ladder(
+    conductance: NDArray[Any], digits: NDArray[np.uint8], r_p_hat: float, bits: int, weights: NDArray[np.float64] | None
+) -> NDArray[Any]:
+    """Solve resistor ladders for every bit of the inputs.
+
+    Args:
+        conductance: as for `ladder`.
+        digits: shape (batch, rows), contiguous, below 2^bits.
+        r_p_hat: as for `ladder`.
+        bits: how many bits a digit has.
+        weights: weights of the bits in their sum, shape (bits,), or None.
+
+    Returns:
+        Currents in the dtype of `conductance`: (batch, columns) with `weights`, else (bits, batch, columns).
+    """
+    short = conductance.dtype == np.float64 or conductance.shape[0] <= ROWS_IN_SINGLE
+    if r_p_hat > 0 and short:
+        result = ladder_compiled(conductance, digits, r_p_hat, bits=bits, weights=weights)
+        if result is not None:
+            return result if weights is not None else result.reshape(bits, digits.shape[0], conductance.shape[1])
+    phases = [ladder(conductance, (digits >> bit) % 2 == 1, r_p_hat) for bit in range(bits)]
+    return np.stack(phases) if weights is None else weighted_sum(phases, weights)
+
+
+def weighted_sum(phases: list[NDArray[Any]], weights: NDArray[np.float64]) -> NDArray[Any]:
+    """Return the sum of equally shaped currents, each times its weight, in their dtype."""
+    total: NDArray[Any] = phases[0] * phases[0].dtype.type(weights[0])
+    for phase, weight in zip(phases[1:], weights[1:], strict=True):
+        total += phase * phase.dtype.type(weight)
+    return total
+
+
 def ladder_compiled(
-    conductance: NDArray[Any], active: NDArray[np.bool_], r_p_hat: float, most: int = 2
+    conductance: NDArray[Any],
+    digits: NDArray[Any],
+    r_p_hat: float,
+    most: int = 2,
+    *,
+    bits: int = 1,
+    weights: NDArray[np.float64] | None = None,
 ) -> NDArray[Any] | None:
     """Solve with the C kernel in the precision of `conductance`; None where it is absent or refuses.
 
     Args:
         conductance: as for `ladder`.
-        active: as for `ladder`.
+        digits: shape (batch, rows), contiguous bool or uint8; each of its lowest `bits` bits is an input pattern.
         r_p_hat: as for `ladder`, above 0.
         most: as for `compiled_instruction_set`.
+        bits: input patterns in a digit, 1 to 8.
+        weights: what the current of each bit counts in their sum, shape (bits,); None for the currents themselves.
+
+    Returns:
+        Currents in the dtype of `conductance`: (batch, columns) with `weights` or a single bit, else
+        (bits, batch, columns).
     """
     library = native.load_library(_SOURCE)
     rows, columns = conductance.shape
     if library is None or columns == 0:
         return None
     solve = library.solve_float if conductance.dtype == np.float32 else library.solve_double
-    pointer, count, real = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double
-    solve.argtypes = (pointer, count, count, pointer, count, real, real, real, pointer, ctypes.c_int)
-    result = np.empty((active.shape[0], columns), dtype=conductance.dtype)
+    pointer, count, real, number = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double, ctypes.c_int
+    solve.argtypes = (pointer, count, count, pointer, count, number, pointer, real, real, real, pointer, number)
+    together = weights is not None or bits == 1
+    shape = (digits.shape[0], columns) if together else (bits, digits.shape[0], columns)
+    result = np.empty(shape, dtype=conductance.dtype)
+    worth = None if weights is None else np.ascontiguousarray(weights, dtype=np.float64)
     # Upper bounds, so a little more than the rounded sums.
     most_sum, most_cell = 1.001 * float(conductance.sum(axis=0).max()), float(conductance.max())
     status = solve(
         conductance.ctypes.data,
         rows,
         columns,
-        active.ctypes.data,
-        active.shape[0],
+        digits.ctypes.data,
+        digits.shape[0],
+        bits,
+        None if worth is None else worth.ctypes.data,
         r_p_hat,
         most_sum,
         most_cell,

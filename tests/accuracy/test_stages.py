@@ -18,8 +18,11 @@ from accuracy import (
     calibrate,
     convert,
     evaluate,
+    measure_activity,
 )
 from accuracy.physics import NoiseSource
+from circuits import BitLinePoint, EnvelopeWarning, expected_error_lsb
+from circuits.envelope import forget_warnings
 from circuits.peripherals.apply import apply_peripherals, draw_columns
 from circuits.peripherals.model import PeripheralModel
 from devicekit import Cell, Spatial, StateIndependent, StateProportional, load_device
@@ -239,6 +242,20 @@ def test_unequal_bit_weights_shift_the_inputs_value() -> None:
     np.testing.assert_allclose(matrix.matmul(x[:, None] / 255)[:, 0], wanted, atol=2e-6)
 
 
+@pytest.mark.parametrize("signed", [False, True])
+def test_bit_weights_act_on_bit_lines_as_without_resistance(signed: bool) -> None:
+    rng = np.random.default_rng(8)
+    weights = 2.0 ** np.arange(8) * (1 + 0.02 * rng.normal(size=8))
+    model = peripherals(bit_weights=tuple(weights / weights.sum()))
+    weight, x = rng.normal(size=(20, 4)), rng.uniform(-1 if signed else 0, 1, (50, 20))
+    own = design("A", adc_bits=20)
+    plain, wired = (
+        AnalogMatrix(weight, own.replace(r_p_hat=wire), None, (-3.0, 3.0), peripherals=model).matmul(x, signed)
+        for wire in (0.0, 1e-12)
+    )
+    np.testing.assert_allclose(wired, plain, atol=1e-4 * np.abs(plain).max())
+
+
 def test_peripherals_without_a_range_are_refused() -> None:
     with pytest.raises(CalibrationError, match="act on a converter's range"):
         AnalogMatrix(np.eye(3), design("A"), peripherals=peripherals())
@@ -256,3 +273,39 @@ def test_stages_run_through_networks_and_leave_the_ideal_accuracy_alone() -> Non
     plain = evaluate(calibrate(convert(small_network(), design("E")), small_data(seed=2)), small_data(24, 24), 1)
     np.testing.assert_array_equal(found.ideal_scores, plain.ideal_scores)
     assert found.mean < found.ideal
+
+
+def wired_small(bit_line: str = "resistor", **changes: object) -> torch.nn.Module:
+    own = design("A", **changes)
+    model = convert(small_network(), own, noisy_cell(), bit_line=bit_line)  # type: ignore[arg-type]
+    return calibrate(model, small_data())
+
+
+def test_an_evaluation_outside_the_envelope_of_its_wires_warns_once_of_the_worst_layer() -> None:
+    forget_warnings()
+    model = wired_small(r_p_hat=1e-4)
+    # The second convolution has the most rows, and inputs after a ReLU; its place is in the text.
+    found = measure_activity(model, small_data()[:1])
+    points = {
+        layer.name: BitLinePoint.of(layer.design, found[layer.name], layer.array.mapping.rows)
+        for layer in analog_layers(model)
+    }
+    errors = {name: expected_error_lsb(point, gain_removed=True) for name, point in points.items()}
+    worst = max(errors, key=errors.__getitem__)
+    assert errors[worst] > 0.5
+    with pytest.warns(EnvelopeWarning) as caught:
+        evaluate(model, small_data(8, 4), 2)
+    assert len(caught) == 1
+    text = str(caught[0].message)
+    assert f"off by {errors[worst]:.2g} LSB" in text
+    assert f"{points[worst].rows} rows, R_p_hat = 0.0001, {points[worst].activity:.0%} of the rows on" in text
+    # Warnings are errors here: a second evaluation is silent.
+    evaluate(model, small_data(8, 4), 1)
+
+
+@pytest.mark.parametrize(
+    ("bit_line", "changes"), [("resistor", {"r_p_hat": 1e-9}), ("resistor", {}), ("transistor", {"r_p_hat": 1e-4})]
+)
+def test_inside_the_envelope_an_evaluation_is_silent(bit_line: str, changes: dict[str, object]) -> None:
+    forget_warnings()
+    evaluate(wired_small(bit_line, **changes), small_data(2, 2), 1)
