@@ -49,6 +49,11 @@ def measure_activity(model: nn.Module, batches: Batches) -> dict[str, Activity]:
     """
     layers = require_layers(model)
     require_reiterable(batches)
+    return layer_activities(model, layers, batches)
+
+
+def layer_activities(model: nn.Module, layers: Sequence[AnalogLayer], batches: Batches) -> dict[str, Activity]:
+    """Return the activity of some analog layers of a model; see `measure_activity`."""
     sums: dict[int, np.ndarray] = {}
     weights: dict[int, int] = {}
 
@@ -66,7 +71,7 @@ def measure_activity(model: nn.Module, batches: Batches) -> dict[str, Activity]:
         layer.stand_in = observe
     images = 0
     try:
-        with layer_mode(layers, Mode.FLOAT):
+        with layer_mode(require_layers(model), Mode.FLOAT):
             for inputs in inputs_of(batches, model):
                 images += inputs.shape[0]
                 model(inputs)

@@ -9,6 +9,7 @@ of a flipped column, and ``K`` takes off pedestal and offset. `AnalogArray` hold
 from __future__ import annotations
 
 from collections.abc import Hashable
+from typing import Any
 
 import numpy as np
 import torch
@@ -119,6 +120,11 @@ class AnalogArray:
                 "pulse widths only: give `input_bits`."
             )
         self._constants()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy starts from: programmed cells, not their layouts, which hold addresses."""
+        fresh: dict[str, Any] = {"_kernels": None, "_noise_kernels": None, "_readers": {}, "_convolution": None}
+        return {**self.__dict__, **fresh}
 
     def _constants(self) -> None:
         """Digital constants: reading factors (partitions, blocks, columns), input-sum factors (partitions, columns)."""

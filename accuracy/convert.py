@@ -146,6 +146,9 @@ def _folded_copy(model: nn.Module) -> nn.Module:
             stacklevel=3,
         )
         return copied
+    for node in traced.graph.nodes:
+        # Annotations that are strings (`from __future__ import annotations`) would keep the module from being pickled.
+        node.type = None if isinstance(node.type, str) else node.type
     _fold_batch_norms(traced)
     return traced
 

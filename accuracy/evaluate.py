@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from accuracy.calibrate import Batches, Progress, ideal_cells, layer_mode, require_layers, require_reiterable
-from accuracy.convert import model_device
-from accuracy.corrections import Correction, apply_corrections, checked_corrections, clear_corrections
+from accuracy.corrections import Correction, checked_corrections, clear_corrections
 from accuracy.errors import EvaluationError
-from accuracy.layers import AnalogLayer, Mode
-from accuracy.metrics import AccumulatingMetric, Metric, Score, named_metric, score_batch
+from accuracy.layers import Mode
+from accuracy.metrics import Metric, named_metric
 from accuracy.results import Accuracy, half_width
+from accuracy.trials import Plan, Trial, checked_workers, run_pass, run_trials
+from accuracy.wire_envelope import warn_of_wires
 
-Floats = NDArray[np.float64]
 LEAST_TRIALS = 3
 """Trials before an early stop: a spread from fewer says little."""
 
@@ -35,6 +32,7 @@ def evaluate(
     confidence: float = 0.95,
     corrections: Sequence[Correction] = (),
     correction_batches: Batches | None = None,
+    workers: int = 1,
     progress: Progress | None = None,
 ) -> Accuracy:
     """Evaluate a converted and calibrated network over trials that each program its cells afresh.
@@ -43,7 +41,7 @@ def evaluate(
         model: from `convert` and `calibrate`.
         batches: pairs (inputs, labels) that can be gone through several times.
         trials: how often cells are programmed, at most.
-        seed: the same seed gives the same result whatever the batch size.
+        seed: the same seed gives the same result whatever the batch size or the number of workers.
         metric: ``"top1"``, ``"top5"``, a function (outputs, labels) -> one number for each image, or an object with
             reset, update and compute as in torchmetrics.
         draw_cells: whether every trial draws the cell model anew from the uncertainty of its fit (`Cell.draw`), so
@@ -53,11 +51,13 @@ def evaluate(
         corrections: what is corrected after each programming, in this order: ``"drift"``, ``"column_trim"``,
             ``"batch_norm"``; none by default.
         correction_batches: training data for them.
+        workers: processes that trials are spread over, each with its share of torch's threads. They start a new
+            Python, so a script must stand under ``if __name__ == "__main__":``.
         progress: called with (passes done, passes in all).
 
     Raises:
-        EvaluationError: no trials, no images, a one-shot iterator, an unknown metric or correction, or a model that
-            was not converted.
+        EvaluationError: no trials, no images, a one-shot iterator, an unknown metric or correction, a model that was
+            not converted, or something that cannot be sent to worker processes.
         CalibrationError: the model has no ranges, or another design's.
     """
     if isinstance(trials, bool) or not isinstance(trials, int) or trials < 1:
@@ -68,6 +68,7 @@ def evaluate(
     require_reiterable(batches)
     wanted = checked_corrections(corrections, correction_batches)
     measure = named_metric(metric)
+    checked_workers(workers, model)
     for layer in layers:
         layer.converters()
     clear_corrections(layers)
@@ -77,79 +78,37 @@ def evaluate(
         if progress is not None:
             progress(done, passes)
 
+    warn_of_wires(model, layers, batches)
     with layer_mode(layers, Mode.FLOAT):
-        baseline = _pass(model, layers, batches, measure)
+        baseline = run_pass(model, layers, batches, measure)
     report(1)
     with layer_mode(layers, Mode.ANALOG), ideal_cells(layers):
-        ideal = _pass(model, layers, batches, measure)
+        ideal = run_pass(model, layers, batches, measure)
     report(2)
-    for layer in layers:
-        layer.array.inputs_seen = layer.array.inputs_clipped = 0
-    values: list[float] = []
-    rows: list[Floats] = []
+    plan = Plan(batches, measure, seed, draw_cells, wanted, correction_batches)
+    done: list[Trial] = []
     stopped = False
-    with layer_mode(layers, Mode.ANALOG):
-        for trial in range(trials):
-            for layer in layers:
-                layer.program(seed, trial, draw_cell=draw_cells)
-            if wanted and correction_batches is not None:
-                apply_corrections(model, layers, wanted, correction_batches)
-            value, scores = _pass(model, layers, batches, measure)
-            values.append(value)
-            if scores is not None:
-                rows.append(scores)
-            report(trial + 3)
-            if tolerance is not None and LEAST_TRIALS <= len(values) < trials:
-                stopped = half_width(np.array(values), confidence) <= tolerance
-                if stopped:
-                    report(passes)
-                    break
-    clear_corrections(layers)
+    for trial in run_trials(model, layers, plan, trials, workers):
+        done.append(trial)
+        report(len(done) + 2)
+        if tolerance is not None and LEAST_TRIALS <= len(done) < trials:
+            stopped = half_width(np.array([one.value for one in done]), confidence) <= tolerance
+            if stopped:
+                report(passes)
+                break
+    seen, clipped = (
+        np.sum([getattr(trial, count) for trial in done], axis=0) for count in ("inputs_seen", "inputs_clipped")
+    )
+    rows = [trial.scores for trial in done if trial.scores is not None]
     return Accuracy(
-        per_trial=np.array(values),
+        per_trial=np.array([trial.value for trial in done]),
         baseline=baseline[0],
         ideal=ideal[0],
         scores=np.stack(rows) if rows else None,
         baseline_scores=baseline[1],
         ideal_scores=ideal[1],
-        clipped_inputs={layer.name: layer.array.inputs_clipped / max(layer.array.inputs_seen, 1) for layer in layers},
+        clipped_inputs={
+            layer.name: float(out / max(count, 1)) for layer, count, out in zip(layers, seen, clipped, strict=True)
+        },
         stopped_early=stopped,
     )
-
-
-def _pass(
-    model: nn.Module, layers: Sequence[AnalogLayer], batches: Batches, measure: Score | AccumulatingMetric
-) -> tuple[float, Floats | None]:
-    """Run all batches once; return the metric and the score of every image, where there is one."""
-    device = model_device(model)
-    model.eval()
-    for layer in layers:
-        layer.array.noise.restart()
-    found = []
-    accumulates = isinstance(measure, AccumulatingMetric)
-    if isinstance(measure, AccumulatingMetric):
-        measure.reset()
-    seen = 0
-    with torch.inference_mode():
-        for inputs, labels in batches:
-            outputs, target = model(inputs.to(device)), _on(labels, device)
-            seen += 1
-            if isinstance(measure, AccumulatingMetric):
-                measure.update(outputs, target)
-            else:
-                found.append(score_batch(measure, outputs, target))
-    if not seen:
-        raise EvaluationError("The data are empty: give at least one batch (inputs, labels).")
-    if accumulates and isinstance(measure, AccumulatingMetric):
-        return float(measure.compute()), None
-    scores = np.concatenate(found)
-    return float(scores.mean()), scores
-
-
-def mean_score(model: nn.Module, layers: Sequence[AnalogLayer], batches: Batches, metric: Metric) -> float:
-    """Return the metric of the network as its layers are set now."""
-    return _pass(model, layers, batches, named_metric(metric))[0]
-
-
-def _on(labels: Any, device: torch.device) -> Any:
-    return labels.to(device) if isinstance(labels, Tensor) else labels

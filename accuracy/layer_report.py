@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from accuracy.calibrate import Batches, inputs_of, layer_mode, require_layers, require_reiterable
 from accuracy.errors import EvaluationError
-from accuracy.evaluate import mean_score
 from accuracy.layers import AnalogLayer, Mode
 from accuracy.metrics import Metric
+from accuracy.trials import mean_score
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -33,18 +34,20 @@ class AccumulatingMetric(Protocol):
 Metric = str | Score | AccumulatingMetric
 
 
-def top_k(k: int) -> Score:
-    """Return a score that is 1 where the label is among the `k` largest outputs."""
+@dataclass(frozen=True)
+class TopK:
+    """A score that is 1 where the label is among the `k` largest outputs."""
 
-    def score(outputs: Tensor, labels: Any) -> Tensor:
-        best = outputs.topk(min(k, outputs.shape[-1]), dim=-1).indices
+    k: int
+
+    def __call__(self, outputs: Tensor, labels: Any) -> Tensor:
+        """Return the score of every image, shape (images,)."""
+        best = outputs.topk(min(self.k, outputs.shape[-1]), dim=-1).indices
         hits: Tensor = (best == labels.reshape(-1, 1)).any(dim=-1)
         return hits
 
-    return score
 
-
-_NAMED: dict[str, Score] = {"top1": top_k(1), "top5": top_k(5)}
+_NAMED: dict[str, Score] = {"top1": TopK(1), "top5": TopK(5)}
 
 
 def named_metric(metric: Metric) -> Score | AccumulatingMetric:

@@ -90,6 +90,7 @@ def accuracy(
     ] = None,
     layers: Annotated[bool, typer.Option(help="Report layer by layer what is lost and how ranges are used.")] = False,
     batch_size: Annotated[int, typer.Option(help="Images at a time; results do not depend on it.")] = 100,
+    workers: Annotated[int, typer.Option(help="Processes to spread trials over; results do not depend on it.")] = 1,
     as_json: JsonOption = False,
     seed: SeedOption = 0,
 ) -> None:
@@ -134,6 +135,7 @@ def accuracy(
                 tolerance=None if tolerance is None else tolerance / 100,
                 corrections=cast("list[Correction]", correct or []),
                 correction_batches=calibration if correct else None,
+                workers=workers,
                 progress=_stage(step, f"{name}: evaluating"),
             )
             by_layer = _by_layer(layer_report(converted, test, seed), calibration_report(converted)) if layers else []

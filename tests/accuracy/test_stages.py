@@ -261,6 +261,8 @@ def test_peripherals_without_a_range_are_refused() -> None:
         AnalogMatrix(np.eye(3), design("A"), peripherals=peripherals())
 
 
+# Wires beyond the envelope of their model: here they only have to act.
+@pytest.mark.filterwarnings("ignore::circuits.EnvelopeWarning")
 def test_stages_run_through_networks_and_leave_the_ideal_accuracy_alone() -> None:
     model = convert(
         small_network(),
@@ -283,9 +285,8 @@ def wired_small(bit_line: str = "resistor", **changes: object) -> torch.nn.Modul
 
 def test_an_evaluation_outside_the_envelope_of_its_wires_warns_once_of_the_worst_layer() -> None:
     forget_warnings()
-    model = wired_small(r_p_hat=1e-4)
-    # The second convolution has the most rows, and inputs after a ReLU; its place is in the text.
-    found = measure_activity(model, small_data()[:1])
+    model, data = wired_small(r_p_hat=1e-4), small_data(8, 4)
+    found = measure_activity(model, data[:1])
     points = {
         layer.name: BitLinePoint.of(layer.design, found[layer.name], layer.array.mapping.rows)
         for layer in analog_layers(model)
@@ -294,13 +295,13 @@ def test_an_evaluation_outside_the_envelope_of_its_wires_warns_once_of_the_worst
     worst = max(errors, key=errors.__getitem__)
     assert errors[worst] > 0.5
     with pytest.warns(EnvelopeWarning) as caught:
-        evaluate(model, small_data(8, 4), 2)
+        evaluate(model, data, 2)
     assert len(caught) == 1
     text = str(caught[0].message)
     assert f"off by {errors[worst]:.2g} LSB" in text
     assert f"{points[worst].rows} rows, R_p_hat = 0.0001, {points[worst].activity:.0%} of the rows on" in text
     # Warnings are errors here: a second evaluation is silent.
-    evaluate(model, small_data(8, 4), 1)
+    evaluate(model, data, 1)
 
 
 @pytest.mark.parametrize(
