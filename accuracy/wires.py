@@ -14,6 +14,7 @@ from torch import Tensor
 
 from accuracy.inputs import slice_layout
 from accuracy.operators import ConvolutionOperator, Operator
+from accuracy.patches import windows
 from circuits import CoreDesign, PreparedCells, solve_bit_lines, solve_bit_serial
 from circuits.bit_line import BitLineCell
 
@@ -29,7 +30,7 @@ def unrolled(operator: Operator, x: Tensor, rows: slice) -> NDArray[np.integer]:
     """
     count = rows.stop - rows.start
     if isinstance(operator, ConvolutionOperator) and operator.dimensions == 2 and operator.plain:
-        return _windows(operator, _integers(x), rows)[..., None, :]
+        return windows(operator, _integers(x), rows)[..., None, :]
     unit = torch.eye(count, dtype=x.dtype, device=x.device).repeat(1, operator.groups)
     result = operator.apply(x, operator.kernel(unit, rows))
     return _integers(result.reshape(*result.shape[:-1], operator.groups, count))
@@ -45,25 +46,6 @@ def _integers(values: Tensor) -> NDArray[np.integer]:
         kind = torch.uint8
     found: NDArray[np.integer] = torch.round(values).to(kind).cpu().numpy()
     return found
-
-
-def _windows(operator: ConvolutionOperator, x: NDArray[np.integer], rows: slice) -> NDArray[np.integer]:
-    """Return (images, height, width, rows) of an ungrouped two-dimensional convolution."""
-    area = operator.area
-    first, last = rows.start // area, -(-rows.stop // area)
-    (py, px), (sy, sx), (dy, dx) = operator.padding, operator.stride, operator.dilation
-    ky, kx = operator.kernel_size
-    padded = np.pad(x[:, first:last], ((0, 0), (0, 0), (py, py), (px, px)))
-    spans = (padded.shape[2] - dy * (ky - 1) - 1, padded.shape[3] - dx * (kx - 1) - 1)
-    height, width = spans[0] // sy + 1, spans[1] // sx + 1
-    n, c, h, w = padded.strides
-    view = np.lib.stride_tricks.as_strided(
-        padded,
-        (x.shape[0], height, width, last - first, ky, kx),
-        (n, h * sy, w * sx, c, h * dy, w * dx),
-        writeable=False,
-    )
-    return view.reshape(x.shape[0], height, width, -1)[..., rows.start - first * area : rows.stop - first * area]
 
 
 def line_currents(
