@@ -148,10 +148,15 @@ def _block(text):
     )
 
 
+def _parts(text):
+    """Return the blocks of an explanation's text: each begins with a name at the margin."""
+    return re.split(r"\n(?=\S)", text)
+
+
 def blocks(text):
     """Return the printed numbers of an explanation by name, and hold them to be consistent with each other."""
     found = {}
-    for part in re.split(r"\n(?=\S)", text):
+    for part in _parts(text):
         block = _block(part)
         assert block.name not in found, f"{block.name} stands twice"
         found[block.name] = block
@@ -199,14 +204,13 @@ def _again(block):
     return _plain(eval(block.formula, dict(_NUMBERS), _namespace(inputs)))
 
 
-def _over_draws(block, found):
-    """Compute a printed quantile: every formula below it over the draws, then its own."""
-    draws = {name: np.asarray(values)[:, None] for name, values in _recipe(block.draws).items()}
-    known = {}
+@cache
+def _arrays_of(recipe, text):
+    """Return a function that gives every printed number of a text over the draws that a recipe makes."""
+    found = blocks(text)
+    known = {name: np.asarray(values)[:, None] for name, values in _recipe(recipe).items()}
 
     def array(name, printed):
-        if name in draws:
-            return draws[name]
         if name not in known:
             own = found.get(name)
             known[name] = np.atleast_2d(printed) if own is None or own.formula is None else computed(own)
@@ -219,7 +223,14 @@ def _over_draws(block, found):
             value = np.concatenate(np.broadcast_arrays(*value), axis=1)
         return np.asarray(value, dtype=float)
 
-    return float(computed(block))
+    return computed
+
+
+def _over_draws(part, text):
+    """Compute a printed quantile: every formula below it over the draws, then its own."""
+    block = _block(part)
+    below = "\n".join(other for other in _parts(text) if other != part)
+    return float(_arrays_of(block.draws, below)(block))
 
 
 @cache
@@ -236,12 +247,12 @@ def _check(text):
 def recompute(text):
     """Compute every number of an explanation's text again; return the printed numbers by name."""
     found = blocks(text)
-    for part in re.split(r"\n(?=\S)", text):
+    for part in _parts(text):
         block = _block(part)
         if block.draws is None:
             _check(part)
         else:
-            assert _over_draws(block, found) == pytest.approx(block.value, rel=1e-9, abs=1e-40), part
+            assert _over_draws(part, text) == pytest.approx(block.value, rel=1e-9, abs=1e-40), part
     return found
 
 

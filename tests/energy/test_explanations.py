@@ -122,7 +122,7 @@ def test_every_number_of_a_sweep_is_that_of_its_design():
 
 @pytest.fixture(scope="module")
 def reproduction():
-    return Reproduction(proposals=3000, seed=1)
+    return Reproduction(proposals=2000, seed=1)
 
 
 def test_every_number_of_the_reproduced_table_can_be_computed_again(reproduction):
