@@ -29,6 +29,7 @@ from circuits.peripherals.ramp_adc import RampRun, simulate_ramp_adc
 from circuits.spice import ngspice_version
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -78,6 +79,32 @@ class Characterization:
             path: where.
         """
         return self.model.save(path)
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """Return the runs as tables: transfer curve, converter, random patterns, and columns with mismatch.
+
+        ``transfer``: level in units of full scale, front end's output [V], reading in codes and what is ideal.
+        ``converter``: input from zero signal [V] and reading in codes. ``patterns``: levels of the bits, least
+        significant first, and differences from the static curve [LSB]. ``columns``: gain and offset [LSB] of each.
+        """
+        import pandas as pd
+
+        p = self.parameters
+        bits = {f"bit_{k}": level for k, level in enumerate(self.pattern_levels.T)}
+        differences = {"difference_lsb": self.pattern_errors, "difference_weighted_lsb": self.weighted_errors}
+        return {
+            "transfer": pd.DataFrame(
+                {
+                    "level": self.levels,
+                    "front_end_v": self.front_end,
+                    "reading_codes": reading(self.adc, self.front_end) * (p.codes - 1),
+                    "ideal_codes": (p.zero + self.levels * (1 - p.zero)) * (p.codes - 1),
+                }
+            ),
+            "converter": pd.DataFrame({"input_v": self.adc.inputs, "reading_codes": self.adc.readings}),
+            "patterns": pd.DataFrame(bits | differences),
+            "columns": pd.DataFrame({"gain": self.column_gain, "offset_lsb": self.column_offset_lsb}),
+        }
 
     def plot(self) -> tuple[Figure, dict[str, Axes]]:
         """Return the page of figures and its axes by name."""
@@ -252,7 +279,8 @@ def _reduce(
     binary = 2.0 ** np.arange(p.bits) / (2**p.bits - 1)
     outputs = random.gain_stage[len(probes(p)) :]
     pattern_errors = (outputs - curve(pattern_levels @ binary)) / p.lsb_voltage
-    weights, _, _ = bit_weights(pattern_levels, outputs)
+    # Regressed on what each level gives by itself: a curve before the sum would otherwise pass for weights.
+    weights, _, _ = bit_weights(curve(pattern_levels), outputs)
     weights = weights / weights.sum()
     sums = pattern_levels @ weights
     weighted_errors = (outputs - curve(sums)) / p.lsb_voltage
@@ -283,7 +311,7 @@ def _reduce(
         inl_lsb=tuple(float(value) for value in np.round(table, 6)),
         noise_lsb=math.hypot(*constant),
         shot_noise_lsb=noise[SIGNAL_SHOT].lsb,
-        pattern_lsb=float(np.sqrt(np.sum(rest**2) / (len(rest) - p.bits - 1))),
+        pattern_lsb=float(np.sqrt(np.sum(rest**2) / (len(rest) - 2))),
         clip_low=float(limits[0]),
         clip_high=float(limits[1]),
         bit_weights=tuple(float(weight) for weight in weights) if p.bits > 1 else None,

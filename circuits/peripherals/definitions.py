@@ -67,6 +67,7 @@ DEFINITIONS: dict[str, Definition] = {
     "timing.gain_time": _size("s", "time for which the gain stage settles before conversion"),
     "input.full_scale_current": _size("A", "difference of the two bit lines that fills the range in every bit"),
     "input.common_current": Definition("A", "current of both bit lines beside their difference"),
+    "input.cell_conductance": _leak("1/V", "relative fall of the cells' current with their bit line's voltage"),
     "input.bit_line_capacitance": _size("F", "capacitance of one bit line"),
     "conveyor.input_resistance": _leak("Ohm", "input resistance; with the bit line's capacitance it sets a delay"),
     "conveyor.gain_error": _error("", "relative error of the current gain, common to both lines", low=-1.0),

@@ -54,7 +54,7 @@ class Disturbances:
         most = float(np.max(np.abs(self.supply_offset_lsb + self.supply_gain * ends)))
         values = {
             "supply": p["supply.noise"] * most,
-            "kick-back of neighbours": abs(self.kick_back_lsb) * math.sqrt(p["adc.columns"] - 1) / 2,
+            "kick back of neighbours": abs(self.kick_back_lsb) * math.sqrt(p["adc.columns"] - 1) / 2,
         }
         return {name: NoiseFloor(lsb * p.lsb_voltage, None, lsb) for name, lsb in values.items()}
 

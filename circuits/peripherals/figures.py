@@ -34,7 +34,8 @@ def probes(p: Parameters) -> NDArray[np.float64]:
     sign = (-1.0) ** np.arange(p.bits, 0, -1)
     levels[_ALTERNATING] = (1 + sign) / 2 if p.unsigned else sign
     levels[_SINGLE, max(p.bits - 2, 0)] = 1.0
-    levels[LOW_PROBE], levels[HIGH_PROBE] = -_OVERDRIVE, _OVERDRIVE
+    # Cells alone on their line give no negative current: below zero signal the range ends, not the circuit.
+    levels[LOW_PROBE], levels[HIGH_PROBE] = -1.0 if p.unsigned else -_OVERDRIVE, _OVERDRIVE
     return levels
 
 

@@ -224,7 +224,7 @@ def add_conveyor(
                 (float(start + 2 * schedule.edge), float(value)),
             ]
         bit_line, sense = f"line_{line}{own}", f"sense_{line}{own}"
-        netlist.current(f"{line}{own}", "0", bit_line, piecewise(points) if len(points) > 1 else points[0][1])
+        _add_cells(netlist, p, f"{line}{own}", bit_line, points)
         if p["conveyor.input_resistance"] > 0:
             netlist.capacitor(f"line_{line}{own}", bit_line, "0", p["input.bit_line_capacitance"])
             netlist.resistor(f"conveyor_{line}{own}", bit_line, sense, p["conveyor.input_resistance"], noisy=False)
@@ -239,6 +239,19 @@ def add_conveyor(
     if p["conveyor.offset_current"]:
         netlist.current(f"conveyor_offset{own}", f"sum{own}", "0", p["conveyor.offset_current"])
     netlist.resistor(f"conveyor_out{own}", f"sum{own}", "0", p["conveyor.output_resistance"], noisy=False)
+
+
+def _add_cells(netlist: Netlist, p: Parameters, name: str, bit_line: str, points: list[tuple[float, float]]) -> None:
+    """Add a bit line's cells: their current falls as the conveyor lets the line rise."""
+    if p["input.cell_conductance"] * p["conveyor.input_resistance"] == 0:
+        netlist.current(name, "0", bit_line, piecewise(points) if len(points) > 1 else points[0][1])
+        return
+    # A node carries the current, a volt a microampere: well above ngspice's tolerance of voltages.
+    drawn = f"drawn_{name}"
+    scaled = [(time, 1e6 * current) for time, current in points]
+    netlist.voltage(drawn, drawn, "0", piecewise(scaled) if len(scaled) > 1 else scaled[0][1])
+    fall = f"(1-{p['input.cell_conductance']!r}*v({bit_line}))"
+    netlist.circuit.B(name, "0", bit_line, current_expression=f"1e-6*v({drawn})*{fall}")
 
 
 def add_integrator(netlist: Netlist, p: Parameters, own: str, transistors: bool = False) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -140,9 +141,14 @@ def _noise(run: Characterization, axis: Axes) -> None:
     names = sorted(run.noise, key=lambda name: run.noise[name].lsb)
     values = [run.noise[name].lsb for name in names]
     colours = [GREY if run.noise[name].simulated is None else BLUE for name in names]
-    axis.barh(names, values, color=colours, height=0.65)
-    for name, value in zip(names, values, strict=True):
-        axis.annotate(f"{value:.3f}", (value, name), xytext=(3, 0), textcoords="offset points", va="center", fontsize=8)
+    # Long names would take their width from every panel.
+    labels = [textwrap.fill(name, 24) for name in names]
+    axis.barh(labels, values, color=colours, height=0.65)
+    for label, value in zip(labels, values, strict=True):
+        axis.annotate(
+            f"{value:.3f}", (value, label), xytext=(3, 0), textcoords="offset points", va="center", fontsize=8
+        )
     axis.margins(x=0.12)
     axis.grid(axis="y", visible=False)
+    axis.tick_params(axis="y", labelsize=8)
     axis.set(title="Noise of one conversion", xlabel="rms [LSB]; grey: closed form only")

@@ -58,6 +58,19 @@ def transconductor_error(
     return resistance * capacitance / duration - (capacitance + load) / (transconductance * duration)
 
 
+def loaded_current(current: float, cell_conductance: float, resistance: float) -> float:
+    """Return what a bit line delivers into an input resistance on which it rises, I / (1 + k R I) [A].
+
+    The cells give I (1 - k v), the line stands at v = R times what they give.
+
+    Args:
+        current: I at the ideal bit-line voltage [A].
+        cell_conductance: k, relative fall of the cells' current with the line's voltage [1/V].
+        resistance: input resistance R [Ohm].
+    """
+    return current / (1 + cell_conductance * resistance * current)
+
+
 def conveyor_memory(resistance: float, capacitance: float, lead: float, duration: float) -> float:
     """Return how much of a bit's charge is taken from the bit before because the bit line settles late.
 

@@ -44,6 +44,12 @@ def bitline(
         str, typer.Option(help="The true cell: a bundled name, a TOML file, or a SPICE model file (.lib, .model, ...).")
     ] = "sonos_cell",
     card: Annotated[str | None, typer.Option(help="Name of the card in a SPICE model file.")] = None,
+    section: Annotated[
+        str | None, typer.Option(help="Section of a .lib file that has several, such as a process corner.")
+    ] = None,
+    subcircuit: Annotated[
+        bool, typer.Option("--subcircuit", help="The card is a subcircuit with terminals drain, gate, source, body.")
+    ] = False,
     instance: Annotated[str, typer.Option(help="Parameters of one transistor of that card.")] = "w=1u l=200n",
     orientation: Annotated[str, typer.Option(help="End of the cell on the bit line: source or drain.")] = "source",
     adc_bits: Annotated[int, typer.Option(min=1, max=24, help="Resolution of the converter.")] = 8,
@@ -62,7 +68,7 @@ def bitline(
     from circuits.bit_line_errors import envelope, error_map
 
     confirmation = confirm_bit_line()
-    transistor = _cell(cell, orientation, card, instance)
+    transistor = _cell(cell, orientation, card, instance, section, subcircuit)
     with progress("Solving bit lines", as_json=as_json) as step:
         errors = error_map(
             rows=_numbers(rows, int, "--rows"),
@@ -109,7 +115,7 @@ def _is_model_file(cell: str) -> bool:
     return Path(cell).suffix not in ("", ".toml")
 
 
-def _cell(cell: str, orientation: str, card: str | None, instance: str) -> Any:
+def _cell(cell: str, orientation: str, card: str | None, instance: str, section: str | None, subcircuit: bool) -> Any:
     from circuits import CircuitError, SpiceCell, load_transistor_cell
 
     if not _is_model_file(cell):
@@ -117,7 +123,14 @@ def _cell(cell: str, orientation: str, card: str | None, instance: str) -> Any:
     if card is None:
         raise CircuitError(f"Expected --card NAME, the card of {cell} to use.")
     base = load_transistor_cell(orientation=orientation)  # type: ignore[arg-type]  # checked by the cell itself
-    return SpiceCell(library=Path(cell), model=card, instance=instance, base=base)
+    return SpiceCell(
+        library=Path(cell),
+        model=card,
+        instance=instance,
+        kind="subcircuit" if subcircuit else "mosfet",
+        section=section,
+        base=base,
+    )
 
 
 def _numbers(text: str, kind: Callable[[str], Any], option: str) -> list[Any]:

@@ -44,7 +44,7 @@ def peripherals(
     recorded: Annotated[
         bool, typer.Option("--recorded", help="Show a recorded model (bundled name or JSON file); runs no ngspice.")
     ] = False,
-    out: Annotated[Path | None, typer.Option(help="Folder for NAME.model.json, figures and the sweep's table.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for NAME.model.json, figures and tables.")] = None,
     as_json: JsonOption = False,
     seed: SeedOption = 0,
 ) -> None:
@@ -92,7 +92,7 @@ def peripherals(
         model = with_intervals(model, others)
     if out is not None:
         _write(out, run, model, others)
-        print_note(f"Wrote {out / model.name}.model.json and figures.")
+        print_note(f"Wrote {out / model.name}.model.json, figures and tables.")
     _show(model, others, as_json)
 
 
@@ -102,32 +102,41 @@ def _show(model: Any, others: list[Any], as_json: bool) -> None:
         return
     print_table(_summary(model), title=f"{model.name}: {model.source}", headings={"figure": "", "value": ""})
     if model.energy:
-        rows = [
-            {
-                "block": name.replace("_", " "),
-                "energy_pj": constant.value * 1e12,
-                "interval_pj": _interval(constant, 1e12),
-                "per": "generator, shared by all columns" if name == "ramp_generator" else "column",
-            }
-            for name, constant in model.energy.items()
-        ]
-        print_table(rows, title="Energy of one conversion, blocks at transistor level only")
-    figures = [
-        {"figure": name, "value": constant.value, "unit": constant.unit, "interval": _interval(constant, 1)}
-        for name, constant in model.figures.items()
-    ]
-    if figures:
-        print_table(figures, title="Figures of the blocks")
+        print_table(_energies(model), title="Energy of one conversion, blocks at transistor level only")
+    if model.figures:
+        print_table(_figures(model), title="Figures of the blocks")
     if others:
         print_table([_point(other) for other in others], title="Temperatures and corners, without mismatch")
 
 
-def _interval(constant: Any, scale: float) -> str:
-    from reports.commands.common import format_value
+def _energies(model: Any) -> list[dict[str, str]]:
+    from reports.table import in_prefix
 
-    if constant.interval is None:
-        return "–"
-    return " to ".join(format_value(end * scale) for end in constant.interval)
+    rows = []
+    for name, constant in model.energy.items():
+        value, unit, interval = in_prefix(constant.value, constant.unit, constant.interval)
+        shared = name == "ramp_generator"
+        row = {"block": name.replace("_", " "), "energy": value, "unit": unit}
+        row |= {} if constant.interval is None else {"interval": interval}
+        rows.append(row | {"per": "generator, shared by all columns" if shared else "column"})
+    return rows
+
+
+def _figures(model: Any) -> list[dict[str, str]]:
+    """Name every figure in words, with its value as a person writes it; intervals where there are any."""
+    from reports.table import in_prefix
+
+    rows = []
+    for name, constant in model.figures.items():
+        words, unit = name.replace("_", " "), constant.unit
+        for ending, meant in ((" lsb per v", "LSB/V"), (" lsb", "LSB")):
+            if words.endswith(ending):
+                words, unit = words.removesuffix(ending), meant
+        value, unit, interval = in_prefix(constant.value, unit, constant.interval)
+        rows.append({"figure": words, "value": value, "unit": unit, "interval": interval or "–"})
+    if all(constant.interval is None for constant in model.figures.values()):
+        return [{key: row[key] for key in ("figure", "value", "unit")} for row in rows]
+    return rows
 
 
 def _summary(model: Any) -> list[dict[str, Any]]:
@@ -175,6 +184,9 @@ def _write(out: Path, run: Any, model: Any, others: list[Any]) -> None:
     from devicekit.paths import replacing
 
     model.save(out / f"{model.name}.model.json")
+    for name, table in run.tables().items():
+        with replacing(out / f"{name}.csv") as path:
+            table.to_csv(path, index=False)
     figure, _ = run.plot()
     for ending in ("svg", "png"):
         with replacing(out / f"peripherals.{ending}") as path:

@@ -140,6 +140,27 @@ def test_figure_draws_every_model_in_every_panel():
         assert all(np.isfinite(line.get_ydata()).all() for line in lines)
 
 
+def test_a_subcircuit_in_a_section_of_a_library_that_includes_another_file(ngspice, tmp_path):
+    (tmp_path / "cards").mkdir()
+    (tmp_path / "cards" / "nmos.lib").write_text(data_path("circuits/example_nmos.lib").read_text())
+    inner = "m1 d g s b example_nmos w=1u l=200n"
+    library = tmp_path / "foundry.lib"
+    library.write_text(f'.lib tt\n.include "cards/nmos.lib"\n.subckt memory d g s b\n{inner}\n.ends\n.endl tt\n')
+    options = ["--rows", "36,72", "--r-p-hat", "1e-4", "--columns", "2", "--patterns", "4", "--mean-conductance", "0.1"]
+    wrapped = invoke(
+        *["--cell", str(library), "--card", "memory", "--section", "tt", "--subcircuit", "--instance", ""],
+        *[*options, "--json"],
+    )
+    assert wrapped.exit_code == 0, wrapped.stderr
+    card = ["--cell", str(data_path("circuits/example_nmos.lib")), "--card", "example_nmos"]
+    plain = json.loads(invoke(*card, *options, "--json").stdout)
+    found = [row["error_lsb"] for row in json.loads(wrapped.stdout)["errors"]]
+    assert found == pytest.approx([row["error_lsb"] for row in plain["errors"]], rel=1e-4, abs=1e-6)
+    missing = invoke("--cell", str(library), "--card", "memory", "--section", "ff", "--subcircuit", *options)
+    assert missing.exit_code == 2
+    assert "ngspice" in missing.stderr
+
+
 @pytest.mark.parametrize(
     ("card", "line"),
     [("nope", "can't find model 'nope'"), ("broken", r"unrecognized parameter|unknown model type|illegal")],

@@ -180,11 +180,18 @@ def test_a_file_and_a_variant_are_taken_as_they_are(tmp_path):
 def test_an_unsigned_range_is_half_as_wide_and_errors_count_twice():
     """Why it needs a characterisation of its own: the same voltages are twice as many of its codes."""
     both, one = (circuits.load_peripherals(f"sonos_40nm{use}") for use in ("", "_unsigned"))
-    assert one.offset_sigma_lsb / both.offset_sigma_lsb == pytest.approx(2, rel=0.05)
-    assert one.shot_noise_lsb / both.shot_noise_lsb == pytest.approx(2, rel=0.02)
+    # Twice, but for the front ends' gains: one line's cells are loaded less than two with a common current.
+    gains = [model.figures["front_end_gain"].value for model in (both, one)]
+    twice = 2 * gains[0] / gains[1]
+    assert 1.7 < twice < 2
+    assert one.offset_sigma_lsb / both.offset_sigma_lsb == pytest.approx(twice, rel=0.1)
+    assert one.shot_noise_lsb / both.shot_noise_lsb == pytest.approx(twice, rel=0.02)
     for name in ("integrator_reset", "accumulator_sampling", "accumulator_sharing", "gain_stage", "comparator"):
         ratio = one.figures[f"noise_{name}_lsb"].value / both.figures[f"noise_{name}_lsb"].value
-        assert ratio == pytest.approx(2, rel=0.02), name
+        assert ratio == pytest.approx(twice, rel=0.02), name
+    assert np.max(np.abs(one.inl)) > 5 * np.max(np.abs(both.inl)), (
+        "a pair's loading is odd in the signal, one line's not"
+    )
     assert one.figures["noise_shot_noise_of_the_common_current_lsb"].value == 0, "nothing is subtracted"
     assert one.gain_sigma == pytest.approx(both.gain_sigma, rel=0.2), "a gain is a share of the signal"
     assert one.energy["comparator"].value == pytest.approx(both.energy["comparator"].value, rel=0.02)
@@ -195,15 +202,15 @@ def test_an_unsigned_range_is_half_as_wide_and_errors_count_twice():
     assert single / eight == pytest.approx((10 + 2.5) / (8 * 10 + 2.5), rel=0.01)
 
 
-def test_a_symmetric_model_on_an_unsigned_range_is_nearly_the_unsigned_one():
-    """One is characterised, the other follows: what differs is the comparator's delay, which counts in time."""
+def test_a_symmetric_model_on_an_unsigned_range_is_of_the_order_of_the_unsigned_one():
+    """One is characterised, the other follows: what it cannot know is the loading of a single line."""
     both, one = (circuits.load_peripherals(f"sonos_40nm{use}") for use in ("", "_unsigned"))
     positions = np.linspace(0.05, 0.95, 7)
+    np.testing.assert_allclose(noise_rms(positions, both, zero=0.0), noise_rms(positions, one), rtol=0.25)
     taken = circuits.apply_peripherals(positions, both.trimmed(), zero=0.0)
+    np.testing.assert_allclose(taken, positions, atol=0.3 / STEPS)
     own = circuits.apply_peripherals(positions, one.trimmed())
-    np.testing.assert_allclose(taken, own, atol=0.25 / STEPS)
-    np.testing.assert_allclose(noise_rms(positions, both, zero=0.0), noise_rms(positions, one), rtol=0.15)
-    assert 2 * (both.clip_high - 0.5) == pytest.approx(one.clip_high, rel=1e-3)
+    assert 1 < np.max(np.abs(own - positions)) * STEPS < 3
 
 
 @pytest.mark.parametrize("input_bits", [None, 1])
@@ -230,7 +237,8 @@ def test_the_unsigned_model_stands_for_the_circuit(ngspice):
     voltage = simulate_front_end(run.parameters, levels).gain_stage
     simulated = simulate_ramp_adc(run.parameters, voltage).readings
     predicted = circuits.apply_peripherals(levels @ np.array(run.model.bit_weights), run.model) * STEPS
-    assert np.sqrt(np.mean((simulated - predicted) ** 2)) < 0.15
+    error = np.sqrt(np.mean((simulated - predicted) ** 2))
+    assert error < 1.5 * run.model.pattern_lsb < 1
 
 
 @pytest.mark.slow

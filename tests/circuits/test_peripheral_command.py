@@ -2,6 +2,7 @@
 
 import json
 
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
@@ -56,7 +57,16 @@ def test_a_run_writes_model_and_figures(ngspice, tmp_path):
         "sonos_40nm.model.json",
         "peripherals.png",
         "peripherals.svg",
+        "transfer.csv",
+        "converter.csv",
+        "patterns.csv",
+        "columns.csv",
     }
+    transfer = pd.read_csv(tmp_path / "new" / "transfer.csv")
+    late = transfer.reading_codes - transfer.ideal_codes
+    middle = transfer.level.abs() < 0.01
+    assert late[middle].to_numpy() == pytest.approx(model.offset_lsb, abs=0.6)
+    assert len(pd.read_csv(tmp_path / "new" / "columns.csv")) == 2
 
 
 def test_another_use_is_run(ngspice):

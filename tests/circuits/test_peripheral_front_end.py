@@ -42,6 +42,9 @@ COLUMNS = {
     "swing 0.15": ({"integrator.output_swing": 0.15, **REAL_AMPLIFIER}, 3 * ALL),
     "line 4k": ({"conveyor.input_resistance": 4e3}, ONE),
     "line 2k": ({"conveyor.input_resistance": 2e3}, ONE),
+    "loaded cells 10/V": ({"conveyor.input_resistance": 500, "input.cell_conductance": 10}, ALL),
+    "loaded cells 39/V": ({"conveyor.input_resistance": 500, "input.cell_conductance": 39}, ALL),
+    "loaded cells, no resistance": ({"conveyor.input_resistance": 0, "input.cell_conductance": 39}, ALL),
     "reset 1k": ({"integrator.reset_resistance": 1000}, ONE),
     "reset 0.5k": ({"integrator.reset_resistance": 500}, ONE),
     "conveyor gain": ({"conveyor.gain_error": 0.03}, ONE),
@@ -135,6 +138,19 @@ def test_a_slow_bit_line_carries_charge_into_the_next_bit(run, column, resistanc
     memory = theory.conveyor_memory(resistance, 250e-15, lead, 7.5e-9)
     assert after / FULL == pytest.approx(memory, rel=0.02)
     assert 1 - now / run.integrator("ideal one")[-2] == pytest.approx(memory, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("column", "resistance", "conductance"),
+    [("loaded cells 10/V", 500, 10), ("loaded cells 39/V", 500, 39), ("loaded cells, no resistance", 0, 39)],
+)
+def test_cells_give_less_where_the_conveyor_lets_their_line_rise(run, column, resistance, conductance):
+    common, half = NOMINAL["input.common_current"], NOMINAL["input.full_scale_current"] / 2
+    plus, minus = (theory.loaded_current(common + sign * half, conductance, resistance) for sign in (1, -1))
+    expected = FULL * (plus - minus) / (2 * half)
+    assert expected == pytest.approx(FULL, rel=1e-9) or expected < 0.9 * FULL
+    # The first bit has been on for long; later ones begin with a settled line, too.
+    np.testing.assert_allclose(run.integrator(column), expected, rtol=2e-4)
 
 
 @pytest.mark.parametrize(("column", "resistance"), [("reset 1k", 1e3), ("reset 0.5k", 500)])

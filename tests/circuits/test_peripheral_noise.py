@@ -233,7 +233,7 @@ def test_neighbours_kick_the_ramp_each_the_same_and_less_on_a_larger_capacitor(d
 
 def test_kick_back_is_a_binomial_count_of_neighbours_and_vanishes_without_them(disturbed):
     def floor(columns):
-        return disturbed.floors(NOMINAL.with_values({"adc.columns": columns}))["kick-back of neighbours"].lsb
+        return disturbed.floors(NOMINAL.with_values({"adc.columns": columns}))["kick back of neighbours"].lsb
 
     decided = np.random.default_rng(0).random((20_000, 255)) < 0.5
     assert floor(256) == pytest.approx(np.std(disturbed.kick_back_lsb * decided.sum(axis=1)), rel=0.02)
