@@ -85,7 +85,7 @@ NETWORK_HEADINGS: Mapping[str, str] = {
     "latency_us": "Latency [us]",
     "interval_us": "Every [us]",
     "spatial_utilisation": "Cells used [%]",
-    "operation_utilisation": "by operations [%]",
+    "operation_utilisation": "weighted [%]",
     "peak_tops_per_w": "Peak TOPS/W",
     "utilised_tops_per_w": "Used TOPS/W",
     "peak_tops": "Peak TOPS",
@@ -281,5 +281,5 @@ def _ampersand(entries: Sequence[object]) -> str:
 
 def _shown(value: object) -> str:
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else f"{value:.4g}"
     return str(value)

@@ -180,20 +180,20 @@ def print_table(
     names = {column: (headings or {}).get(column, column) for column in columns}
     shown = console()
     parts = [columns] if keys is None else _fitting(rows, names, keys, shown.width)
-    for number, part in enumerate(parts, start=1):
-        table = Table(
-            title=title if number == 1 else None,
-            caption=caption if number == len(parts) else None,
-            box=box.SIMPLE_HEAD,
-            title_justify="left",
-            caption_justify="left",
-        )
+    # Beside split tables, title and caption are lines of their own: a table breaks them at its own width.
+    above, below = (title, caption) if keys is None else (None, None)
+    if keys is not None and title:
+        shown.print(Text(title, style="italic"))
+    for part in parts:
+        table = Table(title=above, caption=below, box=box.SIMPLE_HEAD, title_justify="left", caption_justify="left")
         for key in part:
             numeric = all(isinstance(row.get(key), int | float) or row.get(key) is None for row in rows)
             table.add_column(Text(names[key]), justify="right" if numeric else "left")
         for row in rows:
             table.add_row(*(Text(format_value(row.get(key))) for key in part))
         shown.print(table)
+    if keys is not None and caption:
+        shown.print(Text(caption + "\n", style="dim italic"))
 
 
 def _fitting(rows: Sequence[Mapping[str, Any]], names: Mapping[str, str], keys: int, width: int) -> list[list[str]]:

@@ -79,6 +79,7 @@ def _show(document: dict[str, Any]) -> None:
             }
             for row in document["published"]
         ],
+        keys=2,
         title=f"{document['table']}: {document['data_values']} published numbers, {document['free_values']} free "
         "constants held by priors (published)",
     )
@@ -132,6 +133,7 @@ def _show(document: dict[str, Any]) -> None:
             {"First": row["first"], "Second": row["second"], "Correlation": f"{row['correlation']:+.2f}"}
             for row in document["correlations"]
         ],
+        keys=2,
         title="Strongest correlations after the fit: these are known together only (correlations)",
     )
     print_table(

@@ -76,6 +76,10 @@ def test_intervals_are_shown_with_the_digits_they_leave(value, interval, text):
 
 
 def test_whole_numbers_are_shown_in_full():
+    assert tables.as_text([{"a": 417100.0}, {"a": 0.12345}], "markdown").splitlines()[2:] == [
+        "| 417100 |",
+        "| 0.1235 |",
+    ]
     rows = tables.selected(tables.breakdown_rows(COSTS[:2]), tables.BREAKDOWN_HEADINGS)
     assert [row["instances"] for row in rows if row["label"] == "Memory array"] == [589824, 4718592]
     assert "4718592" in tables.as_text(rows, "markdown", tables.BREAKDOWN_HEADINGS)
@@ -221,6 +225,8 @@ def test_no_number_is_cut_on_a_narrow_terminal(width, monkeypatch):
     breakdown = run("energy", "A", "--table", "breakdown").stdout
     assert "…" not in breakdown
     assert "Ramp generator and counter" in breakdown
+    assert max(len(line.rstrip()) for line in (shown + breakdown).splitlines()) <= width
+    assert "In brackets: 95 % interval" in shown, "not broken at the width of the last, narrow table"
 
 
 def test_a_number_may_be_asked_for_by_its_heading(tmp_path):
