@@ -144,6 +144,11 @@ class PeripheralModel(BaseModel):
         return np.diff(self.inl)
 
     @property
+    def input_bits(self) -> int:
+        """Input bits before one conversion, over which the integrator's energy counts."""
+        return 1 if self.bit_weights is None else len(self.bit_weights)
+
+    @property
     def pattern_scatter_lsb(self) -> float:
         """Scatter of random patterns whose bits count in powers of two, `bit_weights` not applied, rms [LSB].
 

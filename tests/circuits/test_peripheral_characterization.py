@@ -168,6 +168,7 @@ def test_a_design_gets_the_characterisation_of_its_use(design, signed_inputs, na
     model = circuits.load_peripherals("sonos_40nm", circuits.load_design(design), signed_inputs=signed_inputs)
     assert (model.name, model.zero) == (name, zero)
     assert (model.bit_weights and len(model.bit_weights)) == bits
+    assert model.input_bits == (bits or 1)
 
 
 def test_a_file_and_a_variant_are_taken_as_they_are(tmp_path):
