@@ -142,7 +142,7 @@ def _noise(run: Characterization, axis: Axes) -> None:
     values = [run.noise[name].lsb for name in names]
     colours = [GREY if run.noise[name].simulated is None else BLUE for name in names]
     # Long names would take their width from every panel.
-    labels = [textwrap.fill(name, 24) for name in names]
+    labels = [textwrap.fill(name, 30) for name in names]
     axis.barh(labels, values, color=colours, height=0.65)
     for label, value in zip(labels, values, strict=True):
         axis.annotate(
@@ -150,5 +150,5 @@ def _noise(run: Characterization, axis: Axes) -> None:
         )
     axis.margins(x=0.12)
     axis.grid(axis="y", visible=False)
-    axis.tick_params(axis="y", labelsize=8)
+    axis.tick_params(axis="y", labelsize=7.5)
     axis.set(title="Noise of one conversion", xlabel="rms [LSB]; grey: closed form only")
