@@ -11,74 +11,24 @@ import ctypes
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from accuracy.bit_serial_kernels import BITS, Packing, Reading, available, kernels
 from accuracy.converters import Converters, input_steps
 from accuracy.mapping import Mapping
 from accuracy.operators import ConvolutionOperator, MatrixOperator, Operator
 from accuracy.ranges import BINS, Histogram
 from circuits import CoreDesign
-from circuits.native import DEFAULT_FLAGS, load_library
 
-_LANES, _BITS = 16, 8
-_SOURCE = Path(__file__).parent / "native" / "bit_serial.c"
-_POINTER = ctypes.c_void_p
-_LONG = ctypes.c_int64
-
-
-class _Packing(ctypes.Structure):
-    """`struct packing` of the C source."""
-
-    _fields_ = [
-        ("x", _POINTER),
-        *[(f"stride_{axis}", _LONG) for axis in ("image", "channel", "y", "x")],
-        *[(n, _LONG) for n in ("images", "height", "width", "top", "left", "padded_height", "padded_width", "octets")],
-        *[(name, _POINTER) for name in ("channel", "phase", "planes", "sums")],
-    ]
-
-
-class _Reading(ctypes.Structure):
-    """`struct reading` of the C source."""
-
-    _fields_ = [
-        *[(name, _POINTER) for name in ("planes", "sums")],
-        *[(name, _LONG) for name in ("padded_height", "padded_width", "octets")],
-        *[(name, _LONG) for name in ("out_height", "out_width", "stride_y", "stride_x")],
-        *[(name, _LONG) for name in ("taps", "partitions", "blocks", "vectors", "columns")],
-        *[(name, _POINTER) for name in ("tap_offset", "octet_first", "octet_count", "weight_start", "conductance")],
-        *[
-            (name, _POINTER)
-            for name in ("word_start", "mask_plus", "mask_minus", "whole", "lo", "hi", "codes_per_unit")
-        ],
-        *[(name, _POINTER) for name in ("factor", "same_factor", "sum_factor", "scale")],
-        ("bit_weight", ctypes.c_double * _BITS),
-        *[(name, _POINTER) for name in ("out", "wide", "counts", "tops", "zeros", "largest", "reach")],
-        ("bins", _LONG),
-        ("absolute", _LONG),
-    ]
-
-
-@cache
-def _library() -> ctypes.CDLL | None:
-    # Without contraction a code is rounded the same way on every processor.
-    library = load_library(_SOURCE, (*DEFAULT_FLAGS, "-ffp-contract=off"))
-    if library is not None:
-        library.pack_inputs.argtypes = [ctypes.POINTER(_Packing), _LONG, _LONG]
-        library.pack_inputs.restype = None
-        library.read_positions.argtypes = [ctypes.POINTER(_Reading), _LONG, _LONG]
-        library.read_positions.restype = ctypes.c_int
-    return library
-
-
-def available() -> bool:
-    """Whether the C kernel is there: compiled with the package, or by a compiler of this machine."""
-    return _library() is not None
+_LANES = 16
+_PROBE = 8
+"""Images whose currents are counted first, to find the reach of empty histograms."""
+_HEADROOM = 4
+"""How far beyond a histogram's reach the kernel counts; a power of two."""
 
 
 def suits(design: CoreDesign, operator: Operator, signed: bool, converters: Converters | None) -> bool:
@@ -259,35 +209,53 @@ class BitSerialReader:
             absolute: whether magnitudes are counted; otherwise negative currents count as 0.
             wide: as for `read`.
         """
+        # Currents beyond a histogram's reach make the kernel count anew: a few images find the reach first.
+        few = _PROBE if all(h.reach == 0 for h in histograms) else x.shape[0]
+        parts = torch.split(x, [few, x.shape[0] - few]) if few < x.shape[0] else [x]
+        done = [self._count(part, unit, histograms, scale, absolute, wide) for part in parts]
+        return done[0] if len(done) == 1 else torch.cat(done)
+
+    def _count(
+        self,
+        x: Tensor,
+        unit: float,
+        histograms: Sequence[Histogram],
+        scale: NDArray[np.float64],
+        absolute: bool,
+        wide: bool,
+    ) -> Tensor:
         job = self._job(x, unit, scale, wide)
         unused = np.zeros(self.blocks, np.float32)
         job.reading.lo = job.reading.hi = job.reading.codes_per_unit = unused.ctypes.data
-        job.reading.bins, job.reading.absolute = BINS, int(absolute)
+        job.reading.bins, job.reading.absolute = BINS * _HEADROOM, int(absolute)
         while True:
-            reach = np.repeat(np.array([h.reach for h in histograms], np.float32), self._lines)
-            counts = np.zeros((job.threads, self.blocks, BINS), np.int64)
+            reach = np.repeat(np.array([h.reach * _HEADROOM for h in histograms], np.float32), self._lines)
+            counts = np.zeros((job.threads, self.blocks, BINS * _HEADROOM), np.int64)
             tops = np.zeros(counts.shape, np.float32)
             zeros, largest = np.zeros(counts.shape[:2], np.int64), np.zeros(counts.shape[:2], np.float32)
             readings = []
             for own in range(job.threads):
-                reading = _Reading.from_buffer_copy(job.reading)
+                reading = Reading.from_buffer_copy(job.reading)
                 reading.counts, reading.tops = counts[own].ctypes.data, tops[own].ctypes.data
                 reading.zeros = zeros[own].ctypes.data
                 reading.largest, reading.reach = largest[own].ctypes.data, reach.ctypes.data
                 readings.append(reading)
             job.run(readings)
             most = largest.max(axis=0).reshape(-1, self._lines).max(axis=1)
-            if all(value <= h.reach for value, h in zip(most, histograms, strict=True)):
+            if all(value <= h.reach * _HEADROOM for value, h in zip(most, histograms, strict=True)):
                 break
-            # Currents beyond the last bin were left out: count again with more reach.
+            # Currents beyond the last bin were left out.
             for value, histogram in zip(most, histograms, strict=True):
                 histogram.cover(float(value))
-        by_slice = (self.design.slices, self._lines)
+        by_slice = (self.design.slices, self._lines, BINS * _HEADROOM)
+        all_counts, all_tops = counts.sum(axis=0).reshape(by_slice), tops.max(axis=0).reshape(by_slice)
+        all_zeros = zeros.sum(axis=0).reshape(by_slice[:2]).sum(axis=1)
         for index, histogram in enumerate(histograms):
-            histogram.counts += counts.sum(axis=0).reshape(*by_slice, BINS)[index].sum(axis=0)
-            histogram.zeros += int(zeros.sum(axis=0).reshape(by_slice)[index].sum())
-            own_tops = tops.max(axis=0).reshape(*by_slice, BINS)[index].max(axis=0)
-            histogram.largest = np.maximum(histogram.largest, own_tops)
+            histogram.cover(float(most[index]))
+            histogram.merge(
+                all_counts[index].sum(axis=0), all_tops[index].max(axis=0), float(reach[index * self._lines])
+            )
+            histogram.zeros += int(all_zeros[index])
         return job.result
 
     @property
@@ -306,7 +274,7 @@ class BitSerialReader:
         planes = np.zeros((images, *padded, len(self._channel) // 8), np.uint64)
         sums = None if self._sum_factors is None else np.zeros(planes.shape, np.int32)
         sums_at = None if sums is None else sums.ctypes.data
-        packing = _Packing(
+        packing = Packing(
             image.data_ptr(), *image.stride(), images, height, width, py, px, *padded, planes.shape[-1],
             self._channel.ctypes.data, self._phase.ctypes.data, planes.ctypes.data, sums_at,
         )  # fmt: skip
@@ -314,7 +282,7 @@ class BitSerialReader:
         full_scale = self._padded(np.asarray(scale, np.float64) * unit)
         result = torch.empty((images * out_y * out_x, self.physical), dtype=torch.float64 if wide else torch.float32)
         bits = (self.design.input_bits or 0) - (1 if self.signed else 0)
-        reading = _Reading(
+        reading = Reading(
             planes=planes.ctypes.data, sums=sums_at, octets=planes.shape[-1],
             padded_height=padded[0], padded_width=padded[1],
             out_height=out_y, out_width=out_x, stride_y=sy, stride_x=sx,
@@ -327,7 +295,7 @@ class BitSerialReader:
             factor=self._factors.ctypes.data, same_factor=self._same_factor.ctypes.data,
             sum_factor=None if self._sum_factors is None else self._sum_factors.ctypes.data,
             scale=full_scale.ctypes.data,
-            bit_weight=(ctypes.c_double * _BITS)(*[2.0**b if b < bits else 0.0 for b in range(_BITS)]),
+            bit_weight=(ctypes.c_double * BITS)(*[2.0**b if b < bits else 0.0 for b in range(BITS)]),
             out=None if wide else result.data_ptr(), wide=result.data_ptr() if wide else None,
         )  # fmt: skip
         shape = x.shape[:-1] if matrix else (images, out_y, out_x)
@@ -358,7 +326,7 @@ class _Job:
     """
 
     def __init__(
-        self, packing: _Packing, reading: _Reading, images: int, area: int, result: Tensor, kept: tuple[object, ...]
+        self, packing: Packing, reading: Reading, images: int, area: int, result: Tensor, kept: tuple[object, ...]
     ):
         self.reading, self.result = reading, result
         # The structures hold addresses only: what they point to must outlive them.
@@ -367,9 +335,9 @@ class _Job:
         self._packed = False
         self.threads = max(1, min(torch.get_num_threads(), self._positions // 256))
 
-    def run(self, readings: list[_Reading]) -> None:
+    def run(self, readings: list[Reading]) -> None:
         """Pack the inputs, unless that was done, and read all positions; one structure a thread."""
-        library = _library()
+        library = kernels()
         assert library is not None
         share = range(self.threads + 1)
         by_image = [self._images * k // self.threads for k in share]

@@ -76,6 +76,19 @@ class Histogram:
             self.largest = np.concatenate([self.largest.reshape(-1, 2).max(axis=1), empty])
             self.reach *= 2.0
 
+    def merge(self, counts: NDArray[np.int64], largest: NDArray[np.floating], reach: float) -> None:
+        """Add bins that someone else counted, of this width or a power of two finer.
+
+        Args:
+            counts: values in each bin from 0, exact zeros left out.
+            largest: largest value of each bin.
+            reach: upper edge of the last bin; bins beyond this histogram's reach are empty.
+        """
+        while counts.size > BINS and reach / counts.size < self.reach / BINS:
+            counts, largest = counts.reshape(-1, 2).sum(axis=1), largest.reshape(-1, 2).max(axis=1)
+        self.counts += counts[:BINS]
+        self.largest = np.maximum(self.largest, largest[:BINS])
+
     def quantile(self, fraction: float) -> float:
         """Return the least value that at least a fraction of all values, zeros included, does not exceed.
 

@@ -277,3 +277,37 @@ def test_differential_cells_do_with_seven_bits_where_offset_cells_need_more() ->
     # Fewer rows and bits a cell bring B_out of offset cells towards the converter's bits.
     small = OFFSET.replace(max_rows=72, bits_per_cell=2)
     assert converted_error(small, weight, x, 8) < 0.5 * converted_error(OFFSET, weight, x, 8)
+
+
+def wire_error(weight: np.ndarray, x: np.ndarray, design: CoreDesign, r_p_hat: float) -> float:
+    """Root-mean-square error that wires cause, over the standard deviation of the exact product."""
+    exact = AnalogMatrix(weight, design).matmul(x)
+    wired = AnalogMatrix(weight, design.replace(r_p_hat=r_p_hat)).matmul(x)
+    return float(np.sqrt(np.mean((wired - exact) ** 2)) / exact.std())
+
+
+def test_offset_cells_are_more_than_a_hundred_times_as_sensitive_to_wires() -> None:
+    """1152 rows of gated cells: the resistance that costs a twentieth of the signal, for each mapping."""
+    weight, x = zero_peaked(1152, 16), sparse_inputs(24, 1152)
+    bare = {name: form.replace(adc_bits=None) for name, form in (("pairs", DIFFERENTIAL), ("offset", OFFSET))}
+
+    def bearable(design: CoreDesign) -> float:
+        low, high = 1e-11, 1e-2
+        while high / low > 1.05:
+            middle = math.sqrt(low * high)
+            low, high = (middle, high) if wire_error(weight, x, design, middle) < 0.05 else (low, middle)
+        return low
+
+    pairs, offset = bearable(bare["pairs"]), bearable(bare["offset"])
+    assert pairs > 1e-5
+    assert pairs > 100 * offset
+    # A unit column sees nearly the current of its neighbours, and takes off most of what wires do to an offset.
+    assert bearable(UNIT.replace(adc_bits=None)) > 50 * offset
+
+
+def test_slices_of_four_bits_stand_wires_somewhat_worse_than_whole_differential_cells() -> None:
+    """The lower slice's cells conduct as if random, a quarter of full scale over both lines, instead of 2 %."""
+    weight, x = zero_peaked(1152, 16), sparse_inputs(24, 1152)
+    whole = DIFFERENTIAL.replace(adc_bits=None)
+    ratio = wire_error(weight, x, whole.replace(bits_per_cell=4), 1e-6) / wire_error(weight, x, whole, 1e-6)
+    assert 1 < ratio < 10

@@ -1,0 +1,65 @@
+"""The C kernels behind `bit_serial`: their structures and how they are loaded."""
+
+from __future__ import annotations
+
+import ctypes
+from functools import cache
+from pathlib import Path
+
+from circuits.native import DEFAULT_FLAGS, load_library
+
+BITS = 8
+"""Input bits of a word."""
+_SOURCE = Path(__file__).parent / "native" / "bit_serial.c"
+_POINTER = ctypes.c_void_p
+_LONG = ctypes.c_int64
+
+
+class Packing(ctypes.Structure):
+    """`struct packing` of the C source."""
+
+    _fields_ = [
+        ("x", _POINTER),
+        *[(f"stride_{axis}", _LONG) for axis in ("image", "channel", "y", "x")],
+        *[(n, _LONG) for n in ("images", "height", "width", "top", "left", "padded_height", "padded_width", "octets")],
+        *[(name, _POINTER) for name in ("channel", "phase", "planes", "sums")],
+    ]
+
+
+class Reading(ctypes.Structure):
+    """`struct reading` of the C source."""
+
+    _fields_ = [
+        *[(name, _POINTER) for name in ("planes", "sums")],
+        *[(name, _LONG) for name in ("padded_height", "padded_width", "octets")],
+        *[(name, _LONG) for name in ("out_height", "out_width", "stride_y", "stride_x")],
+        *[(name, _LONG) for name in ("taps", "partitions", "blocks", "vectors", "columns")],
+        *[(name, _POINTER) for name in ("tap_offset", "octet_first", "octet_count", "weight_start", "conductance")],
+        *[
+            (name, _POINTER)
+            for name in ("word_start", "mask_plus", "mask_minus", "whole", "lo", "hi", "codes_per_unit")
+        ],
+        *[(name, _POINTER) for name in ("factor", "same_factor", "sum_factor", "scale")],
+        ("bit_weight", ctypes.c_double * BITS),
+        *[(name, _POINTER) for name in ("out", "wide", "counts", "tops", "zeros", "largest", "reach")],
+        ("bins", _LONG),
+        ("absolute", _LONG),
+    ]
+
+
+@cache
+def kernels() -> ctypes.CDLL | None:
+    """Return the compiled kernels, None where they could not be compiled."""
+    # Without contraction a code is rounded the same way on every processor.
+    library = load_library(_SOURCE, (*DEFAULT_FLAGS, "-ffp-contract=off"))
+    if library is not None:
+        library.pack_inputs.argtypes = [ctypes.POINTER(Packing), _LONG, _LONG]
+        library.pack_inputs.restype = None
+        library.read_positions.argtypes = [ctypes.POINTER(Reading), _LONG, _LONG]
+        library.read_positions.restype = ctypes.c_int
+    return library
+
+
+def available() -> bool:
+    """Whether the C kernel is there: compiled with the package, or by a compiler of this machine."""
+    return kernels() is not None
