@@ -17,9 +17,9 @@
 
 #include "bit_line_common.h"
 
-/* Patterns that share what is prepared for a block of rows; the most that are worked on together; the selected
- * cells of a part of a block, and the parts, each with a scale of its own. */
-enum { CHUNK = 240, MOST_TOGETHER = 8, PART = 24, PARTS = ROW_BLOCK / PART };
+/* The most rows of a block; patterns that share what is prepared for a block; the most that are worked on together; the
+ * selected cells of a part of a block, and the parts, each with a scale of its own. */
+enum { LIST_ROWS = 192, CHUNK = 240, MOST_TOGETHER = 8, PART = 24, PARTS = LIST_ROWS / PART };
 
 /* Bytes of conductances that stay in the first-level cache. */
 enum { CACHED = 24 * 1024 };
@@ -118,33 +118,7 @@ int solve_double(const double *g, int64_t rows, int64_t columns, const uint8_t *
 
 #else /* one precision and instruction set */
 
-typedef REAL NAME(vec) __attribute__((vector_size(LANES * sizeof(REAL)), may_alias));
-#define vec NAME(vec)
-typedef int32_t NAME(rows_on) __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
-#define rows_on NAME(rows_on)
-typedef LENGTH NAME(bits) __attribute__((vector_size(LANES * sizeof(LENGTH)), may_alias));
-#define bits NAME(bits)
-/* i changes little over a block where R times its change is below half a spacing of the numbers around u a cell. */
-static const REAL NAME(half_spacing) = sizeof(REAL) == 4 ? (REAL)0x1p-24 : (REAL)0x1p-53;
-
-/* The selected cells of one pattern in a block of rows: where their conductances are, in bytes, and the wire between
- * each and the one selected before. */
-typedef struct {
-    LENGTH place[ROW_BLOCK];
-    REAL wire[ROW_BLOCK];
-} NAME(list);
-#define list NAME(list)
-
-/* i / u, to the last bit but one. */
-TARGET static inline vec NAME(quotient)(vec i, vec u) {
-#if LANES == 16
-    const __m512 guess = _mm512_rcp14_ps((__m512)u);
-    const __m512 reciprocal = _mm512_fmadd_ps(guess, _mm512_fnmadd_ps((__m512)u, guess, _mm512_set1_ps(1)), guess);
-    return (vec)_mm512_mul_ps((__m512)i, reciprocal);
-#else
-    return i / u;
-#endif
-}
+#include "bit_line_template.h"
 
 /* Let the selected cells of one block of rows act on the currents y of as many patterns of n vectors as the registers
  * hold. counts: selected cells; lists shorter than `count` end in cells without conductance or wire. wires: R times the
@@ -219,23 +193,6 @@ TARGET static void NAME(block)(int64_t n, const REAL *g, const list *lists, cons
     }
 }
 
-/* List the selected cells of a block of rows and return how many there are. `last` is the row selected before them, and
- * becomes the last one selected; wires becomes R times the wires between the two. */
-TARGET static inline int32_t NAME(select)(const uint8_t *digits, int bit, int64_t from, int64_t rows, int64_t row_bytes,
-                                          REAL wire, list *own, int32_t *last, REAL *wires) {
-    int32_t found[1 + ROW_BLOCK + 16];
-    const int64_t count = SELECT(digits, bit, rows, (int32_t)from, found + 1);
-    found[0] = *last;
-    *last = found[count];
-    *wires = wire * (REAL)(*last - found[0]);
-    for (int64_t k = 0; k < count; k += LANES) {
-        const rows_on here = *(const rows_on *)(found + k + 1), before = *(const rows_on *)(found + k);
-        *(bits *)(own->place + k) = __builtin_convertvector(here - (int32_t)from, bits) * (LENGTH)row_bytes;
-        *(vec *)(own->wire + k) = wire * __builtin_convertvector(here - before, vec);
-    }
-    return (int32_t)count;
-}
-
 TARGET static int NAME(solve)(const REAL *g, int64_t rows, int64_t columns, const uint8_t *digits, int64_t batch,
                               int bits_of_digit, const double *weights, double wire, double most_sum, double most_cell,
                               double most_growth, REAL *result) {
@@ -247,8 +204,8 @@ TARGET static int NAME(solve)(const REAL *g, int64_t rows, int64_t columns, cons
      * 1 / R plus one cell. That bounds ln u over a block of rows for every pattern at once. */
     const double growth = log1p(fmin(wire * most_sum, 1.0 + wire * most_cell));
     const int64_t most_rows = CACHED / (int64_t)sizeof(vec) / widest, within = (int64_t)fmin(most_growth / growth, 1e6);
-    const int64_t row_block = min3(ROW_BLOCK, most_rows, within) / 16 * 16;
-    if (row_block < 16 || rows > INT32_MAX - ROW_BLOCK) return 2;
+    const int64_t row_block = min3(LIST_ROWS, most_rows, within) / 16 * 16;
+    if (row_block < 16 || rows > INT32_MAX - LIST_ROWS) return 2;
     const int64_t blocks = (rows + row_block - 1) / row_block;
     /* Conductances by block of rows, strip of columns and row, with a row of nothing at the end of each. */
     const int64_t row_width = widest * LANES, block_size = (row_block + 1) * row_width;
@@ -285,11 +242,8 @@ TARGET static int NAME(solve)(const REAL *g, int64_t rows, int64_t columns, cons
             for (int64_t block = 0; block < blocks; block++) {
                 const int64_t from = block * row_block, some = rows - from < row_block ? rows - from : row_block;
                 REAL scales[PARTS];
-                for (int part = 0; part < PARTS; part++) {
-                    const double turns = 0.6180339887498949 * (double)(block * PARTS + part);
-                    scales[part] = (REAL)(1.5 + 0.49 * (turns - floor(turns)));
-                }
-                int32_t starts[ROW_BLOCK + 2] = {0};
+                NAME(choose_scales)(block, PARTS, scales);
+                int32_t starts[LIST_ROWS + 2] = {0};
                 for (int bit = 0; bit < bits_of_digit; bit++)
                     for (int64_t t = 0; t < here; t++) {
                         const int64_t pattern = bit * here + t;
@@ -297,7 +251,7 @@ TARGET static int NAME(solve)(const REAL *g, int64_t rows, int64_t columns, cons
                         __builtin_prefetch(own + 4 * rows);
                         __builtin_prefetch(own + 4 * rows + 64);
                         counts[pattern] = NAME(select)(own, bit, from, some, row_bytes, (REAL)wire, lists + pattern,
-                                                       last + pattern, wires + pattern);
+                                                       last + pattern, wires + pattern, NULL);
                         starts[counts[pattern] + 1]++;
                     }
                 /* Patterns in order of their counts, so that those side by side end together. */
@@ -359,16 +313,7 @@ TARGET static int NAME(solve)(const REAL *g, int64_t rows, int64_t columns, cons
     return status;
 }
 
-#undef vec
-#undef rows_on
-#undef bits
-#undef list
-#undef REAL
-#undef LANES
-#undef LENGTH
 #undef CHAINS
 #undef WIDEST
-#undef TARGET
-#undef SELECT
-#undef NAME
+#include "bit_line_template_end.h"
 #endif

@@ -2,54 +2,64 @@
  *
  * A cell passes i = g - a v + c psi(v), with v the voltage by which the bit line has moved, a the slope at v = 0 and
  * psi(v) = v^2 (w_0 + w_1 v + ...) one curve for all cells. Down the line, with u the voltage response of the wires
- * loaded by the slopes, q += a u, p += g u at a selected cell, u += m R q over m wires; the current is p / u and, seen
- * from any node, the line above is a source p / u beside a conductance q / u. Everything is positive: nothing cancels.
- * d = u - s is kept for u as in bit_line.c.
+ * loaded by the slopes, u += m R q over m wires, q += a u and p += g u at a selected cell; the current is p / u and,
+ * seen from any node, the line above is a source p / u beside a conductance q / u. Everything is positive: nothing
+ * cancels. Blocks, scales and what is done where q hardly changes are as in bit_line.c.
  *
- * For the second linearisation the voltages are found backwards, block by block of rows, from p, q and u at the ends of
- * the blocks (implicit midpoint rule). Inside a block v is taken as constant: the error that the linearisation leaves
- * is of second order in what v changes over a block, about a twentieth of its range.
+ * For the second linearisation the curves c of the selected cells of each block of rows are summed on the way. Each
+ * block then becomes one cell at the mean place of its own, with the g and a that take p / u and q / u at its beginning
+ * to those at its end, and with the sum of the c. That ladder of a few cells has the currents of the affine line
+ * exactly; it is linearised again at its own voltages. What it neglects is of second order in what v changes over a
+ * block.
  */
 #ifndef REAL
 
 #include "bit_line_common.h"
 
-enum { TILE = 16, CHUNK = 256, DEGREE = 5 };
+/* The most rows of a block; patterns that are worked on together, in all and at once; vectors of columns side by side;
+ * the selected cells of a part of a block, and the parts, each with a scale of its own. */
+enum { LIST_ROWS = 96, CHUNK = 96, MOST_TOGETHER = 4, WIDEST = 2, PART = 24, PARTS = LIST_ROWS / PART, DEGREE = 5 };
 
-#if defined(__x86_64__) && defined(__GNUC__)
 #define REAL float
+#define LENGTH int32_t
+#ifdef VECTOR_UNITS
 #define LANES 16
-#define VECTORS 4
-#define PART 4
+#define AFFINE_CHAINS 8
+#define BENT_CHAINS 6
 #define TARGET AVX512
+#define SELECT select_rows_avx512
 #define NAME(x) PASTE(x, _avx512)
 #include "bit_line_affine.c"
 #define REAL float
+#define LENGTH int32_t
 #define LANES 8
-#define VECTORS 4
-#define PART 4
+#define AFFINE_CHAINS 4
+#define BENT_CHAINS 4
 #define TARGET AVX2
+#define SELECT select_rows
 #define NAME(x) PASTE(x, _avx2)
 #include "bit_line_affine.c"
-#endif
 #define REAL float
+#define LENGTH int32_t
+#endif
 #define LANES 4
-#define VECTORS 4
-#define PART 4
+#define AFFINE_CHAINS 4
+#define BENT_CHAINS 4
 #define TARGET
+#define SELECT select_rows
 #define NAME(x) PASTE(x, _plain)
 #include "bit_line_affine.c"
 
-#define ARGUMENTS                                                                                                    \
+#define ARGUMENTS \
     g, slope, curve, weights, rows, columns, active, batch, wire, most_sum, most_cell, row_block, again, result
 
 /* g, slope and curve: shape (rows, columns); weights: the DEGREE + 1 coefficients of psi(v) / v^2. most_sum and
- * most_cell bound a column's summed slope and one slope. row_block: rows of a block, a multiple of 8. again: linearise
- * once more. Return 0, 1 without memory, or 2 where blocks are too coarse for the line or its growth. */
+ * most_cell bound a column's summed slope and one slope. row_block: wanted rows of a block, at most LIST_ROWS. again:
+ * linearise once more. Return 0, 1 without memory, or 2 where the line grows too much or is too long. */
 int solve_affine(const float *g, const float *slope, const float *curve, const double *weights, int64_t rows,
                  int64_t columns, const uint8_t *active, int64_t batch, double wire, double most_sum, double most_cell,
                  int64_t row_block, int again, float *result, int most) {
-#if defined(__x86_64__) && defined(__GNUC__)
+#ifdef VECTOR_UNITS
     switch (available(most)) {
         case 2: return solve_avx512(ARGUMENTS);
         case 1: return solve_avx2(ARGUMENTS);
@@ -61,217 +71,263 @@ int solve_affine(const float *g, const float *slope, const float *curve, const d
 
 #else /* one instruction set */
 
-#define WIDTH (LANES * VECTORS)
-typedef REAL NAME(vec) __attribute__((vector_size(LANES * sizeof(REAL)), may_alias));
-#define vec NAME(vec)
+#include "bit_line_template.h"
 
-/* State of one pattern: VECTORS vectors each of p, q and d. */
-TARGET static inline void NAME(block)(const REAL *g, const REAL *slope, const uint32_t *cells, int64_t count,
-                                      const REAL *wires, REAL factor, REAL scale, vec *state) {
-    vec p[VECTORS], q[VECTORS], d[VECTORS];
-#pragma GCC unroll 8
-    for (int v = 0; v < VECTORS; v++)
-        p[v] = state[v] * factor, q[v] = state[VECTORS + v] * factor, d[v] = state[2 * VECTORS + v] * factor;
-    for (int64_t k = 0; k < count; k++) {
-        const size_t row = (size_t)(cells[k] >> 16) * WIDTH;
-        const vec *source = (const vec *)(g + row), *loss = (const vec *)(slope + row);
-        const REAL wire = wires[cells[k] & 0xffff];
-#pragma GCC unroll 8
-        for (int v = 0; v < VECTORS; v++) {
-            d[v] = d[v] + wire * q[v];
-            const vec u = d[v] + scale;
-            q[v] = q[v] + loss[v] * u;
-            p[v] = p[v] + source[v] * u;
-        }
+/* Let the selected cells of one block of rows act on p / u and q / u, the 2 n vectors of each pattern; sum their curves
+ * where `bent` is wanted. Arguments are as in bit_line.c; a block of a strip holds its conductances, then its slopes,
+ * then, `plane` bytes apart each, its curves. The lists of a pattern's blocks are side by side, `stride` in all. */
+#define DEFINE_BLOCK(kind, n, chains, STEP, END)                                                                      \
+    TARGET static void NAME(kind##n)(const char *g, int64_t plane, vec *sums, const list *lists, int64_t stride,      \
+                                     const int32_t *counts, const REAL *wires, const int32_t *order, int64_t count,   \
+                                     const REAL *scales, vec *states) {                                               \
+        enum { N = n, PATTERNS = chains / n };                                                                        \
+        const vec zero = {0};                                                                                         \
+        const list *own[PATTERNS];                                                                                    \
+        vec p[PATTERNS][n], q[PATTERNS][n], u[PATTERNS][n], sum[PATTERNS][n];                                         \
+        (void)sums, (void)sum;                                                                                        \
+        _Pragma("GCC unroll 8") for (int t = 0; t < PATTERNS; t++) {                                                  \
+            const vec *state = states + (size_t)order[t] * 2 * n;                                                     \
+            own[t] = lists + order[t] * stride;                                                                       \
+            _Pragma("GCC unroll 8") for (int v = 0; v < n; v++) {                                                     \
+                p[t][v] = state[v] * scales[0];                                                                       \
+                q[t][v] = state[n + v] * scales[0];                                                                   \
+                u[t][v] = zero + scales[0];                                                                           \
+                sum[t][v] = zero;                                                                                     \
+            }                                                                                                         \
+        }                                                                                                             \
+        int64_t k = 0;                                                                                                \
+        for (int part = 0;; part++) {                                                                                 \
+            for (const int64_t stop = count < PART * (part + 1) ? count : PART * (part + 1); k < stop; k++) {         \
+                _Pragma("GCC unroll 8") for (int t = 0; t < PATTERNS; t++) {                                          \
+                    const REAL wire = own[t]->wire[k];                                                                \
+                    const char *place = g + own[t]->place[k];                                                         \
+                    const vec *source = (const vec *)place, *loss = (const vec *)(place + plane);                     \
+                    const vec *bend = (const vec *)(place + 2 * plane);                                               \
+                    (void)bend;                                                                                       \
+                    _Pragma("GCC unroll 8") for (int v = 0; v < n; v++) u[t][v] = u[t][v] + wire * q[t][v];           \
+                    _Pragma("GCC unroll 8") for (int v = 0; v < n; v++) {                                             \
+                        STEP                                                                                          \
+                    }                                                                                                 \
+                }                                                                                                     \
+            }                                                                                                         \
+            if (k == count) break;                                                                                    \
+            _Pragma("GCC unroll 8") for (int t = 0; t < PATTERNS; t++) {                                              \
+                const REAL factor = k < counts[order[t]] ? scales[part + 1] / scales[part] : 1;                       \
+                _Pragma("GCC unroll 8") for (int v = 0; v < n; v++) {                                                 \
+                    p[t][v] = p[t][v] * factor;                                                                       \
+                    q[t][v] = q[t][v] * factor;                                                                       \
+                    u[t][v] = u[t][v] * factor;                                                                       \
+                }                                                                                                     \
+            }                                                                                                         \
+        }                                                                                                             \
+        _Pragma("GCC unroll 8") for (int t = 0; t < PATTERNS; t++) {                                                  \
+            const int32_t all = counts[order[t]];                                                                     \
+            const REAL scale = scales[all ? (all - 1) / PART : 0];                                                    \
+            const REAL half = (REAL)0.5 * wires[order[t]];                                                            \
+            const REAL little = NAME(half_spacing) * (REAL)all / wires[order[t]];                                     \
+            vec *state = states + (size_t)order[t] * 2 * n;                                                           \
+            _Pragma("GCC unroll 8") for (int v = 0; v < n; v++) {                                                     \
+                const vec before = scale * state[n + v];                                                              \
+                const bits steady = q[t][v] - before < little;                                                        \
+                const vec by_ends = half * (q[t][v] + before) + scale;                                                \
+                const vec end = (vec)((steady & (bits)by_ends) | (~steady & (bits)u[t][v]));                          \
+                const vec share = NAME(quotient)(zero + 1, end);                                                      \
+                state[v] = p[t][v] * share;                                                                           \
+                state[n + v] = q[t][v] * share;                                                                       \
+                END                                                                                                   \
+            }                                                                                                         \
+        }                                                                                                             \
     }
-#pragma GCC unroll 8
-    for (int v = 0; v < VECTORS; v++) state[v] = p[v], state[VECTORS + v] = q[v], state[2 * VECTORS + v] = d[v];
-}
+#define AFFINE q[t][v] = q[t][v] + loss[v] * u[t][v], p[t][v] = p[t][v] + source[v] * u[t][v];
+#define BENT AFFINE sum[t][v] = sum[t][v] + bend[v];
+#define NOTHING
+#define KEEP sums[(size_t)order[t] * N + v] = sum[t][v];
+DEFINE_BLOCK(affine, 1, AFFINE_CHAINS / 2, AFFINE, NOTHING)
+DEFINE_BLOCK(affine, 2, AFFINE_CHAINS, AFFINE, NOTHING)
+DEFINE_BLOCK(bent, 1, BENT_CHAINS / 2, BENT, KEEP)
+DEFINE_BLOCK(bent, 2, BENT_CHAINS, BENT, KEEP)
+#undef NOTHING
+#undef KEEP
+#undef AFFINE
+#undef BENT
+#undef DEFINE_BLOCK
 
-/* The same with cells linearised at the block's voltages: source g + c at, slope a - c by. As many vectors at a time
- * as the registers hold with two more arrays in them. */
-TARGET static inline void NAME(curved)(const REAL *g, const REAL *slope, const REAL *curve, const vec *at,
-                                       const uint32_t *cells, int64_t count, const REAL *wires, REAL factor, REAL scale,
-                                       vec *state) {
-    for (int part = 0; part < VECTORS; part += PART) {
-        vec p[PART], q[PART], d[PART], gain[PART], by[PART];
-        vec *ps = state + part, *qs = ps + VECTORS, *ds = qs + VECTORS;
-#pragma GCC unroll 8
-        for (int v = 0; v < PART; v++) {
-            p[v] = ps[v] * factor, q[v] = qs[v] * factor, d[v] = ds[v] * factor;
-            gain[v] = at[part + v], by[v] = at[VECTORS + part + v];
-        }
-        for (int64_t k = 0; k < count; k++) {
-            const size_t row = (size_t)(cells[k] >> 16) * WIDTH + (size_t)part * LANES;
-            const vec *source = (const vec *)(g + row), *loss = (const vec *)(slope + row);
-            const vec *bend = (const vec *)(curve + row);
-            const REAL wire = wires[cells[k] & 0xffff];
-#pragma GCC unroll 8
-            for (int v = 0; v < PART; v++) {
-                d[v] = d[v] + wire * q[v];
-                const vec u = d[v] + scale;
-                q[v] = q[v] + (loss[v] - bend[v] * by[v]) * u;
-                p[v] = p[v] + (source[v] + bend[v] * gain[v]) * u;
-            }
-        }
-#pragma GCC unroll 8
-        for (int v = 0; v < PART; v++) ps[v] = p[v], qs[v] = q[v], ds[v] = d[v];
-    }
-}
-
-/* Bring u back to 1. */
-TARGET static inline void NAME(divide)(vec *state, REAL scale) {
+/* The current of one vector of columns of one pattern, linearised once more. kept: p / u, q / u and the sum of curves
+ * at the end of each block, `apart` vectors from one of the three to the next, 3 times as much from block to block;
+ * wires and halves: R times the wires of each block and those above its cell, room apart; cells: 4 vectors a block. */
+TARGET static vec NAME(relinearised)(const vec *kept, int64_t apart, int64_t blocks, const REAL *wires,
+                                     const REAL *halves, int64_t room, REAL tail, const REAL *weights, vec *cells) {
     const vec zero = {0};
-    for (int v = 0; v < VECTORS; v++) {
-        const vec share = 1 / (state[2 * VECTORS + v] + scale);
-        state[v] = state[v] * share;
-        state[VECTORS + v] = state[VECTORS + v] * share;
-        state[2 * VECTORS + v] = zero;
-    }
-}
-
-/* Replace the states p, q, u kept at the ends of the blocks of one pattern by what the cells of each block need for
- * their second linearisation: psi(v) - v psi'(v) and psi'(v) at the voltage v in the middle of the block. From the
- * middle of one block to that of the next, the end of the first is the midpoint. */
-TARGET static void NAME(backwards)(vec *kept, int64_t blocks, REAL wires_of_block, REAL wires_of_last,
-                                   const REAL *weights) {
-    const vec nothing = {0};
-    vec below[VECTORS];
-    for (int v = 0; v < VECTORS; v++) below[v] = nothing;
-    for (int64_t block = blocks - 1; block >= 0; block--) {
-        vec *own = kept + block * 3 * VECTORS;
-        const REAL half = (REAL)0.5 * (block + 1 == blocks ? (REAL)0.5 * wires_of_last : wires_of_block);
-#pragma GCC unroll 8
-        for (int v = 0; v < VECTORS; v++) {
-            const vec p = own[v], q = own[VECTORS + v], u = own[2 * VECTORS + v];
-            below[v] = (below[v] * (u - half * q) + (half + half) * p) / (u + half * q);
-            own[v] = below[v];
-        }
-    }
+    vec p = zero, q = zero;
+    /* The cell of each block; what lies above it and the cell itself are p and q there. */
     for (int64_t block = 0; block < blocks; block++) {
-        vec *own = kept + block * 3 * VECTORS;
-#pragma GCC unroll 8
-        for (int v = 0; v < VECTORS; v++) {
-            const vec middle = own[v];
-            vec value = nothing + weights[DEGREE], derivative = nothing + (REAL)(DEGREE + 2) * weights[DEGREE];
-#pragma GCC unroll 8
-            for (int n = DEGREE - 1; n >= 0; n--) {
-                value = value * middle + weights[n];
-                derivative = derivative * middle + (REAL)(n + 2) * weights[n];
-            }
-            own[v] = (value - derivative) * middle * middle;
-            own[VECTORS + v] = derivative * middle;
-        }
+        const vec *end = kept + block * 3 * apart;
+        const REAL above = halves[block * room], below = wires[block * room] - above;
+        const vec down = NAME(quotient)(zero + 1, above * q + 1), up = NAME(quotient)(zero + 1, 1 - below * end[apart]);
+        vec *own = cells + 4 * block;
+        own[2] = end[0] * up;
+        own[3] = end[apart] * up;
+        own[0] = own[2] - p * down;
+        own[1] = own[3] - q * down;
+        p = end[0];
+        q = end[apart];
     }
+    /* The voltages, from virtual ground up, and the cells linearised there: source g + c (psi - v psi'), slope
+     * a - c psi'. */
+    vec voltage = zero;
+    REAL wire = tail;
+    for (int64_t block = blocks - 1; block >= 0; block--) {
+        vec *own = cells + 4 * block;
+        wire = wire + (wires[block * room] - halves[block * room]);
+        voltage = NAME(quotient)(voltage + wire * own[2], wire * own[3] + 1);
+        vec value = zero + weights[DEGREE], derivative = zero + (REAL)(DEGREE + 2) * weights[DEGREE];
+#pragma GCC unroll 8
+        for (int k = DEGREE - 1; k >= 0; k--) {
+            value = value * voltage + weights[k];
+            derivative = derivative * voltage + (REAL)(k + 2) * weights[k];
+        }
+        const vec bend = kept[(3 * block + 2) * apart] * voltage;
+        own[0] = own[0] + (value - derivative) * bend * voltage;
+        own[1] = own[1] - derivative * bend;
+        wire = halves[block * room];
+    }
+    p = q = zero;
+    wire = 0;
+    for (int64_t block = 0; block < blocks; block++) {
+        const vec down = NAME(quotient)(zero + 1, (wire + halves[block * room]) * q + 1);
+        p = p * down + cells[4 * block];
+        q = q * down + cells[4 * block + 1];
+        wire = wires[block * room] - halves[block * room];
+    }
+    return NAME(quotient)(p, (wire + tail) * q + 1);
 }
 
-TARGET static int NAME(solve)(const REAL *g, const REAL *slope, const REAL *curve, const double *weights, int64_t rows,
-                              int64_t columns, const uint8_t *active, int64_t batch, double wire, double most_sum,
-                              double most_cell, int64_t row_block, int again, REAL *result) {
-    const int64_t blocks = (rows + row_block - 1) / row_block, strips = (columns + WIDTH - 1) / WIDTH;
-    const int64_t chunk = batch < CHUNK ? batch : CHUNK, kinds = again ? 3 : 2;
-    /* See bit_line.c. */
-    const double block_growth = (double)row_block * log1p(fmin(wire * most_sum, 1.0 + wire * most_cell));
-    if (!(block_growth < (again ? 0.5 : 60.0)) || rows > 0xffff || row_block % 8) return 2;
-    const int64_t blocks_between = (int64_t)fmin(1e9, fmax(1.0, 1.0 / fmax(block_growth, 1e-9)));
+TARGET static int NAME(solve)(const float *g, const float *slope, const float *curve, const double *weights,
+                              int64_t rows, int64_t columns, const uint8_t *active, int64_t batch, double wire,
+                              double most_sum, double most_cell, int64_t row_block, int again, float *result) {
+    const int64_t vectors = (columns + LANES - 1) / LANES;
+    const int64_t strips = (vectors + WIDEST - 1) / WIDEST, widest = (vectors + strips - 1) / strips;
+    const int64_t chunk = batch < CHUNK ? batch : CHUNK, room = chunk + MOST_TOGETHER, kinds = again ? 3 : 2;
+    /* As in bit_line.c, with slopes in place of conductances. The cells of whole blocks want little growth. */
+    const double growth = log1p(fmin(wire * most_sum, 1.0 + wire * most_cell));
+    const int64_t within = (int64_t)fmin((again ? 0.5 : 60.0) / growth, 1e6) / 8 * 8;
+    if (row_block > within) row_block = within;
+    if (row_block < 8 || row_block > LIST_ROWS || rows > INT32_MAX - LIST_ROWS) return 2;
+    const int64_t blocks = (rows + row_block - 1) / row_block;
+    /* Arrays by strip of columns, block of rows, kind and row, with a row of nothing at the end of each. */
+    const int64_t row_width = widest * LANES, plane = (row_block + 1) * row_width, strip_size = blocks * kinds * plane;
+    const int64_t row_bytes = row_width * (int64_t)sizeof(REAL), plane_bytes = plane * (int64_t)sizeof(REAL);
 
-    const size_t plane = (size_t)(rows * WIDTH);
-    REAL *packed = allocate((size_t)(strips * kinds) * plane * sizeof(REAL));
-    REAL *wires = allocate((size_t)(rows + 1) * sizeof(REAL));
-    vec *state = allocate(TILE * 3 * VECTORS * sizeof(vec));
-    vec *kept = allocate(again ? (size_t)(TILE * blocks * 3 * VECTORS) * sizeof(vec) : 64);
-    uint32_t *cells = allocate((size_t)(chunk * (rows + 1)) * sizeof(uint32_t));
-    int32_t *first = allocate((size_t)(chunk * (blocks + 1)) * sizeof(int32_t));
-    uint16_t *rows_on = allocate((size_t)(rows + 8) * sizeof(uint16_t));
-    const int status = packed && wires && state && kept && cells && first && rows_on ? 0 : 1;
+    REAL *packed = allocate((size_t)(strips * strip_size) * sizeof(REAL));
+    vec *states = allocate((size_t)(room * 2 * widest) * sizeof(vec));
+    vec *kept = allocate((size_t)(again ? blocks * 3 * room * widest : 1) * sizeof(vec));
+    vec *cells = allocate((size_t)(4 * blocks) * sizeof(vec));
+    list *lists = allocate((size_t)(room * blocks) * sizeof(list));
+    REAL *wires = allocate((size_t)(2 * room * blocks) * sizeof(REAL)), *halves = wires + room * blocks;
+    int32_t *counts = allocate((size_t)(2 * blocks + 1) * (size_t)room * sizeof(int32_t));
+    int32_t *orders = counts + blocks * room, *last = orders + blocks * room;
+    const int status = packed && states && kept && cells && lists && wires && counts ? 0 : 1;
     if (!status) {
-        REAL psi[DEGREE + 1];
-        for (int n = 0; n <= DEGREE; n++) psi[n] = (REAL)weights[n];
         fill_positions();
-        for (int64_t m = 0; m <= rows; m++) wires[m] = (REAL)(wire * (double)m);
+        REAL psi[DEGREE + 1];
+        for (int k = 0; k <= DEGREE; k++) psi[k] = (REAL)weights[k];
+        memset(packed, 0, (size_t)(strips * strip_size) * sizeof(REAL));
         const REAL *from[3] = {g, slope, curve};
-        for (int64_t strip = 0; strip < strips; strip++) {
-            const int64_t left = columns - strip * WIDTH, width = left < WIDTH ? left : WIDTH;
-            for (int64_t kind = 0; kind < kinds; kind++) {
-                REAL *own = packed + (size_t)(strip * kinds + kind) * plane;
-                if (width < WIDTH) memset(own, 0, plane * sizeof(REAL));
-                for (int64_t row = 0; row < rows; row++)
-                    memcpy(own + row * WIDTH, from[kind] + row * columns + strip * WIDTH, (size_t)width * sizeof(REAL));
-            }
-        }
-        for (int64_t pattern = 0; pattern < batch; pattern += chunk) {
-            const int64_t patterns = batch - pattern < chunk ? batch - pattern : chunk;
-            for (int64_t t = 0; t < patterns; t++)
-                list_cells(active + (pattern + t) * rows, rows, row_block, rows_on, first + t * (blocks + 1),
-                           cells + t * (rows + 1));
+        for (int64_t row = 0; row < rows; row++)
             for (int64_t strip = 0; strip < strips; strip++) {
-                const int64_t left = columns - strip * WIDTH, width = left < WIDTH ? left : WIDTH;
-                const REAL *sources = packed + (size_t)(strip * kinds) * plane;
-                const REAL *slopes = sources + plane, *curves = slopes + plane;
-                for (int64_t begin = 0; begin < patterns; begin += TILE) {
-                    const int64_t tile = patterns - begin < TILE ? patterns - begin : TILE;
-                    const uint32_t *lists = cells + begin * (rows + 1);
-                    const int32_t *starts = first + begin * (blocks + 1);
-                    for (int pass = 0; pass <= (again ? 1 : 0); pass++) {
-                        memset(state, 0, (size_t)tile * 3 * VECTORS * sizeof(vec));
-                        REAL scale = 1, factor = 1;
-                        for (int64_t block = 0; block < blocks; block++) {
-                            const double fraction = 0.6180339887498949 * (double)(block + 1);
-                            const REAL next = (REAL)(1.0 + (fraction - floor(fraction)));
-                            const int keep = again && pass == 0;
-                            const int divides = (block + 1) % blocks_between == 0 || block + 1 == blocks;
-                            for (int64_t t = 0; t < tile; t++) {
-                                const int32_t *start = starts + t * (blocks + 1) + block;
-                                const uint32_t *list = lists + t * (rows + 1) + start[0];
-                                vec *own = state + t * 3 * VECTORS, *place = kept + (t * blocks + block) * 3 * VECTORS;
-                                const int64_t count = start[1] - start[0];
-                                if (pass == 0)
-                                    NAME(block)(sources, slopes, list, count, wires, factor, scale, own);
-                                else
-                                    NAME(curved)(sources, slopes, curves, place, list, count, wires, factor, scale, own);
-                                if (keep)
-                                    for (int v = 0; v < VECTORS; v++) {
-                                        place[v] = own[v], place[VECTORS + v] = own[VECTORS + v];
-                                        place[2 * VECTORS + v] = own[2 * VECTORS + v] + scale;
-                                    }
-                                if (divides) NAME(divide)(own, scale);
-                            }
-                            factor = divides ? next : next / scale;
-                            scale = divides ? next : scale * factor;
+                const int64_t first = strip * vectors / strips * LANES, next = (strip + 1) * vectors / strips * LANES;
+                const size_t width = (size_t)((next < columns ? next : columns) - first);
+                for (int64_t kind = 0; kind < kinds; kind++)
+                    memcpy(packed + strip * strip_size + (row / row_block * kinds + kind) * plane +
+                               row % row_block * row_width,
+                           from[kind] + row * columns + first, width * sizeof(REAL));
+            }
+        const LENGTH nothing = (LENGTH)(row_block * row_bytes);
+        for (int64_t begin = 0; begin < batch; begin += chunk) {
+            const int64_t patterns = batch - begin < chunk ? batch - begin : chunk;
+            memset(counts, 0, (size_t)(2 * blocks + 1) * (size_t)room * sizeof(int32_t));
+            memset(wires, 0, (size_t)(2 * room * blocks) * sizeof(REAL));
+            for (int64_t block = 0; block < blocks; block++) {
+                const int64_t top = block * row_block, some = rows - top < row_block ? rows - top : row_block;
+                int32_t *own_counts = counts + block * room, *order = orders + block * room;
+                int32_t starts[LIST_ROWS + 2] = {0};
+                for (int64_t t = 0; t < patterns; t++) {
+                    const uint8_t *own = active + (begin + t) * rows + top;
+                    __builtin_prefetch(own + 4 * rows);
+                    own_counts[t] = NAME(select)(own, 0, top, some, row_bytes, (REAL)wire, lists + t * blocks + block,
+                                                 last + t, wires + block * room + t,
+                                                 again ? halves + block * room + t : NULL);
+                    starts[own_counts[t] + 1]++;
+                }
+                /* In order of their counts, after patterns of nothing that fill up the last group; the lists of those
+                 * side by side get the length of the longest. */
+                for (int64_t t = 0; t < MOST_TOGETHER; t++) order[t] = (int32_t)(patterns + t);
+                for (int64_t count = 0; count < some; count++) starts[count + 1] += starts[count];
+                for (int64_t t = 0; t < patterns; t++) order[MOST_TOGETHER + starts[own_counts[t]]++] = (int32_t)t;
+                for (int64_t t = 0; t < patterns + MOST_TOGETHER; t++) {
+                    const int64_t later = t < patterns ? t + MOST_TOGETHER - 1 : patterns + MOST_TOGETHER - 1;
+                    list *own = lists + order[t] * blocks + block;
+                    for (int64_t k = own_counts[order[t]]; k < own_counts[order[later]]; k++)
+                        own->place[k] = nothing, own->wire[k] = 0;
+                }
+            }
+            for (int64_t strip = 0; strip < strips; strip++) {
+                const int64_t first = strip * vectors / strips, n = (strip + 1) * vectors / strips - first;
+                const int64_t width = ((first + n) * LANES < columns ? (first + n) * LANES : columns) - first * LANES;
+                const int64_t together = (again ? BENT_CHAINS : AFFINE_CHAINS) / 2;
+                memset(states, 0, (size_t)(room * 2 * widest) * sizeof(vec));
+                for (int64_t block = 0; block < blocks; block++) {
+                    const char *own = (const char *)(packed + strip * strip_size + block * kinds * plane);
+                    const int32_t *own_counts = counts + block * room, *order = orders + block * room;
+                    const REAL *own_wires = wires + block * room;
+                    vec *sums = kept + (again ? (3 * block + 2) * room * n : 0);
+                    REAL scales[PARTS];
+                    NAME(choose_scales)(block, PARTS, scales);
+                    const int32_t *members = order + MOST_TOGETHER + patterns;
+                    for (int64_t done = 0; done < patterns; done += together) {
+                        members -= together;
+                        const int64_t count = own_counts[members[together - 1]];
+#define CALL(block_function) \
+    block_function(own, plane_bytes, sums, lists + block, blocks, own_counts, own_wires, members, count, scales, states)
+                        if (!again && n == 2) CALL(NAME(affine2));
+                        else if (!again) CALL(NAME(affine1));
+                        else if (n == 2) CALL(NAME(bent2));
+                        else CALL(NAME(bent1));
+#undef CALL
+                    }
+                    if (again)
+                        for (int64_t t = 0; t < patterns; t++) {
+                            const vec *state = states + t * 2 * n;
+                            memcpy(kept + (3 * block * room + t) * n, state, (size_t)n * sizeof(vec));
+                            memcpy(kept + ((3 * block + 1) * room + t) * n, state + n, (size_t)n * sizeof(vec));
                         }
-                        if (again && pass == 0)
-                            for (int64_t t = 0; t < tile; t++)
-                                NAME(backwards)(kept + t * blocks * 3 * VECTORS, blocks, wires[row_block],
-                                                wires[rows - (blocks - 1) * row_block], psi);
+                }
+                for (int64_t t = 0; t < patterns; t++) {
+                    const vec *own = states + t * 2 * n;
+                    const REAL tail = (REAL)wire * (REAL)(rows - last[t]);
+                    vec currents[WIDEST];
+                    for (int64_t v = 0; v < n; v++) {
+                        const vec *ends = kept + (again ? t * n + v : 0);
+                        currents[v] = again ? NAME(relinearised)(ends, room * n, blocks, wires + t, halves + t, room,
+                                                                 tail, psi, cells)
+                                            : NAME(quotient)(own[v], tail * own[n + v] + 1);
                     }
-                    for (int64_t t = 0; t < tile; t++) {
-                        const vec *own = state + t * 3 * VECTORS;
-                        const REAL tail = wires[lists[t * (rows + 1) + starts[t * (blocks + 1) + blocks]]];
-                        vec currents[VECTORS];
-                        for (int v = 0; v < VECTORS; v++) currents[v] = own[v] / (tail * own[VECTORS + v] + 1);
-                        memcpy(result + (pattern + begin + t) * columns + strip * WIDTH, currents,
-                               (size_t)width * sizeof(REAL));
-                    }
+                    memcpy(result + (begin + t) * columns + first * LANES, currents, (size_t)width * sizeof(REAL));
                 }
             }
         }
     }
     free(packed);
-    free(wires);
-    free(state);
+    free(states);
     free(kept);
     free(cells);
-    free(first);
-    free(rows_on);
+    free(lists);
+    free(wires);
+    free(counts);
     return status;
 }
 
-#undef vec
-#undef WIDTH
-#undef REAL
-#undef LANES
-#undef VECTORS
-#undef PART
-#undef TARGET
-#undef NAME
+#undef AFFINE_CHAINS
+#undef BENT_CHAINS
+#include "bit_line_template_end.h"
 #endif

@@ -16,11 +16,7 @@
 #define AVX2 __attribute__((target("avx2,fma,popcnt")))
 #endif
 
-/* The most rows that are worked through together. */
-enum { ROW_BLOCK = 192 };
-
 typedef uint8_t bytes8 __attribute__((vector_size(8)));
-typedef uint16_t words8 __attribute__((vector_size(16)));
 typedef int32_t ints8 __attribute__((vector_size(32)));
 
 /* For each of the 256 ways to select among 8 rows: the positions of the selected ones, in order. */
@@ -34,8 +30,8 @@ static void fill_positions(void) {
     }
 }
 
-/* Write which of `rows` rows, at most ROW_BLOCK, have this bit set in their digit, from number `row` up, without a
- * branch on the digits; `found` has room for ROW_BLOCK + 16. Return how many. */
+/* Write which of `rows` rows have this bit set in their digit, from number `row` up, without a branch on the digits;
+ * `found` has room for 16 more. Return how many. */
 static inline int64_t select_rows(const uint8_t *digits, int bit, int64_t rows, int32_t row, int32_t *found) {
     int64_t count = 0;
     for (int64_t from = 0; from < rows; from += 8) {
@@ -72,39 +68,6 @@ AVX512 static inline int64_t select_rows_avx512(const uint8_t *digits, int bit, 
     return count;
 }
 #endif
-
-/* Write the selected rows of one pattern, without a branch on the pattern; `rows_on` has room for 8 more than rows.
- * first[b] becomes the number of selected rows before block b of row_block rows, a multiple of 8. Return how many. */
-static int64_t list_selected(const uint8_t *on, int64_t rows, int64_t row_block, uint16_t *rows_on, int32_t *first) {
-    int64_t count = 0;
-    for (int64_t row = 0; row < rows; row += 8) {
-        if (row % row_block == 0) *first++ = (int32_t)count;
-        uint64_t eight = 0;
-        if (row + 8 <= rows)
-            memcpy(&eight, on + row, 8);
-        else
-            for (int64_t k = 0; k < rows - row; k++) eight |= (uint64_t)on[row + k] << (8 * k);
-        /* Eight bytes 0 or 1 become eight bits. */
-        const unsigned mask = (unsigned)((eight * 0x0102040810204080u) >> 56);
-        bytes8 offsets;
-        memcpy(&offsets, positions[mask], 8);
-        const words8 found = __builtin_convertvector(offsets, words8) + (uint16_t)row;
-        memcpy(rows_on + count, &found, 16);
-        count += __builtin_popcount(mask);
-    }
-    *first = (int32_t)count;
-    return count;
-}
-
-/* Make the list that the kernels walk: each entry holds a selected row and how many wires lie between it and the one
- * before; one more entry holds the wires from the last to virtual ground. */
-static void list_cells(const uint8_t *on, int64_t rows, int64_t row_block, uint16_t *rows_on, int32_t *first,
-                       uint32_t *list) {
-    const int64_t count = list_selected(on, rows, row_block, rows_on, first);
-    if (count) list[0] = (uint32_t)rows_on[0] << 16 | rows_on[0];
-    for (int64_t k = 1; k < count; k++) list[k] = (uint32_t)rows_on[k] << 16 | (uint32_t)(rows_on[k] - rows_on[k - 1]);
-    list[count] = (uint32_t)rows - (count ? rows_on[count - 1] : 0);
-}
 
 /* 2: AVX-512, 1: AVX2, 0: whatever the compiler assumes. `most` limits it, for tests and benchmarks. */
 static int available(int most) {
