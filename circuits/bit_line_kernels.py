@@ -127,8 +127,11 @@ def ladder_compiled(
     shape = (digits.shape[0], columns) if together else (bits, digits.shape[0], columns)
     result = np.empty(shape, dtype=conductance.dtype)
     worth = None if weights is None else np.ascontiguousarray(weights, dtype=np.float64)
-    # Upper bounds, so a little more than the rounded sums.
-    most_sum, most_cell = 1.001 * float(conductance.sum(axis=0).max()), float(conductance.max())
+    # Upper bounds, so a little more than the rounded sums; where wires hardly matter a rough one does.
+    most_cell = float(conductance.max())
+    most_sum = rows * most_cell
+    if r_p_hat * most_sum > 0.1:
+        most_sum = 1.001 * float(conductance.sum(axis=0).max())
     status = solve(
         conductance.ctypes.data,
         rows,
