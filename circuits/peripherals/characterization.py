@@ -19,7 +19,12 @@ from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 
 from circuits.peripherals.curves import bit_weights, fit_line, non_linearity_table
-from circuits.peripherals.disturbances import Disturbances, simulate_disturbances
+from circuits.peripherals.disturbances import (
+    CommonMode,
+    Disturbances,
+    simulate_common_mode,
+    simulate_disturbances,
+)
 from circuits.peripherals.figures import HIGH_PROBE, LOW_PROBE, SIGNAL_SHOT, energies, figures, probes
 from circuits.peripherals.front_end import FrontEndRun, simulate_front_end
 from circuits.peripherals.model import PeripheralError, PeripheralModel, variant_name
@@ -188,11 +193,12 @@ def characterize(
     done()
     noise = noise_floors(p, transistors=transistors)
     done()
+    common = None if p.unsigned else simulate_common_mode(p, transistors=transistors)
     disturbances = simulate_disturbances(p) if transistors else None
     if disturbances is not None:
         noise |= disturbances.floors(p)
     done()
-    return _reduce(p, levels, static, pattern_levels, random, adc, gain, offset, noise, disturbances, seed)
+    return _reduce(p, levels, static, pattern_levels, random, adc, gain, offset, noise, common, disturbances, seed)
 
 
 def _calibrated(
@@ -265,6 +271,7 @@ def _reduce(
     column_gain: NDArray[np.float64],
     column_offset: NDArray[np.float64],
     noise: dict[str, NoiseFloor],
+    common: CommonMode | None,
     disturbances: Disturbances | None,
     seed: int,
 ) -> Characterization:
@@ -316,7 +323,7 @@ def _reduce(
         clip_high=float(limits[1]),
         bit_weights=tuple(float(weight) for weight in weights) if p.bits > 1 else None,
         energy=energies(random, adc, source),
-        figures=figures(p, random, adc, noise, table, pattern_errors, disturbances, source),
+        figures=figures(p, random, adc, noise, table, pattern_errors, common, disturbances, source),
     )
     return Characterization(
         model=model,

@@ -1,6 +1,6 @@
-"""What disturbs a conversion from outside the column: the supply, and other columns' decisions on the shared ramp.
+"""What disturbs a conversion from outside the signal: common current, the supply, other columns on the shared ramp.
 
-Both need transistors: macromodels know no supply and load nothing. The supply is moved as a whole between two
+The last two need transistors: macromodels know no supply and load nothing. The supply is moved as a whole between two
 conversions, which stands for noise slower than one; kick-back is what a neighbour that has just decided leaves on the
 ramp, beyond the steady load of its input, which calibration takes up.
 """
@@ -24,6 +24,45 @@ NEIGHBOURS = 7
 """Columns that decide together, so that what one of them does is far above the simulator's tolerance."""
 _BEFORE = 5
 """Codes by which they decide before the column that is watched, when their kick is largest."""
+
+
+COMMON_STEP = 0.1
+"""Relative change of the lines' common current, either way."""
+
+
+@dataclass(frozen=True)
+class CommonMode:
+    """How far a reading moves with the current that both bit lines carry, which differs by column and input.
+
+    Attributes:
+        gain: relative change of the gain over the relative change of the common current.
+        offset_lsb: shift of zero signal by a relative change of 1 [LSB].
+    """
+
+    gain: float
+    offset_lsb: float
+
+
+def simulate_common_mode(p: Parameters, *, transistors: bool = False) -> CommonMode:
+    """Change the common current of both lines, with signals of both signs.
+
+    Args:
+        p: parameters for both signs; a line alone has no common current.
+        transistors: whether the integrator's amplifier is of transistors.
+
+    Raises:
+        MissingDependencyError: ngspice or PySpice is absent.
+        SpiceError: a run fails.
+    """
+    levels = np.tile([-0.8, 0.8], 2)[:, None] * np.ones(p.bits)
+    common = 1 + COMMON_STEP * np.repeat([-1.0, 1.0], 2)[:, None] * np.ones(p.bits)
+    run = simulate_front_end(p, levels, common_levels=common, transistors=transistors)
+    low, high = run.gain_stage.reshape(2, 2)
+    step = 2 * COMMON_STEP
+    return CommonMode(
+        gain=float((np.diff(high) / np.diff(low))[0] - 1) / step,
+        offset_lsb=float(high.mean() - low.mean()) / p.lsb_voltage / step,
+    )
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from circuits.peripherals.curves import transition_non_linearity
-from circuits.peripherals.disturbances import Disturbances
+from circuits.peripherals.disturbances import CommonMode, Disturbances
 from circuits.peripherals.front_end import FrontEndRun, Schedule
 from circuits.peripherals.noise import NoiseFloor
 from circuits.peripherals.parameters import Parameters
@@ -46,6 +46,7 @@ def figures(
     noise: dict[str, NoiseFloor],
     table: NDArray[np.float64],
     pattern_errors: NDArray[np.float64],
+    common: CommonMode | None,
     disturbances: Disturbances | None,
     source: str,
 ) -> dict[str, Constant]:
@@ -58,6 +59,7 @@ def figures(
         noise: noise sources.
         table: INL of the whole chain [LSB].
         pattern_errors: random patterns against the static curve [LSB].
+        common: by the common current; None for a line alone.
         disturbances: by supply and neighbours; None for macromodels.
         source: what the figures are drawn from.
     """
@@ -90,6 +92,8 @@ def figures(
             "integrator_memory": (float(step[-1] / step[-2]), ""),
             "accumulator_halving": (float(held_step[-1] / held_step[-2]), ""),
         }
+    if common is not None:
+        values |= {"common_mode_gain": (common.gain, ""), "common_mode_offset_lsb": (common.offset_lsb, "")}
     if disturbances is not None:
         values |= {
             "supply_offset_lsb_per_v": (disturbances.supply_offset_lsb, "1/V"),

@@ -147,6 +147,7 @@ def test_the_recorded_model_is_complete():
         low, high = constant.interval
         assert low < constant.value < high
     assert 0.9 < model.gain < 1.1
+    assert -0.2 < model.figures["common_mode_gain"].value < -0.1
     assert model.gain_sigma > 0
     assert model.offset_sigma_lsb > 0
     assert np.max(np.abs(model.inl)) < 1

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from circuits.peripherals import load_parameters, theory
+from circuits.peripherals.disturbances import simulate_common_mode
 from circuits.peripherals.front_end import Schedule, simulate_front_end
 from circuits.peripherals.model import PeripheralError
 
@@ -151,6 +152,27 @@ def test_cells_give_less_where_the_conveyor_lets_their_line_rise(run, column, re
     assert expected == pytest.approx(FULL, rel=1e-9) or expected < 0.9 * FULL
     # The first bit has been on for long; later ones begin with a settled line, too.
     np.testing.assert_allclose(run.integrator(column), expected, rtol=2e-4)
+
+
+@pytest.mark.parametrize("conductance", [0, 10, 39])
+def test_the_common_current_moves_the_gain_of_loaded_cells(conductance):
+    p = IDEAL.with_values({"conveyor.input_resistance": 500, "input.cell_conductance": conductance})
+    common, half = NOMINAL["input.common_current"], 0.4 * NOMINAL["input.full_scale_current"]
+
+    def gain(factor):
+        plus, minus = (theory.loaded_current(factor * common + s * half, conductance, 500) for s in (1, -1))
+        return plus - minus
+
+    found = simulate_common_mode(p)
+    assert found.gain == pytest.approx((gain(1.1) / gain(0.9) - 1) / 0.2, rel=2e-3, abs=1e-5)
+    assert (found.gain < -0.1) == (conductance > 0)
+    assert abs(found.offset_lsb) < 0.01
+
+
+def test_the_common_current_is_an_offset_where_the_lines_gains_differ():
+    found = simulate_common_mode(IDEAL.with_values({"conveyor.mismatch": 0.02}))
+    at_converter = 0.02 * NOMINAL["input.common_current"] / NOMINAL["input.full_scale_current"] * 127.5
+    assert found.offset_lsb == pytest.approx(at_converter, rel=1e-3)
 
 
 @pytest.mark.parametrize(("column", "resistance"), [("reset 1k", 1e3), ("reset 0.5k", 500)])
