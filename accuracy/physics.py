@@ -94,7 +94,8 @@ def checked_bit_line(cell: str) -> BitLineCell:
 class NoiseSource:
     """Standard normals that depend on the seed and on the image they are for, never on how images are batched.
 
-    Every image has a stream of its own: the layer's and trial's key with the image's number as counter (Philox).
+    Every image has a stream of its own: the layer's and trial's key with the image's number, and how often the network
+    used the layer on it before, as counter (Philox).
 
     Args:
         key: identifies the layer and trial; the numbers of another key are independent.
@@ -110,13 +111,29 @@ class NoiseSource:
             self._key: NDArray[np.unsignedinteger] | None = None
         self._next_image = 0
         self._images = 0
+        self._batch: tuple[int, int] | None = None
+        self._call = 0
         self._streams: list[np.random.Generator] = []
 
+    def place(self, first: int, images: int) -> None:
+        """Say which images the network reads next, so that a layer that it uses several times knows whose turn it is.
+
+        Args:
+            first: number of the batch's first image.
+            images: images of the batch.
+        """
+        self._batch, self._call = (first, images), -1
+
     def begin(self, images: int) -> None:
-        """Go on to the next `images` images."""
-        self._next_image += self._images
-        self._images = images
+        """Go on to the next `images` images, or to the layer's next use on the images of the batch."""
         self._streams = []
+        if self._batch is None:
+            self._next_image += self._images
+        else:
+            # A layer may see each image as several vectors.
+            self._next_image = self._batch[0] * images // self._batch[1]
+            self._call += 1
+        self._images = images
 
     def normals(self, shape: Sequence[int], like: Tensor) -> Tensor:
         """Return standard normals of a shape whose first axis is the images of the batch."""
@@ -125,7 +142,8 @@ class NoiseSource:
                 self._key = np.random.SeedSequence(self._parts).generate_state(2, np.uint64)
             numbers = range(self._next_image, self._next_image + self._images)
             self._streams = [
-                np.random.Generator(np.random.Philox(key=self._key, counter=[0, 0, 0, number])) for number in numbers
+                np.random.Generator(np.random.Philox(key=self._key, counter=[0, 0, self._call, number]))
+                for number in numbers
             ]
         double = like.dtype == torch.float64
         result: NDArray[np.floating] = np.empty(tuple(shape), dtype=np.float64 if double else np.float32)

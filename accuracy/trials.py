@@ -84,12 +84,16 @@ def run_pass(
     seen = 0
     with torch.inference_mode():
         for inputs, labels in batches:
+            for layer in layers:
+                layer.array.noise.place(seen, inputs.shape[0])
             outputs, target = model(inputs.to(device)), _on(labels, device)
-            seen += 1
+            seen += inputs.shape[0]
             if isinstance(measure, AccumulatingMetric):
                 measure.update(outputs, target)
             else:
                 found.append(score_batch(measure, outputs, target))
+    for layer in layers:
+        layer.array.noise.restart()
     if not seen:
         raise EvaluationError("The data are empty: give at least one batch (inputs, labels).")
     if isinstance(measure, AccumulatingMetric):

@@ -34,6 +34,7 @@ _HEADINGS = {
     "mean": "Analog [%]",
     "std": "Std [%]",
     "loss": "Loss [%]",
+    "loss_interval": "95 % of it",
     "trials": "Trials",
     "images": "Images",
 }
@@ -68,7 +69,7 @@ def accuracy(
     temperature: Annotated[str | None, typer.Option(help="Temperature while reading, such as '350 K'.")] = None,
     r_p_hat: Annotated[float | None, typer.Option(help="Bit-line resistance of all designs, relative.")] = None,
     bit_line: Annotated[
-        str, typer.Option(help="Cell on a resistive bit line: resistor, affine or relinearised.")
+        str, typer.Option(help="Cell on a resistive bit line: resistor, affine, relinearised or transistor.")
     ] = "resistor",
     peripherals: Annotated[
         str | None, typer.Option(help="Peripheral model by name or file; ideal columns by default.")
@@ -161,9 +162,7 @@ def accuracy(
     if as_json:
         print_json({"network": network, "calibration_images": used, "seed": seed, "designs": rows})
         return
-    shown = [
-        {key: _percent(row[key]) if key in _PERCENT else row[key] for key in _HEADINGS if key in row} for row in rows
-    ]
+    shown = [{key: _shown(key, row[key]) for key in _HEADINGS if key in row} for row in rows]
     print_table(shown, title=f"Accuracy of {network} on {loaded.name}", headings=_HEADINGS)
     for row in rows if layers else []:
         print_table(
@@ -240,6 +239,13 @@ def _by_slice(ranges: list[dict[str, Any]], column: str) -> str:
 
 
 _PERCENT = ("baseline", "ideal", "mean", "std", "loss")
+
+
+def _shown(key: str, value: Any) -> Any:
+    """A cell of the main table."""
+    if key == "loss_interval":
+        return " to ".join(_percent(end) for end in value)
+    return _percent(value) if key in _PERCENT else value
 
 
 def _percent(fraction: float) -> str:

@@ -68,6 +68,33 @@ def test_the_number_of_threads_changes_nothing() -> None:
     np.testing.assert_array_equal(*found)
 
 
+class Twice(nn.Module):
+    """Uses a layer twice on each image, and another on four vectors of each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mix, self.head = nn.Linear(12, 12), nn.Linear(3, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(self.mix(torch.relu(self.mix(x.flatten(1)[:, :12]))))
+        return self.head(x.reshape(-1, 3)).reshape(-1, 4, 4).mean(dim=1)
+
+
+def test_layers_used_several_times_draw_noise_of_their_own_whatever_the_batch_size() -> None:
+    torch.manual_seed(1)
+    model = calibrate(convert(Twice(), design("A"), NOISY), small_data(seed=2))
+    outcomes = [evaluate(model, small_data(16, batch), 2, metric=CROSS_ENTROPY) for batch in (16, 5, 1)]
+    for other in outcomes[1:]:
+        np.testing.assert_allclose(other.scores, outcomes[0].scores, rtol=0, atol=1e-5)
+    noise, drawn = analog_layers(model)[0].array.noise, []
+    noise.place(3, 2)
+    for _ in range(2):
+        noise.begin(2)
+        drawn.append(noise.normals((2, 5), torch.zeros(1)))
+    assert len({float(value) for part in drawn for value in part.flatten()}) == 20
+    noise.restart()
+
+
 # A score that shows every difference, and that other processes can be told of.
 CROSS_ENTROPY = functools.partial(nn.functional.cross_entropy, reduction="none")
 
