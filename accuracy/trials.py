@@ -170,6 +170,11 @@ def checked_workers(workers: int, model: nn.Module) -> int:
 
 
 def _in_processes(model: nn.Module, plan: Plan, trials: int, workers: int) -> Iterator[Trial]:
+    if getattr(multiprocessing.process.current_process(), "_inheriting", False):
+        # A worker that runs its script's main part again, instead of its trials, would start workers without end.
+        raise EvaluationError(
+            "Several `workers` start the script anew: put what it runs under `if __name__ == '__main__':`."
+        )
     try:
         payload = pickle.dumps((model, plan))
     except Exception as error:
@@ -186,7 +191,7 @@ def _in_processes(model: nn.Module, plan: Plan, trials: int, workers: int) -> It
             yield from pool.map(_work, range(trials))
         except BrokenProcessPool as error:
             raise EvaluationError(
-                "A worker process ended before its trial did: memory may have run out, or a script started without "
+                "A worker process ended before its trial did: memory may have run out, or the script lacks "
                 "`if __name__ == '__main__':` around what it runs."
             ) from error
         finally:

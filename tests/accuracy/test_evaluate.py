@@ -5,6 +5,9 @@ from __future__ import annotations
 import copy
 import functools
 import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -155,6 +158,25 @@ class EndsItsProcess:
 def test_a_worker_that_ends_is_named() -> None:
     with pytest.raises(EvaluationError, match="worker process ended before its trial did"):
         evaluate(ready(), small_data(8, 4), 2, metric=EndsItsProcess(), workers=2)
+
+
+@pytest.mark.slow
+def test_a_script_without_its_guard_ends_and_says_so(tmp_path: Path) -> None:
+    """Each worker would run the script, and start workers, again."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import torch\n"
+        "from accuracy import calibrate, convert, evaluate\n"
+        "from circuits import CoreDesign\n"
+        "x = torch.rand(8, 4)\n"
+        "batches = [(x, torch.zeros(8).long())]\n"
+        "model = calibrate(convert(torch.nn.Linear(4, 3), CoreDesign()), batches)\n"
+        "evaluate(model, batches, 2, workers=2)\n"
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode != 0
+    assert "put what it runs under `if __name__ == '__main__':`" in done.stderr
+    assert "A worker process ended before its trial did" in done.stderr
 
 
 def test_what_cannot_be_sent_to_other_processes_is_refused() -> None:
