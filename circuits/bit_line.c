@@ -19,7 +19,7 @@
 
 /* The most rows of a block; patterns that share what is prepared for a block; the most that are worked on together; the
  * selected cells of a part of a block, and the parts, each with a scale of its own. */
-enum { LIST_ROWS = 192, CHUNK = 240, MOST_TOGETHER = 8, PART = 24, PARTS = LIST_ROWS / PART };
+enum { LIST_ROWS = 192, CHUNK = 240, MOST_TOGETHER = 8, PART = 48, PARTS = LIST_ROWS / PART };
 
 /* Bytes of conductances that stay in the first-level cache. */
 enum { CACHED = 24 * 1024 };

@@ -28,7 +28,7 @@ DEGREE = 5
 """Of the polynomial psi(v) / v^2; the C source has the same number."""
 MOST_ROWS = 96
 """Longest block of rows; the C source has the same number."""
-MOST_BLOCKS = 16
+MOST_BLOCKS = 12
 """Blocks of rows, in long lines, each of which is one cell for the second linearisation."""
 LEAST_STATE = 1e-9
 STATES, VOLTAGES, FINE = 257, 48, 8193
@@ -100,7 +100,7 @@ class PreparedCells:
         shape = (count, count, pointer, count)
         solve.argtypes = (pointer, pointer, pointer, pointer, *shape, real, real, real, count, flag, pointer, flag)
         result = np.empty((active.shape[0], columns), dtype=np.float32)
-        # A multiple of 8 rows, 72 in a line of 1152: shorter lines are cut as finely.
+        # A multiple of 8 rows, 96 in a line of 1152: shorter lines are cut as finely.
         row_block = 8 * int(np.clip(round(rows / (8 * MOST_BLOCKS)), 1, MOST_ROWS // 8)) if again else MOST_ROWS
         status = solve(
             self.conductance.ctypes.data,
