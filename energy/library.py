@@ -225,13 +225,12 @@ class Library:
                 simulated ramp generator alone takes more than the library's ramp and counter.
         """
         steps = 2.0**model.adc_bits / 256
-        bits = len(model.bit_weights or ())
         replaced = {}
         for name, block, times in (
             ("comparator.convert.energy", "comparator", steps),
-            ("integrator.integrate.energy", "integrator_amplifier", bits),
+            ("integrator.integrate.energy", "integrator_amplifier", model.input_bits),
         ):
-            if name in self.constants and block in model.energy and times:
+            if name in self.constants and block in model.energy:
                 replaced[name] = _each(model.energy[block], times)
         if not replaced:
             raise EnergyError(

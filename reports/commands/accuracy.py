@@ -105,7 +105,6 @@ def accuracy(
     chosen = {name: load_design(name).replace(**changes) for name in designs or ["A", "B", "C", "D", "E"]}
     overrides = {pattern: design.replace(**changes) for pattern, design in map(_override, override or [])}
     cell = _cell(device, age, temperature)
-    model_of_peripherals = None if peripherals is None else load_peripherals(peripherals)
     # The user's own network takes its own weights; one known by name may have them beside its images.
     model = networks.load(network, weights or (None if ":" in network else data))
     loaded = load_data(data_set or networks.data_set(network), data)
@@ -119,7 +118,7 @@ def accuracy(
                 design,
                 cell,
                 seed=seed,
-                peripherals=model_of_peripherals,
+                peripherals=None if peripherals is None else load_peripherals(peripherals, design),
                 bit_line=checked_bit_line(bit_line),
                 overrides=overrides,
                 exclude=exclude or (),

@@ -114,25 +114,23 @@ def energy(
 
         cell = load_device(device)
     loaded = load_library(library)
-    if peripherals is not None:
-        from circuits import load_peripherals
-
-        loaded = loaded.with_peripherals(load_peripherals(peripherals))
     chosen = _designs(designs or ["xiao2022"])
+    libraries = [loaded if peripherals is None else _simulated(loaded, peripherals, design) for design in chosen]
     costs = [
-        estimate_core(design, library=loaded, cell=cell, adc=adc, structure=structure, seed=seed) for design in chosen
+        estimate_core(design, library=own, cell=cell, adc=adc, structure=structure, seed=seed)
+        for design, own in zip(chosen, libraries, strict=True)
     ]
     networks: list[NetworkCost] = []
     shapes = _layers(network, image, layers)
     if shapes:
         with progress("Placing the network", as_json=as_json) as step:
-            for number, design in enumerate(chosen):
+            for number, (design, own) in enumerate(zip(chosen, libraries, strict=True)):
                 step(number, len(chosen), f"Placing the network on {design.name}")
                 networks.append(
                     estimate_network(
                         shapes,
                         design,
-                        library=loaded,
+                        library=own,
                         cell=cell,
                         adc=adc,
                         structure=structure,
@@ -148,7 +146,7 @@ def energy(
     elif as_json:
         _json(costs, networks, loaded.name)
     else:
-        _show(costs, networks, table, form, out, loaded)
+        _show(costs, networks, table, form, out, libraries[0])
 
 
 def _format(form: str | None, out: Path | None, as_json: bool) -> str:
@@ -168,6 +166,13 @@ def _format(form: str | None, out: Path | None, as_json: bool) -> str:
     if form == "table" and out is not None:
         raise EnergyError("The format table is for the terminal: give --format csv, markdown or latex with --out.")
     return form or "table"
+
+
+def _simulated(library: Library, peripherals: str, design: CoreDesign) -> Library:
+    """Return the library with the energies of the peripherals as they were characterised for a design's use."""
+    from circuits import load_peripherals
+
+    return library.with_peripherals(load_peripherals(peripherals, design))
 
 
 def _designs(names: list[str]) -> list[CoreDesign]:
