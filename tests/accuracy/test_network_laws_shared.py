@@ -1,4 +1,4 @@
-"""Published laws on published networks: wires (law 7) and the difficulty of the task (law 8). Slow; need shared data.
+"""Published laws on published networks: errors (1, 2), wires (7), difficulty of the task (8). Slow; need shared data.
 
 Xiao et al., IEEE Circuits and Systems Magazine 22(4), 2022, found them on ResNet-50 and ImageNet; what is compared here
 is the order. Converters are left out, so that only wires or cells act.
@@ -77,3 +77,13 @@ def test_on_one_task_the_network_with_fewer_weights_is_more_sensitive(shared_dat
     small = outcome(shared_data, "resnet8_mlperf_tiny", DIFFERENTIAL, error, images=300, trials=3)
     large = outcome(shared_data, "resnet20_cifar10", DIFFERENTIAL, error, images=300, trials=3)
     assert small.loss > large.loss + 0.05
+
+
+def test_offset_cells_lose_imagenet_at_an_error_that_differential_ones_partly_bear(shared_data: Path) -> None:
+    run = functools.partial(outcome, shared_data, "squeezenet1_0_deepcompression", images=100)
+    differential, offset = (run(form, StateIndependent(0.025)) for form in (DIFFERENTIAL, OFFSET))
+    assert offset.mean < 0.05
+    assert differential.mean > offset.mean + 0.15
+    differential, offset = (run(form, StateProportional(0.025)) for form in (DIFFERENTIAL, OFFSET))
+    assert differential.loss < 0.05
+    assert offset.mean < 0.05
