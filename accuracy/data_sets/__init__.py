@@ -9,7 +9,7 @@ from pathlib import Path
 from accuracy.data_sets import cifar, digits, idx, imagenet
 from accuracy.data_sets.data_set import Batches, DataSet, Images
 from accuracy.data_sets.errors import DataSetError
-from accuracy.data_sets.pictures import centre_crop, stretch
+from accuracy.data_sets.pictures import centre_crop, crop_and_stretch, stretch
 from accuracy.data_sets.preprocessing import CAFFE, IMAGENET, RAW, SIGNED
 from devicekit.errors import unknown_name
 
@@ -21,7 +21,7 @@ _INPUTS = {
     "imagenet_224": imagenet.Input(224, IMAGENET, centre_crop(224), centre_crop(224)),
     "imagenet_299": imagenet.Input(299, SIGNED, stretch(299), stretch(299)),
     "imagenet_mobilenet_224": imagenet.Input(224, SIGNED, centre_crop(224), centre_crop(224)),
-    "imagenet_mobilenet_192": imagenet.Input(192, SIGNED, stretch(192), stretch(192)),
+    "imagenet_mobilenet_192": imagenet.Input(192, SIGNED, stretch(192), crop_and_stretch(224, 192)),
     "imagenet_caffe_227": imagenet.Input(227, CAFFE, stretch(227), centre_crop(227)),
 }
 _IN_FOLDER: dict[str, Callable[[Path], DataSet]] = {

@@ -50,6 +50,12 @@ def stretch(size: int) -> Geometry:
     return resize
 
 
+def crop_and_stretch(crop: int, size: int) -> Geometry:
+    """Return what cuts the middle square of `crop` pixels out and stretches it to `size` pixels."""
+    cut, resize = centre_crop(crop), stretch(size)
+    return lambda picture: resize(cut(picture))
+
+
 def shrink_and_crop(size: int) -> Geometry:
     """Return the field's usual way with pictures of any size: shorter side to `size` / 0.875, then the middle square.
 

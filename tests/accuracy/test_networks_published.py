@@ -130,17 +130,22 @@ def test_caffe_names_become_torchvisions_and_others_stay() -> None:
     }
 
 
-def top1(name: str, folder: Path, data_set: str | None = None, limit: int | None = None) -> float:
-    """Fraction right of a network on its data set's test part, printed."""
+def top(k: int, name: str, folder: Path, data_set: str | None = None, part: str = "test") -> float:
+    """Fraction of a part of a network's data set whose class is among the k best, printed."""
     model = accuracy.networks.load(name, folder)
-    batches = accuracy.data_sets.load(data_set or accuracy.networks.data_set(name), folder).batches("test", 50, limit)
+    batches = accuracy.data_sets.load(data_set or accuracy.networks.data_set(name), folder).batches(part, 50)
     right = total = 0
     with torch.inference_mode():
         for inputs, labels in batches:
-            right += int((model(inputs).argmax(1) == labels).sum())
+            right += int((model(inputs).topk(k).indices == labels[:, None]).sum())
             total += len(labels)
-    print(f"{name} on {data_set or 'its'} test images: {right} of {total} = {right / total:.2%}")
+    print(f"{name} on {data_set or 'its'} {part} images: {right} of {total} = {right / total:.2%} (top {k})")
     return right / total
+
+
+def top1(name: str, folder: Path, data_set: str | None = None) -> float:
+    """Fraction right of a network on its data set's test part."""
+    return top(1, name, folder, data_set)
 
 
 def test_resnet8_gets_881_of_1000_lossless_images_right(shared_data: Path) -> None:
@@ -192,6 +197,29 @@ def test_recompressed_cifar10(shared_data: Path, name: str, data_set: str, expec
 )
 def test_imagenet_subset(shared_data: Path, name: str, right: int) -> None:
     assert top1(name, shared_data) == pytest.approx(right / 1300, abs=1.5 / 1300)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_top_5_of_squeezenet(shared_data: Path) -> None:
+    found = top(5, "squeezenet1_0_deepcompression", shared_data)
+    assert found == pytest.approx(0.9085, abs=1.5 / 1300)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize(
+    ("name", "right"),
+    [
+        ("mobilenet_edgetpu_qat", 895),
+        ("mobilenet_v2_ptq", 887),
+        ("mobilenet_v2_qat", 887),
+        ("mobilenet_v1_075_192_qat", 786),
+        ("squeezenet1_0_deepcompression", 635),
+    ],
+)
+def test_calibration_images_are_prepared_as_for_the_published_figures(shared_data: Path, name: str, right: int) -> None:
+    assert top(1, name, shared_data, part="calibration") == pytest.approx(right / 1000, abs=1.5 / 1000)
 
 
 def test_imagenet_weights_of_another_network_are_refused(shared_data: Path) -> None:
