@@ -122,8 +122,8 @@ int solve_double(const double *g, int64_t rows, int64_t columns, const uint8_t *
 
 /* Let the selected cells of one block of rows act on the currents y of as many patterns of n vectors as the registers
  * hold. counts: selected cells; lists shorter than `count` end in cells without conductance or wire. wires: R times the
- * wires that each pattern passes. scales: one for each part. The currents of a pattern do not
- * depend on its neighbours. */
+ * wires that each pattern passes. scales: one for each part. The currents of a pattern do not depend on its
+ * neighbours. */
 #define DEFINE_BLOCK(n)                                                                                               \
     TARGET static void NAME(block##n)(const char *g, const list *lists, const int32_t *counts, const REAL *wires,     \
                                       const int32_t *order, int64_t count, const REAL *scales, vec *currents) {       \
@@ -248,6 +248,7 @@ TARGET static int NAME(solve)(const REAL *g, int64_t rows, int64_t columns, cons
                     for (int64_t t = 0; t < here; t++) {
                         const int64_t pattern = bit * here + t;
                         const uint8_t *own = digits + (begin + t) * rows + from;
+                        /* The digits of a pattern to come: each is read once, far from the one before. */
                         __builtin_prefetch(own + 4 * rows);
                         __builtin_prefetch(own + 4 * rows + 64);
                         counts[pattern] = NAME(select)(own, bit, from, some, row_bytes, (REAL)wire, lists + pattern,
@@ -262,6 +263,7 @@ TARGET static int NAME(solve)(const REAL *g, int64_t rows, int64_t columns, cons
                     const int64_t together = CHAINS / n < MOST_TOGETHER ? CHAINS / n : MOST_TOGETHER;
                     const int64_t groups = (patterns + together - 1) / together;
                     const REAL *own = packed + (block * strips + strip) * block_size;
+                    /* The next strip lies beyond the second cache: each group fetches a little of it. */
                     const char *ahead = (const char *)(own + block_size);
                     const int64_t lines = (block_size * (int64_t)sizeof(REAL) / 64 + groups - 1) / groups;
                     const int32_t *members = order + MOST_TOGETHER + patterns;
