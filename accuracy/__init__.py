@@ -1,9 +1,10 @@
 """What a network loses: quantise, map, analog arrays, calibrate, evaluate."""
 
 from accuracy import data_sets, networks
-from accuracy.activity import mean_activity, measure_activity
-from accuracy.calibrate import calibrate, calibration_report
-from accuracy.convert import analog_layers, convert
+from accuracy.arrays.matrix import AnalogMatrix
+from accuracy.arrays.physics import Faults
+from accuracy.calibration.activity import mean_activity, measure_activity
+from accuracy.calibration.calibrate import calibrate, calibration_report
 from accuracy.data_sets import DataSet, DataSetError
 from accuracy.errors import (
     CalibrationError,
@@ -14,13 +15,12 @@ from accuracy.errors import (
     InputRangeWarning,
     MappingError,
 )
-from accuracy.evaluate import evaluate
-from accuracy.layer_report import LayerReport, layer_report
-from accuracy.matrix import AnalogMatrix
+from accuracy.evaluation.evaluate import evaluate
+from accuracy.evaluation.layer_report import LayerReport, layer_report
+from accuracy.evaluation.results import Accuracy
+from accuracy.layers.convert import analog_layers, convert
+from accuracy.layers.shapes import layer_shapes
 from accuracy.networks import NetworkError
-from accuracy.physics import Faults
-from accuracy.results import Accuracy
-from accuracy.shapes import layer_shapes
 
 __all__ = [
     "Accuracy",

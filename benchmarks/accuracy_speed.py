@@ -28,7 +28,7 @@ from torch import nn
 from torch.fx.experimental.optimization import fuse
 
 from accuracy import analog_layers, calibrate, convert, data_sets, evaluate, networks
-from accuracy.layers import Calibration
+from accuracy.layers.analog_layers import Calibration
 from benchmarks import aihwkit_environment
 from benchmarks.measure import alternate, machine, peak_memory, ratio
 from benchmarks.unrolled import unrolled

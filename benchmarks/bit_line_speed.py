@@ -24,7 +24,7 @@ from scipy.linalg import solve_banded
 
 from benchmarks.measure import alternate, machine, ratio
 from circuits import PreparedCells, solve_bit_lines
-from circuits.bit_line_kernels import compiled_instruction_set, ladder_compiled, ladder_numba
+from circuits.bit_line.kernels import compiled_instruction_set, ladder_compiled, ladder_numba
 
 ROWS, COLUMNS, INPUTS, R_P_HAT = 1152, 256, 1000, 1e-5
 GOAL = {"AVX-512": 1.5, "AVX2": 2.5}

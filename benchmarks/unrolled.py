@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from accuracy import analog_layers
-from accuracy.layers import AnalogLayer
+from accuracy.layers.analog_layers import AnalogLayer
 
 
 class Unrolled(nn.Module):

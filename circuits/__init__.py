@@ -1,12 +1,14 @@
 """What the wires and peripherals do: core designs, bit lines, SPICE, integrator, accumulator and ramp converter."""
 
-from circuits.bit_line import solve_bit_lines, solve_bit_serial
-from circuits.bit_line_affine import PreparedCells
-from circuits.bit_line_errors import BitLinePoint
-from circuits.bit_line_spice import BitLineConfirmation, confirm_bit_line, simulate_bit_line
+from circuits.bit_line.affine import PreparedCells
+from circuits.bit_line.envelope import EnvelopeWarning, expected_error_lsb, warn_outside_envelope
+from circuits.bit_line.line_errors import BitLinePoint
+from circuits.bit_line.solve import solve_bit_lines, solve_bit_serial
+from circuits.bit_line.spice_cell import SpiceCell
+from circuits.bit_line.spice_line import BitLineConfirmation, confirm_bit_line, simulate_bit_line
+from circuits.bit_line.transistor_cell import TransistorCell, load_transistor_cell
 from circuits.design_files import design_notes, load_design, load_designs
 from circuits.designs import CoreDesign, split_rows
-from circuits.envelope import EnvelopeWarning, expected_error_lsb, warn_outside_envelope
 from circuits.errors import CircuitError, SpiceError
 from circuits.network_values import Activity, LayerShape
 from circuits.peripherals import (
@@ -21,8 +23,6 @@ from circuits.peripherals import (
     load_peripherals,
     peripheral_names,
 )
-from circuits.spice_cell import SpiceCell
-from circuits.transistor_cell import TransistorCell, load_transistor_cell
 
 __all__ = [
     "Activity",

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from circuits.designs import CoreDesign, design_from_mapping
-from devicekit.errors import DesignError, unknown_name
-from devicekit.paths import data_path
+from devicekit.common.errors import DesignError, unknown_name
+from devicekit.common.paths import data_path
 
 
 def _bundled() -> dict[str, Path]:

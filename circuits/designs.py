@@ -12,7 +12,7 @@ import math
 from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args, get_type_hints
 
-from devicekit.errors import DesignError, unknown_name
+from devicekit.common.errors import DesignError, unknown_name
 
 NegativeWeights = Literal[
     "differential", "offset", "offset_unit_column", "twos_complement", "ones_complement", "column_sign"

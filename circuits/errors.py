@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from devicekit.errors import DevicekitError
+from devicekit.common.errors import DevicekitError
 
 
 class CircuitError(DevicekitError):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from devicekit.errors import DesignError
+from devicekit.common.errors import DesignError
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING, Any
 
-from devicekit.cells import Cell, Spatial
-from devicekit.device_files import device_names, load_device
-from devicekit.error_models import (
+from devicekit.cells.cell import Cell, Spatial
+from devicekit.cells.device_files import device_names, load_device
+from devicekit.cells.error_models import (
     ErrorModel,
     Polynomial,
     PowerLaw,
@@ -14,7 +14,8 @@ from devicekit.error_models import (
     StateProportional,
     Table,
 )
-from devicekit.errors import (
+from devicekit.cells.retention import ExtrapolationWarning, Retention, RetentionPoint
+from devicekit.common.errors import (
     DesignError,
     DeviceError,
     DevicekitError,
@@ -22,15 +23,14 @@ from devicekit.errors import (
     MissingDependencyError,
     UnitError,
 )
-from devicekit.paths import data_path
-from devicekit.provenance import Constant
-from devicekit.retention import ExtrapolationWarning, Retention, RetentionPoint
+from devicekit.common.paths import data_path
+from devicekit.common.provenance import Constant
 
 if TYPE_CHECKING:
-    from devicekit.device_fits import DeviceFit
-    from devicekit.fit_pipeline import fit_device
-    from devicekit.measurements import Measurements, read_measurements
-    from devicekit.repeated_reads import fit_read_noise
+    from devicekit.fits.device_fits import DeviceFit
+    from devicekit.fits.fit_pipeline import fit_device
+    from devicekit.fits.repeated_reads import fit_read_noise
+    from devicekit.measurements.measurements import Measurements, read_measurements
 
 __all__ = [
     "Cell",
@@ -65,11 +65,11 @@ __all__ = [
 
 # Fitting needs pandas and lmfit (which brings matplotlib): seconds that whoever only uses a cell need not wait.
 _FITTING = {
-    "DeviceFit": "devicekit.device_fits",
-    "Measurements": "devicekit.measurements",
-    "fit_device": "devicekit.fit_pipeline",
-    "fit_read_noise": "devicekit.repeated_reads",
-    "read_measurements": "devicekit.measurements",
+    "DeviceFit": "devicekit.fits.device_fits",
+    "Measurements": "devicekit.measurements.measurements",
+    "fit_device": "devicekit.fits.fit_pipeline",
+    "fit_read_noise": "devicekit.fits.repeated_reads",
+    "read_measurements": "devicekit.measurements.measurements",
 }
 
 

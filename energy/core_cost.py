@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from circuits import Activity, CoreDesign
-from devicekit.errors import unknown_name
+from devicekit.common.errors import unknown_name
 from energy.core_formulas import COUNT_COLUMNS, FIELDS
 from energy.core_model import (
     Values,

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from circuits import Activity, CoreDesign
-from devicekit.errors import unknown_name
+from devicekit.common.errors import unknown_name
 from energy.core_formulas import FIELDS
 from energy.errors import EnergyError
 from energy.expressions import Array

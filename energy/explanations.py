@@ -14,8 +14,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from devicekit.errors import unknown_name
-from devicekit.provenance import Constant
+from devicekit.common.errors import unknown_name
+from devicekit.common.provenance import Constant
 from energy.errors import EnergyError
 from energy.expressions import Array
 from energy.formulas import Formulas

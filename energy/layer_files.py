@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from circuits import LayerShape
-from devicekit.errors import DesignError
+from devicekit.common.errors import DesignError
 from energy.errors import EnergyError
 
 COLUMNS = ("name", "rows", "columns", "mvms", "groups")

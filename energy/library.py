@@ -12,9 +12,9 @@ import numpy as np
 from pydantic import ValidationError
 
 from circuits import PeripheralModel
-from devicekit.errors import unknown_name
-from devicekit.provenance import Constant
-from devicekit.quantities import unit_factor
+from devicekit.common.errors import unknown_name
+from devicekit.common.provenance import Constant
+from devicekit.common.quantities import unit_factor
 from energy.core_formulas import COUNTS, FIELDS, RESULTS, SURVEY, TIMES, WRITING
 from energy.errors import EnergyError
 from energy.expressions import Array

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from devicekit.errors import UnitError, unknown_name
-from devicekit.paths import data_path, replacing
-from devicekit.provenance import Constant
+from devicekit.common.errors import UnitError, unknown_name
+from devicekit.common.paths import data_path, replacing
+from devicekit.common.provenance import Constant
 from energy.errors import EnergyError
 from energy.expressions import Array
 from energy.library import CELL_UNITS, GROUPS, Action, Component, Library, checked_constant, si_factor

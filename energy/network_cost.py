@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from circuits import Activity, CoreDesign, LayerShape
-from devicekit.errors import unknown_name
+from devicekit.common.errors import unknown_name
 from energy.core_cost import CoreCost, estimate_core
 from energy.core_model import Values, default_draws, design_arrays, evaluate
 from energy.errors import EnergyError

@@ -11,7 +11,7 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING
 
-from devicekit.errors import unknown_name
+from devicekit.common.errors import unknown_name
 from energy.core_formulas import FIELDS
 from energy.errors import EnergyError
 from energy.explanations import Explanation, Value, explain_quantity, interval_end, prefixed, quantile

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from devicekit.paths import data_path
+from devicekit.common.paths import data_path
 from energy.errors import EnergyError
 
 SCALINGS = ("none", "digital_energy", "digital_area")

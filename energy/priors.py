@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from devicekit.errors import unknown_name
-from devicekit.paths import data_path
+from devicekit.common.errors import unknown_name
+from devicekit.common.paths import data_path
 from energy.errors import EnergyError
 from energy.expressions import Array
 from energy.library import Library, si_factor

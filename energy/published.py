@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
-from devicekit.paths import data_path
+from devicekit.common.paths import data_path
 from energy.errors import EnergyError
 
 COLUMNS = {"energy_fj_per_op": "energy_fj_per_op", "area_mm2": "area_mm2"}

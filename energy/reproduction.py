@@ -8,7 +8,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-from devicekit.errors import unknown_name
+from devicekit.common.errors import unknown_name
 from energy.calibration import Calibration, calibrate
 from energy.errors import EnergyError
 from energy.explanations import Explanation

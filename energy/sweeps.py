@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from circuits import CoreDesign
 from circuits.designs import NegativeWeights, design_from_mapping
-from devicekit.errors import DesignError, unknown_name
+from devicekit.common.errors import DesignError, unknown_name
 from energy.core_cost import with_structure
 from energy.core_formulas import COUNT_COLUMNS
 from energy.core_model import ADCS, Values, constants, default_conductance

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 
-from devicekit.errors import unknown_name
+from devicekit.common.errors import unknown_name
 from energy.core_cost import CoreCost
 from energy.errors import EnergyError
 from energy.network_cost import NetworkCost

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from devicekit.provenance import Constant
+from devicekit.common.provenance import Constant
 from energy.expressions import Array
 from energy.library import Library
 

@@ -13,7 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from devicekit.paths import replacing
+from devicekit.common.paths import replacing
 
 
 @cache

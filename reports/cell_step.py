@@ -17,7 +17,7 @@ from devicekit import (
     load_device,
     read_measurements,
 )
-from devicekit.errors import unknown_name
+from devicekit.common.errors import unknown_name
 from reports.results import DeviceSummary, FitResult, FittedParameter, Provenance
 from reports.study import REFERENCE_MEASUREMENTS, Study
 from reports.table import in_prefix

@@ -17,7 +17,7 @@ import typer
 from typer.core import TyperGroup
 
 import reports.commands
-from devicekit.errors import DevicekitError
+from devicekit.common.errors import DevicekitError
 from reports.commands.common import print_error, print_note
 
 _HELP = """From measured memory-cell currents to one table of accuracy, energy, area and latency.

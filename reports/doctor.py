@@ -78,7 +78,7 @@ def python() -> Check:
 
 def ngspice() -> Check:
     """Check whether circuit simulation works, by starting ngspice."""
-    from circuits import spice
+    from circuits.spice import simulator as spice
 
     cost = "bit-line and peripheral simulations are skipped; the report shows recorded values, labelled so"
     missing = spice.spice_missing()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from circuits import CoreDesign, load_design
-from devicekit.paths import replacing
+from devicekit.common.paths import replacing
 from reports.cache import ResultCache
 from reports.cell_step import cell_of, device_sources
 from reports.commands.common import plain

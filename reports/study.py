@@ -8,8 +8,8 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from devicekit.errors import unknown_name
-from devicekit.paths import replacing
+from devicekit.common.errors import unknown_name
+from devicekit.common.paths import replacing
 from reports.errors import StudyError
 
 REFERENCE_MEASUREMENTS = "sonos_40nm_tcas2022_resampled"

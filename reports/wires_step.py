@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from circuits import CoreDesign, confirm_bit_line, load_peripherals, peripheral_names
-from circuits.bit_line_errors import BitLinePoint, bit_line_errors
+from circuits.bit_line.line_errors import BitLinePoint, bit_line_errors
 from reports.cache import ResultCache, code_hash
 from reports.results import LineError, PeripheralSummary, SpiceCheck
 from reports.table import in_prefix, significant

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from devicekit.paths import replacing
+from devicekit.common.paths import replacing
 
 DATA = Path(__file__).resolve().parent.parent / "data" / "measurements"
 SOURCE = "Levy, RRAM-Relaxation-Master-Model (MIT), github.com/akashlevy/RRAM-Relaxation-Master-Model at ca0cfff655a7"

@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 import tomli_w
 
-from devicekit.paths import replacing
+from devicekit.common.paths import replacing
 
 DEVICES = Path(__file__).resolve().parent.parent / "data" / "devices"
 TCAS = "Xiao et al., IEEE TCAS-I 69(4) 2022, doi 10.1109/TCSI.2021.3134313"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 
-from circuits import confirm_bit_line, spice
-from devicekit.paths import data_path, replacing
+from circuits import confirm_bit_line
+from circuits.spice import simulator as spice
+from devicekit.common.paths import data_path, replacing
 
 
 def main() -> None:

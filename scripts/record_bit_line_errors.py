@@ -8,9 +8,9 @@ from pathlib import Path
 import pandas as pd
 
 from circuits import SpiceCell
-from circuits.bit_line_errors import error_map
-from circuits.bit_line_figure import plot_envelope
-from devicekit.paths import data_path, replacing
+from circuits.bit_line.figure import plot_envelope
+from circuits.bit_line.line_errors import error_map
+from devicekit.common.paths import data_path, replacing
 
 COLUMNS, PATTERNS, SEED = 8, 32, 0
 

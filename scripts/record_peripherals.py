@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from circuits.peripherals import characterize, parameter_names, sweep, with_intervals
-from devicekit.paths import data_path, replacing
+from devicekit.common.paths import data_path, replacing
 
 USES: tuple[tuple[bool, int | None], ...] = ((False, None), (True, None), (False, 1), (True, 1))
 """Unsigned or not, and bits before one conversion (None: all of them, accumulated)."""

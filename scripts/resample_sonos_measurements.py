@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 import devicekit
-from devicekit.mean_shifts import TableShift
-from devicekit.paths import replacing
+from devicekit.cells.mean_shifts import TableShift
+from devicekit.common.paths import replacing
 
 CELLS = 64
 SEED = 0

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.datasets import load_digits
 
-from devicekit.paths import replacing
+from devicekit.common.paths import replacing
 
 OUTPUT = Path(__file__).resolve().parent.parent / "data" / "digits" / "split.toml"
 VALIDATION, TEST = 297, 500

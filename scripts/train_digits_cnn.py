@@ -20,7 +20,7 @@ from torch import nn
 
 import accuracy.data_sets
 import accuracy.networks
-from devicekit.paths import replacing
+from devicekit.common.paths import replacing
 
 OUTPUT = Path(__file__).resolve().parent.parent / "data" / "networks"
 EPOCHS, BATCH, RATE, DECAY, SMOOTHING = 60, 50, 2e-3, 1e-3, 0.05

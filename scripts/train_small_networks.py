@@ -20,7 +20,7 @@ from torch import nn
 
 import accuracy.data_sets
 import accuracy.networks
-from devicekit.paths import replacing
+from devicekit.common.paths import replacing
 
 OUTPUT = Path(__file__).resolve().parent.parent / "data" / "networks"
 VALIDATION, BATCH, RATE, DECAY = 5000, 100, 2e-3, 1e-2

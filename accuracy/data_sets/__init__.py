@@ -11,7 +11,7 @@ from accuracy.data_sets.data_set import Batches, DataSet, Images
 from accuracy.data_sets.errors import DataSetError
 from accuracy.data_sets.pictures import centre_crop, crop_and_stretch, stretch
 from accuracy.data_sets.preprocessing import CAFFE, IMAGENET, RAW, SIGNED
-from devicekit.errors import unknown_name
+from devicekit.common.errors import unknown_name
 
 __all__ = ["Batches", "DataSet", "DataSetError", "Images", "load", "names"]
 

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from accuracy.data_sets.errors import DataSetError
-from devicekit.errors import unknown_name
+from devicekit.common.errors import unknown_name
 
 Preprocess = Callable[[torch.Tensor], torch.Tensor]
 

@@ -10,7 +10,7 @@ from sklearn.datasets import load_digits
 
 from accuracy.data_sets.data_set import DataSet, Images
 from accuracy.data_sets.preprocessing import Scale
-from devicekit.paths import data_path
+from devicekit.common.paths import data_path
 
 
 def read() -> DataSet:

@@ -12,8 +12,8 @@ from accuracy.networks import own, tflite
 from accuracy.networks.errors import NetworkError
 from accuracy.networks.registry import ENTRIES, Entry
 from accuracy.networks.weights import lay_in, locate, read_state
-from devicekit.errors import unknown_name
-from devicekit.paths import data_path
+from devicekit.common.errors import unknown_name
+from devicekit.common.paths import data_path
 
 __all__ = ["NetworkError", "data_set", "describe", "load", "names", "quantised"]
 

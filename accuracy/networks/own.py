@@ -11,7 +11,7 @@ from types import ModuleType
 from torch import nn
 
 from accuracy.networks.errors import NetworkError
-from devicekit.errors import unknown_name
+from devicekit.common.errors import unknown_name
 
 
 def is_own(name: str) -> bool:

@@ -31,7 +31,7 @@ from circuits.peripherals.model import PeripheralError, PeripheralModel, variant
 from circuits.peripherals.noise import NoiseFloor, noise_floors
 from circuits.peripherals.parameters import Parameters, load_parameters
 from circuits.peripherals.ramp_adc import RampRun, simulate_ramp_adc
-from circuits.spice import ngspice_version
+from circuits.spice.simulator import ngspice_version
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,7 +11,7 @@ from circuits.peripherals.front_end import FrontEndRun, Schedule
 from circuits.peripherals.noise import NoiseFloor
 from circuits.peripherals.parameters import Parameters
 from circuits.peripherals.ramp_adc import RampRun
-from devicekit.provenance import Constant, Kind
+from devicekit.common.provenance import Constant, Kind
 
 _OVERDRIVE = 8.0
 """Level that drives every stage to its limit."""

@@ -18,7 +18,7 @@ from circuits.peripherals.model import PeripheralError
 from circuits.peripherals.netlist import Netlist, piecewise, supply_charge
 from circuits.peripherals.parameters import Parameters
 from circuits.peripherals.transistors import add_amplifier_rails, add_models, add_telescopic_amplifier
-from circuits.spice import run_netlists
+from circuits.spice.simulator import run_netlists
 
 OPTIONS = ".options reltol=1e-5 abstol=1e-14 vntol=1e-8 chgtol=1e-19 itl1=500 itl4=100"
 """Ten times tighter, the gain stage's output moves by under 0.005 LSB."""

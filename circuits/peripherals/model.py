@@ -18,9 +18,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from circuits.designs import CoreDesign
 from circuits.errors import CircuitError
-from devicekit.errors import unknown_name
-from devicekit.paths import data_path, replacing
-from devicekit.provenance import Constant, Kind
+from devicekit.common.errors import unknown_name
+from devicekit.common.paths import data_path, replacing
+from devicekit.common.provenance import Constant, Kind
 
 NonNegative = Annotated[float, Field(ge=0)]
 

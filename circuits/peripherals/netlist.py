@@ -1,6 +1,6 @@
 """Elements that the peripheral netlists are made of, added to a PySpice circuit.
 
-PySpice itself is imported by `circuits.spice.new_circuit`; this module only calls the circuit object.
+PySpice itself is imported by `circuits.spice.simulator.new_circuit`; this module only calls the circuit object.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from circuits.spice import new_circuit
+from circuits.spice.simulator import new_circuit
 
 BOLTZMANN = 1.380649e-23
 """Boltzmann constant [J/K] (exact, SI)."""

@@ -18,7 +18,7 @@ from circuits.peripherals.netlist import BOLTZMANN, Netlist
 from circuits.peripherals.parameters import Parameters
 from circuits.peripherals.ramp_adc import simulate_comparator_noise
 from circuits.peripherals.transistors import add_amplifier_rails, add_models, add_telescopic_amplifier
-from circuits.spice import run_netlist, run_netlists
+from circuits.spice.simulator import run_netlist, run_netlists
 
 _ANALYSIS = "dec 30 1 1e14"
 """From 1 Hz: what is slower is taken to be calibrated away with the offset."""

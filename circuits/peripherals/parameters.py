@@ -19,10 +19,10 @@ from pydantic import ValidationError
 
 from circuits.peripherals.definitions import DEFINITIONS
 from circuits.peripherals.model import PeripheralError
-from devicekit.errors import UnitError, unknown_name
-from devicekit.paths import data_path
-from devicekit.provenance import Constant
-from devicekit.quantities import unit_factor
+from devicekit.common.errors import UnitError, unknown_name
+from devicekit.common.paths import data_path
+from devicekit.common.provenance import Constant
+from devicekit.common.quantities import unit_factor
 
 NOMINAL_TEMPERATURE = 300.15
 """Temperature at which the file's values hold [K]."""

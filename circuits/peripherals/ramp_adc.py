@@ -20,7 +20,7 @@ from circuits.peripherals.model import PeripheralError
 from circuits.peripherals.netlist import Netlist, supply_charge
 from circuits.peripherals.parameters import Parameters
 from circuits.peripherals.transistors import add_bias, add_comparator, add_models, add_ramp_source
-from circuits.spice import run_netlist, run_netlists
+from circuits.spice.simulator import run_netlist, run_netlists
 
 OPTIONS = ".options reltol=1e-4 abstol=1e-12 vntol=1e-6 chgtol=1e-17 itl1=500 itl4=100"
 """Ten times tighter, crossings of the transistor comparator move by under 0.005 LSB."""

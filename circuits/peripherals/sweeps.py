@@ -9,7 +9,7 @@ from pathlib import Path
 from circuits.peripherals.characterization import Characterization, Progress, characterize
 from circuits.peripherals.model import PeripheralModel
 from circuits.peripherals.parameters import NOMINAL_TEMPERATURE, Parameters, load_parameters
-from devicekit.provenance import Constant
+from devicekit.common.provenance import Constant
 
 TEMPERATURES = (248.15, NOMINAL_TEMPERATURE, 358.15)
 """-25, 27 and 85 degrees Celsius [K]."""

@@ -21,8 +21,8 @@ from reports.commands.common import (
 )
 
 if TYPE_CHECKING:
-    from accuracy.corrections import Correction
-    from accuracy.layer_report import LayerReport
+    from accuracy.calibration.corrections import Correction
+    from accuracy.evaluation.layer_report import LayerReport
     from circuits import CoreDesign
     from devicekit import Cell
 
@@ -97,8 +97,8 @@ def accuracy(
 ) -> None:
     """Accuracy of a network on analog arrays, with ideal cells and with the device's errors."""
     from accuracy import calibrate, calibration_report, convert, evaluate, layer_report, networks
+    from accuracy.arrays.physics import checked_bit_line
     from accuracy.data_sets import load as load_data
-    from accuracy.physics import checked_bit_line
     from circuits import load_design, load_peripherals
 
     changes = {} if r_p_hat is None else {"r_p_hat": r_p_hat}
@@ -184,7 +184,7 @@ def _override(text: str) -> tuple[str, CoreDesign]:
 def _cell(device: str, age: str | None, temperature: str | None) -> Cell | None:
     """Return the cell then and there; None for ideal cells."""
     from devicekit import DeviceError, load_device
-    from devicekit.quantities import parse_quantity
+    from devicekit.common.quantities import parse_quantity
 
     if device == "ideal":
         if age is not None or temperature is not None:

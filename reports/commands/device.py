@@ -33,8 +33,8 @@ MISREAD = 1e-3
 def list_devices(as_json: JsonOption = False) -> None:
     """List the bundled cells."""
     from devicekit import device_names, load_device
-    from devicekit.device_files import read_device_file
-    from devicekit.engineering import engineering
+    from devicekit.cells.device_files import read_device_file
+    from devicekit.common.engineering import engineering
 
     rows: list[dict[str, Any]] = []
     for name in device_names():
@@ -76,8 +76,8 @@ def show(
 ) -> None:
     """Show a cell: its numbers with their sources, and its mean and spread."""
     from devicekit import load_device
-    from devicekit.device_files import read_device_file
-    from devicekit.engineering import engineering
+    from devicekit.cells.device_files import read_device_file
+    from devicekit.common.engineering import engineering
 
     content, path = read_device_file(device)
     cell = _moved(load_device(device), time, temperature)
@@ -129,8 +129,8 @@ def compare(
 ) -> None:
     """Compare cells at equal fractions of their full scale."""
     from devicekit import load_device
-    from devicekit.digital_levels import digital_levels
-    from devicekit.errors import DeviceError
+    from devicekit.cells.digital_levels import digital_levels
+    from devicekit.common.errors import DeviceError
 
     if len(devices) < 2:
         raise DeviceError("Expected two or more devices to compare.")
@@ -169,7 +169,7 @@ def _sigma(cell: Cell, current: float) -> float:
 
 
 def _moved(cell: Cell, time: str | None, temperature: float | None) -> Cell:
-    from devicekit.quantities import parse_quantity
+    from devicekit.common.quantities import parse_quantity
 
     if time is None and temperature is None:
         return cell

@@ -90,7 +90,7 @@ def energy(
     seed: SeedOption = 0,
 ) -> None:
     """Energy, area and latency of analog cores, and of networks on them, with intervals, counts and sources."""
-    from devicekit.errors import unknown_name
+    from devicekit.common.errors import unknown_name
     from energy import EnergyError, estimate_core, estimate_network, load_library
     from energy.tables import FORMATS
 
@@ -225,7 +225,7 @@ def _image_of(data_set: str) -> tuple[int, ...]:
 
 
 def _draw(costs: list[CoreCost], path: Path) -> None:
-    from devicekit.paths import replacing
+    from devicekit.common.paths import replacing
     from energy import EnergyError
     from energy.figures import breakdown_figure
 
@@ -325,7 +325,7 @@ def _show(
     if out is None:
         typer.echo(text, nl=False)
         return
-    from devicekit.paths import replacing
+    from devicekit.common.paths import replacing
 
     with replacing(out) as temporary:
         temporary.write_text(text, encoding="utf-8")

@@ -58,7 +58,7 @@ def fit(
     and figures.png and .pdf.
     """
     import devicekit
-    from devicekit.fit_outputs import write_outputs
+    from devicekit.fits.fit_outputs import write_outputs
 
     roles: dict[str, Any] = _roles(column or [], {"target": target, "value": value})
     with progress("Reading", as_json=as_json) as step:
@@ -109,8 +109,8 @@ def fit(
 
 
 def _roles(pairs: list[str], given: dict[str, str | None]) -> dict[str, str]:
-    from devicekit.column_roles import ALIASES
-    from devicekit.errors import MeasurementError, unknown_name
+    from devicekit.common.errors import MeasurementError, unknown_name
+    from devicekit.measurements.column_roles import ALIASES
 
     roles = {role: header for role, header in given.items() if header is not None}
     for pair in pairs:
@@ -128,7 +128,7 @@ def _missing(text: str) -> Any:
 
 
 def _choice(kind: str, text: str, known: tuple[str, ...]) -> Any:
-    from devicekit.errors import MeasurementError, unknown_name
+    from devicekit.common.errors import MeasurementError, unknown_name
 
     if text not in known:
         raise MeasurementError(unknown_name(kind, text, known))

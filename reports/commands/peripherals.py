@@ -53,7 +53,7 @@ def peripherals(
     from circuits.peripherals import sweep as run_sweep
     from circuits.peripherals import with_intervals
     from circuits.peripherals.model import variant_name
-    from circuits.spice import spice_missing
+    from circuits.spice.simulator import spice_missing
 
     missing = spice_missing()
     known = parameters
@@ -181,7 +181,7 @@ def _point(model: Any) -> dict[str, Any]:
 def _write(out: Path, run: Any, model: Any, others: list[Any]) -> None:
     import pandas as pd
 
-    from devicekit.paths import replacing
+    from devicekit.common.paths import replacing
 
     model.save(out / f"{model.name}.model.json")
     for name, table in run.tables().items():

@@ -38,7 +38,7 @@ def reproduce(
     seed: SeedOption = 0,
 ) -> None:
     """Fit the component library to a published table again: agreement, prediction, leave-one-out, structures."""
-    from devicekit.errors import unknown_name
+    from devicekit.common.errors import unknown_name
     from energy import EnergyError
     from energy.reproduction import Reproduction
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from accuracy import EvaluationError, analog_layers, calibrate, convert, mean_activity, measure_activity
-from accuracy.activity import mean_conductance
+from accuracy.calibration.activity import mean_conductance
 from circuits import Activity
 from tests.accuracy.small_networks import design, small_data, small_network
 

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from accuracy import bit_serial
-from accuracy.arrays import AnalogArray
-from accuracy.converters import Converters, given_converters
-from accuracy.inputs import quantise_inputs
-from accuracy.mapping import map_weights
-from accuracy.operators import ConvolutionOperator, MatrixOperator, Operator
-from accuracy.ranges import BINS, Histogram
-from accuracy.readout import Reading, read
+from accuracy.arrays.analog_array import AnalogArray
+from accuracy.arrays.readout import Reading, read
+from accuracy.kernels import bit_serial
+from accuracy.kernels.ranges import BINS, Histogram
+from accuracy.mapping.converters import Converters, given_converters
+from accuracy.mapping.inputs import quantise_inputs
+from accuracy.mapping.operators import ConvolutionOperator, MatrixOperator, Operator
+from accuracy.mapping.weights import map_weights
 from circuits import CoreDesign
 from devicekit import Cell, StateIndependent
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 from accuracy import CalibrationError, EvaluationError, analog_layers, calibrate, calibration_report, convert
-from accuracy import fused as fused_module
-from accuracy.converters import Converters, given_converters, powers_of_two_ranges
-from accuracy.ranges import BINS, INNER_FRACTION, Histogram, input_range
+from accuracy.kernels import fused as fused_module
+from accuracy.kernels.ranges import BINS, INNER_FRACTION, Histogram, input_range
+from accuracy.mapping.converters import Converters, given_converters, powers_of_two_ranges
 from devicekit import load_device
 from tests.accuracy.small_networks import design, small_data, small_network
 

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 from accuracy import analog_layers, calibrate, calibration_report, convert
-from accuracy import fused as fused_module
-from accuracy.layers import AnalogLayer
-from accuracy.ranges import BINS
+from accuracy.kernels import fused as fused_module
+from accuracy.kernels.ranges import BINS
+from accuracy.layers.analog_layers import AnalogLayer
 from circuits import CoreDesign
 from devicekit import Cell, StateIndependent
 from tests.accuracy.matrix_cases import FEWER, Case, cases
@@ -30,7 +30,7 @@ from tests.reference.mapping_reference import slice_worth
 from tests.reference.patches_reference import gather
 
 # The package's `calibrate` is the function.
-CALIBRATION = importlib.import_module("accuracy.calibrate")
+CALIBRATION = importlib.import_module("accuracy.calibration.calibrate")
 ON_OFF = 50.0
 CELL = Cell(error=StateIndependent(0.05), i_max=1.6e-6, on_off_ratio=ON_OFF)
 OTHERS = {
@@ -122,7 +122,7 @@ def test_both_passes_through_two_layers(name: str, compiled: bool, monkeypatch: 
     """The second layer's input range is that of the float network; its currents are those of quantised first layers."""
     if not compiled:
         monkeypatch.setattr(fused_module, "available", lambda: False)
-        monkeypatch.setattr("accuracy.bit_serial.available", lambda: False)
+        monkeypatch.setattr("accuracy.kernels.bit_serial.available", lambda: False)
     own = named(name)
     torch.manual_seed(3)
     network = nn.Sequential(nn.Linear(24, 7), nn.ReLU(), nn.Linear(7, 5))

@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from accuracy import ConversionError, ConversionWarning, MappingError, analog_layers, calibrate, convert
-from accuracy.attention import ProjectedAttention
-from accuracy.calibrate import layer_mode
-from accuracy.layers import Mode
+from accuracy.calibration.calibrate import layer_mode
+from accuracy.layers.analog_layers import Mode
+from accuracy.layers.attention import ProjectedAttention
 from circuits import load_peripherals
 from circuits.peripherals.model import PeripheralModel
 from tests.accuracy.small_networks import design, small_data, small_network

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from accuracy import analog_layers, calibrate, convert, evaluate
-from accuracy.corrections import Correction, apply_corrections, clear_corrections
+from accuracy.calibration.corrections import Correction, apply_corrections, clear_corrections
 from devicekit import Cell, StateIndependent
 from tests.accuracy.small_networks import design, small_data, small_network
 

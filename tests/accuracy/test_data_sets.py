@@ -15,7 +15,7 @@ from sklearn.datasets import load_digits
 import accuracy
 from accuracy.data_sets import DataSet, DataSetError, Images
 from accuracy.data_sets.preprocessing import IMAGENET, Scale
-from devicekit.paths import data_path
+from devicekit.common.paths import data_path
 
 
 def test_stored_digit_split_is_a_partition_with_every_class_in_proportion() -> None:

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from accuracy import direct_convolution
-from accuracy.arrays import AnalogArray
-from accuracy.converters import given_converters
-from accuracy.direct_convolution import ConvolutionReader
-from accuracy.inputs import quantise_inputs
-from accuracy.mapping import map_weights
-from accuracy.operators import ConvolutionOperator, MatrixOperator, Operator
+from accuracy.arrays.analog_array import AnalogArray
+from accuracy.kernels import direct_convolution
+from accuracy.kernels.direct_convolution import ConvolutionReader
+from accuracy.mapping.converters import given_converters
+from accuracy.mapping.inputs import quantise_inputs
+from accuracy.mapping.operators import ConvolutionOperator, MatrixOperator, Operator
+from accuracy.mapping.weights import map_weights
 from circuits import CoreDesign
 from devicekit import Cell, StateIndependent
 

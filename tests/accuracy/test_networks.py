@@ -13,7 +13,7 @@ from torch import nn
 import accuracy
 from accuracy.networks import NetworkError
 from devicekit import DevicekitError
-from devicekit.paths import data_path
+from devicekit.common.paths import data_path
 
 
 def top1(model: nn.Module, batches: accuracy.data_sets.Batches) -> float:

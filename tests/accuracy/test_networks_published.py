@@ -156,7 +156,7 @@ def test_resnet8_gets_881_of_1000_lossless_images_right(shared_data: Path) -> No
 def test_small_bundled_networks_have_the_accuracy_their_cards_state(shared_data: Path, name: str) -> None:
     import tomllib
 
-    from devicekit.paths import data_path
+    from devicekit.common.paths import data_path
 
     card = tomllib.loads(data_path(f"networks/{name}.toml").read_text())
     data = accuracy.data_sets.load(card["data_set"], shared_data)

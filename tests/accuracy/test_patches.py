@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from accuracy.operators import ConvolutionOperator
-from accuracy.patches import windows
+from accuracy.kernels.patches import windows
+from accuracy.mapping.operators import ConvolutionOperator
 
 
 @pytest.mark.parametrize("compiled", [True, False])
@@ -33,7 +33,7 @@ def test_windows_are_what_torch_unfolds(compiled, channels, kernel, stride, dila
     first, last = min(first, last - 1), max(first + 1, last)
     with pytest.MonkeyPatch.context() as patch:
         if not compiled:
-            patch.setattr("accuracy.patches.load_library", lambda *_: None)
+            patch.setattr("accuracy.kernels.patches.load_library", lambda *_: None)
         found = windows(operator, x, slice(first, last))
     assert found.dtype == dtype
     expected = unfolded.transpose(1, 2)[..., first:last]

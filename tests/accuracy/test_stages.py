@@ -20,9 +20,9 @@ from accuracy import (
     evaluate,
     measure_activity,
 )
-from accuracy.physics import NoiseSource
+from accuracy.arrays.physics import NoiseSource
 from circuits import BitLinePoint, EnvelopeWarning, expected_error_lsb
-from circuits.envelope import forget_warnings
+from circuits.bit_line.envelope import forget_warnings
 from circuits.peripherals.apply import apply_peripherals, draw_columns
 from circuits.peripherals.model import PeripheralModel
 from devicekit import Cell, Spatial, StateIndependent, StateProportional, load_device

@@ -2,7 +2,8 @@
 
 import pytest
 
-from circuits import native, spice
+from circuits import native
+from circuits.spice import simulator as spice
 
 
 @pytest.fixture(scope="session")

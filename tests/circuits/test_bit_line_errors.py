@@ -9,8 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 import circuits
-from circuits.bit_line_errors import BitLinePoint, bit_line_errors, envelope, error_map
-from circuits.bit_line_figure import plot_envelope
+from circuits.bit_line.figure import plot_envelope
+from circuits.bit_line.line_errors import BitLinePoint, bit_line_errors, envelope, error_map
 from devicekit import data_path
 from reports.command import build_app
 

@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import circuits
-from circuits import bit_line_kernels, native
-from circuits.bit_line_kernels import ladder_compiled, ladder_numba
+from circuits import native
+from circuits.bit_line import kernels as bit_line_kernels
+from circuits.bit_line.kernels import ladder_compiled, ladder_numba
 
 RESISTANCES = [1e-9, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1.0]
 SINGLE, DOUBLE = 1e-5, 1e-12

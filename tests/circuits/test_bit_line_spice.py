@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import circuits
-from circuits import spice
-from devicekit.errors import MissingDependencyError
+from circuits.spice import simulator as spice
+from devicekit.common.errors import MissingDependencyError
 
 needs_ngspice = pytest.mark.usefixtures("ngspice")
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import circuits
 from circuits import CoreDesign, load_design, load_designs, split_rows
-from devicekit.errors import DesignError
+from devicekit.common.errors import DesignError
 
 TABLE = {
     # Xiao et al. 2022, Table 3: slices, partitions, B_out as published; conversions and cells by hand.

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 import circuits
-from circuits.bit_line_errors import BitLinePoint, bit_line_errors, envelope
-from circuits.envelope import (
+from circuits.bit_line.envelope import (
     EnvelopeWarning,
     beyond_map,
     expected_error_lsb,
@@ -15,6 +14,7 @@ from circuits.envelope import (
     recorded_errors,
     warn_outside_envelope,
 )
+from circuits.bit_line.line_errors import BitLinePoint, bit_line_errors, envelope
 
 PLACE = BitLinePoint(1152, 1e-5)
 

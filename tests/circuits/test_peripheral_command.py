@@ -16,7 +16,7 @@ def run(*arguments):
 
 
 def test_the_recorded_model_is_shown_without_ngspice(monkeypatch):
-    monkeypatch.setattr("circuits.spice.spice_missing", lambda: "ngspice was not found.")
+    monkeypatch.setattr("circuits.spice.simulator.spice_missing", lambda: "ngspice was not found.")
     result = run()
     assert result.exit_code == 0
     assert "recorded earlier" in result.stderr
@@ -41,7 +41,7 @@ def test_page_and_command_name_both_scatters_of_random_patterns():
 
 
 def test_what_needs_ngspice_says_so(monkeypatch):
-    monkeypatch.setattr("circuits.spice.spice_missing", lambda: "ngspice was not found.")
+    monkeypatch.setattr("circuits.spice.simulator.spice_missing", lambda: "ngspice was not found.")
     result = run("--corner", "slow")
     assert result.exit_code == 2
     assert "ngspice was not found" in result.stderr

@@ -12,7 +12,7 @@ from circuits.peripherals.netlist import BOLTZMANN, Netlist
 from circuits.peripherals.noise import noise_floors
 from circuits.peripherals.ramp_adc import comparator_noise_netlist, simulate_comparator_noise
 from circuits.peripherals.transistors import add_models, flicker_coefficient
-from circuits.spice import run_netlist
+from circuits.spice.simulator import run_netlist
 
 pytestmark = pytest.mark.usefixtures("ngspice")
 

@@ -9,7 +9,7 @@ import pytest
 import circuits
 from circuits.peripherals import parameter_names
 from circuits.peripherals.definitions import DEFINITIONS
-from devicekit.paths import data_path
+from devicekit.common.paths import data_path
 
 NOMINAL = circuits.load_parameters("sonos_40nm")
 

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from circuits import SpiceError, spice
-from devicekit.errors import MissingDependencyError
+from circuits import SpiceError
+from circuits.spice import simulator as spice
+from devicekit.common.errors import MissingDependencyError
 
 DIVIDER = "divider\nv1 in 0 {}\nr1 in out 1k\nr2 out 0 3k\n.op\n.end"
 

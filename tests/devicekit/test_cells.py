@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import devicekit
-from devicekit.errors import DeviceError
-from devicekit.mean_shifts import PolynomialShift, TableShift
-from devicekit.subthreshold import MeasuredTemperature, SubthresholdTemperature, threshold_spread
+from devicekit.cells.mean_shifts import PolynomialShift, TableShift
+from devicekit.cells.subthreshold import MeasuredTemperature, SubthresholdTemperature, threshold_spread
+from devicekit.common.errors import DeviceError
 
 DAY = 86400.0
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 import devicekit
-from devicekit.device_files import read_device_file
-from devicekit.device_writing import save_device
-from devicekit.errors import DeviceError
-from devicekit.mean_shifts import TableShift
-from devicekit.subthreshold import MeasuredTemperature
+from devicekit.cells.device_files import read_device_file
+from devicekit.cells.device_writing import save_device
+from devicekit.cells.mean_shifts import TableShift
+from devicekit.cells.subthreshold import MeasuredTemperature
+from devicekit.common.errors import DeviceError
 
 DAY = 86400.0
 PINNED = {

@@ -2,7 +2,7 @@
 
 import pytest
 
-from devicekit.engineering import duration, engineering, with_error
+from devicekit.common.engineering import duration, engineering, with_error
 
 
 @pytest.mark.parametrize(

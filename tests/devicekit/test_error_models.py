@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import devicekit
-from devicekit.error_models import ERROR_MODELS, ErrorModel
-from devicekit.errors import DeviceError
+from devicekit.cells.error_models import ERROR_MODELS, ErrorModel
+from devicekit.common.errors import DeviceError
 
 I_MAX = 1.6e-6
 

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 import devicekit
-from devicekit.errors import DeviceError, MeasurementError, UnitError
-from devicekit.subthreshold import SubthresholdTemperature
+from devicekit.cells.subthreshold import SubthresholdTemperature
+from devicekit.common.errors import DeviceError, MeasurementError, UnitError
 
 TARGETS = np.linspace(100, 1600, 12)
 LAW = devicekit.SaturatingExponential(40.0, 500.0)
@@ -31,7 +31,7 @@ def fit(table: pd.DataFrame, folder: Path, **options: object) -> devicekit.Devic
     return devicekit.fit_device(devicekit.read_measurements(write(table, folder)), **options)  # type: ignore[arg-type]
 
 
-def within(parameter: devicekit.model_fits.Parameter, truth: float, errors: float = 3.5) -> bool:  # type: ignore[name-defined]
+def within(parameter: devicekit.fits.model_fits.Parameter, truth: float, errors: float = 3.5) -> bool:  # type: ignore[name-defined]
     return abs(parameter.value - truth) < errors * parameter.stderr
 
 

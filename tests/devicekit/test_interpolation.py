@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.interpolate import PchipInterpolator
 
-from devicekit.interpolation import monotone_cubic
+from devicekit.common.interpolation import monotone_cubic
 
 
 @settings(max_examples=80, deadline=None)

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import devicekit
-from devicekit.column_roles import split_header
-from devicekit.errors import DevicekitError, MeasurementError
+from devicekit.common.errors import DevicekitError, MeasurementError
+from devicekit.measurements.column_roles import split_header
 
 LONG = "target (nA),current (nA)\n100,101.5\n100,99.5\n800,790\n800,812\n"
 

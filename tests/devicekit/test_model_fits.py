@@ -5,12 +5,12 @@ import pytest
 from scipy import optimize, stats
 
 import devicekit
-from devicekit.bootstrap import bootstrap_parameters
-from devicekit.error_models import SaturatingExponential
-from devicekit.errors import DeviceError
-from devicekit.model_choice import compare_models, fit_candidates
-from devicekit.model_fits import CANDIDATES, ModelFit, deviance_residuals, fit_model
-from devicekit.state_statistics import sort_states
+from devicekit.cells.error_models import SaturatingExponential
+from devicekit.common.errors import DeviceError
+from devicekit.fits.bootstrap import bootstrap_parameters
+from devicekit.fits.model_choice import compare_models, fit_candidates
+from devicekit.fits.model_fits import CANDIDATES, ModelFit, deviance_residuals, fit_model
+from devicekit.statistics.state_statistics import sort_states
 
 I_MAX = 1.6e-6
 TARGETS = np.linspace(1 / 24, 1, 24) * I_MAX

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import devicekit
-from devicekit.model_fits import fit_model
+from devicekit.fits.model_fits import fit_model
 
 ROOT = Path(__file__).resolve().parents[2]
 PUBLISHED = {"s_max": 39.5656e-9, "i_sat": 1e-9 / 0.00188704}

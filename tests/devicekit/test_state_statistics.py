@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from devicekit.binned_likelihood import binned_normality, binned_spread, sort_bins
-from devicekit.digital_levels import digital_levels, state_overlap
-from devicekit.errors import DeviceError, MeasurementError
-from devicekit.robust_statistics import student_spread, tail_bits, trimmed_spread
-from devicekit.state_statistics import Spread, StateSample, anderson_darling, normal_spread, sort_states
+from devicekit.cells.digital_levels import digital_levels, state_overlap
+from devicekit.common.errors import DeviceError, MeasurementError
+from devicekit.statistics.binned_likelihood import binned_normality, binned_spread, sort_bins
+from devicekit.statistics.robust_statistics import student_spread, tail_bits, trimmed_spread
+from devicekit.statistics.state_statistics import Spread, StateSample, anderson_darling, normal_spread, sort_states
 
 STATES, CELLS = 60, 400
 

@@ -3,7 +3,7 @@
 from hypothesis import strategies as st
 
 from circuits import CoreDesign
-from devicekit.errors import DesignError
+from devicekit.common.errors import DesignError
 
 
 @st.composite

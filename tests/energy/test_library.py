@@ -10,7 +10,7 @@ import circuits
 import devicekit
 import energy
 from devicekit import Constant, data_path
-from devicekit.errors import UnitError
+from devicekit.common.errors import UnitError
 from energy.errors import EnergyError
 from energy.node_scaling import scale_factor
 from energy.priors import load_priors

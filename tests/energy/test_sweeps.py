@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import circuits
 import energy
 from circuits.designs import design_from_mapping
-from devicekit.errors import DesignError, DevicekitError
+from devicekit.common.errors import DesignError, DevicekitError
 from energy.core_model import ADCS
 from energy.errors import EnergyError
 from energy.sweeps import DEFAULTS, design_fields, estimate_designs

@@ -1,0 +1,1 @@
+"""Arrays of programmed cells and how they are read."""

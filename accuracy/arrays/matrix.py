@@ -1,0 +1,154 @@
+"""One matrix on analog arrays: the smallest thing to try a design on, and the one the laws are tested on."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Literal, overload
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from accuracy.arrays.analog_array import AnalogArray
+from accuracy.arrays.physics import Faults, Physics, checked_bit_line
+from accuracy.arrays.readout import Reading, read
+from accuracy.errors import CalibrationError, InputError, InputRangeWarning
+from accuracy.mapping.converters import Converters, Range, full_converters, given_converters
+from accuracy.mapping.operators import MatrixOperator
+from accuracy.mapping.weights import map_weights
+from circuits import CoreDesign
+from circuits.bit_line.solve import BitLineCell
+from circuits.peripherals.model import PeripheralModel
+from devicekit import Cell
+
+Floats = NDArray[np.float64]
+AdcRange = None | Literal["full"] | Range | Sequence[Range]
+
+
+class AnalogMatrix:
+    """A matrix programmed on the arrays of a design, ready to be multiplied with inputs.
+
+    Args:
+        weight: shape (rows, columns), numpy or torch; rows are inputs.
+        design: how it is laid out.
+        cell: memory cell; None for ideal cells with g_min = 0.
+        adc_range: None for no conversion whatever the design's converters, ``"full"``, (lo, hi), or one pair for
+            each slice, in units of one full cell with input 1.
+        seed: everything random is drawn from it.
+        peripherals: what stands between columns and codes; None for ideal columns.
+        bit_line: cell model of the bit-line solution, for designs with a bit-line resistance.
+        faults: stuck cells; None for none.
+        weight_step: step of the quantiser, for designs with ``weight_scale="given"``.
+        project_signs: for column-sign designs, set the minority sign of each column to zero instead of refusing.
+
+    Raises:
+        MappingError: weights that do not suit the design.
+        CalibrationError: an impossible range.
+    """
+
+    def __init__(
+        self,
+        weight: ArrayLike | Tensor,
+        design: CoreDesign,
+        cell: Cell | None = None,
+        adc_range: AdcRange = None,
+        seed: int | np.random.Generator = 0,
+        peripherals: PeripheralModel | None = None,
+        bit_line: BitLineCell = "resistor",
+        *,
+        faults: Faults | None = None,
+        weight_step: ArrayLike | None = None,
+        project_signs: bool = False,
+    ):
+        self._torch = isinstance(weight, Tensor)
+        values = weight.detach().cpu().numpy() if isinstance(weight, Tensor) else weight
+        self.design = design
+        mapping = map_weights(values, design, weight_step=weight_step, project_signs=project_signs)
+        if peripherals is not None and (adc_range is None or design.adc_bits is None):
+            raise CalibrationError("`peripherals` act on a converter's range: give `adc_range` and a design with one.")
+        physics = Physics(checked_bit_line(bit_line), peripherals, faults)
+        self.array = AnalogArray(mapping, MatrixOperator(), cell, physics, torch.float64)
+        self.array.program(seed)
+        self.adc_range = adc_range
+        self._converters = {signed: self._make_converters(signed) for signed in (False, True)}
+
+    @property
+    def inputs_seen(self) -> int:
+        """Input values given to `matmul` so far."""
+        return self.array.inputs_seen
+
+    @property
+    def inputs_clipped(self) -> int:
+        """How many of them lay outside the input range."""
+        return self.array.inputs_clipped
+
+    def _make_converters(self, signed: bool) -> Converters | None:
+        if self.adc_range is None or self.design.adc_bits is None:
+            return None
+        if isinstance(self.adc_range, str):
+            if self.adc_range != "full":
+                raise CalibrationError(
+                    f"Expected `adc_range` to be None, 'full', (lo, hi) or one pair a slice, but got "
+                    f"{self.adc_range!r}; calibrated ranges are found for networks by accuracy.calibrate."
+                )
+            rows = [part.stop - part.start for part in self.array.mapping.partitions]
+            return full_converters(self.design, rows, signed, self.array.g_min)
+        return given_converters(self.design, signed, self.adc_range)
+
+    @property
+    def conductances(self) -> Floats | Tensor:
+        """Programmed conductances, shape (slices, 2 or 1, rows, columns), positive cell first; unit column left out.
+
+        A tensor where the weight was one, else a numpy array.
+        """
+        values = self.array.conductances[..., : self.array.mapping.columns]
+        return torch.from_numpy(values.copy()) if self._torch else values.copy()
+
+    @property
+    def unit_conductances(self) -> Floats:
+        """Programmed conductances of the unit column, shape (slices, 1, rows, 1), empty in the last axis without."""
+        return self.array.conductances[..., self.array.mapping.columns :].copy()
+
+    @overload
+    def matmul(self, x: Tensor, signed: bool = False) -> Tensor: ...
+
+    @overload
+    def matmul(self, x: ArrayLike, signed: bool = False) -> Floats: ...
+
+    def matmul(self, x: ArrayLike | Tensor, signed: bool = False) -> Floats | Tensor:
+        """Multiply inputs with the matrix as the arrays do.
+
+        Args:
+            x: shape (batch, rows), relative to the inputs' full scale: 0..1, or -1..1 where signed. Values outside
+                are clipped, counted in `inputs_clipped`, and warned of.
+            signed: whether inputs carry signs.
+
+        Returns:
+            Shape (batch, columns), in the units of ``x @ weight``; a tensor of the type of `x` where that is a
+            floating tensor, else float64 numpy.
+
+        Raises:
+            InputError: wrong shape or values that are not finite.
+        """
+        inputs = x if isinstance(x, Tensor) else torch.from_numpy(np.array(x, dtype=np.float64))
+        rows = self.array.mapping.rows
+        if inputs.ndim != 2 or inputs.shape[1] != rows:
+            raise InputError(f"Expected `x` to have shape (batch, {rows}), but got {tuple(inputs.shape)}.")
+        if not inputs.dtype.is_floating_point:
+            inputs = inputs.to(torch.float64)
+        if not bool(torch.isfinite(inputs).all()):
+            raise InputError(f"Expected `x` to be finite, but {int((~torch.isfinite(inputs)).sum())} values are not.")
+        dtype = torch.float64 if inputs.dtype == torch.float64 else torch.float32
+        self.array.to(inputs.device, dtype)
+        before = self.inputs_clipped
+        result = read(self.array, inputs.to(dtype), Reading(1.0, signed, self._converters[signed]))
+        if self.inputs_clipped > before:
+            warnings.warn(
+                f"{self.inputs_clipped - before} of {inputs.numel()} inputs lie outside {-1 if signed else 0}..1 and "
+                "were clipped.",
+                InputRangeWarning,
+                stacklevel=2,
+            )
+        return result.to(inputs.dtype) if isinstance(x, Tensor) else result.numpy()

@@ -1,0 +1,233 @@
+"""What stands between programmed cells and their converter, stage by stage, in this order.
+
+1. programming: mean shift and spread of the cell, clipped at 0 (`arrays.program_cells`);
+2. stuck cells: a fraction replaced by g_min or G_max (`Faults`);
+3. read noise: resampled at every input slice, one Gaussian an output (`read_noise_inputs`);
+4. bit-line resistance: every phase, slice and line solved by itself (`accuracy.wires`);
+5. analog subtraction of differential lines and analog accumulation over input slices (unequal bit weights included);
+6. peripherals: gain and offset of each column, clipping, non-linearity, thermal and shot noise (`apply_peripherals`);
+7. conversion (`converters`).
+
+Each stage is off unless asked for. Stages 3 to 6 are left out where cells are ideal: calibration and the ideal-cell
+accuracy see quantisation only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from accuracy.errors import MappingError
+from accuracy.mapping.converters import Converters, input_steps
+from accuracy.mapping.inputs import input_digits, slice_layout
+from circuits import CoreDesign
+from circuits.bit_line.solve import BitLineCell
+from circuits.peripherals.apply import apply_peripherals, draw_columns, noise_rms
+from circuits.peripherals.model import ColumnErrors, PeripheralModel
+from devicekit.common.errors import unknown_name
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Faults:
+    """Cells that do not take their target.
+
+    Attributes:
+        stuck_low: fraction of cells that stay at g_min.
+        stuck_high: fraction of cells that stay at G_max.
+
+    Raises:
+        MappingError: fractions that are negative or sum to more than 1.
+    """
+
+    stuck_low: float = 0.0
+    stuck_high: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not (self.stuck_low >= 0 and self.stuck_high >= 0 and self.stuck_low + self.stuck_high <= 1):
+            raise MappingError(
+                "Expected the fractions of stuck cells to be at least 0 and to sum to at most 1, but got "
+                f"stuck_low={self.stuck_low!r}, stuck_high={self.stuck_high!r}."
+            )
+
+    def apply(self, conductances: Floats, g_min: float, seed: np.random.Generator) -> Floats:
+        """Return conductances with stuck cells drawn from a seed; one uniform number a cell, in array order."""
+        chance = seed.random(conductances.shape)
+        stuck = np.where(chance < self.stuck_low, g_min, conductances)
+        return np.where(chance >= 1.0 - self.stuck_high, 1.0, stuck)
+
+
+@dataclass(frozen=True, eq=False)
+class Physics:
+    """Stages that a layer's arrays go through beside programming.
+
+    Attributes:
+        bit_line: cell model of the bit-line solution, used where the design has a bit-line resistance.
+        peripherals: column peripherals; None for ideal ones.
+        faults: stuck cells; None for none.
+    """
+
+    bit_line: BitLineCell = "resistor"
+    peripherals: PeripheralModel | None = None
+    faults: Faults | None = None
+
+
+def checked_bit_line(cell: str) -> BitLineCell:
+    """Return the name of a bit-line model.
+
+    Raises:
+        MappingError: there is no such model.
+    """
+    known: dict[str, BitLineCell] = {name: name for name in get_args(BitLineCell)}
+    if cell not in known:
+        raise MappingError(unknown_name("bit-line model", str(cell), known))
+    return known[cell]
+
+
+class NoiseSource:
+    """Standard normals that depend on the seed and on the image they are for, never on how images are batched.
+
+    Every image has a stream of its own: the layer's and trial's key with the image's number, and how often the network
+    used the layer on it before, as counter (Philox).
+
+    Args:
+        key: identifies the layer and trial; the numbers of another key are independent.
+    """
+
+    def __init__(self, key: Sequence[int] = (0,)):
+        self.restart(key)
+
+    def restart(self, key: Sequence[int] | None = None) -> None:
+        """Begin again with the first image, with another key where one is given."""
+        if key is not None:
+            self._parts = [int(part) for part in key]
+            self._key: NDArray[np.unsignedinteger] | None = None
+        self._next_image = 0
+        self._images = 0
+        self._batch: tuple[int, int] | None = None
+        self._call = 0
+        self._streams: list[np.random.Generator] = []
+
+    def place(self, first: int, images: int) -> None:
+        """Say which images the network reads next, so that a layer that it uses several times knows whose turn it is.
+
+        Args:
+            first: number of the batch's first image.
+            images: images of the batch.
+        """
+        self._batch, self._call = (first, images), -1
+
+    def begin(self, images: int) -> None:
+        """Go on to the next `images` images, or to the layer's next use on the images of the batch."""
+        self._streams = []
+        if self._batch is None:
+            self._next_image += self._images
+        else:
+            # A layer may see each image as several vectors.
+            self._next_image = self._batch[0] * images // self._batch[1]
+            self._call += 1
+        self._images = images
+
+    def normals(self, shape: Sequence[int], like: Tensor) -> Tensor:
+        """Return standard normals of a shape whose first axis is the images of the batch."""
+        if not self._streams:
+            if self._key is None:
+                self._key = np.random.SeedSequence(self._parts).generate_state(2, np.uint64)
+            numbers = range(self._next_image, self._next_image + self._images)
+            self._streams = [
+                np.random.Generator(np.random.Philox(key=self._key, counter=[0, 0, self._call, number]))
+                for number in numbers
+            ]
+        double = like.dtype == torch.float64
+        result: NDArray[np.floating] = np.empty(tuple(shape), dtype=np.float64 if double else np.float32)
+        for stream, part in zip(self._streams, result, strict=True):
+            part[...] = stream.standard_normal(part.shape, dtype=np.float64 if double else np.float32)
+        return torch.from_numpy(result).to(like.device)
+
+
+def read_noise_inputs(integers: Tensor, unit: float, design: CoreDesign, signed: bool) -> Tensor:
+    """Return what multiplies a cell's read-noise variance in the variance of an analog-accumulated output.
+
+    Noise is resampled at every input slice: ``sum_b (weight_b * input_b)^2``, which is ``sum_b (2^b/255)^2 x_b`` for
+    eight one-bit slices. A pulse of d unit times is d samples: d instead of d^2.
+
+    Args:
+        integers: inputs as integers.
+        unit: value of one integer.
+        design: says how inputs are sliced.
+        signed: whether inputs carry signs.
+    """
+    if input_steps(design, signed) is None:
+        return (integers * unit) ** 2
+    total = torch.zeros_like(integers)
+    for shift, bits, slice_unit, weight in slice_layout(design, signed):
+        total += slice_noise_input(input_digits(integers, shift, bits), design) * (slice_unit * weight) ** 2
+    return total
+
+
+def slice_noise_input(digits: Tensor, design: CoreDesign) -> Tensor:
+    """Return the digit's share in the variance of its slice, in squared units of the slice's step."""
+    return digits.abs() if design.input_encoding == "pulse_width" else digits * digits
+
+
+def weighted_inputs(integers: Tensor, design: CoreDesign, signed: bool, bit_weights: Sequence[float]) -> Tensor:
+    """Return inputs as an accumulator with unequal bit weights sums them, as a fraction of full scale.
+
+    Args:
+        integers: inputs as integers.
+        design: one-bit slices, accumulated in analog.
+        signed: whether inputs carry signs; they then take the weights of the upper bits.
+        bit_weights: weight of each bit, least significant first, sum 1.
+    """
+    layout = slice_layout(design, signed)
+    own = np.asarray(bit_weights, dtype=np.float64)[-len(layout) :]
+    own = own / own.sum()
+    total = torch.zeros_like(integers)
+    for (shift, bits, _, _), weight in zip(layout, own, strict=True):
+        total += input_digits(integers, shift, bits) * float(weight)
+    return total
+
+
+def draw_column_errors(
+    model: PeripheralModel, partitions: int, columns: int, seed: np.random.Generator
+) -> list[ColumnErrors]:
+    """Draw gain and offset of every converted column of every partition."""
+    drawn = draw_columns(model, partitions * columns, seed)
+    gain, offset = (values.reshape(partitions, columns) for values in (drawn.gain, drawn.offset_lsb))
+    return [ColumnErrors(gain=gain[p], offset_lsb=offset[p]) for p in range(partitions)]
+
+
+def through_peripherals(
+    v: Tensor, converters: Converters, lines: int, model: PeripheralModel, errors: ColumnErrors, noise: NoiseSource
+) -> Tensor:
+    """Return currents as the converter sees them, by the law of `PeripheralModel`.
+
+    Args:
+        v: currents, shape (images, ..., blocks, columns).
+        converters: one a slice.
+        lines: converted lines of a column.
+        model: the peripherals.
+        errors: gain and offset of each of the blocks * columns converted columns.
+        noise: source of the conversion noise.
+    """
+    parts = []
+    columns = v.shape[-1]
+    for block in range(v.shape[-2]):
+        lo, hi = converters.ranges[block // lines]
+        own = slice(block * columns, (block + 1) * columns)
+        block_errors = ColumnErrors(gain=errors.gain[own], offset_lsb=errors.offset_lsb[own])
+        positions = (v[..., block, :].to(torch.float64).cpu().numpy() - lo) / (hi - lo)
+        zero = -lo / (hi - lo)
+        reading = apply_peripherals(positions, model, block_errors, zero=zero)
+        if model.noise_lsb or model.pattern_lsb or model.shot_noise_lsb:
+            rms = torch.from_numpy(noise_rms(positions, model, zero=zero) * model.lsb)
+            reading = reading + (rms * noise.normals(positions.shape, rms)).numpy()
+        parts.append(torch.from_numpy(lo + reading * (hi - lo)).to(v.device, v.dtype))
+    return torch.stack(parts, dim=-2)

@@ -1,0 +1,188 @@
+"""Column currents with bit-line resistance: every phase, input slice and line is a bit line of its own, solved exactly.
+
+Only here are convolutions unrolled, because a bit line's current is not linear in its inputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from accuracy.kernels.patches import windows
+from accuracy.mapping.inputs import slice_layout
+from accuracy.mapping.operators import ConvolutionOperator, Operator
+from circuits import CoreDesign, PreparedCells, solve_bit_lines, solve_bit_serial
+from circuits.bit_line.solve import BitLineCell
+
+POSITIONS = 4096
+"""Output positions solved together: their currents stay a few megabytes."""
+
+
+def unrolled(operator: Operator, x: Tensor, rows: slice) -> NDArray[np.integer]:
+    """Return the integer inputs of a partition's rows at every output position, shape (..., groups, rows).
+
+    Two-dimensional convolutions are unrolled by strides, in bytes where the inputs fit. For any other layer a kernel
+    that is the unit matrix copies every row to a column of its own.
+    """
+    count = rows.stop - rows.start
+    if isinstance(operator, ConvolutionOperator) and operator.dimensions == 2 and operator.plain:
+        return windows(operator, _integers(x), rows)[..., None, :]
+    unit = torch.eye(count, dtype=x.dtype, device=x.device).repeat(1, operator.groups)
+    result = operator.apply(x, operator.kernel(unit, rows))
+    return _integers(result.reshape(*result.shape[:-1], operator.groups, count))
+
+
+def _integers(values: Tensor) -> NDArray[np.integer]:
+    """Return integers in the fewest bytes."""
+    largest = float(values.abs().max()) if values.numel() else 0.0
+    kind = torch.int32
+    if largest < 128:
+        kind = torch.int8
+    elif largest < 256 and float(values.min()) >= 0:
+        kind = torch.uint8
+    found: NDArray[np.integer] = torch.round(values).to(kind).cpu().numpy()
+    return found
+
+
+def line_currents(
+    integers: NDArray[np.integer],
+    conductance: NDArray[np.floating] | PreparedCells,
+    design: CoreDesign,
+    cell: BitLineCell,
+    signed: bool,
+    bit_weights: Sequence[float] | None = None,
+) -> list[NDArray[np.floating]]:
+    """Return the current of every bit line for what is converted at once, in units of a full cell with input 1.
+
+    Args:
+        integers: row inputs, shape (positions, rows).
+        conductance: shape (rows, lines); or the same prepared for cells that are no resistors.
+        design: says how inputs are sliced and accumulated.
+        cell: cell model of the solution.
+        signed: whether inputs carry signs; both phases are solved, and subtracted.
+        bit_weights: what the periphery makes each of 8 bits count, least significant first; None for powers of two.
+            They act where one-bit slices are accumulated in analog.
+
+    Returns:
+        One array (positions, lines): the accumulated current with analog accumulation, else one an input slice.
+    """
+    layout = slice_layout(design, signed)
+    if bit_weights is not None and design.input_accumulation == "analog" and design.input_slice_bits == 1:
+        own = np.asarray(bit_weights)[-len(layout) :]  # magnitudes of signed inputs take the upper bits
+        layout = [(*piece[:3], share / piece[2]) for piece, share in zip(layout, own / own.sum(), strict=True)]
+    phases = [(1, integers.clip(min=0)), (-1, -integers.clip(max=0))] if signed else [(1, integers)]
+    bit_serial = all(bits == 1 for _, bits, _, _ in layout) and len(layout) <= 8
+    if bit_serial and integers.dtype.itemsize == 1:
+        return _bit_serial_currents(phases, conductance, design, cell, layout)
+    values = conductance.conductance if isinstance(conductance, PreparedCells) else conductance
+    slices: list[NDArray[np.floating]] = []
+    for shift, bits, unit, weight in layout:
+        current = np.zeros((integers.shape[0], values.shape[1]), dtype=values.dtype)
+        for sign, magnitude in phases:
+            digit = (magnitude >> shift) & (2**bits - 1)
+            # A pulse of d unit times is on in the first d of them.
+            for time in range(1, 2**bits):
+                active = digit >= time
+                if active.any():
+                    current += sign * solve_bit_lines(conductance, active, design.r_p_hat, cell)
+        slices.append(current * unit if design.input_accumulation == "digital" else current * (unit * weight))
+    return slices if design.input_accumulation == "digital" else [np.asarray(np.sum(slices, axis=0))]
+
+
+def _bit_serial_currents(
+    phases: list[tuple[int, NDArray[np.integer]]],
+    conductance: NDArray[np.floating] | PreparedCells,
+    design: CoreDesign,
+    cell: BitLineCell,
+    layout: list[tuple[int, int, float, float]],
+) -> list[NDArray[np.floating]]:
+    """Return what `line_currents` does where every input slice is one bit of a byte."""
+    digital = design.input_accumulation == "digital"
+    weights = None if digital else [unit * weight for _, _, unit, weight in layout]
+    total: NDArray[np.floating] | None = None
+    for sign, magnitude in phases:
+        digits = np.ascontiguousarray(magnitude).view(np.uint8)
+        current = solve_bit_serial(conductance, digits, design.r_p_hat, len(layout), weights, cell)
+        total = sign * current if total is None else total + sign * current
+    assert total is not None
+    return [current * unit for current, (_, _, unit, _) in zip(total, layout, strict=True)] if digital else [total]
+
+
+def bit_line_currents(
+    operator: Operator,
+    x: Tensor,
+    rows: slice,
+    conductances: NDArray[np.float64],
+    design: CoreDesign,
+    cell: BitLineCell,
+    signed: bool,
+    bit_weights: Sequence[float] | None = None,
+) -> list[Tensor]:
+    """Return the currents of a partition for each input slice that is converted by itself.
+
+    Args:
+        operator: how inputs meet rows.
+        x: integer inputs, padded.
+        rows: the partition.
+        conductances: programmed cells of the partition, shape (slices, lines, rows, physical columns).
+        design: the design.
+        cell: cell model of the bit line.
+        signed: whether inputs carry signs.
+        bit_weights: as for `line_currents`.
+
+    Returns:
+        Tensors (..., blocks, physical columns), differential lines subtracted where the design does so in analog.
+    """
+    patches = unrolled(operator, x, rows)
+    shape, groups, physical = patches.shape[:-2], operator.groups, conductances.shape[-1]
+    integers = patches.reshape(-1, groups, patches.shape[-1])
+    kind = np.float64 if x.dtype == torch.float64 else np.float32
+    by_group = [
+        _solve(integers[:, group], conductances[..., columns].astype(kind), design, cell, signed, bit_weights)
+        for group, columns in enumerate(_group_columns(design, physical, groups))
+    ]
+    result = []
+    for parts in zip(*by_group, strict=True):
+        # Group by group the columns come as (own, unit); all own columns stand before all unit columns.
+        own = [part[..., : part.shape[-1] - (1 if design.has_unit_column else 0)] for part in parts]
+        unit = [part[..., part.shape[-1] - 1 :] for part in parts] if design.has_unit_column else []
+        joined = np.concatenate([*own, *unit], axis=-1)
+        result.append(torch.from_numpy(joined.reshape(*shape, *joined.shape[1:])).to(x.device))
+    return result
+
+
+def _group_columns(design: CoreDesign, physical: int, groups: int) -> list[NDArray[np.int64]]:
+    columns = physical - (groups if design.has_unit_column else 0)
+    own = np.arange(columns).reshape(groups, -1)
+    if not design.has_unit_column:
+        return list(own)
+    return [np.append(own[group], columns + group) for group in range(groups)]
+
+
+def _solve(
+    integers: NDArray[np.integer],
+    conductances: NDArray[np.floating],
+    design: CoreDesign,
+    cell: BitLineCell,
+    signed: bool,
+    bit_weights: Sequence[float] | None,
+) -> list[NDArray[np.floating]]:
+    """Return (positions, blocks, columns) for each conversion of one group."""
+    slices, lines, rows, columns = conductances.shape
+    matrix = np.ascontiguousarray(conductances.transpose(2, 0, 1, 3)).reshape(rows, -1)
+    cells = PreparedCells(matrix) if cell in ("affine", "relinearised") and matrix.dtype == np.float32 else matrix
+    chunks = [
+        line_currents(integers[start : start + POSITIONS], cells, design, cell, signed, bit_weights)
+        for start in range(0, integers.shape[0], POSITIONS)
+    ]
+    result = []
+    for parts in zip(*chunks, strict=True):
+        currents = np.concatenate(parts).reshape(-1, slices, lines, columns)
+        if design.is_differential and design.subtraction == "analog":
+            currents = currents[:, :, :1] - currents[:, :, 1:]
+        result.append(np.ascontiguousarray(currents).reshape(currents.shape[0], -1, columns))
+    return result

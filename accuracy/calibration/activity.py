@@ -1,0 +1,124 @@
+"""What energy needs to know of each layer: conductance by weight slice and input activity by input slice.
+
+Conductances are averages over every physical cell, both cells of a differential pair and the unit column included.
+Input activity is averaged over rows as the array sees them: a pixel counts as often as kernels cover it, padding as 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from accuracy.calibration.calibrate import Batches, inputs_of, layer_mode, require_layers, require_reiterable
+from accuracy.errors import EvaluationError
+from accuracy.layers.analog_layers import AnalogLayer, Mode
+from accuracy.mapping.inputs import input_digits, quantise_inputs, slice_layout
+from circuits import Activity
+
+
+def mean_conductance(layer: AnalogLayer, *, programmed_only: bool = False) -> np.ndarray:
+    """Return the mean target conductance of each weight slice, shape (slices,).
+
+    Args:
+        layer: an analog layer.
+        programmed_only: for differential designs, average over the larger cell of each pair only, as some
+            publications do.
+    """
+    targets = layer.array.targets
+    if programmed_only:
+        targets = targets.max(axis=1, keepdims=True)
+    return np.asarray(targets.mean(axis=(1, 2, 3)))
+
+
+def measure_activity(model: nn.Module, batches: Batches) -> dict[str, Activity]:
+    """Return the activity of every analog layer, by layer name.
+
+    Input activity is the mean of each input slice over its largest value; for signed inputs a row counts where it is
+    driven in either of the two phases, and the bit that the sign takes is 0.
+
+    Args:
+        model: converted and calibrated.
+        batches: pairs (inputs, labels); run through the float network.
+
+    Raises:
+        EvaluationError: the model was not converted, an iterator, no data, or a design that does not quantise inputs.
+        CalibrationError: no input ranges.
+    """
+    layers = require_layers(model)
+    require_reiterable(batches)
+    return layer_activities(model, layers, batches)
+
+
+def layer_activities(model: nn.Module, layers: Sequence[AnalogLayer], batches: Batches) -> dict[str, Activity]:
+    """Return the activity of some analog layers of a model; see `measure_activity`."""
+    sums: dict[int, np.ndarray] = {}
+    weights: dict[int, int] = {}
+
+    def observe(layer: AnalogLayer, x: Tensor) -> Tensor:
+        means, count = _slice_means(layer, x)
+        sums[id(layer)] = sums.get(id(layer), 0.0) + means * count
+        weights[id(layer)] = weights.get(id(layer), 0) + count
+        result: Tensor = layer.digital(x)
+        return torch.relu(result) if layer.relu else result
+
+    for layer in layers:
+        layer.require_calibration()
+        if layer.design.input_bits is None:
+            raise EvaluationError(f"Layer {layer.name!r}: its design does not quantise inputs, so they have no bits.")
+        layer.stand_in = observe
+    images = 0
+    try:
+        with layer_mode(require_layers(model), Mode.FLOAT):
+            for inputs in inputs_of(batches, model):
+                images += inputs.shape[0]
+                model(inputs)
+    finally:
+        for layer in layers:
+            layer.stand_in = None
+    if not images:
+        raise EvaluationError("The data are empty: give at least one batch (inputs, labels).")
+    source = f"measured on {images} images"
+    return {
+        layer.name: Activity(
+            mean_conductance(layer), np.clip(sums[id(layer)] / max(weights[id(layer)], 1), 0.0, 1.0), source
+        )
+        for layer in layers
+    }
+
+
+def _slice_means(layer: AnalogLayer, x: Tensor) -> tuple[np.ndarray, int]:
+    """Return the mean of each input slice over rows and positions, and the number of positions."""
+    calibration, array = layer.require_calibration(), layer.array
+    array.to(x.device, torch.float64 if x.dtype == torch.float64 else torch.float32)
+    integers, _ = quantise_inputs(x / calibration.scale, layer.design, calibration.signed)
+    integers = array.operator.prepare(integers)
+    result = np.zeros(layer.design.input_slices)
+    rows = array.mapping.rows
+    kernel = array.sum_kernel(slice(0, rows), integers.dtype)
+    positions = 0
+    for index, (shift, bits, unit, _) in enumerate(slice_layout(layer.design, calibration.signed)):
+        driven = array.operator.apply(input_digits(integers, shift, bits).abs(), kernel)
+        positions = driven.numel()
+        result[index] = float(driven.to(torch.float64).mean()) * unit / rows
+    return result, positions
+
+
+def mean_activity(activities: Sequence[Activity], weights: Sequence[float]) -> Activity:
+    """Return a weighted mean of activities, such as over layers by their number of products.
+
+    Args:
+        activities: with the same numbers of slices.
+        weights: one each, not all 0.
+
+    Raises:
+        EvaluationError: nothing to average, or lengths that differ.
+    """
+    if not activities or len(activities) != len(weights) or not sum(weights) > 0:
+        raise EvaluationError("Expected one weight for each activity, not all 0.")
+    share = np.asarray(weights, dtype=np.float64) / sum(weights)
+    conductance = sum(s * a.mean_conductance for s, a in zip(share, activities, strict=True))
+    driven = sum(s * a.input_activity for s, a in zip(share, activities, strict=True))
+    return Activity(conductance, driven, activities[0].source)

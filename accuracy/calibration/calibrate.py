@@ -1,0 +1,202 @@
+"""Ranges from training data in two streaming passes: layer inputs first, then column currents.
+
+Pass one runs the float network and finds each layer's input range; pass two runs it with quantised inputs and ideal
+cells, without conversion, and finds one converter range a layer and slice, pooled over partitions and input slices.
+Ranges therefore do not depend on any seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sized
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from accuracy.errors import CalibrationError, EvaluationError
+from accuracy.kernels.ranges import INNER_FRACTION, Observation, input_range
+from accuracy.layers.analog_layers import AnalogLayer, Calibration, Mode
+from accuracy.layers.convert import analog_layers, model_device
+from accuracy.mapping.converters import powers_of_two_ranges
+
+Progress = Callable[[int, int], None]
+Batches = Iterable[tuple[Tensor, Any]]
+
+
+def calibrate(model: nn.Module, batches: Batches, *, progress: Progress | None = None) -> nn.Module:
+    """Find the input and converter ranges of every analog layer, in place.
+
+    Args:
+        model: a converted model.
+        batches: pairs (inputs, labels) of training data; labels are ignored. It is gone through twice.
+        progress: called with (batches done, batches in all), where `batches` has a length.
+
+    Returns:
+        The same model.
+
+    Raises:
+        CalibrationError: no data, data that are not finite, or a layer that never saw an input.
+        EvaluationError: `batches` is a one-shot iterator, or the model was not converted.
+    """
+    layers = require_layers(model)
+    require_reiterable(batches)
+    total = 2 * len(batches) if isinstance(batches, Sized) else 0
+    done = 0
+    observations = []
+    for layer in layers:
+        layer.set_calibration(None)
+        layer.observed = Observation(layer.design.slices)
+        observations.append(layer.observed)
+    try:
+        for mode in (Mode.OBSERVE_INPUTS, Mode.OBSERVE_CURRENTS):
+            with layer_mode(layers, mode), ideal_cells(layers, mode is Mode.OBSERVE_CURRENTS):
+                for inputs in inputs_of(batches, model):
+                    model(inputs)
+                    done += 1
+                    if progress is not None and total:
+                        progress(done, total)
+            if done == 0:
+                raise CalibrationError("The calibration data are empty: give at least one batch (inputs, labels).")
+            if mode is Mode.OBSERVE_INPUTS:
+                _set_input_ranges(layers)
+                if not any(_needs_currents(layer) for layer in layers):
+                    break
+        _set_converter_ranges(layers)
+    finally:
+        for layer in layers:
+            layer.observed = None
+            layer.array.inputs_seen = layer.array.inputs_clipped = 0
+    return model
+
+
+def require_layers(model: nn.Module) -> list[AnalogLayer]:
+    """Return the analog layers of a converted model.
+
+    Raises:
+        EvaluationError: there are none.
+    """
+    layers = analog_layers(model)
+    if not layers:
+        raise EvaluationError("The model has no analog layers: convert it first with accuracy.convert(model, design).")
+    return layers
+
+
+def require_reiterable(batches: object) -> None:
+    """Refuse what can be gone through only once.
+
+    Raises:
+        EvaluationError: `batches` is an iterator, or no iterable.
+    """
+    if isinstance(batches, Iterator):
+        raise EvaluationError(
+            f"`batches` is a one-shot iterator ({type(batches).__name__}), but it is gone through several times: pass "
+            "a list, a DataLoader, or another iterable that can start anew."
+        )
+    if not isinstance(batches, Iterable):
+        raise EvaluationError(f"Expected `batches` to be an iterable of (inputs, labels), but got {batches!r}.")
+
+
+def inputs_of(batches: Batches, model: nn.Module) -> Iterator[Tensor]:
+    """Yield the inputs of batches on the model's device, without gradients."""
+    device = model_device(model)
+    with torch.inference_mode():
+        for inputs, _ in batches:
+            yield inputs.to(device)
+
+
+@contextmanager
+def layer_mode(layers: Iterable[AnalogLayer], mode: Mode) -> Iterator[None]:
+    """Set what forward passes compute, and set it back."""
+    chosen = list(layers)
+    before = [layer.mode for layer in chosen]
+    for layer in chosen:
+        layer.mode = mode
+    try:
+        yield
+    finally:
+        for layer, mode_before in zip(chosen, before, strict=True):
+            layer.mode = mode_before
+
+
+@contextmanager
+def ideal_cells(layers: Iterable[AnalogLayer], wanted: bool = True) -> Iterator[None]:
+    """Let every cell hold its exact target, and put programmed conductances back."""
+    chosen = list(layers) if wanted else []
+    before = [(layer.array.conductances, layer.array.ideal) for layer in chosen]
+    for layer in chosen:
+        layer.array.idealise()
+    try:
+        yield
+    finally:
+        for layer, (conductances, ideal) in zip(chosen, before, strict=True):
+            layer.array.set_conductances(conductances)
+            layer.array.ideal = ideal
+
+
+def _needs_currents(layer: AnalogLayer) -> bool:
+    return layer.design.adc_bits is not None and layer.design.adc_range == "calibrated"
+
+
+def _set_input_ranges(layers: Iterable[AnalogLayer]) -> None:
+    for layer in layers:
+        seen = layer.observed
+        assert seen is not None
+        if seen.samples == 0:
+            raise CalibrationError(f"Layer {layer.name!r} never ran on the calibration data.")
+        x_min, x_max = input_range(seen.positive, seen.negative)
+        if not max(-x_min, x_max) > 0:
+            raise CalibrationError(f"Layer {layer.name!r} saw only zeros as inputs in the calibration data.")
+        layer.set_calibration(Calibration(layer.design.to_mapping(), x_min, x_max, samples=seen.samples))
+        seen.symmetric = layer.design.symmetric_adc(signed_inputs=x_min < 0)
+
+
+def _set_converter_ranges(layers: Iterable[AnalogLayer]) -> None:
+    for layer in layers:
+        seen, calibration = layer.observed, layer.calibration
+        assert seen is not None
+        assert calibration is not None
+        if _needs_currents(layer):
+            needs = [histogram.quantile(INNER_FRACTION) for histogram in seen.currents]
+            try:
+                calibration.ranges = powers_of_two_ranges(needs, seen.symmetric)
+            except CalibrationError as error:
+                raise CalibrationError(f"Layer {layer.name!r}: {error}") from None
+            largest = max(part.stop - part.start for part in layer.array.mapping.partitions)
+            reach = [hi for _, hi in calibration.ranges]
+            codes = [bits - 1 if seen.symmetric else bits for bits in layer.design.adc_bits_per_slice]
+            found = list(zip(seen.currents, reach, codes, strict=True))
+            calibration.clipped = tuple(histogram.beyond(hi) for histogram, hi, _ in found)
+            calibration.used_codes = tuple(histogram.occupied(hi, 2**bits) for histogram, hi, bits in found)
+            calibration.useful_range = tuple(hi / largest for hi in reach)
+
+
+def calibration_report(model: nn.Module) -> list[dict[str, object]]:
+    """Return what calibration found, one row for each layer and weight slice.
+
+    Columns: layer, slice, x_min, x_max, lo, hi, clipped_fraction, used_code_fraction, useful_range_fraction; the last
+    five are None for designs without calibrated converters. Used codes count magnitudes on symmetric ranges.
+
+    Raises:
+        EvaluationError: the model was not converted.
+        CalibrationError: it was not calibrated.
+    """
+    rows: list[dict[str, object]] = []
+    for layer in require_layers(model):
+        found = layer.require_calibration()
+        for index in range(layer.design.slices):
+            has = index < len(found.ranges)
+            rows.append(
+                {
+                    "layer": layer.name,
+                    "slice": index,
+                    "x_min": found.x_min,
+                    "x_max": found.x_max,
+                    "lo": found.ranges[index][0] if has else None,
+                    "hi": found.ranges[index][1] if has else None,
+                    "clipped_fraction": found.clipped[index] if has else None,
+                    "used_code_fraction": found.used_codes[index] if has else None,
+                    "useful_range_fraction": found.useful_range[index] if has else None,
+                }
+            )
+    return rows

@@ -1,0 +1,1 @@
+"""Trials over chips, metrics, intervals and reports by layer."""

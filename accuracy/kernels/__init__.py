@@ -1,0 +1,1 @@
+"""How a reading is computed fast, and what counts its values."""

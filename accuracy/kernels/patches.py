@@ -1,0 +1,67 @@
+"""Inputs of a two-dimensional convolution at every output position: what rows of an array see."""
+
+from __future__ import annotations
+
+import ctypes
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accuracy.mapping.operators import ConvolutionOperator
+from circuits.native import DEFAULT_FLAGS, load_library
+
+_SOURCE = Path(__file__).parent / "native" / "patches.c"
+
+
+class _Convolution(ctypes.Structure):
+    """``struct convolution`` of the C source."""
+
+    _fields_ = (
+        ("channels", ctypes.c_int64),
+        ("height", ctypes.c_int64),
+        ("width", ctypes.c_int64),
+        ("kernel", ctypes.c_int64 * 2),
+        ("stride", ctypes.c_int64 * 2),
+        ("dilation", ctypes.c_int64 * 2),
+        ("size", ctypes.c_int64 * 2),
+    )
+
+
+def windows(operator: ConvolutionOperator, x: NDArray[np.integer], rows: slice) -> NDArray[np.integer]:
+    """Return the integers that some rows of an ungrouped two-dimensional convolution see.
+
+    Args:
+        operator: the convolution.
+        x: images of shape (images, channels, height, width).
+        rows: rows of the array, in order (channel, kernel row, kernel column).
+
+    Returns:
+        Shape (images, height, width, rows) of the output positions.
+    """
+    area = operator.area
+    first, last = rows.start // area, -(-rows.stop // area)
+    (py, px), (sy, sx), (dy, dx) = operator.padding, operator.stride, operator.dilation
+    ky, kx = operator.kernel_size
+    padded = np.ascontiguousarray(np.pad(x[:, first:last], ((0, 0), (0, 0), (py, py), (px, px))))
+    images, channels, height, width = padded.shape
+    size = ((height - dy * (ky - 1) - 1) // sy + 1, (width - dx * (kx - 1) - 1) // sx + 1)
+    start, count = rows.start - first * area, rows.stop - rows.start
+    library = load_library(_SOURCE, DEFAULT_FLAGS)
+    if library is not None and padded.dtype.itemsize == 1:
+        result = np.empty((images, *size, count), dtype=padded.dtype)
+        shape = _Convolution(
+            *padded.shape[1:], *((ctypes.c_int64 * 2)(*pair) for pair in ((ky, kx), (sy, sx), (dy, dx), size))
+        )
+        pointer, number = ctypes.c_void_p, ctypes.c_int64
+        library.unroll.argtypes = (pointer, pointer, number, number, number, pointer)
+        if library.unroll(ctypes.byref(shape), padded.ctypes.data, images, start, count, result.ctypes.data) == 0:
+            return result
+    n, c, h, w = padded.strides
+    view = np.lib.stride_tricks.as_strided(
+        padded,
+        (images, *size, channels, ky, kx),
+        (n, h * sy, w * sx, c, h * dy, w * dx),
+        writeable=False,
+    )
+    return view.reshape(images, *size, -1)[..., start : start + count]

@@ -1,0 +1,1 @@
+"""Layers of a network on arrays, and the conversion of a network."""

@@ -1,0 +1,369 @@
+"""Layers whose matrix sits on analog arrays, with everything else of the layer as it was.
+
+An `AnalogLayer` keeps the digital layer it stands for, so that the same model serves as its own float baseline, as the
+network with ideal cells, and as the programmed chip; `mode` says which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from enum import Enum
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor, nn
+
+from accuracy.arrays.analog_array import AnalogArray
+from accuracy.arrays.physics import Physics
+from accuracy.arrays.readout import Reading, read
+from accuracy.errors import CalibrationError, ConversionError, MappingError
+from accuracy.kernels.ranges import Observation
+from accuracy.mapping.converters import Converters, Range, converter_levels, full_converters
+from accuracy.mapping.operators import ConvolutionOperator, MatrixOperator, Operator
+from accuracy.mapping.weights import Mapping, map_weights
+from circuits import CoreDesign
+from devicekit import Cell
+
+
+class Mode(Enum):
+    """What a forward pass of an analog layer computes."""
+
+    FLOAT = "float"
+    OBSERVE_INPUTS = "observe inputs"
+    OBSERVE_CURRENTS = "observe currents"
+    ANALOG = "analog"
+
+
+@dataclass
+class Calibration:
+    """What calibration found for one layer.
+
+    Attributes:
+        design: the design it holds for, as plain values.
+        x_min: lower edge of the input range.
+        x_max: upper edge.
+        ranges: converter range of each slice; empty for designs without converters.
+        samples: images the ranges rest on.
+        clipped: fraction of the calibration currents beyond the range, for each slice.
+        used_codes: fraction of the converter's codes that calibration currents reach, for each slice.
+        useful_range: range over the largest current of the array's rows, for each slice: the part of full scale that
+            carries signal.
+    """
+
+    design: dict[str, Any]
+    x_min: float
+    x_max: float
+    ranges: tuple[Range, ...] = ()
+    samples: int = 0
+    clipped: tuple[float, ...] = ()
+    used_codes: tuple[float, ...] = ()
+    useful_range: tuple[float, ...] = ()
+
+    @property
+    def signed(self) -> bool:
+        """Whether the layer's inputs carry signs."""
+        return self.x_min < 0
+
+    @property
+    def scale(self) -> float:
+        """Input value that counts as full scale."""
+        return max(-self.x_min, self.x_max)
+
+
+@dataclass(frozen=True, eq=False)
+class ColumnCorrection:
+    """A digital gain and offset of each column.
+
+    Attributes:
+        gain: shape (columns,).
+        offset: shape (columns,), in output units.
+    """
+
+    gain: Tensor
+    offset: Tensor
+
+    def apply(self, columns: Tensor) -> Tensor:
+        """Return corrected outputs; columns are the last axis."""
+        return columns * self.gain.to(columns) + self.offset.to(columns)
+
+    def after(self, first: ColumnCorrection | None) -> ColumnCorrection:
+        """Return this correction on top of another."""
+        if first is None:
+            return self
+        return ColumnCorrection(self.gain * first.gain, self.gain * first.offset + self.offset)
+
+
+class AnalogLayer(nn.Module):
+    """A linear or convolutional layer on analog arrays.
+
+    Args:
+        name: the layer's name in its network, for messages and reports.
+        digital: the layer it stands for, batch norm folded.
+        operator: how inputs meet rows.
+        mapping: the layer's matrix on arrays.
+        cell: memory cell; None for ideal cells.
+        key: identifies the layer's random numbers: the seed's spawn key.
+        physics: what stands between cells and converters.
+
+    Attributes:
+        relu: whether the layer applies the ReLU that followed it, in the same pass over memory as its conversion.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        digital: nn.Module,
+        operator: Operator,
+        mapping: Mapping,
+        cell: Cell | None,
+        key: int,
+        physics: Physics | None = None,
+    ):
+        super().__init__()
+        self.name = name
+        self.digital = digital
+        self.design = mapping.design
+        self.array = AnalogArray(mapping, operator, cell, physics)
+        self.cell = cell
+        self.key = key
+        self.relu = False
+        self.mode = Mode.ANALOG
+        self.calibration: Calibration | None = None
+        self.observed: Observation | None = None
+        self.correction: ColumnCorrection | None = None
+        self.stand_in: Callable[[AnalogLayer, Tensor], Tensor] | None = None
+        self._converters: Converters | None = None
+
+    # -- state --------------------------------------------------------------------------------------------------
+
+    def program(self, seed: int, trial: int = 0, *, draw_cell: bool = False) -> None:
+        """Program the layer's cells; the same seed, trial and layer give the same cells.
+
+        Args:
+            seed: of everything random.
+            trial: number of the trial.
+            draw_cell: whether the cell model is drawn from its fit's uncertainty first, alike for all layers.
+        """
+        self.array.cell = self.cell
+        if draw_cell and self.cell is not None:
+            self.array.cell = self.cell.draw(np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(trial,))))
+        sequence = np.random.SeedSequence(seed, spawn_key=(trial, self.key))
+        self.array.program(np.random.default_rng(sequence))
+
+    def get_extra_state(self) -> dict[str, Any]:
+        """Return the calibration as plain values, saved with the model's state."""
+        return {"calibration": None if self.calibration is None else asdict(self.calibration)}
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        """Take a saved calibration.
+
+        Raises:
+            CalibrationError: it was made for another design.
+        """
+        saved = state["calibration"]
+        self.set_calibration(None if saved is None else Calibration(**saved))
+
+    def set_calibration(self, calibration: Calibration | None) -> None:
+        """Take ranges for this layer's design.
+
+        Raises:
+            CalibrationError: they were made for another design.
+        """
+        if calibration is not None:
+            own = self.design.to_mapping()
+            different = [key for key, value in own.items() if calibration.design.get(key) != value and key != "name"]
+            if different:
+                raise CalibrationError(
+                    f"Layer {self.name!r}: the calibration was made for another design, "
+                    f"{calibration.design.get('name')!r}; {', '.join(different)} differ from {self.design.name!r}. "
+                    "Run accuracy.calibrate on this model."
+                )
+        self.calibration = calibration
+        self._converters = None
+
+    def require_calibration(self) -> Calibration:
+        """Return the layer's calibration.
+
+        Raises:
+            CalibrationError: there is none.
+        """
+        if self.calibration is None:
+            raise CalibrationError(
+                f"Layer {self.name!r} has no ranges for its inputs"
+                + (" and converters" if self.design.adc_bits is not None else "")
+                + ": run accuracy.calibrate(model, batches) with training data first."
+            )
+        return self.calibration
+
+    def converters(self) -> Converters | None:
+        """Return the layer's converters, None for designs without.
+
+        Raises:
+            CalibrationError: the layer is not calibrated.
+        """
+        calibration = self.require_calibration()
+        if self.design.adc_bits is None:
+            return None
+        if self._converters is None:
+            if self.design.adc_range == "full":
+                rows = [part.stop - part.start for part in self.array.mapping.partitions]
+                self._converters = full_converters(self.design, rows, calibration.signed, self.array.g_min)
+            elif not calibration.ranges:
+                raise CalibrationError(f"Layer {self.name!r} has input ranges but no converter ranges.")
+            else:
+                levels = converter_levels(self.design, calibration.signed)
+                self._converters = Converters(calibration.ranges, levels)
+        return self._converters
+
+    # -- forward ------------------------------------------------------------------------------------------------
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the layer's output for inputs in the network's own units."""
+        if self.stand_in is not None:
+            return self.stand_in(self, x)
+        if self.mode is Mode.FLOAT:
+            return self._float(x)
+        if self.mode is Mode.OBSERVE_INPUTS:
+            if self.observed is not None:
+                self.observed.add_inputs(x)
+            return self._float(x)
+        return self.outputs(x, relu=self.relu)
+
+    def outputs(self, x: Tensor, *, relu: bool) -> Tensor:
+        """Return what the arrays give, corrected where a correction is set, with or without the layer's ReLU."""
+        if self.correction is None:
+            return self.array_outputs(x, relu=relu)
+        columns = self.array_outputs(x)
+        axis = -1 if isinstance(self.digital, nn.Linear) else 1
+        result = self.correction.apply(columns.movedim(axis, -1)).movedim(-1, axis)
+        return torch.relu(result) if relu else result
+
+    def array_outputs(self, x: Tensor, *, relu: bool = False) -> Tensor:
+        """Return what the arrays give."""
+        calibration = self.require_calibration()
+        observing = self.mode is Mode.OBSERVE_CURRENTS
+        self.array.to(x.device, torch.float64 if x.dtype == torch.float64 else torch.float32)
+        how = Reading(
+            calibration.scale,
+            calibration.signed,
+            None if observing else self.converters(),
+            bias=getattr(self.digital, "bias", None),
+            relu=relu,
+            observation=self.observed if observing else None,
+        )
+        return self._place_columns(read(self.array, x, how))
+
+    def _float(self, x: Tensor) -> Tensor:
+        result: Tensor = self.digital(x)
+        return torch.relu(result) if self.relu else result
+
+    def _place_columns(self, result: Tensor) -> Tensor:
+        return result if isinstance(self.digital, nn.Linear) else result.movedim(-1, 1)
+
+    def extra_repr(self) -> str:
+        """Return the layer's matrix and design, for printing a model."""
+        mapping = self.array.mapping
+        return (
+            f"rows={mapping.rows}, columns={mapping.columns}, arrays={len(mapping.partitions)} x {self.design.slices}, "
+            f"design={self.design.name!r}"
+        )
+
+
+def matrix_of(digital: nn.Module) -> tuple[Tensor, int]:
+    """Return a layer's weights as (rows, columns) on the array, and the rows of one input channel."""
+    weight = digital.weight
+    assert isinstance(weight, Tensor)
+    if isinstance(digital, nn.Linear):
+        return weight.t(), 1
+    area = int(np.prod(weight.shape[2:]))
+    if isinstance(digital, nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d):
+        groups = digital.groups
+        # (channels of all groups, columns of a group, kernel) -> (channels of a group, kernel, columns of all groups)
+        split = weight.reshape(groups, -1, *weight.shape[1:])
+        axes = tuple(range(3, split.ndim))
+        return split.permute(1, *axes, 0, 2).reshape(split.shape[1] * area, -1), area
+    return weight.reshape(weight.shape[0], -1).t(), area
+
+
+def operator_of(digital: nn.Module) -> Operator:
+    """Return how a layer's inputs meet rows.
+
+    Raises:
+        ConversionError: a kind of layer that has no analog form.
+    """
+    if isinstance(digital, nn.Linear):
+        return MatrixOperator()
+    if isinstance(digital, nn.Conv1d | nn.Conv2d | nn.Conv3d):
+        edges: tuple[int, ...] = ()
+        padding: tuple[int, ...] = tuple(digital.padding) if not isinstance(digital.padding, str) else ()
+        if isinstance(digital.padding, str) or digital.padding_mode != "zeros":
+            edges, padding = tuple(digital._reversed_padding_repeated_twice), (0,) * len(digital.kernel_size)
+        mode = "constant" if digital.padding_mode == "zeros" else digital.padding_mode
+        return ConvolutionOperator(
+            digital.in_channels,
+            tuple(digital.kernel_size),
+            tuple(digital.stride),
+            padding,
+            tuple(digital.dilation),
+            digital.groups,
+            edges=edges,
+            edge_mode=mode,
+        )
+    if isinstance(digital, nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d):
+        return ConvolutionOperator(
+            digital.in_channels,
+            tuple(digital.kernel_size),
+            tuple(digital.stride),
+            tuple(int(p) for p in digital.padding),
+            tuple(digital.dilation),
+            digital.groups,
+            transposed=True,
+            output_padding=tuple(digital.output_padding),
+        )
+    raise ConversionError(f"A layer of type {type(digital).__name__} has no analog form.")
+
+
+def analog_layer(
+    name: str,
+    digital: nn.Module,
+    design: CoreDesign,
+    cell: Cell | None,
+    key: int,
+    *,
+    physics: Physics | None = None,
+    project_signs: bool = False,
+) -> AnalogLayer:
+    """Return the analog form of a digital layer.
+
+    Args:
+        name: its name in the network.
+        digital: a linear, convolution or transposed convolution layer; its attribute `weight_step`, where there is
+            one, is the quantiser's step for designs with ``weight_scale="given"``.
+        design: how it is laid out.
+        cell: memory cell; None for ideal cells.
+        key: identifies its random numbers.
+        physics: what stands between cells and converters.
+        project_signs: see `map_weights`.
+
+    Raises:
+        ConversionError: the layer has no analog form.
+        MappingError: its weights do not suit the design.
+    """
+    operator = operator_of(digital)
+    matrix, channel_rows = matrix_of(digital)
+    step: ArrayLike | None = getattr(digital, "weight_step", None)
+    try:
+        mapping = map_weights(
+            matrix.detach().cpu().numpy(),
+            design,
+            weight_step=None if step is None else np.asarray(step, dtype=np.float64),
+            project_signs=project_signs,
+            channel_rows=channel_rows,
+            groups=operator.groups,
+        )
+        return AnalogLayer(name, digital, operator, mapping, cell, key, physics)
+    except MappingError as error:
+        raise MappingError(f"Layer {name!r}: {error}") from None

@@ -1,0 +1,1 @@
+"""Exact arithmetic: weights to cells, inputs to slices, currents to codes."""

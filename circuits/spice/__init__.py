@@ -1,0 +1,1 @@
+"""ngspice in a process of its own."""

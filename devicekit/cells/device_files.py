@@ -1,0 +1,221 @@
+"""Cells as files: the bundled devices, and a user's own file in the same form."""
+
+from __future__ import annotations
+
+import inspect
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from devicekit.cells.cell import Cell, Spatial
+from devicekit.cells.device_schema import (
+    DeviceFile,
+    ErrorTable,
+    MeanPolynomial,
+    MeanTable,
+    MeasuredTemperatureTable,
+    Number,
+    RetentionTable,
+    SubthresholdTable,
+)
+from devicekit.cells.error_models import ERROR_MODELS, ErrorModel
+from devicekit.cells.mean_shifts import MeanShift, PolynomialShift, TableShift
+from devicekit.cells.retention import Retention, RetentionPoint
+from devicekit.cells.subthreshold import ROOM_TEMPERATURE, MeasuredTemperature, SubthresholdTemperature, TemperatureLaw
+from devicekit.common.errors import DeviceError, DevicekitError, unknown_name
+from devicekit.common.paths import data_path
+from devicekit.common.provenance import Constant
+from devicekit.common.quantities import parse_quantity, unit_factor
+
+
+def device_names() -> list[str]:
+    """Return the names of the bundled devices, sorted."""
+    return sorted(_bundled())
+
+
+def _bundled() -> dict[str, Path]:
+    return {path.stem: path for path in sorted(data_path("devices").glob("*.toml"))}
+
+
+def load_device(name_or_path: str | Path) -> Cell:
+    """Return the cell of a bundled device or of a device file.
+
+    Args:
+        name_or_path: a name such as ``"sonos_40nm_tcas2022"`` (see `device_names`), or the path of a TOML file.
+
+    Raises:
+        DeviceError: no such device (with the nearest names), or a file that is malformed or describes no cell; the
+            message names the file and the field.
+    """
+    content, path = read_device_file(name_or_path)
+    try:
+        return _Builder(path).cell(content)
+    except DevicekitError as error:
+        raise DeviceError(f"{path}: {error}") from error
+
+
+def read_device_file(name_or_path: str | Path) -> tuple[DeviceFile, Path]:
+    """Return the checked content of a device file, with its title and notes, and its path.
+
+    Raises:
+        DeviceError: as `load_device`.
+    """
+    bundled = _bundled()
+    path = bundled.get(str(name_or_path), Path(name_or_path))
+    if not path.is_file():
+        message = unknown_name("device", str(name_or_path), bundled)
+        raise DeviceError(message + " A device of your own is given as the path of its file.")
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise DeviceError(f"{path}: not a TOML file: {error}.") from error
+    try:
+        return DeviceFile.model_validate(content), path
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        more = f" ({error.error_count()} faults in all)" if error.error_count() > 1 else ""
+        raise DeviceError(f"{path}: {where}: {first['msg']}, but got {first['input']!r:.200}{more}.") from error
+
+
+class _Builder:
+    """Turns checked tables into a cell, noting where each number came from."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.provenance: dict[str, Constant] = {}
+
+    def cell(self, content: DeviceFile) -> Cell:
+        error, covariance = self.error("error", content.error)
+        mean = self.mean("mean", content.mean)
+        retention: Retention | None = None
+        retention_covariance: dict[float, NDArray[np.float64]] = {}
+        if content.retention is not None:
+            retention, retention_covariance = self.retention(content.retention)
+        read_noise, read_noise_covariance = None, None
+        if content.read_noise is not None:
+            read_noise, read_noise_covariance = self.error("read_noise", content.read_noise)
+        spatial = None
+        if content.spatial is not None:
+            spatial = Spatial(
+                self.number("spatial.die", content.spatial.die, ""),
+                self.number("spatial.wafer", content.spatial.wafer, ""),
+            )
+        return Cell(
+            name=content.name,
+            technology=content.technology,
+            error=error,
+            covariance=covariance,
+            i_max=self.number("i_max", content.i_max, "A"),
+            on_off_ratio=self.number("on_off_ratio", content.on_off_ratio, ""),
+            read_voltage=self.number("read_voltage", content.read_voltage, "V"),
+            mean_error=mean,
+            retention=retention,
+            retention_covariance=retention_covariance,
+            read_noise=read_noise,
+            read_noise_covariance=read_noise_covariance,
+            temperature_law=self.temperature(content.temperature),
+            spatial=spatial,
+            provenance=self.provenance,
+        )
+
+    def number(self, name: str, number: Number, unit: str) -> float:
+        self.provenance[name] = Constant(**number.model_dump())
+        factor = unit_factor(number.unit, unit, name) if number.unit and unit else 1.0
+        return number.value * factor
+
+    def error(self, where: str, table: ErrorTable) -> tuple[ErrorModel, NDArray[np.float64] | None]:
+        if table.model not in ERROR_MODELS:
+            raise DeviceError(f"{where}.model: " + unknown_name("error model", table.model, ERROR_MODELS))
+        model = ERROR_MODELS[table.model]
+        known = inspect.signature(model).parameters
+        arguments: dict[str, Any] = {}
+        for name, value in table.parameters.items():
+            if name not in known:
+                raise DeviceError(f"{where}.parameters: " + unknown_name("parameter", name, known))
+            unit = "dimensionless" if name in ("alpha", "exponent", "coefficients") else "A"
+            if isinstance(value, list):
+                arguments[name] = tuple(parse_quantity(item, unit, f"{where}.{name}") for item in value)
+            else:
+                arguments[name] = parse_quantity(value, unit, f"{where}.{name}")
+        needed = {name for name, argument in known.items() if argument.default is inspect.Parameter.empty}
+        if missing := sorted(needed - arguments.keys()):
+            raise DeviceError(f"{where}.parameters: {table.model} also needs {', '.join(missing)}.")
+        error = model(**arguments)
+        values = error.values()
+        covariance = None
+        if table.covariance is not None:
+            covariance = np.array(table.covariance, dtype=np.float64)
+            size = len(values)
+            if covariance.shape != (size, size) or not np.allclose(covariance, covariance.T):
+                raise DeviceError(
+                    f"{where}.covariance: expected a symmetric {size} x {size} matrix, got shape {covariance.shape}."
+                )
+        for index, (name, value) in enumerate(values.items()):
+            spread = 0.0 if covariance is None else 1.96 * float(np.sqrt(max(covariance[index, index], 0.0)))
+            self.provenance[f"{where}.{name}"] = Constant(
+                value=value,
+                unit=error.unit(name) or "1",
+                kind=table.kind,
+                source=table.source,
+                interval=(value - spread, value + spread) if spread else None,
+            )
+        return error, covariance
+
+    def mean(self, where: str, table: MeanTable | MeanPolynomial | None) -> MeanShift | None:
+        if table is None:
+            return None
+        factor = unit_factor(table.unit, "A", f"{where}.unit")
+        shift: MeanShift
+        if isinstance(table, MeanTable):
+            shift = TableShift(table.targets, table.means, table.stderr).scaled(factor)
+            count, what = len(table.targets), "states"
+        else:
+            shift = PolynomialShift(table.coefficients, 1.0, table.valid).scaled(factor)
+            count, what = len(table.coefficients), "coefficients"
+        self.provenance[where] = Constant(value=count, unit=what, kind=table.kind, source=table.source)
+        return shift
+
+    def retention(self, table: RetentionTable) -> tuple[Retention, dict[float, NDArray[np.float64]]]:
+        points = []
+        covariances = {}
+        for index, row in enumerate(table.points):
+            where = f"retention.points.{index}"
+            time = parse_quantity(row.time, "s", f"{where}.time")
+            point_error, covariance = self.error(f"{where}.error", row.error)
+            if covariance is not None:
+                covariances[time] = covariance
+            points.append(RetentionPoint(time, self.mean(f"{where}.mean", row.mean), point_error))
+        energy, temperature = table.activation_energy, table.temperature
+        return Retention(
+            tuple(sorted(points, key=lambda point: point.time)),
+            table.time_axis,
+            None if energy is None else self.number("retention.activation_energy", energy, "eV"),
+            ROOM_TEMPERATURE if temperature is None else self.number("retention.temperature", temperature, "K"),
+            parse_quantity(table.start, "s", "retention.start"),
+        ), covariances
+
+    def temperature(self, table: SubthresholdTable | MeasuredTemperatureTable | None) -> TemperatureLaw | None:
+        if table is None:
+            return None
+        if isinstance(table, SubthresholdTable):
+            return SubthresholdTemperature(
+                i_0=self.number("temperature.i_0", table.i_0, "A"),
+                eta=self.number("temperature.eta", table.eta, ""),
+                threshold_slope=self.number("temperature.threshold_slope", table.threshold_slope, "V/K"),
+                reference=self.number("temperature.reference", table.reference, "K"),
+            )
+        factor = unit_factor(table.unit, "A", "temperature.unit")
+        self.provenance["temperature"] = Constant(
+            value=len(table.temperatures_k), unit="temperatures", kind=table.kind, source=table.source
+        )
+        return MeasuredTemperature(
+            tuple(table.temperatures_k),
+            tuple(current * factor for current in table.currents),
+            tuple(map(tuple, table.ratios)),
+            table.reference_k,
+        )

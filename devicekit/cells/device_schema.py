@@ -1,0 +1,138 @@
+"""The form of a device file, checked once when it is read; see docs/devices.md for the form in words."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from devicekit.common.provenance import Kind
+
+FORMAT = "devicekit-cell-1"
+"""First line of every device file; a later, different form gets another number."""
+
+Quantity = float | str
+"""A number in SI units, or text with a unit such as ``"1.6 uA"``."""
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class Number(_Table):
+    """One constant with its provenance."""
+
+    value: float
+    unit: str = ""
+    kind: Kind
+    source: str
+    interval: tuple[float, float] | None = None
+
+
+class ErrorTable(_Table):
+    """An error model: its name, its parameters, and what is known of their uncertainty (SI units)."""
+
+    model: str
+    parameters: dict[str, Quantity | list[float] | list[str]]
+    covariance: list[list[float]] | None = None
+    kind: Kind
+    source: str
+    note: str | None = None
+
+
+class MeanTable(_Table):
+    """Mean currents at some targets, all in `unit`."""
+
+    model: Literal["table"]
+    unit: str
+    targets: list[float]
+    means: list[float]
+    stderr: list[float] | None = None
+    kind: Kind
+    source: str
+    note: str | None = None
+
+
+class MeanPolynomial(_Table):
+    """Mean minus target as a polynomial, all in `unit`."""
+
+    model: Literal["polynomial"]
+    unit: str
+    coefficients: list[float]
+    valid: tuple[float, float]
+    kind: Kind
+    source: str
+    note: str | None = None
+
+
+Mean = Annotated[MeanTable | MeanPolynomial, Field(discriminator="model")]
+
+
+class PointTable(_Table):
+    """Mean and spread at one time."""
+
+    time: Quantity
+    mean: Mean | None = None
+    error: ErrorTable
+
+
+class RetentionTable(_Table):
+    """Mean and spread at later times; the programmed state at time 0 is the file's own `mean` and `error`."""
+
+    time_axis: Literal["linear", "log"] = "linear"
+    start: Quantity = 0.0
+    """Time after programming of the file's own `mean` and `error`."""
+    temperature: Number | None = None
+    activation_energy: Number | None = None
+    points: list[PointTable] = Field(default_factory=list)
+
+
+class SubthresholdTable(_Table):
+    """Read temperature by the subthreshold law."""
+
+    model: Literal["subthreshold"]
+    i_0: Number
+    eta: Number
+    threshold_slope: Number
+    reference: Number
+
+
+class MeasuredTemperatureTable(_Table):
+    """Read temperature as measured: I(T) / I(reference)."""
+
+    model: Literal["measured"]
+    unit: str
+    temperatures_k: list[float]
+    currents: list[float]
+    ratios: list[list[float]]
+    reference_k: float
+    kind: Kind
+    source: str
+
+
+class SpatialTable(_Table):
+    """Shares of the variance."""
+
+    die: Number
+    wafer: Number
+
+
+class DeviceFile(_Table):
+    """A whole device file."""
+
+    format: Literal["devicekit-cell-1"]
+    name: str
+    technology: str
+    title: str
+    notes: list[str] = Field(default_factory=list)
+    i_max: Number
+    on_off_ratio: Number
+    read_voltage: Number
+    error: ErrorTable
+    mean: Mean | None = None
+    retention: RetentionTable | None = None
+    read_noise: ErrorTable | None = None
+    temperature: Annotated[SubthresholdTable | MeasuredTemperatureTable, Field(discriminator="model")] | None = None
+    spatial: SpatialTable | None = None
+    fit: dict[str, Any] | None = None
+    """What a fit reports about itself (data file, dates, choices); not used by the cell."""

@@ -1,0 +1,148 @@
+"""A cell's mean and spread against time: interpolation between measured times, Arrhenius for storage temperature."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from devicekit.cells.error_models import ErrorModel
+from devicekit.cells.mean_shifts import MeanShift
+from devicekit.cells.subthreshold import BOLTZMANN, ELEMENTARY_CHARGE
+from devicekit.common.errors import DeviceError
+
+Currents = NDArray[np.float64]
+
+
+class ExtrapolationWarning(UserWarning):
+    """A cell is asked about a time after its last measurement."""
+
+
+@dataclass(frozen=True)
+class RetentionPoint:
+    """What was measured at one time after programming.
+
+    Attributes:
+        time: time after programming [s].
+        mean: shift of the mean against the programmed target; None: none.
+        error: spread over cells, as a function of the programmed target.
+    """
+
+    time: float
+    mean: MeanShift | None
+    error: ErrorModel
+
+
+def arrhenius_factor(activation_energy: float, temperature: float, reference: float) -> float:
+    """Return how much faster a thermally activated loss runs: exp(E_a / k * (1 / T_ref - 1 / T)).
+
+    Args:
+        activation_energy: E_a [eV].
+        temperature: storage (bake) temperature T [K].
+        reference: temperature T_ref that times refer to [K].
+
+    Raises:
+        DeviceError: a temperature that is not above 0.
+    """
+    if not (temperature > 0 and reference > 0):
+        raise DeviceError(f"Expected storage temperatures above 0 K, but got {temperature!r} and {reference!r}.")
+    per_kelvin = activation_energy * ELEMENTARY_CHARGE / BOLTZMANN
+    return float(np.exp(per_kelvin * (1.0 / reference - 1.0 / temperature)))
+
+
+@dataclass(frozen=True)
+class Retention:
+    """What becomes of a cell after programming; the programmed state itself is the cell's own mean and error.
+
+    Attributes:
+        points: later times, rising; at least one unless there is an activation energy to hold.
+        time_axis: ``"linear"`` interpolates in t, ``"log"`` in ln(1 + t / t_1), t_1 the first time above 0.
+        activation_energy: of the loss [eV]; None where it is not known.
+        temperature: storage temperature of the measured times [K].
+        start: time after programming of the programmed state [s].
+    """
+
+    points: tuple[RetentionPoint, ...]
+    time_axis: Literal["linear", "log"] = "linear"
+    activation_energy: float | None = None
+    temperature: float = 300.0
+    start: float = 0.0
+
+    def __post_init__(self) -> None:
+        times = self.times
+        if times[0] < 0 or not np.all(np.isfinite(times)) or any(np.diff(times) <= 0):
+            raise DeviceError(f"Expected retention times to rise from 0 s or later, but got {times!r}.")
+        if self.time_axis not in ("linear", "log"):
+            raise DeviceError(f"Expected `time_axis` to be 'linear' or 'log', but got {self.time_axis!r}.")
+
+    @property
+    def times(self) -> tuple[float, ...]:
+        """Measured times [s], that of the programmed state first."""
+        return (self.start, *(point.time for point in self.points))
+
+    def weights(self, time: float) -> NDArray[np.float64]:
+        """Return the weight of each measured time in the cell at `time` [s]; weights sum to 1.
+
+        After the last measured time the line through the last two continues in the logarithm of time, as charge loss
+        does; where only one time above 0 was measured, it is held. Before the first time the first is held.
+        """
+        times = np.asarray(self.times)
+        weights = np.zeros(len(times))
+        if time <= times[0] or len(times) == 1:
+            weights[0] = 1.0
+            return weights
+        if time > times[-1]:
+            two_above_zero = times[-2] > 0
+            beyond = np.log(time / times[-1]) / np.log(times[-1] / times[-2]) if two_above_zero else 0.0
+            weights[-2:] = -beyond, 1.0 + beyond
+            return weights
+        axis = times if self.time_axis == "linear" else np.log1p(times / times[times > 0][0])
+        position = time if self.time_axis == "linear" else float(np.log1p(time / times[times > 0][0]))
+        upper = int(np.searchsorted(times, time, side="left"))
+        share = (position - axis[upper - 1]) / (axis[upper] - axis[upper - 1])
+        weights[upper - 1 : upper + 1] = 1.0 - share, share
+        return weights
+
+    def warn_beyond(self, time: float, name: str) -> None:
+        """Warn, naming the cell, when `time` [s] lies after the last measurement."""
+        if time > self.times[-1]:
+            warnings.warn(
+                f"Cell {name!r} was measured up to {self.times[-1]:g} s; at {time:g} s its mean and spread are"
+                " extrapolated in the logarithm of time.",
+                ExtrapolationWarning,
+                stacklevel=3,
+            )
+
+    def shift(self, target: ArrayLike, time: float, programmed: MeanShift | None) -> Currents:
+        """Return mean minus target [A] at `time` [s].
+
+        Args:
+            target: programmed currents [A], any shape.
+            time: time after programming [s].
+            programmed: shift of the programmed state; None: none.
+        """
+        total = np.zeros(np.shape(target))
+        shifts = (programmed, *(point.mean for point in self.points))
+        for weight, shift in zip(self.weights(time), shifts, strict=True):
+            if weight and shift is not None:
+                total = total + weight * shift.shift(target)
+        return total
+
+    def sigma(self, target: ArrayLike, time: float, i_max: float, programmed: ErrorModel) -> Currents:
+        """Return the spread [A] at `time` [s]; never below 0.
+
+        Args:
+            target: programmed currents [A], any shape.
+            time: time after programming [s].
+            i_max: full scale [A].
+            programmed: spread of the programmed state.
+        """
+        total = np.zeros(np.shape(target))
+        errors = (programmed, *(point.error for point in self.points))
+        for weight, error in zip(self.weights(time), errors, strict=True):
+            if weight:
+                total = total + weight * error.sigma(target, i_max)
+        return np.maximum(total, 0.0)

@@ -1,0 +1,1 @@
+"""What every room shares: errors, units, paths, provenance, number formats."""

@@ -1,0 +1,1 @@
+"""From the statistics of states to a fitted, saved and plotted device."""

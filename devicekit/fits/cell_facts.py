@@ -1,0 +1,61 @@
+"""A cell's constants: what the user says, else what the file says, else an assumption that is said aloud."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from devicekit.common.provenance import Constant, Kind
+from devicekit.common.quantities import parse_quantity
+from devicekit.measurements.measurements import Measurements
+
+
+class CellFacts:
+    """Collects constants with their provenance, and a note for each that had to be assumed.
+
+    Attributes:
+        provenance: constants by name.
+        notes: sentences about assumptions.
+    """
+
+    def __init__(self, measurements: Measurements) -> None:
+        self.measurements = measurements
+        self.provenance: dict[str, Constant] = {}
+        self.notes: list[str] = []
+
+    def number(self, name: str, given: float | str | None, unit: str, otherwise: float, reason: str) -> float:
+        """Return one constant in SI units.
+
+        Args:
+            name: its name, also the key in the file's metadata.
+            given: what the user says; None: nothing.
+            unit: SI unit, empty for a pure number.
+            otherwise: the value to assume.
+            reason: why that one.
+
+        Raises:
+            UnitError: text that is no quantity of that unit.
+        """
+        place = Path(self.measurements.place).name
+        stated = self.measurements.metadata.get(name)
+        kind: Kind = "measured"
+        if given is not None:
+            value, source = parse_quantity(given, unit or "dimensionless", name), "given by the user"
+        elif stated is not None:
+            value = parse_quantity(_number_or_text(stated), unit or "dimensionless", f"{place}: {name}")
+            source = f"stated in {place}"
+        elif name == "read_voltage" and self.measurements.read_voltage is not None:
+            value, source = self.measurements.read_voltage, f"the measurements of {place} were read with it"
+        else:
+            value, kind, source = otherwise, "assumed", reason
+            self.notes.append(f"{name} is assumed: {value:.4g} {unit}".rstrip() + f", {reason}")
+        if math.isfinite(value):
+            self.provenance[name] = Constant(value=value, unit=unit or "1", kind=kind, source=source)
+        return value
+
+
+def _number_or_text(stated: str) -> float | str:
+    try:
+        return float(stated)
+    except ValueError:
+        return stated

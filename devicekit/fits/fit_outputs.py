@@ -1,0 +1,77 @@
+"""The files a device fit leaves: cell, tables, figures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from devicekit.common.paths import replacing
+
+if TYPE_CHECKING:
+    from devicekit.fits.device_fits import DeviceFit
+
+_UNITS = {
+    "target": "target_a",
+    "mean": "mean_a",
+    "sigma": "sigma_a",
+    "mean_stderr": "mean_stderr_a",
+    "sigma_stderr": "sigma_stderr_a",
+    "mean_error": "mean_error_a",
+    "sigma_model": "sigma_model_a",
+    "threshold_sigma": "threshold_sigma_v",
+    "read_noise": "read_noise_a",
+}
+"""Columns of the state table that get their unit into the name when they leave for a file."""
+
+
+def write_outputs(fit: DeviceFit, folder: str | Path, figures: bool = True) -> dict[str, Path]:
+    """Write everything a fit found into a folder.
+
+    Args:
+        fit: a fitted device.
+        folder: made where it is not there.
+        figures: whether to draw the page of figures.
+
+    Returns:
+        Paths by what they hold: ``cell``, ``report``, ``states``, ``models``, and where drawn ``figure`` and
+        ``figure_pdf``.
+    """
+    place = Path(folder)
+    paths: dict[str, Path] = {
+        "cell": place / f"{fit.cell.name}.toml",
+        "report": place / "report.txt",
+        "states": place / "states.csv",
+        "models": place / "models.csv",
+    }
+    fit.save(paths["cell"])
+    with replacing(paths["report"]) as path:
+        path.write_text(fit.summary() + "\n", encoding="utf-8")
+    with replacing(paths["states"]) as path:
+        states_over_time(fit).to_csv(path, index=False)
+    with replacing(paths["models"]) as path:
+        fit.comparison.to_csv(path)
+    if not figures:
+        return paths
+    paths |= {"figure": place / "figures.png", "figure_pdf": place / "figures.pdf"}
+    figure, _ = fit.plot()
+    with replacing(paths["figure"]) as path:
+        figure.savefig(path, dpi=150)
+    # The layout is solved once; the second file takes it as it is.
+    figure.set_layout_engine("none")
+    with replacing(paths["figure_pdf"]) as path:
+        figure.savefig(path)
+    return paths
+
+
+def states_over_time(fit: DeviceFit) -> pd.DataFrame:
+    """Return the state tables of all times below each other, units in the column names.
+
+    Args:
+        fit: a fitted device.
+    """
+    retention = fit.cell.retention
+    tables = [fit.table.assign(time_s=retention.start if retention is not None else 0.0)]
+    tables += [later.states.table.assign(time_s=later.time) for later in fit.later]
+    return pd.concat(tables, ignore_index=True).rename(columns=_UNITS)

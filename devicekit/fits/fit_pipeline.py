@@ -1,0 +1,285 @@
+"""Measurements in, a fitted cell out: what is looked at, and in which order."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from devicekit.cells.cell import Cell
+from devicekit.cells.mean_shifts import TableShift
+from devicekit.cells.retention import Retention, RetentionPoint
+from devicekit.cells.subthreshold import ROOM_TEMPERATURE, threshold_spread
+from devicekit.common.errors import DeviceError
+from devicekit.common.provenance import Constant
+from devicekit.fits.bootstrap import bootstrap_parameters
+from devicekit.fits.cell_facts import CellFacts
+from devicekit.fits.conditions import Conditions, bake_fit, later_fits, read_temperature_fit
+from devicekit.fits.device_fits import DeviceFit, LaterFit
+from devicekit.fits.model_choice import INDISTINGUISHABLE, Criterion, compare_models, fit_candidates
+from devicekit.fits.model_fits import ModelFit, deviance_residuals
+from devicekit.fits.repeated_reads import RepeatedReads, average_reads, fit_read_noise, without_read_noise
+from devicekit.fits.temperature_fits import BakeFit
+from devicekit.measurements.measurements import Measurements
+from devicekit.statistics.state_statistics import StateSample
+from devicekit.statistics.state_tables import Estimator, States, state_statistics
+from devicekit.statistics.target_groups import group_targets
+from devicekit.statistics.variance_components import VarianceComponents, variance_components
+
+WIDE_TIMES = 30.0
+"""Retention over more than this factor of time is interpolated in its logarithm."""
+
+
+def fit_device(
+    measurements: Measurements,
+    model: str = "auto",
+    *,
+    criterion: Criterion = "bic",
+    candidates: Sequence[str] | None = None,
+    estimator: Estimator = "normal",
+    states: int | None = None,
+    i_max: float | str | None = None,
+    on_off_ratio: float | None = None,
+    read_voltage: float | str | None = None,
+    eta: float = 1.0,
+    bootstrap: int = 0,
+    seed: int = 0,
+    name: str | None = None,
+    technology: str | None = None,
+) -> DeviceFit:
+    """Fit a cell to measurements: statistics of every state, an error model by likelihood, the choice explained.
+
+    Later times become retention, repeated reads read noise, other read temperatures a law of temperature, bakes an
+    activation energy, and die and wafer columns a correlation, where the measurements have them.
+
+    Args:
+        measurements: from `read_measurements`.
+        model: an error model's name, or ``"auto"`` for the best by `criterion`.
+        criterion: ``"bic"`` or ``"aicc"``.
+        candidates: models to compare; None: all.
+        estimator: of each state's spread: ``"normal"``, ``"trimmed"`` or ``"student"`` (robust).
+        states: gather targets into so many equal ranges of i_max; None: only where targets are continuous, into 32.
+        i_max: full scale [A]; None: what the file states, else the highest target.
+        on_off_ratio: full scale over the smallest current; None: what the file states, else the span of the targets.
+        read_voltage: voltage of the read [V]; None: what the measurements were read with, else 0.1 V, assumed.
+        eta: gate coupling, for the threshold spread behind the current spread.
+        bootstrap: replicates of cells drawn again; 0: none.
+        seed: of the bootstrap.
+        name: the cell's name; None: the file's.
+        technology: process the cell belongs to; None: what the file states.
+
+    Returns:
+        The fit; its `.cell` is ready for simulation.
+
+    Raises:
+        MeasurementError: too few cells in a state, or states without spread; the message names the file and target.
+        DeviceError: an unknown model or criterion, or more parameters than states.
+    """
+    facts = CellFacts(measurements)
+    highest = float(measurements.columns["target"].max())
+    full_scale = facts.number("i_max", i_max, "A", highest, "the highest target")
+    if not full_scale > 0:
+        raise DeviceError(f"Expected `i_max` to be above 0 A, but got {full_scale!r}.")
+    grouped, group_notes = group_targets(measurements, full_scale, states)
+    reads = average_reads(grouped)
+    conditions = Conditions(grouped if reads is None else reads.cells)
+    base = _base_states(conditions.base, reads, estimator)
+    table = base.table
+    lowest = float(table["target"].min())
+    span = full_scale / lowest if lowest > 0 else math.inf
+    ratio = facts.number("on_off_ratio", on_off_ratio, "", span if span > 1 else math.inf, "the span of the targets")
+    volts = facts.number("read_voltage", read_voltage, "V", 0.1, "a usual read voltage")
+
+    names = None if model == "auto" and candidates is None else list(dict.fromkeys([*(candidates or []), model]))
+    if names is not None and model == "auto":
+        names.remove("auto")
+    fits = fit_candidates(table["target"], table["sigma"], table["dof"], full_scale, names)
+    comparison = compare_models(fits, criterion)
+    chosen = str(comparison.index[0]) if model == "auto" else model
+    best, width_notes = _widened(fits[chosen])
+    fits[chosen] = best
+    _complete(table, best, eta, conditions.temperature)
+
+    shift, mean_note = _mean_error(table)
+    later = later_fits(conditions, estimator, chosen, full_scale)
+    noise = None if reads is None else fit_read_noise(grouped, full_scale)[0]
+    temperature = read_temperature_fit(conditions, base)
+    bake = bake_fit(conditions, full_scale)
+    components = _components(conditions.base, table)
+    draws = None
+    if bootstrap:
+        cells = (
+            base.sample if isinstance(base.sample, StateSample) and estimator == "normal" and reads is None else None
+        )
+        draws = bootstrap_parameters(
+            chosen,
+            table["target"].to_numpy(),
+            table["sigma"].to_numpy(),
+            table["dof"].to_numpy(),
+            full_scale,
+            bootstrap,
+            seed,
+            cells,
+        )
+    notes = [
+        *facts.notes,
+        *group_notes,
+        *(() if reads is None else reads.notes),
+        *base.notes,
+        *conditions.notes,
+        mean_note,
+        *_choice_notes(comparison, best, chosen, criterion),
+        *width_notes,
+        *_normality_notes(table),
+    ]
+    retention, retention_covariance = _retention(conditions, later, bake)
+    cell = Cell(
+        name=name or Path(measurements.place).stem,
+        technology=technology if technology is not None else measurements.metadata.get("technology", ""),
+        error=best.model,
+        covariance=best.covariance,
+        i_max=full_scale,
+        on_off_ratio=ratio,
+        read_voltage=volts,
+        mean_error=shift,
+        retention=retention,
+        retention_covariance=retention_covariance,
+        read_noise=None if noise is None else noise.model,
+        read_noise_covariance=None if noise is None else noise.covariance,
+        temperature_law=None if temperature is None else temperature.law,
+        spatial=None if components is None else components.spatial,
+        provenance={**facts.provenance, **_fit_provenance(best, measurements)},
+    )
+    return DeviceFit(
+        model=chosen,
+        comparison=comparison,
+        cell=cell,
+        fits=fits,
+        states=base,
+        measurements=measurements,
+        criterion=criterion,
+        notes=tuple(notes),
+        eta=eta,
+        later=tuple(later),
+        read_noise=noise,
+        read_noise_table=None if reads is None else reads.noise,
+        read_temperature=temperature,
+        bake=bake,
+        components=components,
+        bootstrap=draws,
+    )
+
+
+def _base_states(base: Measurements, reads: RepeatedReads | None, estimator: Estimator) -> States:
+    states = state_statistics(base, estimator)
+    return states if reads is None else replace(states, table=without_read_noise(states.table, reads.noise))
+
+
+def _complete(table: pd.DataFrame, best: ModelFit, eta: float, temperature: float) -> None:
+    """Add what the model says of every state to its row."""
+    expected = best.model.sigma(table["target"].to_numpy(), best.i_max)
+    table["sigma_model"] = expected
+    table["residual"] = deviance_residuals(
+        np.maximum(expected, 1e-6 * best.i_max), table["sigma"].to_numpy(), table["dof"].to_numpy()
+    )
+    positive = table["mean"].to_numpy() > 0
+    volts = np.full(len(table), np.nan)
+    volts[positive] = threshold_spread(
+        table["mean"].to_numpy()[positive], table["sigma"].to_numpy()[positive], eta, temperature
+    )
+    table["threshold_sigma"] = volts
+
+
+def _mean_error(table: pd.DataFrame) -> tuple[TableShift | None, str]:
+    """Return the shift of the means if it is more than their noise, and a sentence that says so."""
+    z = table["mean_error"] / table["mean_stderr"]
+    p = float(stats.chi2.sf(float((z**2).sum()), len(z)))
+    if p > 0.01:
+        return None, f"means agree with their targets (chi-square p = {p:.2g}); no mean error was put into the cell"
+    worst = float((table["mean_error"].abs() / table["target"].clip(lower=1e-300)).max())
+    shift = TableShift(table["target"].tolist(), table["mean"].tolist(), table["mean_stderr"].tolist())
+    return shift, f"means differ from their targets (p = {p:.2g}, up to {worst:.1%} of the target); the cell has them"
+
+
+def _components(base: Measurements, table: pd.DataFrame) -> VarianceComponents | None:
+    if base.is_histogram or not ("die" in base.columns or "wafer" in base.columns):
+        return None
+    row = np.searchsorted(table["target"].to_numpy(), base.columns["target"])
+    z = (base.columns["value"] - table["mean"].to_numpy()[row]) / table["sigma"].to_numpy()[row]
+    wafer = base.columns.get("wafer")
+    die = base.columns.get("die", np.zeros(base.rows))
+    return variance_components(z, die.astype(np.int64), None if wafer is None else wafer.astype(np.int64))
+
+
+def _retention(
+    conditions: Conditions, later: Sequence[LaterFit], bake: BakeFit | None
+) -> tuple[Retention | None, dict[float, np.ndarray]]:
+    if not later and bake is None:
+        return None, {}
+    points = []
+    for each in later:
+        rows = each.states.table
+        mean = TableShift(rows["target"].tolist(), rows["mean"].tolist(), rows["mean_stderr"].tolist())
+        points.append(RetentionPoint(each.time, mean, each.fit.model))
+    positive = [time for time in (conditions.time, *(point.time for point in points)) if time > 0] or [1.0]
+    return Retention(
+        points=tuple(points),
+        time_axis="log" if max(positive) / min(positive) >= WIDE_TIMES else "linear",
+        activation_energy=None if bake is None else bake.activation_energy,
+        temperature=conditions.bake_temperature or ROOM_TEMPERATURE,
+        start=conditions.time,
+    ), {each.time: each.fit.covariance for each in later}
+
+
+def _choice_notes(comparison: pd.DataFrame, best: ModelFit, chosen: str, criterion: str) -> list[str]:
+    notes = []
+    close = [str(name) for name in comparison.index[comparison["verdict"] == "cannot tell apart"] if name != chosen]
+    if close:
+        notes.append(
+            f"the data cannot tell {chosen} from {', '.join(close)} ({criterion} within {INDISTINGUISHABLE:g})"
+        )
+    if chosen != comparison.index[0]:
+        notes.append(f"{comparison.index[0]} has the better {criterion}; {chosen} was asked for")
+    if best.name == "table":
+        notes.append("no law describes the spreads; the cell interpolates the measured ones")
+    return notes
+
+
+def _widened(fit: ModelFit) -> tuple[ModelFit, list[str]]:
+    """Return the fit with a covariance as wide as the spreads scatter, where that is more than their errors allow."""
+    if not fit.goodness < 0.01:
+        return fit, []
+    factor = fit.deviance / (fit.states - fit.size)
+    return replace(fit, covariance=fit.covariance * factor), [
+        f"the spreads scatter more around {fit.name} than their errors allow (goodness p = {fit.goodness:.2g});"
+        f" standard errors were widened by {np.sqrt(factor):.2g}"
+    ]
+
+
+def _normality_notes(table: pd.DataFrame) -> list[str]:
+    p = table["normality_p"].dropna()
+    if len(p) and float(p.min()) * len(p) < 0.01:
+        return [
+            f"{int((p * len(p) < 0.01).sum())} of {len(p)} states are not normal (Anderson-Darling or binned test,"
+            " corrected for their number); mean and spread describe them, their tails do not follow"
+        ]
+    return []
+
+
+def _fit_provenance(fit: ModelFit, measurements: Measurements) -> dict[str, Constant]:
+    source = f"fitted to {Path(measurements.place).name} ({measurements.kind})"
+    return {
+        f"error.{name}": Constant(
+            value=parameter.value,
+            unit=parameter.unit or "1",
+            kind="fitted",
+            source=source,
+            interval=(parameter.value - 1.96 * parameter.stderr, parameter.value + 1.96 * parameter.stderr),
+        )
+        for name, parameter in fit.parameters.items()
+    }

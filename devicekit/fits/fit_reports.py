@@ -1,0 +1,163 @@
+"""The report of a device fit as text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from devicekit.common.engineering import duration, engineering, with_error
+
+if TYPE_CHECKING:
+    from devicekit.fits.device_fits import DeviceFit
+
+MOST_PARAMETERS = 9
+MOST_STATES = 40
+"""Longer tables are thinned in the report; the table file has every state."""
+
+
+def summary(fit: DeviceFit) -> str:
+    """Return what was read, the chosen model, the comparison, the states, what else was measured, and the notes.
+
+    Args:
+        fit: a fitted device.
+    """
+    parts = [
+        [fit.measurements.describe()],
+        _model(fit),
+        _comparison(fit),
+        _states(fit),
+        _memory(fit),
+        *(part for part in (_retention(fit), _noise(fit), _temperature(fit), _components(fit)) if part),
+        [f"note: {note}" for note in fit.notes],
+    ]
+    return "\n\n".join("\n".join(lines) for lines in parts if lines)
+
+
+def _model(fit: DeviceFit) -> list[str]:
+    goodness = f", goodness of fit p = {fit.fit.goodness:.2g}" if fit.fit.goodness == fit.fit.goodness else ""
+    close = f"; the data cannot tell it from {', '.join(fit.alternatives)}" if fit.alternatives else ""
+    lines = [f"Error model: {fit.model} (by {fit.criterion.upper()}{goodness}){close}"]
+    if len(fit.parameters) > MOST_PARAMETERS:
+        return [*lines, f"  {len(fit.parameters)} parameters; the cell file has them"]
+    for name, parameter in fit.parameters.items():
+        lines.append(f"  {name} = {with_error(parameter.value, parameter.stderr, parameter.unit)}")
+        if fit.bootstrap is not None:
+            spread = float(fit.bootstrap[name].std(ddof=1))
+            lines[-1] += f"   (bootstrap of {len(fit.bootstrap)}: +- {engineering(spread, parameter.unit, 2)})"
+    return lines
+
+
+def _comparison(fit: DeviceFit) -> list[str]:
+    lines = ["Models, best first (k parameters, deviance D, goodness p)"]
+    lines.append(f"  {'model':<24}{'k':>3}{'D':>11}{'p':>10}{'dBIC':>10}{'dAICc':>10}  verdict")
+    for name, row in fit.comparison.iterrows():
+        lines.append(
+            f"  {name!s:<24}{int(row['parameters']):>3}{row['deviance']:>11.1f}{row['goodness_p']:>10.2g}"
+            f"{row['delta_bic']:>10.1f}{row['delta_aicc']:>10.1f}  {row['verdict']}"
+        )
+    return lines
+
+
+def _states(fit: DeviceFit) -> list[str]:
+    table = fit.table
+    lines = ["States", f"  {'target':>10}{'cells':>9}{'mean':>22}{'sigma':>20}{'model':>10}{'V_T':>9}{'normal p':>10}"]
+    step = 1 if len(table) <= MOST_STATES else -(-len(table) // MOST_STATES)
+    for row in table.iloc[::step].itertuples():
+        lines.append(
+            f"  {engineering(row.target, 'A', 3):>10}{row.n:>9.0f}{with_error(row.mean, row.mean_stderr, 'A'):>22}"
+            f"{with_error(row.sigma, row.sigma_stderr, 'A'):>20}{engineering(row.sigma_model, 'A', 3):>10}"
+            f"{engineering(row.threshold_sigma, 'V', 3):>9}{row.normality_p:>10.2g}"
+        )
+    if step > 1:
+        lines.append(f"  ({len(table)} states, one in {step} shown; the table file has all)")
+    lines.append(f"  V_T: threshold spread behind sigma in subthreshold, eta = {fit.eta:g}")
+    return lines
+
+
+def _memory(fit: DeviceFit) -> list[str]:
+    counts = ", ".join(f"{count} at {rate:g}" for rate, count in fit.level_counts.items())
+    lines = [f"Digital levels that stay apart, by chance of a misread on each side: {counts}"]
+    overlap = fit.overlap
+    if len(overlap):
+        worst = overlap.loc[overlap["misread"].idxmax()]
+        lines.append(
+            f"Closest measured states: {engineering(worst['low'], 'A', 3)} and {engineering(worst['high'], 'A', 3)},"
+            f" misread with chance {worst['misread']:.2g} at {engineering(worst['threshold'], 'A', 4)}"
+        )
+    if len(fit.tails):
+        far = fit.tails.iloc[0]
+        lines.append(
+            f"Tail bits: {len(fit.tails)} cells beyond {fit.tails.attrs['limit']:.1f} robust deviations,"
+            f" {fit.tails.attrs['expected']:.2g} expected; farthest {engineering(far['value'], 'A')} in state"
+            f" {engineering(far['target'], 'A', 3)}"
+        )
+    elif "limit" in fit.tails.attrs:
+        lines.append(f"Tail bits: none beyond {fit.tails.attrs['limit']:.1f} robust deviations")
+    return lines
+
+
+def _retention(fit: DeviceFit) -> list[str]:
+    if not fit.later:
+        return []
+    start = fit.cell.retention.start if fit.cell.retention is not None else 0.0
+    lines = [f"Retention ({fit.model}, sigma at half scale; mean shift of the worst state)"]
+    half = fit.cell.i_max / 2
+    for time, table, model in [
+        (start, fit.table, fit.fit),
+        *((later.time, later.states.table, later.fit) for later in fit.later),
+    ]:
+        worst = table.loc[table["mean_error"].abs().idxmax()]
+        lines.append(
+            f"  {duration(time):>10}  sigma {engineering(float(model.model.sigma(half, fit.cell.i_max)), 'A'):>10}"
+            f"   mean {engineering(worst['mean_error'], 'A', 3):>10} at {engineering(worst['target'], 'A', 3)}"
+            f"   goodness p = {model.goodness:.2g}"
+        )
+    return lines
+
+
+def _noise(fit: DeviceFit) -> list[str]:
+    if fit.read_noise is None or fit.read_noise_table is None:
+        return []
+    lines = [f"Read noise: {fit.read_noise.name}, goodness of fit p = {fit.read_noise.goodness:.2g}"]
+    if len(fit.read_noise.parameters) <= MOST_PARAMETERS:
+        lines += [
+            f"  {name} = {with_error(parameter.value, parameter.stderr, parameter.unit)}"
+            for name, parameter in fit.read_noise.parameters.items()
+        ]
+    return lines
+
+
+def _temperature(fit: DeviceFit) -> list[str]:
+    lines = []
+    if fit.read_temperature is not None:
+        law = fit.read_temperature.law
+        found = (
+            f"subthreshold law with I_0 = {with_error(law.i_0, fit.read_temperature.i_0_stderr, 'A')}"
+            " (a linear drift of the threshold is part of it)"
+            if hasattr(law, "i_0")
+            else "the subthreshold law does not fit; measured ratios are interpolated"
+        )
+        lines.append(f"Read temperature: {found}; misfit {fit.read_temperature.misfit:.2%}")
+    if fit.bake is not None:
+        bake = fit.bake
+        lines.append(
+            f"Bake: activation energy {bake.activation_energy:.2f} +- {bake.stderr:.2f} eV above a change of"
+            f" {bake.floor:.2%} of full scale that no temperature explains (power of time {bake.exponent:.2g}"
+            + (", assumed)" if bake.exponent == 1 else ")")
+        )
+        lines += [
+            f"  {kelvin - 273.15:6.0f} degC, {duration(seconds):>10}: {change:.2%} of full scale (fit {fitted:.2%})"
+            for kelvin, seconds, change, fitted in zip(
+                bake.temperatures, bake.times, bake.change, bake.fitted, strict=True
+            )
+        ]
+    return lines
+
+
+def _components(fit: DeviceFit) -> list[str]:
+    parts = fit.components
+    if parts is None:
+        return []
+    return [
+        f"Variance: {parts.within:.1%} within die, {parts.die:.1%} between {parts.dies} dies (p = {parts.die_p:.2g}),"
+        f" {parts.wafer:.1%} between {parts.wafers} wafers (p = {parts.wafer_p:.2g})"
+    ]

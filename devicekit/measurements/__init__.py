@@ -1,0 +1,1 @@
+"""Foreign files in, one clean table of currents out."""
