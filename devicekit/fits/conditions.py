@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from devicekit.cells.subthreshold import ROOM_TEMPERATURE
-from devicekit.fits.device_fits import LaterFit
+from devicekit.fits.fit_values import LaterFit
 from devicekit.fits.model_fits import fit_model
 from devicekit.fits.temperature_fits import BakeFit, ReadTemperatureFit, fit_bake, fit_read_temperature
 from devicekit.measurements.measurements import Measurements

@@ -8,13 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from devicekit.common.engineering import duration, prefix_of
+from devicekit.fits.fit_values import FitValues
 from devicekit.statistics.state_statistics import StateSample
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-    from devicekit.fits.device_fits import DeviceFit
 
 Floats = NDArray[np.float64]
 INK, BLUE, ORANGE, GREY = "#1f2933", "#2b6cb0", "#d9730d", "#9aa5b1"
@@ -35,7 +34,7 @@ _STYLE: dict[Any, Any] = {
 }
 
 
-def plot_fit(fit: DeviceFit) -> tuple[Figure, dict[str, Axes]]:
+def plot_fit(fit: FitValues) -> tuple[Figure, dict[str, Axes]]:
     """Return the figure page and its axes by name.
 
     Args:
@@ -71,7 +70,7 @@ def plot_fit(fit: DeviceFit) -> tuple[Figure, dict[str, Axes]]:
     return page, axes
 
 
-def _histograms(fit: DeviceFit, axis: Axes, unit: float, prefix: str) -> None:
+def _histograms(fit: FitValues, axis: Axes, unit: float, prefix: str) -> None:
     """Draw the distribution of every state as in a device paper, each scaled to the peak of its fitted normal."""
     import matplotlib
 
@@ -111,7 +110,7 @@ def _edges(values: Floats) -> Floats:
     return np.linspace(values[0], values[-1], int(np.clip(span / max(width, span / 200.0), 5, 200)) + 1)
 
 
-def _sigma(fit: DeviceFit, axis: Axes, unit: float, prefix: str) -> None:
+def _sigma(fit: FitValues, axis: Axes, unit: float, prefix: str) -> None:
     table = fit.table
     target = table["target"].to_numpy()
     grid = np.linspace(0, max(fit.cell.i_max, float(target.max())), 400)
@@ -137,7 +136,7 @@ def _sigma(fit: DeviceFit, axis: Axes, unit: float, prefix: str) -> None:
     axis.tick_params(labelbottom=False)
 
 
-def _residuals(fit: DeviceFit, axis: Axes, unit: float, prefix: str) -> None:
+def _residuals(fit: FitValues, axis: Axes, unit: float, prefix: str) -> None:
     table = fit.table
     axis.axhspan(-2, 2, color=GREY, alpha=0.15, lw=0)
     axis.axhline(0, color=GREY, lw=0.8)
@@ -151,7 +150,7 @@ def _residuals(fit: DeviceFit, axis: Axes, unit: float, prefix: str) -> None:
     axis.set_title("Deviance residuals" + (f" (goodness of fit p = {p:.2g})" if np.isfinite(p) else ""))
 
 
-def _comparison(fit: DeviceFit, axis: Axes) -> None:
+def _comparison(fit: FitValues, axis: Axes) -> None:
     table = fit.comparison
     delta = table[f"delta_{fit.criterion}"].to_numpy()
     place = np.arange(len(table))[::-1]
@@ -178,7 +177,7 @@ def _comparison(fit: DeviceFit, axis: Axes) -> None:
     axis.tick_params(axis="y", length=0)
 
 
-def _mean_error(fit: DeviceFit, axis: Axes, unit: float, prefix: str) -> None:
+def _mean_error(fit: FitValues, axis: Axes, unit: float, prefix: str) -> None:
     import matplotlib
 
     table = fit.table
@@ -201,7 +200,7 @@ def _mean_error(fit: DeviceFit, axis: Axes, unit: float, prefix: str) -> None:
         axis.legend(loc="best", ncols=2)
 
 
-def _other(fit: DeviceFit, axis: Axes, unit: float, prefix: str) -> None:
+def _other(fit: FitValues, axis: Axes, unit: float, prefix: str) -> None:
     """Draw the spread at later times, else bakes, else the read noise, else the threshold spread behind the spread."""
     import matplotlib
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from devicekit.common.paths import replacing
-
-if TYPE_CHECKING:
-    from devicekit.fits.device_fits import DeviceFit
+from devicekit.fits.device_fits import DeviceFit
+from devicekit.fits.fit_values import FitValues
 
 _UNITS = {
     "target": "target_a",
@@ -65,7 +63,7 @@ def write_outputs(fit: DeviceFit, folder: str | Path, figures: bool = True) -> d
     return paths
 
 
-def states_over_time(fit: DeviceFit) -> pd.DataFrame:
+def states_over_time(fit: FitValues) -> pd.DataFrame:
     """Return the state tables of all times below each other, units in the column names.
 
     Args:

@@ -20,7 +20,8 @@ from devicekit.common.provenance import Constant
 from devicekit.fits.bootstrap import bootstrap_parameters
 from devicekit.fits.cell_facts import CellFacts
 from devicekit.fits.conditions import Conditions, bake_fit, later_fits, read_temperature_fit
-from devicekit.fits.device_fits import DeviceFit, LaterFit
+from devicekit.fits.device_fits import DeviceFit
+from devicekit.fits.fit_values import LaterFit
 from devicekit.fits.model_choice import INDISTINGUISHABLE, Criterion, compare_models, fit_candidates
 from devicekit.fits.model_fits import ModelFit, deviance_residuals
 from devicekit.fits.repeated_reads import RepeatedReads, average_reads, fit_read_noise, without_read_noise

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from devicekit.common.engineering import duration, engineering, with_error
-
-if TYPE_CHECKING:
-    from devicekit.fits.device_fits import DeviceFit
+from devicekit.fits.fit_values import FitValues
 
 MOST_PARAMETERS = 9
 MOST_STATES = 40
 """Longer tables are thinned in the report; the table file has every state."""
 
 
-def summary(fit: DeviceFit) -> str:
+def summary(fit: FitValues) -> str:
     """Return what was read, the chosen model, the comparison, the states, what else was measured, and the notes.
 
     Args:
@@ -32,7 +28,7 @@ def summary(fit: DeviceFit) -> str:
     return "\n\n".join("\n".join(lines) for lines in parts if lines)
 
 
-def _model(fit: DeviceFit) -> list[str]:
+def _model(fit: FitValues) -> list[str]:
     goodness = f", goodness of fit p = {fit.fit.goodness:.2g}" if fit.fit.goodness == fit.fit.goodness else ""
     close = f"; the data cannot tell it from {', '.join(fit.alternatives)}" if fit.alternatives else ""
     lines = [f"Error model: {fit.model} (by {fit.criterion.upper()}{goodness}){close}"]
@@ -46,7 +42,7 @@ def _model(fit: DeviceFit) -> list[str]:
     return lines
 
 
-def _comparison(fit: DeviceFit) -> list[str]:
+def _comparison(fit: FitValues) -> list[str]:
     lines = ["Models, best first (k parameters, deviance D, goodness p)"]
     lines.append(f"  {'model':<24}{'k':>3}{'D':>11}{'p':>10}{'dBIC':>10}{'dAICc':>10}  verdict")
     for name, row in fit.comparison.iterrows():
@@ -57,7 +53,7 @@ def _comparison(fit: DeviceFit) -> list[str]:
     return lines
 
 
-def _states(fit: DeviceFit) -> list[str]:
+def _states(fit: FitValues) -> list[str]:
     table = fit.table
     lines = ["States", f"  {'target':>10}{'cells':>9}{'mean':>22}{'sigma':>20}{'model':>10}{'V_T':>9}{'normal p':>10}"]
     step = 1 if len(table) <= MOST_STATES else -(-len(table) // MOST_STATES)
@@ -73,7 +69,7 @@ def _states(fit: DeviceFit) -> list[str]:
     return lines
 
 
-def _memory(fit: DeviceFit) -> list[str]:
+def _memory(fit: FitValues) -> list[str]:
     counts = ", ".join(f"{count} at {rate:g}" for rate, count in fit.level_counts.items())
     lines = [f"Digital levels that stay apart, by chance of a misread on each side: {counts}"]
     overlap = fit.overlap
@@ -95,7 +91,7 @@ def _memory(fit: DeviceFit) -> list[str]:
     return lines
 
 
-def _retention(fit: DeviceFit) -> list[str]:
+def _retention(fit: FitValues) -> list[str]:
     if not fit.later:
         return []
     start = fit.cell.retention.start if fit.cell.retention is not None else 0.0
@@ -114,7 +110,7 @@ def _retention(fit: DeviceFit) -> list[str]:
     return lines
 
 
-def _noise(fit: DeviceFit) -> list[str]:
+def _noise(fit: FitValues) -> list[str]:
     if fit.read_noise is None or fit.read_noise_table is None:
         return []
     lines = [f"Read noise: {fit.read_noise.name}, goodness of fit p = {fit.read_noise.goodness:.2g}"]
@@ -126,7 +122,7 @@ def _noise(fit: DeviceFit) -> list[str]:
     return lines
 
 
-def _temperature(fit: DeviceFit) -> list[str]:
+def _temperature(fit: FitValues) -> list[str]:
     lines = []
     if fit.read_temperature is not None:
         law = fit.read_temperature.law
@@ -153,7 +149,7 @@ def _temperature(fit: DeviceFit) -> list[str]:
     return lines
 
 
-def _components(fit: DeviceFit) -> list[str]:
+def _components(fit: FitValues) -> list[str]:
     parts = fit.components
     if parts is None:
         return []
