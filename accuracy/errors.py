@@ -26,7 +26,7 @@ class EvaluationError(DevicekitError):
 
 
 class InputRangeWarning(UserWarning):
-    """Inputs lie outside the range of the converters that apply them and were clipped; the text has the count."""
+    """Inputs lie outside the input range and were clipped; the text has the count."""
 
 
 class ConversionWarning(UserWarning):

@@ -1,7 +1,7 @@
 """ResNet-20 on analog arrays against plain PyTorch: time, memory, and the cost of a trial.
 
 Plain PyTorch is float32, batch norm folded, inference mode, batches of 100, in the faster memory format, one thread.
-Analog models are the ones the tests compare with the reference: SONOS cells, calibrated 8-bit converters, every
+Analog models are the ones the tests compare with the reference: SONOS cells, calibrated 8-bit ADCs, every
 conversion done. Without the CIFAR data beside the checkout, random weights and images take their place; times do not
 depend on them, but for the share of bits that are set.
 """

@@ -34,9 +34,9 @@ class Unrolled(nn.Module):
         self.worth = array.mapping.slice_weights * array.mapping.levels / (1 - array.g_min)
         self.step = torch.from_numpy(array.mapping.step)
         self.offset = array.mapping.offset + array.g_min * float(self.worth.sum()) if cells.shape[1] == 1 else 0.0
-        converters = layer.converters()
-        assert converters is not None
-        self.ranges, self.codes = converters.ranges, converters.codes_per_unit
+        adc = layer.adc_ranges()
+        assert adc is not None
+        self.ranges, self.codes = adc.ranges, adc.codes_per_unit
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the layer's output."""

@@ -72,7 +72,7 @@ class AnalogArray:
         mapping: digits of every cell.
         operator: how inputs meet rows.
         cell: memory cell; None for ideal cells with g_min = 0.
-        physics: what stands between cells and converters; None for nothing but the design's bit lines.
+        physics: what stands between cells and ADCs; None for nothing but the design's bit lines.
         dtype: floating type of currents.
 
     Attributes:

@@ -15,7 +15,7 @@ from accuracy.arrays.analog_array import AnalogArray
 from accuracy.arrays.physics import Faults, Physics, checked_bit_line
 from accuracy.arrays.readout import Reading, read
 from accuracy.errors import CalibrationError, InputError, InputRangeWarning
-from accuracy.mapping.converters import Converters, Range, full_converters, given_converters
+from accuracy.mapping.adc import AdcRanges, Range, full_adc_ranges, given_adc_ranges
 from accuracy.mapping.operators import MatrixOperator
 from accuracy.mapping.weights import map_weights
 from circuits import CoreDesign
@@ -34,7 +34,7 @@ class AnalogMatrix:
         weight: shape (rows, columns), numpy or torch; rows are inputs.
         design: how it is laid out.
         cell: memory cell; None for ideal cells with g_min = 0.
-        adc_range: None for no conversion whatever the design's converters, ``"full"``, (lo, hi), or one pair for
+        adc_range: None for no conversion whatever the design's ADCs, ``"full"``, (lo, hi), or one pair for
             each slice, in units of one full cell with input 1.
         seed: everything random is drawn from it.
         peripherals: what stands between columns and codes; None for ideal columns.
@@ -67,12 +67,12 @@ class AnalogMatrix:
         self.design = design
         mapping = map_weights(values, design, weight_step=weight_step, project_signs=project_signs)
         if peripherals is not None and (adc_range is None or design.adc_bits is None):
-            raise CalibrationError("`peripherals` act on a converter's range: give `adc_range` and a design with one.")
+            raise CalibrationError("`peripherals` act on an ADC's range: give `adc_range` and a design with one.")
         physics = Physics(checked_bit_line(bit_line), peripherals, faults)
         self.array = AnalogArray(mapping, MatrixOperator(), cell, physics, torch.float64)
         self.array.program(seed)
         self.adc_range = adc_range
-        self._converters = {signed: self._make_converters(signed) for signed in (False, True)}
+        self._adc_ranges = {signed: self._make_adc_ranges(signed) for signed in (False, True)}
 
     @property
     def inputs_seen(self) -> int:
@@ -84,7 +84,7 @@ class AnalogMatrix:
         """How many of them lay outside the input range."""
         return self.array.inputs_clipped
 
-    def _make_converters(self, signed: bool) -> Converters | None:
+    def _make_adc_ranges(self, signed: bool) -> AdcRanges | None:
         if self.adc_range is None or self.design.adc_bits is None:
             return None
         if isinstance(self.adc_range, str):
@@ -94,8 +94,8 @@ class AnalogMatrix:
                     f"{self.adc_range!r}; calibrated ranges are found for networks by accuracy.calibrate."
                 )
             rows = [part.stop - part.start for part in self.array.mapping.partitions]
-            return full_converters(self.design, rows, signed, self.array.g_min)
-        return given_converters(self.design, signed, self.adc_range)
+            return full_adc_ranges(self.design, rows, signed, self.array.g_min)
+        return given_adc_ranges(self.design, signed, self.adc_range)
 
     @property
     def conductances(self) -> Floats | Tensor:
@@ -143,7 +143,7 @@ class AnalogMatrix:
         dtype = torch.float64 if inputs.dtype == torch.float64 else torch.float32
         self.array.to(inputs.device, dtype)
         before = self.inputs_clipped
-        result = read(self.array, inputs.to(dtype), Reading(1.0, signed, self._converters[signed]))
+        result = read(self.array, inputs.to(dtype), Reading(1.0, signed, self._adc_ranges[signed]))
         if self.inputs_clipped > before:
             warnings.warn(
                 f"{self.inputs_clipped - before} of {inputs.numel()} inputs lie outside {-1 if signed else 0}..1 and "

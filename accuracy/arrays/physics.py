@@ -1,4 +1,4 @@
-"""What stands between programmed cells and their converter, stage by stage, in this order.
+"""What stands between programmed cells and their ADC, stage by stage, in this order.
 
 1. programming: mean shift and spread of the cell, clipped at 0 (`arrays.program_cells`);
 2. stuck cells: a fraction replaced by g_min or G_max (`Faults`);
@@ -6,7 +6,7 @@
 4. bit-line resistance: every phase, slice and line solved by itself (`accuracy.wires`);
 5. analog subtraction of differential lines and analog accumulation over input slices (unequal bit weights included);
 6. peripherals: gain and offset of each column, clipping, non-linearity, thermal and shot noise (`apply_peripherals`);
-7. conversion (`converters`).
+7. the ADC (`AdcRanges`).
 
 Each stage is off unless asked for. Stages 3 to 6 are left out where cells are ideal: calibration and the ideal-cell
 accuracy see quantisation only.
@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from accuracy.errors import MappingError
-from accuracy.mapping.converters import Converters, input_steps
-from accuracy.mapping.inputs import input_digits, slice_layout
+from accuracy.mapping.adc import AdcRanges
+from accuracy.mapping.inputs import input_digits, input_steps, slice_layout
 from circuits import CoreDesign
 from circuits.bit_line.solve import BitLineCell
 from circuits.peripherals.apply import apply_peripherals, draw_columns, noise_rms
@@ -205,13 +205,13 @@ def draw_column_errors(
 
 
 def through_peripherals(
-    v: Tensor, converters: Converters, lines: int, model: PeripheralModel, errors: ColumnErrors, noise: NoiseSource
+    v: Tensor, adc: AdcRanges, lines: int, model: PeripheralModel, errors: ColumnErrors, noise: NoiseSource
 ) -> Tensor:
-    """Return currents as the converter sees them, by the law of `PeripheralModel`.
+    """Return currents as the ADC sees them, by the law of `PeripheralModel`.
 
     Args:
         v: currents, shape (images, ..., blocks, columns).
-        converters: one a slice.
+        adc: one a slice.
         lines: converted lines of a column.
         model: the peripherals.
         errors: gain and offset of each of the blocks * columns converted columns.
@@ -220,7 +220,7 @@ def through_peripherals(
     parts = []
     columns = v.shape[-1]
     for block in range(v.shape[-2]):
-        lo, hi = converters.ranges[block // lines]
+        lo, hi = adc.ranges[block // lines]
         own = slice(block * columns, (block + 1) * columns)
         block_errors = ColumnErrors(gain=errors.gain[own], offset_lsb=errors.offset_lsb[own])
         positions = (v[..., block, :].to(torch.float64).cpu().numpy() - lo) / (hi - lo)

@@ -21,8 +21,8 @@ from accuracy.arrays.physics import read_noise_inputs, slice_noise_input, throug
 from accuracy.arrays.wires import bit_line_currents
 from accuracy.kernels import bit_serial, direct, direct_convolution, fused
 from accuracy.kernels.ranges import Observation
-from accuracy.mapping.converters import Converters, input_steps
-from accuracy.mapping.inputs import converted_slices, quantise_inputs, slice_layout
+from accuracy.mapping.adc import AdcRanges
+from accuracy.mapping.inputs import digitised_slices, input_steps, quantise_inputs, slice_layout
 
 Observer = Callable[[Tensor], None]
 
@@ -34,7 +34,7 @@ class Reading:
     Attributes:
         full_scale: input value that counts as 1.
         signed: whether inputs carry signs.
-        converters: one a slice; None for no conversion.
+        adc: range and levels of each slice; None to leave currents as they are.
         bias: digital biases, shape (columns,).
         relu: whether negative outputs become 0.
         observer: called with the currents of every (input slice, partition) before conversion, shape
@@ -44,7 +44,7 @@ class Reading:
 
     full_scale: float
     signed: bool
-    converters: Converters | None
+    adc: AdcRanges | None
     bias: Tensor | None = None
     relu: bool = False
     observer: Observer | None = None
@@ -57,18 +57,18 @@ def read(array: AnalogArray, x: Tensor, how: Reading) -> Tensor:
     Args:
         array: programmed cells.
         x: inputs, in the layout of the array's operator; the first axis counts images.
-        how: scales, converters, biases.
+        how: scales, ADC ranges, biases.
     """
     array.noise.begin(x.shape[0])
     if _counts_by_look_up(array, how):
         return _count(array, x, how)
     if _fast(array, how):
-        assert how.converters is not None
-        if bit_serial.suits(array.mapping.design, array.operator, how.signed, how.converters):
-            return _look_up(array, x, how, how.converters)
+        assert how.adc is not None
+        if bit_serial.suits(array.mapping.design, array.operator, how.signed, how.adc):
+            return _look_up(array, x, how, how.adc)
         if not array.wide and direct_convolution.suits(array.operator, array.mapping.design):
-            return _in_registers(array, x, how, how.converters)
-        return _direct(array, x, how, how.converters)
+            return _in_registers(array, x, how, how.adc)
+        return _direct(array, x, how, how.adc)
     integers, unit = _quantise(array, x, how)
     integers = array.operator.prepare(integers)
     total = _sum(array, integers, unit, how) * (array.output_scale.to(array.accumulator) * how.full_scale)
@@ -77,9 +77,9 @@ def read(array: AnalogArray, x: Tensor, how: Reading) -> Tensor:
 
 def _fast(array: AnalogArray, how: Reading) -> bool:
     """Whether the C kernels serve: they convert float32 currents on the host, and know no stage but programming."""
-    if how.converters is None or not fused.available() or not _plain(array, how):
+    if how.adc is None or not fused.available() or not _plain(array, how):
         return False
-    return max(how.converters.levels) < fused.LARGEST_CODE and array.mapping.design.input_bits is not None
+    return max(how.adc.levels) < fused.LARGEST_CODE and array.mapping.design.input_bits is not None
 
 
 def _plain(array: AnalogArray, how: Reading) -> bool:
@@ -90,7 +90,7 @@ def _plain(array: AnalogArray, how: Reading) -> bool:
 
 
 def _counts_by_look_up(array: AnalogArray, how: Reading) -> bool:
-    if how.observation is None or how.converters is not None or not fused.available() or not _plain(array, how):
+    if how.observation is None or how.adc is not None or not fused.available() or not _plain(array, how):
         return False
     return bit_serial.suits(array.mapping.design, array.operator, how.signed, None)
 
@@ -128,10 +128,10 @@ def _finish(array: AnalogArray, total: Tensor, how: Reading) -> Tensor:
     return total.clamp_(min=0.0) if how.relu else total
 
 
-def _look_up(array: AnalogArray, x: Tensor, how: Reading, converters: Converters) -> Tensor:
+def _look_up(array: AnalogArray, x: Tensor, how: Reading, adc: AdcRanges) -> Tensor:
     integers, unit = _fused_quantise(array, x, how)
     scale = array.output_scale.numpy() * how.full_scale
-    total = array.reader(how.signed).read(integers, unit, converters, scale, wide=array.wide)
+    total = array.reader(how.signed).read(integers, unit, adc, scale, wide=array.wide)
     return _finish(array, total, how)
 
 
@@ -145,11 +145,11 @@ def _count(array: AnalogArray, x: Tensor, how: Reading) -> Tensor:
     return _finish(array, total, how)
 
 
-def _in_registers(array: AnalogArray, x: Tensor, how: Reading, converters: Converters) -> Tensor:
+def _in_registers(array: AnalogArray, x: Tensor, how: Reading, adc: AdcRanges) -> Tensor:
     steps = input_steps(array.mapping.design, how.signed)
     assert steps is not None
     bias = None if how.bias is None else how.bias.detach().numpy().astype(np.float64)
-    key = (how.full_scale, how.signed, converters, how.relu, None if bias is None else bias.tobytes())
+    key = (how.full_scale, how.signed, adc, how.relu, None if bias is None else bias.tobytes())
     reader = array.convolution_reader(key)
     if reader is None:
         scale = array.output_scale.numpy() * how.full_scale
@@ -158,7 +158,7 @@ def _in_registers(array: AnalogArray, x: Tensor, how: Reading, converters: Conve
             array.mapping.partitions,
             array.column_matrices(),
             array.factors.numpy() * scale,
-            converters,
+            adc,
             lines=array.lines,
             start=np.zeros(scale.size) if bias is None else bias,
             floor=0.0 if how.relu else -math.inf,
@@ -171,7 +171,7 @@ def _in_registers(array: AnalogArray, x: Tensor, how: Reading, converters: Conve
     return result
 
 
-def _direct(array: AnalogArray, x: Tensor, how: Reading, converters: Converters) -> Tensor:
+def _direct(array: AnalogArray, x: Tensor, how: Reading, adc: AdcRanges) -> Tensor:
     scale = array.output_scale.numpy() * how.full_scale
     whole = not array.wide
     start = how.bias.detach().numpy().astype(np.float64) if whole and how.bias is not None else np.zeros(scale.size)
@@ -184,7 +184,7 @@ def _direct(array: AnalogArray, x: Tensor, how: Reading, converters: Converters)
         lines=array.lines,
         wide=array.wide,
         signed=how.signed,
-        converters=converters,
+        adc=adc,
         scale=scale,
         start=start,
         floor=0.0 if how.relu and whole else -math.inf,
@@ -219,13 +219,13 @@ def _sum(array: AnalogArray, x: Tensor, unit: float, how: Reading) -> Tensor:
     """Return the digital sum over slices and partitions; shape (..., physical columns)."""
     factors = array.factors.to(array.accumulator)
     total: Tensor | None = None
-    for partition, v, weight in _converted_currents(array, x, unit, how):
+    for partition, v, weight in _column_currents(array, x, unit, how):
         if how.observer is not None:
             how.observer(v)
         if how.observation is not None:
             how.observation.add_currents(v)
-        if how.converters is not None:
-            v = _through_converters(array, partition, v, how.converters)
+        if how.adc is not None:
+            v = _digitised(array, partition, v, how.adc)
         reading = (v.to(array.accumulator) * (factors[partition] * weight)).sum(dim=-2)
         total = reading if total is None else total + reading
     assert total is not None
@@ -234,9 +234,7 @@ def _sum(array: AnalogArray, x: Tensor, unit: float, how: Reading) -> Tensor:
     return total
 
 
-def _converted_currents(
-    array: AnalogArray, x: Tensor, unit: float, how: Reading
-) -> Iterator[tuple[int, Tensor, float]]:
+def _column_currents(array: AnalogArray, x: Tensor, unit: float, how: Reading) -> Iterator[tuple[int, Tensor, float]]:
     """Yield (partition, currents, weight of the reading) for everything that is converted by itself."""
     design = array.mapping.design
     if array.resistive:
@@ -244,7 +242,7 @@ def _converted_currents(
         return
     weights = None if array.peripherals is None else array.peripherals.bit_weights
     unequal = weights is not None and design.input_accumulation == "analog" and design.input_slice_bits == 1
-    for piece in converted_slices(x, unit, design, how.signed):
+    for piece in digitised_slices(x, unit, design, how.signed):
         values, value = piece.values, piece.unit
         if unequal and weights is not None:
             values, value = weighted_inputs(x, design, how.signed, weights), 1.0
@@ -274,7 +272,7 @@ def _wired_currents(array: AnalogArray, x: Tensor, unit: float, how: Reading) ->
             yield partition, currents[0] + noise, 1.0
             continue
         for v, piece, (_, _, _, weight) in zip(
-            currents, converted_slices(x, unit, design, how.signed), layout, strict=True
+            currents, digitised_slices(x, unit, design, how.signed), layout, strict=True
         ):
             share = slice_noise_input(piece.values, design) * piece.unit**2
             yield partition, v + (_read_noise(array, share, partition) if array.reads_noisily else 0.0), weight
@@ -286,18 +284,18 @@ def _read_noise(array: AnalogArray, share: Tensor, partition: int) -> Tensor:
     return variance.sqrt_() * array.noise.normals(variance.shape, variance)
 
 
-def _through_converters(array: AnalogArray, partition: int, v: Tensor, converters: Converters) -> Tensor:
+def _digitised(array: AnalogArray, partition: int, v: Tensor, adc: AdcRanges) -> Tensor:
     if array.peripherals is not None:
         assert array.column_errors is not None
         errors = array.column_errors[partition]
-        v = through_peripherals(v, converters, array.lines, array.peripherals, errors, array.noise)
+        v = through_peripherals(v, adc, array.lines, array.peripherals, errors, array.noise)
     shape = (array.blocks, 1)
     lo, hi, q = (
         torch.tensor(values, device=v.device, dtype=v.dtype).repeat_interleave(array.lines).reshape(shape)
         for values in (
-            [r[0] for r in converters.ranges],
-            [r[1] for r in converters.ranges],
-            converters.codes_per_unit,
+            [r[0] for r in adc.ranges],
+            [r[1] for r in adc.ranges],
+            adc.codes_per_unit,
         )
     )
     return torch.round((torch.minimum(torch.maximum(v, lo), hi) - lo) * q) / q + lo

@@ -1,7 +1,7 @@
 """Ranges from training data in two streaming passes: layer inputs first, then column currents.
 
 Pass one runs the float network and finds each layer's input range; pass two runs it with quantised inputs and ideal
-cells, without conversion, and finds one converter range a layer and slice, pooled over partitions and input slices.
+cells, without conversion, and finds one ADC range a layer and slice, pooled over partitions and input slices.
 Ranges therefore do not depend on any seed.
 """
 
@@ -18,14 +18,14 @@ from accuracy.errors import CalibrationError, EvaluationError
 from accuracy.kernels.ranges import INNER_FRACTION, Observation, input_range
 from accuracy.layers.analog_layers import AnalogLayer, Calibration, Mode
 from accuracy.layers.convert import analog_layers, model_device
-from accuracy.mapping.converters import powers_of_two_ranges
+from accuracy.mapping.adc import powers_of_two_ranges
 
 Progress = Callable[[int, int], None]
 Batches = Iterable[tuple[Tensor, Any]]
 
 
 def calibrate(model: nn.Module, batches: Batches, *, progress: Progress | None = None) -> nn.Module:
-    """Find the input and converter ranges of every analog layer, in place.
+    """Find the input and ADC ranges of every analog layer, in place.
 
     Args:
         model: a converted model.
@@ -62,7 +62,7 @@ def calibrate(model: nn.Module, batches: Batches, *, progress: Progress | None =
                 _set_input_ranges(layers)
                 if not any(_needs_currents(layer) for layer in layers):
                     break
-        _set_converter_ranges(layers)
+        _set_adc_ranges(layers)
     finally:
         for layer in layers:
             layer.observed = None
@@ -151,7 +151,7 @@ def _set_input_ranges(layers: Iterable[AnalogLayer]) -> None:
         seen.symmetric = layer.design.symmetric_adc(signed_inputs=x_min < 0)
 
 
-def _set_converter_ranges(layers: Iterable[AnalogLayer]) -> None:
+def _set_adc_ranges(layers: Iterable[AnalogLayer]) -> None:
     for layer in layers:
         seen, calibration = layer.observed, layer.calibration
         assert seen is not None
@@ -175,7 +175,7 @@ def calibration_report(model: nn.Module) -> list[dict[str, object]]:
     """Return what calibration found, one row for each layer and weight slice.
 
     Columns: layer, slice, x_min, x_max, lo, hi, clipped_fraction, used_code_fraction, useful_range_fraction; the last
-    five are None for designs without calibrated converters. Used codes count magnitudes on symmetric ranges.
+    five are None for designs without calibrated ADCs. Used codes count magnitudes on symmetric ranges.
 
     Raises:
         EvaluationError: the model was not converted.

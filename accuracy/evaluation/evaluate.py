@@ -77,7 +77,7 @@ def evaluate(
     measure = named_metric(metric)
     checked_workers(workers, model)
     for layer in layers:
-        layer.converters()
+        layer.adc_ranges()
     clear_corrections(layers)
     passes = trials + 2
 

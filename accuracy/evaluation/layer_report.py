@@ -60,7 +60,7 @@ def layer_report(
     layers = require_layers(model)
     require_reiterable(batches)
     for layer in layers:
-        layer.converters()
+        layer.adc_ranges()
         layer.program(seed)
         layer.array.inputs_seen = layer.array.inputs_clipped = 0
     own, whole, clipped = _powers(model, layers, batches)

@@ -21,7 +21,7 @@ class Accuracy:
     Attributes:
         per_trial: accuracy of each trial; shape (trials,).
         baseline: accuracy of the float network on the same images.
-        ideal: accuracy with quantised weights and inputs, ideal cells and the design's converters.
+        ideal: accuracy with quantised weights and inputs, ideal cells and the design's ADCs.
         scores: score of every image in every trial, shape (trials, images); None for metrics without one.
         baseline_scores: score of every image by the float network, shape (images,); None likewise.
         ideal_scores: score of every image with ideal cells; None likewise.

@@ -19,7 +19,8 @@ from torch import Tensor
 
 from accuracy.kernels.bit_serial_kernels import BITS, Packing, Reading, available, kernels
 from accuracy.kernels.ranges import BINS, Histogram
-from accuracy.mapping.converters import Converters, input_steps
+from accuracy.mapping.adc import AdcRanges
+from accuracy.mapping.inputs import input_steps
 from accuracy.mapping.operators import ConvolutionOperator, MatrixOperator, Operator
 from accuracy.mapping.weights import Mapping
 from circuits import CoreDesign
@@ -31,14 +32,14 @@ _HEADROOM = 4
 """How far beyond a histogram's reach the kernel counts; a power of two."""
 
 
-def suits(design: CoreDesign, operator: Operator, signed: bool, converters: Converters | None) -> bool:
+def suits(design: CoreDesign, operator: Operator, signed: bool, adc: AdcRanges | None) -> bool:
     """Whether readings of this kind can be looked up, and the kernel is there.
 
     Args:
         design: input bits must be applied and converted one by one, 8 at most.
         operator: a matrix product, or an ungrouped two-dimensional convolution.
         signed: whether inputs carry signs.
-        converters: their codes, summed over the input's bits, must stay exact in single precision; None where
+        adc: their codes, summed over the input's bits, must stay exact in single precision; None where
             currents are only counted.
     """
     if design.input_accumulation != "digital" or design.input_slice_bits != 1:
@@ -46,7 +47,7 @@ def suits(design: CoreDesign, operator: Operator, signed: bool, converters: Conv
     steps = input_steps(design, signed)
     if steps is None or steps > 255:
         return False
-    if converters is not None and max(converters.levels) * steps >= 2**22:
+    if adc is not None and max(adc.levels) * steps >= 2**22:
         return False
     if isinstance(operator, ConvolutionOperator):
         if operator.dimensions != 2 or operator.groups != 1 or operator.transposed:
@@ -163,13 +164,13 @@ class BitSerialReader:
         spare = self.vectors * _LANES - self.physical
         return np.ascontiguousarray(np.pad(values, [(0, 0)] * (values.ndim - 1) + [(0, spare)]))
 
-    def read(self, x: Tensor, unit: float, converters: Converters, scale: NDArray[np.float64], *, wide: bool) -> Tensor:
+    def read(self, x: Tensor, unit: float, adc: AdcRanges, scale: NDArray[np.float64], *, wide: bool) -> Tensor:
         """Return the digital sum over bits, slices and partitions.
 
         Args:
             x: integer inputs, float32 on the CPU; (images, channels, height, width) or (..., rows).
             unit: value of one integer.
-            converters: one for each slice.
+            adc: one for each slice.
             scale: what each physical column is multiplied with at last, (physical columns,).
             wide: whether to return float64.
 
@@ -180,9 +181,9 @@ class BitSerialReader:
         lo, hi, q = (
             np.repeat(np.asarray(values, np.float32), self._lines)
             for values in (
-                [r[0] for r in converters.ranges],
-                [r[1] for r in converters.ranges],
-                converters.codes_per_unit,
+                [r[0] for r in adc.ranges],
+                [r[1] for r in adc.ranges],
+                adc.codes_per_unit,
             )
         )
         job.reading.lo, job.reading.hi, job.reading.codes_per_unit = (v.ctypes.data for v in (lo, hi, q))
@@ -199,7 +200,7 @@ class BitSerialReader:
         absolute: bool,
         wide: bool,
     ) -> Tensor:
-        """Count the current of every conversion, and return the sum that `read` would without converters.
+        """Count the current of every conversion, and return the sum that `read` would without ADCs.
 
         Args:
             x: as for `read`.

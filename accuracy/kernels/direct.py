@@ -16,8 +16,8 @@ from torch import Tensor
 
 from accuracy.kernels import fused
 from accuracy.kernels.fused import ConversionTables
-from accuracy.mapping.converters import Converters, input_steps
-from accuracy.mapping.inputs import converted_slices
+from accuracy.mapping.adc import AdcRanges
+from accuracy.mapping.inputs import digitised_slices, input_steps
 from accuracy.mapping.operators import Kernel, Operator
 from circuits import CoreDesign
 
@@ -56,7 +56,7 @@ class DirectReader:
         lines: converted lines of a column.
         wide: whether digital sums need double precision.
         signed: whether inputs carry signs.
-        converters: one a slice.
+        adc: one a slice.
         scale: what each output is multiplied with at last, (columns,).
         start: what is added to each output, (columns,); zeros where something is still to be done to the sums.
         floor: outputs below it are raised to it.
@@ -73,14 +73,14 @@ class DirectReader:
         lines: int,
         wide: bool,
         signed: bool,
-        converters: Converters,
+        adc: AdcRanges,
         scale: Floats,
         start: Floats,
         floor: float = -math.inf,
     ):
         self.design, self.operator, self.currents, self.kernels = design, operator, currents, kernels
         self.wide, self.signed = wide, signed
-        self._factors, self._scale, self._lines, self._converters = factors, scale, lines, converters
+        self._factors, self._scale, self._lines, self._adc_ranges = factors, scale, lines, adc
         self._start, self._floor = start, floor
         self._tables: dict[tuple[int, float], ConversionTables] = {}
         self._first: Floats | None = None
@@ -89,7 +89,7 @@ class DirectReader:
         key = (partition, weight)
         if key not in self._tables:
             worth = self._factors[partition] * (weight * self._scale)
-            self._tables[key] = ConversionTables.of(self._converters, self._lines, worth, self.wide)
+            self._tables[key] = ConversionTables.of(self._adc_ranges, self._lines, worth, self.wide)
         return self._tables[key]
 
     def chunk(self, x: Tensor) -> int:
@@ -106,7 +106,7 @@ class DirectReader:
             unit: value of one integer.
             allocate: returns a dense tensor of a shape to write the sums to.
         """
-        pieces = list(converted_slices(integers, unit, self.design, self.signed))
+        pieces = list(digitised_slices(integers, unit, self.design, self.signed))
         if self._first is None:
             lowest = [self._table(p, piece.weight).lowest() for piece in pieces for p in range(len(self.kernels))]
             self._first = self._start + np.sum(lowest, axis=0)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from accuracy.mapping.converters import Converters
+from accuracy.mapping.adc import AdcRanges
 from accuracy.mapping.operators import ConvolutionOperator, MatrixOperator, Operator
 from circuits import CoreDesign
 from circuits.native import DEFAULT_FLAGS, load_library
@@ -96,14 +96,14 @@ def suits(operator: Operator, design: CoreDesign) -> bool:
 
 
 class ConvolutionReader:
-    """Programmed columns of one matrix with their converters, laid out for the kernel.
+    """Programmed columns of one matrix with their ADCs, laid out for the kernel.
 
     Args:
         operator: how inputs meet rows; see `suits`.
         partitions: rows of each array.
         matrices: what each partition's columns weigh inputs with, (rows of the partition, blocks * columns).
         factors: worth of a reading in the output, (partitions, blocks, columns).
-        converters: one a slice.
+        adc: one a slice.
         lines: converted lines of a column and slice.
         start: what is added to each output, (columns,).
         floor: outputs below it are raised to it.
@@ -116,7 +116,7 @@ class ConvolutionReader:
         partitions: Sequence[slice],
         matrices: Sequence[Floats],
         factors: Floats,
-        converters: Converters,
+        adc: AdcRanges,
         *,
         lines: int,
         start: Floats,
@@ -132,9 +132,9 @@ class ConvolutionReader:
         lo, hi, q = (
             np.repeat(np.asarray(values, np.float64), lines)
             for values in (
-                [r[0] for r in converters.ranges],
-                [r[1] for r in converters.ranges],
-                converters.codes_per_unit,
+                [r[0] for r in adc.ranges],
+                [r[1] for r in adc.ranges],
+                adc.codes_per_unit,
             )
         )
         self._lo, self._hi, self._q = (np.ascontiguousarray(values, np.float32) for values in (lo, hi, q))

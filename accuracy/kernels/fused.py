@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from accuracy.mapping.converters import Converters
+from accuracy.mapping.adc import AdcRanges
 from circuits.native import DEFAULT_FLAGS, load_library
 
 _SOURCE = Path(__file__).parent / "native" / "conversion.c"
@@ -92,7 +92,7 @@ def count_values(values: Tensor, counts: NDArray[np.int64], largest: NDArray[np.
 
 @dataclass(frozen=True, eq=False)
 class ConversionTables:
-    """Converters of one partition with the digital worth of their codes.
+    """ADC range of each converted column of a partition, and what each code adds to the outputs.
 
     Attributes:
         lo: lower edge of each block's range; shape (blocks,).
@@ -107,14 +107,14 @@ class ConversionTables:
     worth: NDArray[np.float32] | NDArray[np.float64]
 
     @staticmethod
-    def of(converters: Converters, lines: int, factors: NDArray[np.float64], wide: bool) -> ConversionTables:
-        """Lay out converters, one a slice, for blocks (slice, line) with factors (blocks, columns) a unit current."""
+    def of(adc: AdcRanges, lines: int, factors: NDArray[np.float64], wide: bool) -> ConversionTables:
+        """Lay out ADCs, one a slice, for blocks (slice, line) with factors (blocks, columns) a unit current."""
         lo, hi, q = (
             np.repeat(np.asarray(values, np.float64), lines)
             for values in (
-                [r[0] for r in converters.ranges],
-                [r[1] for r in converters.ranges],
-                converters.codes_per_unit,
+                [r[0] for r in adc.ranges],
+                [r[1] for r in adc.ranges],
+                adc.codes_per_unit,
             )
         )
         worth = np.ascontiguousarray(factors / q[:, None])
@@ -139,7 +139,7 @@ def convert(
     Args:
         v: float32 currents in units of `unit`, dense, (positions, blocks, columns) in memory.
         unit: current of one unit of v.
-        tables: converters and worths.
+        tables: ranges and worths.
         first: what each output starts from, of the type of `out`, shape (columns,); None to add to `out`.
         out: dense, (positions, columns) in memory, float32 or float64 as `tables.worth`.
         floor: outputs below it are raised to it.

@@ -21,7 +21,7 @@ from accuracy.arrays.physics import Physics
 from accuracy.arrays.readout import Reading, read
 from accuracy.errors import CalibrationError, ConversionError, MappingError
 from accuracy.kernels.ranges import Observation
-from accuracy.mapping.converters import Converters, Range, converter_levels, full_converters
+from accuracy.mapping.adc import AdcRanges, Range, adc_levels, full_adc_ranges
 from accuracy.mapping.operators import ConvolutionOperator, MatrixOperator, Operator
 from accuracy.mapping.weights import Mapping, map_weights
 from circuits import CoreDesign
@@ -45,10 +45,10 @@ class Calibration:
         design: the design it holds for, as plain values.
         x_min: lower edge of the input range.
         x_max: upper edge.
-        ranges: converter range of each slice; empty for designs without converters.
+        ranges: ADC range of each slice; empty for designs without ADCs.
         samples: images the ranges rest on.
         clipped: fraction of the calibration currents beyond the range, for each slice.
-        used_codes: fraction of the converter's codes that calibration currents reach, for each slice.
+        used_codes: fraction of the ADC's codes that calibration currents reach, for each slice.
         useful_range: range over the largest current of the array's rows, for each slice: the part of full scale that
             carries signal.
     """
@@ -106,7 +106,7 @@ class AnalogLayer(nn.Module):
         mapping: the layer's matrix on arrays.
         cell: memory cell; None for ideal cells.
         key: identifies the layer's random numbers: the seed's spawn key.
-        physics: what stands between cells and converters.
+        physics: what stands between cells and ADCs.
 
     Attributes:
         relu: whether the layer applies the ReLU that followed it, in the same pass over memory as its conversion.
@@ -135,7 +135,7 @@ class AnalogLayer(nn.Module):
         self.observed: Observation | None = None
         self.correction: ColumnCorrection | None = None
         self.stand_in: Callable[[AnalogLayer, Tensor], Tensor] | None = None
-        self._converters: Converters | None = None
+        self._adc_ranges: AdcRanges | None = None
 
     # -- state --------------------------------------------------------------------------------------------------
 
@@ -182,7 +182,7 @@ class AnalogLayer(nn.Module):
                     "Run accuracy.calibrate on this model."
                 )
         self.calibration = calibration
-        self._converters = None
+        self._adc_ranges = None
 
     def require_calibration(self) -> Calibration:
         """Return the layer's calibration.
@@ -193,13 +193,13 @@ class AnalogLayer(nn.Module):
         if self.calibration is None:
             raise CalibrationError(
                 f"Layer {self.name!r} has no ranges for its inputs"
-                + (" and converters" if self.design.adc_bits is not None else "")
+                + (" and ADCs" if self.design.adc_bits is not None else "")
                 + ": run accuracy.calibrate(model, batches) with training data first."
             )
         return self.calibration
 
-    def converters(self) -> Converters | None:
-        """Return the layer's converters, None for designs without.
+    def adc_ranges(self) -> AdcRanges | None:
+        """Return the layer's ADCs, None for designs without.
 
         Raises:
             CalibrationError: the layer is not calibrated.
@@ -207,16 +207,16 @@ class AnalogLayer(nn.Module):
         calibration = self.require_calibration()
         if self.design.adc_bits is None:
             return None
-        if self._converters is None:
+        if self._adc_ranges is None:
             if self.design.adc_range == "full":
                 rows = [part.stop - part.start for part in self.array.mapping.partitions]
-                self._converters = full_converters(self.design, rows, calibration.signed, self.array.g_min)
+                self._adc_ranges = full_adc_ranges(self.design, rows, calibration.signed, self.array.g_min)
             elif not calibration.ranges:
-                raise CalibrationError(f"Layer {self.name!r} has input ranges but no converter ranges.")
+                raise CalibrationError(f"Layer {self.name!r} has input ranges but no ADC ranges.")
             else:
-                levels = converter_levels(self.design, calibration.signed)
-                self._converters = Converters(calibration.ranges, levels)
-        return self._converters
+                levels = adc_levels(self.design, calibration.signed)
+                self._adc_ranges = AdcRanges(calibration.ranges, levels)
+        return self._adc_ranges
 
     # -- forward ------------------------------------------------------------------------------------------------
 
@@ -249,7 +249,7 @@ class AnalogLayer(nn.Module):
         how = Reading(
             calibration.scale,
             calibration.signed,
-            None if observing else self.converters(),
+            None if observing else self.adc_ranges(),
             bias=getattr(self.digital, "bias", None),
             relu=relu,
             observation=self.observed if observing else None,
@@ -345,7 +345,7 @@ def analog_layer(
         design: how it is laid out.
         cell: memory cell; None for ideal cells.
         key: identifies its random numbers.
-        physics: what stands between cells and converters.
+        physics: what stands between cells and ADCs.
         project_signs: see `map_weights`.
 
     Raises:

@@ -89,7 +89,7 @@ def convert(
             continue
         if peripherals is not None and own.adc_bits is None:
             raise ConversionError(
-                f"Layer {name!r}: peripherals act on a converter's range, but design {own.name!r} has no converters."
+                f"Layer {name!r}: peripherals act on an ADC's range, but design {own.name!r} has no ADC."
             )
         layer = analog_layer(
             name, folded.get_submodule(name), own, cell, key, physics=physics, project_signs=project_signs

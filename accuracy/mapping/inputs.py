@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from accuracy.mapping.converters import input_steps
 from circuits import CoreDesign
 
 
@@ -25,6 +24,17 @@ class InputSlice:
     values: Tensor
     unit: float
     weight: float
+
+
+def input_steps(design: CoreDesign, signed_inputs: bool) -> int | None:
+    """Return the largest input integer: 255 for unsigned 8-bit inputs, 127 for signed; None if not quantised.
+
+    Inputs that an analog accumulator sums count with no more bits than it resolves.
+    """
+    if design.input_bits is None:
+        return None
+    bits = min(design.input_bits, design.accumulator_bits or design.input_bits)
+    return (1 << (bits - 1)) - 1 if signed_inputs else (1 << bits) - 1
 
 
 def quantise_inputs(x: Tensor, design: CoreDesign, signed: bool) -> tuple[Tensor, float]:
@@ -70,7 +80,7 @@ def input_digits(integers: Tensor, shift: int, bits: int) -> Tensor:
     return torch.where(integers < 0, -digit, digit)
 
 
-def converted_slices(integers: Tensor, unit: float, design: CoreDesign, signed: bool) -> Iterator[InputSlice]:
+def digitised_slices(integers: Tensor, unit: float, design: CoreDesign, signed: bool) -> Iterator[InputSlice]:
     """Yield what is converted at once: the whole input with analog accumulation, else slice by slice.
 
     Args:

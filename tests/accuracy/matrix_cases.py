@@ -19,7 +19,7 @@ from tests.reference.mapping_reference import integer_weights
 
 FORMS = ("differential", "offset", "offset_unit_column", "twos_complement", "ones_complement", "column_sign")
 BEFORE_CONVERSION = 2e-6
-"""What float32 may lose before the converter."""
+"""What float32 may lose before the ADC."""
 
 
 @dataclasses.dataclass
@@ -137,9 +137,9 @@ def ranges_from(case: Case, product: Product, scale: float) -> Any:
 
 
 def allowed(case: Case, product: Product, dtype: Any) -> np.ndarray:
-    """Difference that rounding may make: before the converter, and one code where a value lies on a border.
+    """Difference that rounding may make: before the ADC, and one code where a value lies on a border.
 
-    Rounding before the converter is relative to the currents that enter an output, and to sum |x| |w|, which they are
+    Rounding before the ADC is relative to the currents that enter an output, and to sum |x| |w|, which they are
     without cancellation between positive and negative terms.
     """
     relative, per_level = (1e-11, 1e-11) if dtype is torch.float64 else (BEFORE_CONVERSION, 4e-6)

@@ -10,7 +10,7 @@ from accuracy.arrays.analog_array import AnalogArray
 from accuracy.arrays.readout import Reading, read
 from accuracy.kernels import bit_serial
 from accuracy.kernels.ranges import BINS, Histogram
-from accuracy.mapping.converters import Converters, given_converters
+from accuracy.mapping.adc import AdcRanges, given_adc_ranges
 from accuracy.mapping.inputs import quantise_inputs
 from accuracy.mapping.operators import ConvolutionOperator, MatrixOperator, Operator
 from accuracy.mapping.weights import map_weights
@@ -55,11 +55,11 @@ def _array(design: CoreDesign, operator: Operator, rows: int, columns: int, seed
     return array
 
 
-def _both_ways(array: AnalogArray, x: torch.Tensor, signed: bool, converters: Converters) -> tuple[torch.Tensor, ...]:
-    fast = read(array, x, Reading(1.0, signed, converters))
+def _both_ways(array: AnalogArray, x: torch.Tensor, signed: bool, adc: AdcRanges) -> tuple[torch.Tensor, ...]:
+    fast = read(array, x, Reading(1.0, signed, adc))
     assert array._readers, "the look-up was not taken"
     # An observer asks for currents, which only the general path has.
-    return fast, read(array, x, Reading(1.0, signed, converters, observer=lambda currents: None))
+    return fast, read(array, x, Reading(1.0, signed, adc, observer=lambda currents: None))
 
 
 @pytest.mark.parametrize("signed", [False, True], ids=["unsigned", "signed"])
@@ -73,8 +73,8 @@ def test_same_readings_as_the_general_path(name: str, layer: str, signed: bool) 
     x = torch.from_numpy(rng.uniform(-1.0 if signed else 0.0, 1.0, shape).astype(np.float32))
     # An irrational range keeps currents off the edges of codes.
     symmetric = design.symmetric_adc(signed_inputs=signed)
-    converters = given_converters(design, signed, (-np.pi if symmetric else 0.0, np.pi))
-    fast, general = _both_ways(array, x, signed, converters)
+    adc = given_adc_ranges(design, signed, (-np.pi if symmetric else 0.0, np.pi))
+    fast, general = _both_ways(array, x, signed, adc)
     assert fast.shape == general.shape
     assert fast.dtype == general.dtype
     assert float(general.std()) > 0.0
@@ -84,13 +84,13 @@ def test_same_readings_as_the_general_path(name: str, layer: str, signed: bool) 
 
 
 def test_without_range_limits_reading_is_the_product() -> None:
-    """Fine converters over a wide range lose next to nothing: an independent float64 product decides."""
+    """Fine ADCs over a wide range lose next to nothing: an independent float64 product decides."""
     design = CoreDesign(negative_weights="offset", max_rows=40, input_accumulation="digital", adc_bits=13)
     array = _array(design, MatrixOperator(), 90, 21, seed=3)
     array.idealise()
     x = torch.from_numpy(np.random.default_rng(4).uniform(0.0, 1.0, (6, 90)).astype(np.float32))
     integers, unit = quantise_inputs(x, design, signed=False)
-    got = read(array, x, Reading(1.0, False, given_converters(design, False, (0.0, 40.0)))).numpy()
+    got = read(array, x, Reading(1.0, False, given_adc_ranges(design, False, (0.0, 40.0)))).numpy()
     exact = integers.numpy().astype(np.float64) * unit @ array.mapping.weights()
     # A code is 40 / 8191 of a full cell, a weight integer 1 / 255 of one; each conversion errs by half a code.
     step = float(array.mapping.step.max()) * 255.0 * 40.0 / 8191.0
@@ -135,7 +135,7 @@ def test_threads_do_not_change_results() -> None:
     operator = ConvolutionOperator(8, (3, 3), (1, 1), (1, 1), (1, 1))
     array = _array(DESIGNS["offset"], operator, 72, 17, seed=5)
     x = torch.from_numpy(np.random.default_rng(6).uniform(0.0, 1.0, (9, 8, 12, 12)).astype(np.float32))
-    how = Reading(1.0, False, given_converters(array.mapping.design, False, (0.0, np.pi)))
+    how = Reading(1.0, False, given_adc_ranges(array.mapping.design, False, (0.0, np.pi)))
     before = torch.get_num_threads()
     try:
         results = []
@@ -151,11 +151,11 @@ def test_threads_do_not_change_results() -> None:
 
 def test_refuses_what_it_does_not_know() -> None:
     design = DESIGNS["differential"]
-    converters = given_converters(design, False, (-1.0, 1.0))
+    adc = given_adc_ranges(design, False, (-1.0, 1.0))
     grouped = ConvolutionOperator(8, (3, 3), (1, 1), (1, 1), (1, 1), groups=2)
-    assert bit_serial.suits(design, MatrixOperator(), False, converters)
-    assert not bit_serial.suits(design, grouped, False, converters)
-    assert not bit_serial.suits(design.replace(bits_per_input_slice=2), MatrixOperator(), False, converters)
-    assert not bit_serial.suits(design.replace(input_accumulation="analog"), MatrixOperator(), False, converters)
+    assert bit_serial.suits(design, MatrixOperator(), False, adc)
+    assert not bit_serial.suits(design, grouped, False, adc)
+    assert not bit_serial.suits(design.replace(bits_per_input_slice=2), MatrixOperator(), False, adc)
+    assert not bit_serial.suits(design.replace(input_accumulation="analog"), MatrixOperator(), False, adc)
     fine = design.replace(adc_bits=16)
-    assert not bit_serial.suits(fine, MatrixOperator(), False, given_converters(fine, False, (-1.0, 1.0)))
+    assert not bit_serial.suits(fine, MatrixOperator(), False, given_adc_ranges(fine, False, (-1.0, 1.0)))

@@ -15,7 +15,7 @@ from torch import nn
 from accuracy import CalibrationError, EvaluationError, analog_layers, calibrate, calibration_report, convert
 from accuracy.kernels import fused as fused_module
 from accuracy.kernels.ranges import BINS, INNER_FRACTION, Histogram, input_range
-from accuracy.mapping.converters import Converters, given_converters, powers_of_two_ranges
+from accuracy.mapping.adc import AdcRanges, given_adc_ranges, powers_of_two_ranges
 from devicekit import load_device
 from tests.accuracy.small_networks import design, small_data, small_network
 
@@ -70,7 +70,7 @@ def test_signed_inputs_get_a_signed_range() -> None:
     assert found.scale == max(-found.x_min, found.x_max)
 
 
-def test_converter_ranges_hold_the_inner_fraction_of_ideal_currents() -> None:
+def test_adc_ranges_hold_the_inner_fraction_of_ideal_currents() -> None:
     data = small_data()
     model = convert(small_network(), design("A"), load_device("sonos_40nm_tcas2022"))
     calibrate(model, data)
@@ -169,7 +169,7 @@ def test_the_report_has_a_row_for_each_layer_and_slice() -> None:
 
 
 @pytest.mark.parametrize("ranges", [(1.0,), [(0, 1), (0, 1)], (1.0, 0.0), (0.0, np.inf)])
-def test_impossible_converter_ranges_are_refused(ranges: Any) -> None:
-    with pytest.raises(CalibrationError, match=r"adc_range|converter range"):
-        given_converters(design("A"), False, ranges)
-    assert Converters(((0.0, 1.0),), (256,)).codes_per_unit == (255.0,)
+def test_impossible_adc_ranges_are_refused(ranges: Any) -> None:
+    with pytest.raises(CalibrationError, match=r"adc_range|ADC range"):
+        given_adc_ranges(design("A"), False, ranges)
+    assert AdcRanges(((0.0, 1.0),), (256,)).codes_per_unit == (255.0,)

@@ -1,4 +1,4 @@
-"""Calibrated ranges against the reference's own two passes: input ranges by trying them, converter ranges by sorting.
+"""Calibrated ranges against the reference's own two passes: input ranges by trying them, ADC ranges by sorting.
 
 The reference works out every current that is converted, one by one, and sorts them; the evaluator counts them in bins
 as they stream by. They may differ by a bin, and by the gap between the two neighbours that a quantile lies between.
@@ -56,7 +56,7 @@ def named(name: str) -> CoreDesign:
 def check_ranges(
     layer: AnalogLayer, analog: dict[int, list[float]], *, inner: float = INNER, rounding: float = 1e-5
 ) -> None:
-    """Compare a layer's converter ranges with the currents that the reference sorted.
+    """Compare a layer's ADC ranges with the currents that the reference sorted.
 
     Args:
         layer: calibrated.

@@ -224,8 +224,8 @@ def test_the_quantisers_own_step_maps_integers_unchanged() -> None:
         convert(layer, given)
 
 
-def test_peripherals_need_converters() -> None:
-    with pytest.raises(ConversionError, match="peripherals act on a converter's range"):
+def test_peripherals_need_adcs() -> None:
+    with pytest.raises(ConversionError, match="peripherals act on an ADC's range"):
         convert(small_network(), design("A", adc_bits=None), peripherals=PeripheralModel.ideal())
 
 

@@ -9,7 +9,7 @@ import torch
 from accuracy.arrays.analog_array import AnalogArray
 from accuracy.kernels import direct_convolution
 from accuracy.kernels.direct_convolution import ConvolutionReader
-from accuracy.mapping.converters import given_converters
+from accuracy.mapping.adc import given_adc_ranges
 from accuracy.mapping.inputs import quantise_inputs
 from accuracy.mapping.operators import ConvolutionOperator, MatrixOperator, Operator
 from accuracy.mapping.weights import map_weights
@@ -57,7 +57,7 @@ def test_same_numbers_as_the_general_path(name: str, layer: str, columns: int, s
     if len(shape) == 4 and columns == 16:
         x = x.contiguous(memory_format=torch.channels_last)
     symmetric = design.symmetric_adc(signed_inputs=signed)
-    converters = given_converters(design, signed, [(-2.0 if symmetric else 0.0, 2.0)] * design.slices)
+    adc = given_adc_ranges(design, signed, [(-2.0 if symmetric else 0.0, 2.0)] * design.slices)
     steps = 127 if signed else 255
     start, scale = rng.normal(size=columns), array.output_scale.numpy()
     reader = ConvolutionReader(
@@ -65,7 +65,7 @@ def test_same_numbers_as_the_general_path(name: str, layer: str, columns: int, s
         array.mapping.partitions,
         [array.column_matrix(rows) for rows in array.mapping.partitions],
         array.factors.numpy() * scale,
-        converters,
+        adc,
         lines=array.lines,
         start=start,
         floor=-0.5,
@@ -81,8 +81,8 @@ def test_same_numbers_as_the_general_path(name: str, layer: str, columns: int, s
     ties = torch.zeros(())
     for index, kernel in enumerate(array.kernels()):
         v = array.currents(operator.prepare(integers), kernel) * unit
-        q = torch.tensor(converters.codes_per_unit).double().repeat_interleave(array.lines)[:, None]
-        lo = torch.tensor([r[0] for r in converters.ranges]).double().repeat_interleave(array.lines)[:, None]
+        q = torch.tensor(adc.codes_per_unit).double().repeat_interleave(array.lines)[:, None]
+        lo = torch.tensor([r[0] for r in adc.ranges]).double().repeat_interleave(array.lines)[:, None]
         position = (v.clamp(min=lo).clamp(max=2.0) - lo) * q
         factor = array.factors[index] * torch.from_numpy(scale)
         total = total + ((position.round() / q + lo) * factor).sum(dim=-2)
@@ -100,13 +100,13 @@ def test_positions_are_alike_wherever_they_fall(width: int) -> None:
     rng = np.random.default_rng(0)
     array = AnalogArray(map_weights(rng.normal(size=(90, 20)), design), operator, CELL)
     array.program(1)
-    converters = given_converters(design, False, (-2.0, 2.0))
+    adc = given_adc_ranges(design, False, (-2.0, 2.0))
     reader = ConvolutionReader(
         operator,
         array.mapping.partitions,
         [array.column_matrix(rows) for rows in array.mapping.partitions],
         array.factors.numpy(),
-        converters,
+        adc,
         lines=1,
         start=np.zeros(20),
         width=width,

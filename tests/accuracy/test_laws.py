@@ -237,7 +237,7 @@ def test_mean_conductance_by_mapping() -> None:
 
 
 def test_signals_of_differential_cells_fill_little_of_full_scale() -> None:
-    """Useful signal over full scale (every row at full conductance and input), as a converter's range would take it."""
+    """Useful signal over full scale (every row at full conductance and input), as an ADC's range would take it."""
     weight, x = zero_peaked(1152, 64), sparse_inputs(50, 1152)
     quantised = np.rint(255 * x) / 255
 
@@ -274,7 +274,7 @@ def test_differential_cells_do_with_seven_bits_where_offset_cells_need_more() ->
     assert DIFFERENTIAL.b_out > 26
     assert converted_error(DIFFERENTIAL, weight, x, 7) < 0.02
     assert converted_error(OFFSET, weight, x, 8) > 5 * converted_error(DIFFERENTIAL, weight, x, 8)
-    # Fewer rows and bits a cell bring B_out of offset cells towards the converter's bits.
+    # Fewer rows and bits a cell bring B_out of offset cells towards the ADC's bits.
     small = OFFSET.replace(max_rows=72, bits_per_cell=2)
     assert converted_error(small, weight, x, 8) < 0.5 * converted_error(OFFSET, weight, x, 8)
 

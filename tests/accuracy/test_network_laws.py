@@ -54,7 +54,7 @@ def test_an_on_off_ratio_of_one_hundred_is_about_as_good_as_infinite() -> None:
 
 
 @pytest.mark.parametrize("bits", [5, 6, 7])
-def test_differential_cells_do_with_fewer_converter_bits_than_offset_cells(bits: int) -> None:
+def test_differential_cells_do_with_fewer_adc_bits_than_offset_cells(bits: int) -> None:
     differential = accuracy(DIFFERENTIAL.replace(adc_bits=bits), None)
     offset = accuracy(OFFSET.replace(adc_bits=bits), None)
     assert differential.mean >= differential.baseline - 0.01

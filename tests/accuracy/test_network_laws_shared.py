@@ -1,7 +1,7 @@
 """Published laws on published networks: errors (1, 2), wires (7), difficulty of the task (8). Slow; need shared data.
 
 Xiao et al., IEEE Circuits and Systems Magazine 22(4), 2022, found them on ResNet-50 and ImageNet; what is compared here
-is the order. Converters are left out, so that only wires or cells act.
+is the order. ADCs are left out, so that only wires or cells act.
 """
 
 from __future__ import annotations

@@ -257,7 +257,7 @@ def test_bit_weights_act_on_bit_lines_as_without_resistance(signed: bool) -> Non
 
 
 def test_peripherals_without_a_range_are_refused() -> None:
-    with pytest.raises(CalibrationError, match="act on a converter's range"):
+    with pytest.raises(CalibrationError, match="act on an ADC's range"):
         AnalogMatrix(np.eye(3), design("A"), peripherals=peripherals())
 
 

@@ -3,7 +3,7 @@
 `multiply` does for one matrix what the array does: it turns weights into digits, digits into conductances, inputs into
 slices, and then walks through every output, row partition, weight slice, bit line and input slice, adding currents row
 by row and converting them one at a time. It reads a design's fields only; slices, partitions, the ideal resolution and
-converter ranges are worked out here from their definitions.
+ADC ranges are worked out here from their definitions.
 
 Where the definitions leave a choice, this is the one taken:
 
@@ -133,12 +133,12 @@ def negative_currents(design: Any, signed: bool) -> bool:
 
 
 def levels_of(design: Any, bits: int, signed: bool) -> int:
-    """Levels of a converter: 2^bits, or one less where a code must lie at 0."""
+    """Levels of an ADC: 2^bits, or one less where a code must lie at 0."""
     return 2**bits - 1 if negative_currents(design, signed) else 2**bits
 
 
 def adc_bits_of(design: Any, slices: int) -> list[int]:
-    """Bits of the converter of each slice."""
+    """Bits of the ADC of each slice."""
     if isinstance(design.adc_bits, int):
         return [design.adc_bits] * slices
     return list(design.adc_bits)
@@ -174,7 +174,7 @@ def most_digits(design: Any, rows: int, signed: bool) -> float:
 
 
 def full_ranges(design: Any, rows: int, signed: bool, g_min: float = 0.0) -> list[tuple[float, float]]:
-    """The range of each slice's converter for adc_range "full".
+    """The range of each slice's ADC for adc_range "full".
 
     Args:
         design: a design.
@@ -341,7 +341,7 @@ class _Reader:
         )
 
     def read(self, value: float, output: tuple[int, int], where: tuple[int, ...], effect: float) -> float:
-        """Convert, where there is a converter."""
+        """Convert, where there is an ADC."""
         s = where[2]
         if (output[0], *where) not in self.product.pooled:
             self.product.pooled.add((output[0], *where))

@@ -1,4 +1,4 @@
-"""Converter and activation ranges from small sets of data that fit in memory, by their definitions."""
+"""ADC and activation ranges from small sets of data that fit in memory, by their definitions."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def tie_ranges(own: list[float], symmetric: bool) -> list[tuple[float, float]]:
 
 
 def calibrate_matrix(x: np.ndarray, weight: np.ndarray, design: Any, signed: bool = False, g_min: float = 0.0) -> Any:
-    """Calibrated ranges of one matrix: quantised inputs, ideal cells, no converter.
+    """Calibrated ranges of one matrix: quantised inputs, ideal cells, no ADC.
 
     Args:
         x: (batch, rows) in units of the activation range.

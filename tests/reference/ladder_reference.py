@@ -9,7 +9,7 @@ def solve_ladder(conductance: np.ndarray, active: np.ndarray, r_p_hat: float) ->
     """Current of one bit line by Kirchhoff's law at every node.
 
     Node r carries cell r, which draws active_r * g_r * (1 - v_r) from the driven side; neighbouring nodes are joined by
-    r_p_hat; the last node sees one more r_p_hat to virtual ground. Row 0 is farthest from the converter.
+    r_p_hat; the last node sees one more r_p_hat to virtual ground. Row 0 is farthest from the ADC.
 
     Args:
         conductance: (rows,) in units of the largest conductance.

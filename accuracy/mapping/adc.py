@@ -1,6 +1,6 @@
-"""Analog-to-digital conversion of column currents: ranges, codes and readings.
+"""Ranges and resolutions of the ADCs that read column currents, and the codes that follow from them.
 
-A converter of b bits has ``2^b`` levels over [0, hi] where currents cannot be negative, and ``2^b - 1`` levels over
+An ADC of b bits has ``2^b`` levels over [0, hi] where currents cannot be negative, and ``2^b - 1`` levels over
 [-hi, hi], with a code at 0, where they can. Its reading is ``rint((clip(v, lo, hi) - lo) * q) / q + lo`` with
 ``q = (levels - 1) / (hi - lo)``. Currents are in units of one full cell with input 1.
 """
@@ -14,14 +14,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from accuracy.errors import CalibrationError
+from accuracy.mapping.inputs import input_steps
 from circuits import CoreDesign
 
 Range = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class Converters:
-    """The converters of one matrix: one range and resolution for each weight slice.
+class AdcRanges:
+    """Ranges and resolutions of one matrix's ADCs, one for each weight slice.
 
     Attributes:
         ranges: (lo, hi) of each slice.
@@ -34,7 +35,7 @@ class Converters:
     def __post_init__(self) -> None:
         for lo, hi in self.ranges:
             if not (math.isfinite(lo) and math.isfinite(hi) and lo < hi):
-                raise CalibrationError(f"Expected a converter range (lo, hi) with lo < hi, but got ({lo}, {hi}).")
+                raise CalibrationError(f"Expected an ADC range (lo, hi) with lo < hi, but got ({lo}, {hi}).")
 
     @property
     def codes_per_unit(self) -> tuple[float, ...]:
@@ -42,32 +43,21 @@ class Converters:
         return tuple((n - 1) / (hi - lo) for (lo, hi), n in zip(self.ranges, self.levels, strict=True))
 
 
-def converter_levels(design: CoreDesign, signed_inputs: bool) -> tuple[int, ...]:
-    """Return the number of codes of each slice's converter."""
+def adc_levels(design: CoreDesign, signed_inputs: bool) -> tuple[int, ...]:
+    """Return the number of codes of each slice's ADC."""
     symmetric = design.symmetric_adc(signed_inputs=signed_inputs)
     return tuple(2**bits - 1 if symmetric else 2**bits for bits in design.adc_bits_per_slice)
 
 
-def input_steps(design: CoreDesign, signed_inputs: bool) -> int | None:
-    """Return the largest input integer: 255 for unsigned 8-bit inputs, 127 for signed; None if not quantised.
-
-    Inputs that an analog accumulator sums count with no more bits than it resolves.
-    """
-    if design.input_bits is None:
-        return None
-    bits = min(design.input_bits, design.accumulator_bits or design.input_bits)
-    return (1 << (bits - 1)) - 1 if signed_inputs else (1 << bits) - 1
-
-
-def full_converters(design: CoreDesign, rows: Sequence[int], signed_inputs: bool, g_min: float) -> Converters:
-    """Return converters over the full range of the arrays.
+def full_adc_ranges(design: CoreDesign, rows: Sequence[int], signed_inputs: bool, g_min: float) -> AdcRanges:
+    """Return ADC ranges over everything that the arrays can draw.
 
     Where a slice's bits reach the full-precision guarantee of a matrix with these rows, one code is one digit at the
-    least input step, so that conversion loses nothing. Otherwise hi is the rows of the largest partition, half of
+    least input step, so that the reading is exact. Otherwise hi is the rows of the largest partition, half of
     that with flipped encoding.
 
     Args:
-        design: a design with converters.
+        design: a design with ADCs (`adc_bits` is set).
         rows: rows of each partition.
         signed_inputs: whether inputs carry signs.
         g_min: conductance of an idle cell; a digit is worth ``(1 - g_min) / levels``.
@@ -80,7 +70,7 @@ def full_converters(design: CoreDesign, rows: Sequence[int], signed_inputs: bool
     if design.input_accumulation == "digital" and steps is not None:
         steps = min(steps, 2**design.input_slice_bits - 1)
     ranges = []
-    for bits, levels in zip(design.adc_bits_per_slice, converter_levels(design, signed_inputs), strict=True):
+    for bits, levels in zip(design.adc_bits_per_slice, adc_levels(design, signed_inputs), strict=True):
         hi = reach
         if steps is not None and bits >= needed:
             digit = (1.0 - g_min) / (2**design.cell_bits - 1) / steps
@@ -89,13 +79,13 @@ def full_converters(design: CoreDesign, rows: Sequence[int], signed_inputs: bool
             if exact >= reach * (1.0 - g_min) * (1.0 - 1e-9):
                 hi = exact
         ranges.append((-hi if symmetric else 0.0, hi))
-    return Converters(tuple(ranges), converter_levels(design, signed_inputs))
+    return AdcRanges(tuple(ranges), adc_levels(design, signed_inputs))
 
 
-def given_converters(
+def given_adc_ranges(
     design: CoreDesign, signed_inputs: bool, ranges: Sequence[float] | Sequence[Sequence[float]]
-) -> Converters:
-    """Return converters with ranges that the caller gives: one (lo, hi), or one for each slice.
+) -> AdcRanges:
+    """Return the ADC ranges that a caller gives: one (lo, hi) for all slices, or one for each slice.
 
     Raises:
         CalibrationError: not one pair and not one pair a slice, or an empty range.
@@ -109,7 +99,7 @@ def given_converters(
             f"design {design.name!r}, but got {ranges!r}."
         )
     checked = tuple((float(lo), float(hi)) for lo, hi in pairs)
-    return Converters(checked, converter_levels(design, signed_inputs))
+    return AdcRanges(checked, adc_levels(design, signed_inputs))
 
 
 def powers_of_two_ranges(quantiles: Sequence[float], symmetric: bool) -> tuple[Range, ...]:
@@ -130,7 +120,7 @@ def powers_of_two_ranges(quantiles: Sequence[float], symmetric: bool) -> tuple[R
         raise CalibrationError("The calibration data draw no current in any slice: inputs or weights are all zero.")
     ranges = []
     for need in quantiles:
-        # A slice that is never used converts nothing; 2^-24 of the largest range keeps its arithmetic finite.
+        # A slice that is never used reads nothing; 2^-24 of the largest range keeps its arithmetic finite.
         power = 0
         # Currents on levels meet halves of the largest range but for rounding.
         while power < 24 and largest * 2.0 ** -(power + 1) >= need * (1.0 - 1e-6):
