@@ -174,14 +174,12 @@ class Calibration:
         fits: by quantity.
         designs: designs by name, predicted ones included.
         structure: the structural alternatives chosen.
-        recipe: Python that makes this calibration again.
     """
 
     library: Library
     fits: Mapping[str, QuantityFit]
     designs: Mapping[str, CoreDesign]
     structure: tuple[str, ...]
-    recipe: str = field(default="fit", repr=False)
 
     @property
     def free_values(self) -> int:
@@ -335,7 +333,7 @@ def calibrate(
         )
         for index, quantity in enumerate(QUANTITIES)
     }
-    return Calibration(_fitted(loaded, fits, tuple(table), recipe), fits, known, tuple(structure), recipe)
+    return Calibration(_fitted(loaded, fits, tuple(table), recipe), fits, known, tuple(structure))
 
 
 def _recipe(library: str, arguments: Mapping[str, object]) -> str:

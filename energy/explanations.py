@@ -2,8 +2,7 @@
 
 An explanation is printed so that the number can be computed again from the text alone. The line that begins with ``=``
 is Python: arithmetic with the functions of `energy.expressions` over the names printed below it, or a call of a public
-function. A value in backticks is Python that makes it. Where a number is a quantile, its formula holds for arrays over
-the draws that the text names.
+function. Where a number is a quantile, its formula holds for arrays over the draws that the text names.
 """
 
 from __future__ import annotations
@@ -20,8 +19,8 @@ from energy.errors import EnergyError
 from energy.expressions import Array
 from energy.formulas import Formulas
 
-Value = float | tuple[float, ...] | str
-"""A number, one number a slice (or layer), or Python that makes an object."""
+Value = float | tuple[float, ...]
+"""A number, or one number a slice (or layer)."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ class Explanation:
 
     Attributes:
         name: the quantity; within one explanation the same name is the same number.
-        value: its value, one value a slice, or Python that makes it.
+        value: its value, or one value a slice.
         unit: its unit.
         meaning: one line.
         formula: the expression; None for a constant or a given count.
@@ -124,10 +123,8 @@ class Explanation:
         return next((explained for explained in self.parts() if explained.name == name), None)
 
 
-def shown_value(value: float | Sequence[float] | str) -> str:
-    """Return a value with every digit it takes to compute with it again, or a list of such; Python in backticks."""
-    if isinstance(value, str):
-        return f"`{value}`"
+def shown_value(value: float | Sequence[float]) -> str:
+    """Return a value with every digit it takes to compute with it again, or a list of such."""
     if isinstance(value, Sequence):
         return "[" + ", ".join(shown_value(entry) for entry in value) + "]"
     return repr(float(value)).removesuffix(".0")

@@ -1,18 +1,19 @@
-"""A published table computed again: fit, prediction, designs left out, structures, and where each number came from."""
+"""A published table computed again: fit, prediction, designs left out, structures, and where each cost came from."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from devicekit.common.errors import unknown_name
-from energy.calibration import Calibration, calibrate
+from energy.calibration import QUANTITIES, Calibration, calibrate
+from energy.core_cost import estimate_core
 from energy.errors import EnergyError
 from energy.explanations import Explanation
-from energy.fit_explanations import Columns, FitExplanations, records
 from energy.library import Library
 from energy.published import load_published
 from energy.validation import ALTERNATIVES, UNSEEN, fit_structure, left_out_rows, structure_table
@@ -50,8 +51,6 @@ class Reproduction:
         self.without = cache(self._fit_without)
         self.alternative = cache(self._fit_alternative)
         self.rows_of = cache(self._make_rows)
-        self._columns = cache(self._explain_row)
-        self._of_structure = cache(self._explain_structure)
 
     @cached_property
     def fit(self) -> Calibration:
@@ -77,8 +76,8 @@ class Reproduction:
     # -- tables ------------------------------------------------------------------------------------------------------
 
     def document(self) -> dict[str, Any]:
-        """Return every table, each a list of rows; a row's ``name`` and a column's together name a number."""
-        sizes = {name: int(_number(explained)) for name, explained in self._sizes.items()}
+        """Return every table, each a list of rows; the ``name`` of a row with a cost is what `explain` takes."""
+        sizes = {"free_values": self.fit.free_values, "data_values": self.fit.data_values}
         tables = {table: [{"name": name, **row} for name, row in self.rows_of(table).items()] for table in TABLES}
         return {"table": self.TITLE, **sizes, **tables}
 
@@ -136,83 +135,48 @@ class Reproduction:
     # -- where they came from ------------------------------------------------------------------------------------------
 
     def explain(self, name: str) -> Explanation:
-        """Return where a number came from.
+        """Return where a computed cost came from: the core's own formula with the constants of the fit behind it.
 
         Args:
-            name: a row's name and a column, such as ``published.A.energy_fj_per_op.residual`` or
-                ``parameters.ramp.run.energy.low``; or ``free_values``, ``data_values``.
+            name: name of a row of ``published``, ``prediction`` or ``leave_one_out``, such as
+                ``leave_one_out.C.area_mm2``, or of a structure's prediction, such as
+                ``structures.library.b_energy_fj_per_op``.
 
         Raises:
             EnergyError: an unknown name.
         """
-        table = name.partition(".")[0]
-        if name in ("free_values", "data_values"):
-            return self._sizes[name]
-        if table not in TABLES:
-            raise EnergyError(unknown_name("table of numbers", table, TABLES))
-        rows = self.rows_of(table)
-        row, _, column = name.rpartition(".")
-        if row not in rows or column not in self._columns(table, row):
-            known = [f"{own}.{key}" for own, values in rows.items() for key in values if key not in _LABELS]
-            raise EnergyError(unknown_name("number", name, known))
-        return self._columns(table, row)[column]
+        known = self._costs()
+        # A row and its column of the best value name the same number.
+        row = name.removesuffix(".fitted").removesuffix(".predicted")
+        if row not in known:
+            raise EnergyError(unknown_name("computed cost", name, known))
+        fit, design, quantity = known[row]
+        made = fit()
+        return estimate_core(made.designs[design], library=made.library).explain(quantity)
 
-    @cached_property
-    def _sizes(self) -> Columns:
-        found = FitExplanations(self.fit, "fit").sizes()
-        return {name: replace(explained, name=name) for name, explained in found.items()}
-
-    def _explain_row(self, table: str, name: str) -> Columns:
-        """Return the explanations of one row by column."""
-        row = self.rows_of(table)[name]
-        if table == "published":
-            return FitExplanations(self.fit, table).published(row)
-        if table == "prediction":
-            return FitExplanations(self.fit, table).prediction(row)
-        if table == "leave_one_out":
-            design = str(row["design"])
-            printed = load_published()[design][str(row["quantity"])]
-            return FitExplanations(self.without(design), table).left_out(row, printed)
-        if table == "parameters":
-            return FitExplanations(self.fit, table).parameter(row)
-        if table == "correlations":
-            return FitExplanations(self.fit, table).correlation(row, str(row["quantity"]))
-        evidence = [self._of_structure(names)["log_evidence"] for names in ALTERNATIVES]
-        own = next(self._of_structure(names) for names in ALTERNATIVES if name == f"structures.{_structure(names)}")
-        return own | {"probability": _probability(name, row["probability"], own["log_evidence"], evidence)}
-
-    def _explain_structure(self, names: tuple[str, ...]) -> Columns:
-        name = f"structures.{_structure(names)}"
-        return FitExplanations(self.alternative(names), name).structure(self.rows_of("structures")[name])
-
-
-_LABELS = ("design", "quantity", "constant", "unit", "first", "second", "structure")
+    def _costs(self) -> dict[str, tuple[Callable[[], Calibration], str, str]]:
+        """Return by name the fit behind every computed cost, its design and its quantity; fits nothing yet."""
+        found: dict[str, tuple[Callable[[], Calibration], str, str]] = {}
+        for quantity in QUANTITIES:
+            for design in load_published():
+                found[f"published.{design}.{quantity}"] = (lambda: self.fit), design, quantity
+            found[f"prediction.{UNSEEN}.{quantity}"] = (lambda: self.fit), UNSEEN, quantity
+            for design in self.left_out:
+                found[f"leave_one_out.{design}.{quantity}"] = partial(self.without, design), design, quantity
+        for names in ALTERNATIVES:
+            name = f"structures.{_structure(names)}.b_energy_fj_per_op"
+            found[name] = partial(self.alternative, names), UNSEEN, "energy_fj_per_op"
+        return found
 
 
 def _structure(names: tuple[str, ...]) -> str:
     return "_and_".join(names) or "library"
 
 
-def _number(explained: Explanation) -> float:
-    assert isinstance(explained.value, float)
-    return explained.value
+def records(frame: pd.DataFrame) -> list[Row]:
+    """Return the rows of a table as mappings.
 
-
-def _probability(name: str, value: float, own: Explanation, evidence: list[Explanation]) -> Explanation:
-    """Explain how probable a structure is among the alternatives that were fitted."""
-    together = Explanation(
-        "log_evidences",
-        tuple(_number(entry) for entry in evidence),
-        "",
-        "of each alternative",
-        f"[{', '.join(entry.name for entry in evidence)}]",
-        tuple(evidence),
-    )
-    return Explanation(
-        f"{name}.probability",
-        value,
-        "",
-        "probability among the alternatives, equally probable before the table is seen",
-        f"exp({own.name} - largest(log_evidences)) / total(exp(log_evidences - largest(log_evidences)))",
-        (own, together),
-    )
+    Args:
+        frame: the table.
+    """
+    return [{str(key): value for key, value in row.items()} for row in frame.to_dict(orient="records")]

@@ -17,7 +17,7 @@ def register(app: typer.Typer) -> None:
         "reproduce",
         epilog=examples(
             "devicekit reproduce table3",
-            "devicekit reproduce table3 --explain published.A.energy_fj_per_op.residual --depth 4",
+            "devicekit reproduce table3 --explain leave_one_out.C.area_mm2 --depth 3",
         ),
     )(reproduce)
 
@@ -29,8 +29,8 @@ def reproduce(
     explain: Annotated[
         str | None,
         typer.Option(
-            help="Explain one number by table, row and column, such as leave_one_out.C.area_mm2.predicted; --json "
-            "prints every row with its name."
+            help="Explain one computed cost by table, design and quantity, such as leave_one_out.C.area_mm2: the "
+            "core's formula with the constants of the fit behind it."
         ),
     ] = None,
     depth: Annotated[int, typer.Option(min=1, help="Levels of formulas to print with --explain.")] = 2,
@@ -150,5 +150,5 @@ def _show(document: dict[str, Any]) -> None:
         keys=1,
         title="Structural alternatives (structures)",
         caption="Probability among these, from how well the priors foresee the published table.\n"
-        "Any number: --explain TABLE.ROW.COLUMN with the table's name in brackets, as --json prints them.",
+        "Where a computed cost comes from: --explain TABLE.DESIGN.QUANTITY with the table's name in brackets.",
     )

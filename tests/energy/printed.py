@@ -8,7 +8,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import scipy.special
 
 import circuits
 import devicekit
@@ -16,7 +15,7 @@ import energy
 
 EVERYTHING = 100  # levels, more than any explanation has
 
-_VALUE = r"`[^`]*`|\[[^\]]*\]|[^\s:]+"
+_VALUE = r"\[[^\]]*\]|[^\s:]+"
 _HEAD = re.compile(rf"^([\w.]+) = ({_VALUE})(?: (\S+))?$")
 _INPUT = re.compile(rf"^ {{4}}([\w.]+) = ({_VALUE})(?: ([^\s:]+))?: (.+)$")
 _DRAWS = re.compile(r"^ {4}over (\d+) draws, `(.+)`$")
@@ -58,23 +57,11 @@ for _name, _function in {
     setattr(Vector, f"__{_name}__", lambda a, b, f=_function: listed(f)(a, b))
 
 
-_calibrations = {}
-
-
-def _calibrate(library, **options):
-    """Fit again, each printed fit once."""
-    key = (library.recipe, *sorted(options.items()))
-    if key not in _calibrations:
-        _calibrations[key] = energy.calibrate(library, **options)
-    return _calibrations[key]
-
-
 _MODULES = {
-    "energy": SimpleNamespace(**{**vars(energy), "calibrate": _calibrate}),
+    "energy": energy,
     "circuits": circuits,
     "devicekit": devicekit,
     "numpy": np,
-    "scipy": scipy,
     "__builtins__": {},
 }
 _NUMBERS = {
@@ -121,8 +108,6 @@ class Block:
 
 
 def _parsed(text):
-    if text.startswith("`"):
-        return text
     if text.startswith("["):
         return Vector(float(entry) for entry in text[1:-1].split(","))
     return float(text)
@@ -198,10 +183,7 @@ def _plain(value):
 
 def _again(block):
     """Compute a printed number from the values printed below it."""
-    inputs = {
-        name: _recipe(value.strip("`")) if isinstance(value, str) else value for name, value in block.inputs.items()
-    }
-    return _plain(eval(block.formula, dict(_NUMBERS), _namespace(inputs)))
+    return _plain(eval(block.formula, dict(_NUMBERS), _namespace(block.inputs)))
 
 
 @cache

@@ -300,15 +300,20 @@ def test_the_command_refuses_in_one_message(arguments, message):
 
 def test_the_command_explains_what_it_reproduces():
     own = ("reproduce", "table3", "--proposals", "2000", "--explain")
-    shown = run(*own, "published.D.area_mm2.residual", "--depth", "1")
+    shown = run(*own, "published.D.area_mm2", "--depth", "1")
     assert shown.exit_code == 0, shown.stderr
-    assert "    = published.D.area_mm2.fitted - published.D.area_mm2.printed\n" in shown.stdout
-    assert "published.D.area_mm2.printed = 0.27 mm2: printed as 0.27; cores_published.csv, line 6" in shown.stdout
-    text = json.loads(run(*own, "free_values", "--json").stdout)["free_values"]
-    assert text.startswith("free_values = 21\n")
-    unknown = run(*own, "published.D.area_mm2.residuals")
+    assert shown.stdout.startswith("area_mm2 = 0.27")
+    text = json.loads(run(*own, "prediction.B.energy_fj_per_op", "--json").stdout)["prediction.B.energy_fj_per_op"]
+    assert text.startswith("energy_fj_per_op = 57.")
+    assert (
+        "fitted, 95 % interval"
+        in json.loads(run(*own, "published.A.energy_fj_per_op", "--depth", "9", "--json").stdout)[
+            "published.A.energy_fj_per_op"
+        ]
+    )
+    unknown = run(*own, "published.D.area_mm")
     assert unknown.exit_code == 2
-    assert "Did you mean 'published.D.area_mm2.residual'" in unknown.stderr
+    assert "Did you mean 'published.D.area_mm2'" in unknown.stderr
 
 
 @pytest.mark.slow
