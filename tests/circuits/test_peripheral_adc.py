@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from circuits.peripherals import load_parameters, ramp_adc, theory
+from circuits.peripherals import load_parameters, ramp_adc
 from circuits.peripherals.curves import fit_line, transition_non_linearity
 from circuits.peripherals.model import PeripheralError
 from circuits.peripherals.ramp_adc import code_voltages, simulate_ramp_adc
+from tests.reference import peripheral_closed_forms as closed_forms
 
 pytestmark = pytest.mark.usefixtures("ngspice")
 
@@ -40,7 +41,7 @@ def test_a_leaky_source_bends_the_ramp(resistance):
     run = simulate_ramp_adc(IDEAL.with_values(changes), np.array([-1, 0, 1]) * NOMINAL.full_scale_voltage)
     first, middle, last = run.readings
     bow = middle - (first + last) / 2
-    assert bow == pytest.approx(theory.ramp_bow(NOMINAL.with_values(changes)), rel=0.05)
+    assert bow == pytest.approx(closed_forms.ramp_bow(NOMINAL.with_values(changes)), rel=0.05)
     ends = run.readings - STEPS * np.array([0, 0.5, 1])
     assert ends[2] == pytest.approx(-4 * bow, rel=0.1), "the late end is four times the bow"
 
@@ -55,7 +56,7 @@ def test_a_wrong_slope_is_a_gain_error_about_the_ramps_start():
 @pytest.mark.parametrize("bandwidth", [100e6, 400e6])
 def test_a_slow_comparator_reads_late_by_its_time_constant(bandwidth):
     late = (readings({"adc.comparator_bandwidth": bandwidth}) - readings({})) * STEPS
-    expected = theory.comparator_delay_lsb(NOMINAL.with_values({"adc.comparator_bandwidth": bandwidth}))
+    expected = closed_forms.comparator_delay_lsb(NOMINAL.with_values({"adc.comparator_bandwidth": bandwidth}))
     np.testing.assert_allclose(late, expected, rtol=0.01)
 
 

@@ -10,6 +10,7 @@ from circuits.peripherals import noise_rms, sweep, theory, with_intervals
 from circuits.peripherals.front_end import simulate_front_end
 from circuits.peripherals.ramp_adc import simulate_ramp_adc
 from circuits.peripherals.sweeps import TEMPERATURES
+from tests.reference import peripheral_closed_forms as closed_forms
 
 NOMINAL = circuits.load_parameters("sonos_40nm")
 STEPS = NOMINAL.codes - 1
@@ -49,7 +50,7 @@ def test_a_straight_ramp_hides_the_memory_that_random_patterns_show(ngspice):
     slow_line = NOMINAL.ideal().with_values({"conveyor.input_resistance": 6e3})
     run = circuits.characterize(slow_line, columns=0, patterns=12, transistors=False)
     tau = 6e3 * NOMINAL["input.bit_line_capacitance"]
-    memory = theory.conveyor_memory(6e3, NOMINAL["input.bit_line_capacitance"], 2.5e-9, 7.5e-9)
+    memory = closed_forms.conveyor_memory(6e3, NOMINAL["input.bit_line_capacitance"], 2.5e-9, 7.5e-9)
     assert memory == pytest.approx(np.exp(-2.5e-9 / tau) * tau / 7.5e-9 * (1 - np.exp(-7.5e-9 / tau)))
     assert run.model.figures["integrator_memory"].value == pytest.approx(memory / (1 - memory), rel=0.03)
     assert np.max(np.abs(run.model.inl)) < 0.02, "levels that are the same in all bits show nothing"

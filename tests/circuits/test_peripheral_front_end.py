@@ -12,6 +12,7 @@ from circuits.peripherals import load_parameters, theory
 from circuits.peripherals.disturbances import simulate_common_mode
 from circuits.peripherals.front_end import Schedule, simulate_front_end
 from circuits.peripherals.model import PeripheralError
+from tests.reference import peripheral_closed_forms as closed_forms
 
 pytestmark = pytest.mark.usefixtures("ngspice")
 
@@ -110,20 +111,20 @@ def test_the_ideal_column_halves_and_sums(run):
 )
 def test_finite_gain_loses_charge_to_the_virtual_ground(run, column, dc_gain, parasitic):
     error = run.integrator(column)[-2] / run.integrator("ideal one")[-2] - 1
-    assert error == pytest.approx(theory.integrator_gain_error(dc_gain, 750e-15, parasitic), rel=0.01)
+    assert error == pytest.approx(closed_forms.integrator_gain_error(dc_gain, 750e-15, parasitic), rel=0.01)
 
 
 def test_output_resistance_leaks_charge_while_the_virtual_ground_moves(run):
     both = run.integrator("leak")[-2] / run.integrator("ideal one")[-2] - 1
-    leak = both - theory.integrator_gain_error(100, 750e-15, 0)
-    assert leak == pytest.approx(theory.leak_error(7.5e-9, 100, 50e3, 750e-15), rel=0.03)
+    leak = both - closed_forms.integrator_gain_error(100, 750e-15, 0)
+    assert leak == pytest.approx(closed_forms.leak_error(7.5e-9, 100, 50e3, 750e-15), rel=0.03)
 
 
 @pytest.mark.parametrize(("column", "bandwidth"), [("bandwidth 0.4 GHz", 0.4e9), ("bandwidth 1.6 GHz", 1.6e9)])
 def test_finite_bandwidth_lags_the_ramp(run, column, bandwidth):
     error = run.integrator(column)[-2] / run.integrator("ideal one")[-2] - 1
     tau = (1 + 60 / 750) / (2 * math.pi * bandwidth)
-    assert error == pytest.approx(theory.ramp_lag(tau, 7.5e-9), rel=0.02)
+    assert error == pytest.approx(closed_forms.ramp_lag(tau, 7.5e-9), rel=0.02)
 
 
 @pytest.mark.parametrize(("column", "swing"), [("swing 0.05", 0.05), ("swing 0.15", 0.15)])
@@ -136,7 +137,7 @@ def test_the_integrator_stops_at_its_swing(run, column, swing):
 def test_a_slow_bit_line_carries_charge_into_the_next_bit(run, column, resistance):
     now, after = run.integrator(column)[-2:]
     lead = NOMINAL["timing.transfer_time"] - 1.5 * IDEAL["timing.edge_time"]
-    memory = theory.conveyor_memory(resistance, 250e-15, lead, 7.5e-9)
+    memory = closed_forms.conveyor_memory(resistance, 250e-15, lead, 7.5e-9)
     assert after / FULL == pytest.approx(memory, rel=0.02)
     assert 1 - now / run.integrator("ideal one")[-2] == pytest.approx(memory, rel=0.1)
 
@@ -147,7 +148,7 @@ def test_a_slow_bit_line_carries_charge_into_the_next_bit(run, column, resistanc
 )
 def test_cells_give_less_where_the_conveyor_lets_their_line_rise(run, column, resistance, conductance):
     common, half = NOMINAL["input.common_current"], NOMINAL["input.full_scale_current"] / 2
-    plus, minus = (theory.loaded_current(common + sign * half, conductance, resistance) for sign in (1, -1))
+    plus, minus = (closed_forms.loaded_current(common + sign * half, conductance, resistance) for sign in (1, -1))
     expected = FULL * (plus - minus) / (2 * half)
     assert expected == pytest.approx(FULL, rel=1e-9) or expected < 0.9 * FULL
     # The first bit has been on for long; later ones begin with a settled line, too.
@@ -160,7 +161,7 @@ def test_the_common_current_moves_the_gain_of_loaded_cells(conductance):
     common, half = NOMINAL["input.common_current"], 0.4 * NOMINAL["input.full_scale_current"]
 
     def gain(factor):
-        plus, minus = (theory.loaded_current(factor * common + s * half, conductance, 500) for s in (1, -1))
+        plus, minus = (closed_forms.loaded_current(factor * common + s * half, conductance, 500) for s in (1, -1))
         return plus - minus
 
     found = simulate_common_mode(p)
@@ -178,7 +179,7 @@ def test_the_common_current_is_an_offset_where_the_lines_gains_differ():
 @pytest.mark.parametrize(("column", "resistance"), [("reset 1k", 1e3), ("reset 0.5k", 500)])
 def test_an_incomplete_reset_is_remembered(run, column, resistance):
     now, after = run.integrator(column)[-2:]
-    memory = theory.reset_memory(resistance, 750e-15, 0.9 * NOMINAL["timing.transfer_time"])
+    memory = closed_forms.reset_memory(resistance, 750e-15, 0.9 * NOMINAL["timing.transfer_time"])
     assert after / now == pytest.approx(memory, rel=0.05)
 
 
@@ -214,14 +215,14 @@ def test_unequal_capacitors_move_the_weights(run, column, changes):
 
 @pytest.mark.parametrize(("column", "charge"), [("charge 0.2 fC", 0.2e-15), ("charge -0.1 fC", -0.1e-15)])
 def test_injected_charge_is_an_offset(run, column, charge):
-    expected = theory.injection_offset(IDEAL.with_values({"accumulator.injected_charge": charge}))
+    expected = closed_forms.injection_offset(IDEAL.with_values({"accumulator.injected_charge": charge}))
     assert run.accumulator(column)[-1] == pytest.approx(expected, rel=0.02)
 
 
 @pytest.mark.parametrize(("column", "resistance"), [("switch 4k", 4e3), ("switch 2k", 2e3)])
 def test_a_resistive_switch_samples_late(run, column, resistance):
     kept = run.accumulator(column)[-2] / run.accumulator("ideal one")[-2]
-    sampled = 1 + theory.ramp_lag(resistance * 200e-15, 7.5e-9)
+    sampled = 1 + closed_forms.ramp_lag(resistance * 200e-15, 7.5e-9)
     # Two equal capacitors share with half the time constant, for the transfer time less two guards.
     shared = 1 - math.exp(-0.8 * NOMINAL["timing.transfer_time"] / (resistance * 100e-15))
     assert 1 - kept == pytest.approx(1 - sampled * shared, rel=0.02)
@@ -230,7 +231,7 @@ def test_a_resistive_switch_samples_late(run, column, resistance):
 @pytest.mark.parametrize("resistance", [1e7, 4e7])
 def test_open_switches_leak(run, resistance):
     kept = run.accumulator(f"open switch {resistance:.0e}")[-1] / run.accumulator("ideal one")[-1]
-    lost = theory.open_switch_leak(IDEAL.with_values({"accumulator.off_resistance": resistance}))
+    lost = closed_forms.open_switch_leak(IDEAL.with_values({"accumulator.off_resistance": resistance}))
     assert lost == pytest.approx(16e-9 / (resistance * 200e-15))
     assert 1 - kept == pytest.approx(lost, rel=0.03)
 
@@ -240,7 +241,7 @@ def test_gain_stage_errors(run):
     assert run.output("ratio") / full == pytest.approx(1.02, rel=1e-4)
     for gain in (50, 200):
         error = run.output(f"amplifier {gain}") / full - 1
-        assert error == pytest.approx(theory.amplifier_gain_error(2, gain), rel=0.01)
+        assert error == pytest.approx(closed_forms.amplifier_gain_error(2, gain), rel=0.01)
     assert run.output("gain stage offset") == pytest.approx(-2e-3, rel=1e-3)
     assert run.output("limit 0.1") == pytest.approx(0.1, rel=1e-3)
     assert run.output("ideal over") == pytest.approx(3 * NOMINAL.full_scale_voltage, rel=1e-4)
@@ -251,7 +252,7 @@ def test_the_gain_stage_settles_with_its_bandwidth(run, bandwidth):
     schedule = Schedule.of(NOMINAL)
     elapsed = schedule.stop - (schedule.samples[-1] + schedule.guard)
     error = 1 - run.output(f"slow {bandwidth} MHz") / run.output("ideal last")
-    assert error == pytest.approx(theory.settling_error(elapsed, 2, bandwidth * 1e6), rel=0.05)
+    assert error == pytest.approx(closed_forms.settling_error(elapsed, 2, bandwidth * 1e6), rel=0.05)
 
 
 def test_the_gain_is_tunable():
@@ -271,7 +272,7 @@ def test_the_integrator_of_transistors_follows_the_theory_of_a_transconductor():
     current = run.amplifier_energy / (NOMINAL["supply.voltage"] * (8 * 10e-9 + 2.5e-9))
     assert current == pytest.approx(NOMINAL["amplifier.tail_current"], rel=0.1), "class A: the bias, signal or not"
     transconductance = current / NOMINAL["amplifier.input_overdrive"]
-    expected = theory.transconductor_error(7.5e-9, 750e-15, 200e-15, transconductance, 300)
+    expected = closed_forms.transconductor_error(7.5e-9, 750e-15, 200e-15, transconductance, 300)
     assert signal[0, -2] / FULL - 1 == pytest.approx(expected, rel=0.05)
     assert signal[2, -2] / signal[0, -2] == pytest.approx(0.5, abs=0.002)
     assert signal[3, -2] / signal[0, -2] == pytest.approx(-1, abs=0.01)

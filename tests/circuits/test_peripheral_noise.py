@@ -13,6 +13,7 @@ from circuits.peripherals.noise import noise_floors
 from circuits.peripherals.ramp_adc import comparator_noise_netlist, simulate_comparator_noise
 from circuits.peripherals.transistors import add_models, flicker_coefficient
 from circuits.spice.simulator import run_netlist
+from tests.reference import peripheral_closed_forms as closed_forms
 
 pytestmark = pytest.mark.usefixtures("ngspice")
 
@@ -150,7 +151,7 @@ def test_a_transistors_flicker_noise_is_that_of_its_gate(kind, name, bias):
         "hout out 0 vdrain", "hout out 0 Vdrain"
     )
     result = run_netlist(text)
-    expected = theory.flicker_noise(NOMINAL[f"transistor.{name}_flicker"], width, length, 1, 1e3)
+    expected = closed_forms.flicker_noise(NOMINAL[f"transistor.{name}_flicker"], width, length, 1, 1e3)
     expected /= np.sqrt(1 + SPREAD * drain)
     assert result["inoise_total"][0] == pytest.approx(expected, rel=0.01)
 
