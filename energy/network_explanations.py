@@ -9,16 +9,13 @@ from __future__ import annotations
 import keyword
 import re
 from functools import cache
-from typing import TYPE_CHECKING
 
 from devicekit.common.errors import unknown_name
 from energy.core_formulas import FIELDS
 from energy.errors import EnergyError
 from energy.explanations import Explanation, Value, explain_quantity, interval_end, prefixed, quantile
 from energy.network_formulas import LAYER_COLUMNS, LAYER_FIELDS, LAYER_SET, TILES, TOTAL_SET
-
-if TYPE_CHECKING:
-    from energy.network_cost import NetworkCost
+from energy.placement import PlacedNetwork
 
 
 def identifiers(names: list[str]) -> list[str]:
@@ -42,10 +39,10 @@ class NetworkExplanations:
     """Explains the numbers of one network's cost.
 
     Args:
-        cost: the network's cost.
+        cost: the placed network.
     """
 
-    def __init__(self, cost: NetworkCost) -> None:
+    def __init__(self, cost: PlacedNetwork) -> None:
         self.cost = cost
         self.names = [layer.name for layer in cost.layers]
         self.identifiers = identifiers(self.names)

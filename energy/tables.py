@@ -42,17 +42,6 @@ COUNT_HEADINGS: Mapping[str, str] = {
 """Columns of the table of counts: how much of everything one product takes."""
 
 FORMATS = ("csv", "markdown", "latex")
-
-
-def cost_table(costs: Sequence[CoreCost]) -> pd.DataFrame:
-    """Return one row a core with every result, its interval and the counts.
-
-    Args:
-        costs: the cores.
-    """
-    return pd.DataFrame([cost.row() for cost in costs])
-
-
 BREAKDOWN_HEADINGS: Mapping[str, str] = {
     "design": "Design",
     "label": "Component",

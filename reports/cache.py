@@ -33,16 +33,6 @@ def code_hash(rooms: tuple[str, ...]) -> str:
     return digest.hexdigest()
 
 
-def file_hash(path: Path) -> str:
-    """Return a hash over a file's content.
-
-    Args:
-        path: the file.
-    """
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 class ResultCache:
     """JSON documents by the inputs they were made from.
 

@@ -12,9 +12,9 @@ from typing import Any, Protocol
 
 from circuits import CoreDesign, load_design
 from devicekit.common.paths import replacing
+from devicekit.common.plain import plain
 from reports.cache import ResultCache
 from reports.cell_step import cell_of, device_sources
-from reports.commands.common import plain
 from reports.cost_step import calibration_note, cost_of, library_sources, network_cost_of
 from reports.design_step import design_sources
 from reports.network_step import check_same_baseline, evaluate_design, load_network, summarise_network

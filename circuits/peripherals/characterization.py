@@ -8,7 +8,6 @@ integrator's amplifier and the converter are of transistors, or macromodels.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -30,11 +29,12 @@ from circuits.peripherals.front_end import FrontEndRun, simulate_front_end
 from circuits.peripherals.model import PeripheralError, PeripheralModel, variant_name
 from circuits.peripherals.noise import NoiseFloor, noise_floors
 from circuits.peripherals.parameters import Parameters, load_parameters
+from circuits.peripherals.plots import plot_characterization
 from circuits.peripherals.ramp_adc import RampRun, simulate_ramp_adc
+from circuits.peripherals.runs import Runs, reading
 from circuits.spice.simulator import ngspice_version
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -43,39 +43,8 @@ _REACH = 1.04
 Progress = Callable[[int, int], None]
 
 
-@dataclasses.dataclass(frozen=True)
-class Characterization:
-    """The model, and the runs that it was drawn from.
-
-    Attributes:
-        model: what accuracy and energy read.
-        parameters: of the circuit, with the calibrated ramp.
-        levels: of the static curve, in units of full scale in every bit, shape (levels,).
-        front_end: static output of the front end at the levels, shape (levels,) [V].
-        adc: the converter's run over its codes.
-        pattern_levels: bit levels of random patterns, least significant first, shape (patterns, bits).
-        pattern_errors: output for a pattern less that of the static curve at the same sum, shape (patterns,) [LSB].
-        weighted_errors: the same, with the sum taken with the weights that the bits really get.
-        column_gain: gain of each column with mismatch, shape (columns,).
-        column_offset_lsb: offset of each column with mismatch, shape (columns,) [LSB].
-        noise: sources of noise by name.
-        waveform_time: of the waveforms [s].
-        waveforms: the alternating pattern through ``out`` (integrator), ``hold`` (accumulator), ``gained`` [V].
-    """
-
-    model: PeripheralModel
-    parameters: Parameters
-    levels: NDArray[np.float64]
-    front_end: NDArray[np.float64]
-    adc: RampRun
-    pattern_levels: NDArray[np.float64]
-    pattern_errors: NDArray[np.float64]
-    weighted_errors: NDArray[np.float64]
-    column_gain: NDArray[np.float64]
-    column_offset_lsb: NDArray[np.float64]
-    noise: dict[str, NoiseFloor]
-    waveform_time: NDArray[np.float64]
-    waveforms: dict[str, NDArray[np.float64]]
+class Characterization(Runs):
+    """The model, the runs that it was drawn from, and their figures; attributes as in `Runs`."""
 
     def save(self, path: Path | str) -> Path:
         """Write the model, see `PeripheralModel.save`.
@@ -85,36 +54,8 @@ class Characterization:
         """
         return self.model.save(path)
 
-    def tables(self) -> dict[str, pd.DataFrame]:
-        """Return the runs as tables: transfer curve, converter, random patterns, and columns with mismatch.
-
-        ``transfer``: level in units of full scale, front end's output [V], reading in codes and what is ideal.
-        ``converter``: input from zero signal [V] and reading in codes. ``patterns``: levels of the bits, least
-        significant first, and differences from the static curve [LSB]. ``columns``: gain and offset [LSB] of each.
-        """
-        import pandas as pd
-
-        p = self.parameters
-        bits = {f"bit_{k}": level for k, level in enumerate(self.pattern_levels.T)}
-        differences = {"difference_lsb": self.pattern_errors, "difference_weighted_lsb": self.weighted_errors}
-        return {
-            "transfer": pd.DataFrame(
-                {
-                    "level": self.levels,
-                    "front_end_v": self.front_end,
-                    "reading_codes": reading(self.adc, self.front_end) * (p.codes - 1),
-                    "ideal_codes": (p.zero + self.levels * (1 - p.zero)) * (p.codes - 1),
-                }
-            ),
-            "converter": pd.DataFrame({"input_v": self.adc.inputs, "reading_codes": self.adc.readings}),
-            "patterns": pd.DataFrame(bits | differences),
-            "columns": pd.DataFrame({"gain": self.column_gain, "offset_lsb": self.column_offset_lsb}),
-        }
-
     def plot(self) -> tuple[Figure, dict[str, Axes]]:
         """Return the page of figures and its axes by name."""
-        from circuits.peripherals.plots import plot_characterization
-
         return plot_characterization(self)
 
 
@@ -222,17 +163,6 @@ def _require_decisions(run: RampRun) -> None:
             "The converter does not decide on some values within its range: the comparator is too slow or too weak, "
             "or the ramp does not reach the front end's output."
         )
-
-
-def reading(adc: RampRun, voltage: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the position in the range that the converter reads for a voltage, interpolated between its columns.
-
-    Args:
-        adc: a run with inputs in rising order.
-        voltage: any shape [V].
-    """
-    inside = np.clip(voltage, adc.inputs[0], adc.inputs[-1])
-    return np.asarray(PchipInterpolator(adc.inputs, adc.readings)(inside)) / (adc.codes - 1)
 
 
 def _spread(

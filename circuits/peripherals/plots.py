@@ -9,14 +9,14 @@ import numpy as np
 
 from circuits.peripherals.curves import transition_non_linearity
 from circuits.peripherals.front_end import Schedule
+from circuits.peripherals.runs import Runs
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from circuits.peripherals.characterization import Characterization
 
-INK, BLUE, ORANGE, GREEN, GREY = "#1f2933", "#2f6690", "#c8553d", "#3a7d44", "#9aa5b1"
+INK, BLUE, ORANGE, GREY = "#1f2933", "#2f6690", "#c8553d", "#9aa5b1"
 _STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.edgecolor": GREY,
@@ -38,11 +38,11 @@ _STYLE: dict[Any, Any] = {
 }
 
 
-def plot_characterization(run: Characterization) -> tuple[Figure, dict[str, Axes]]:
+def plot_characterization(run: Runs) -> tuple[Figure, dict[str, Axes]]:
     """Return the figure page and its axes by name.
 
     Args:
-        run: a characterisation.
+        run: the runs of a characterisation.
     """
     import matplotlib
     from matplotlib.figure import Figure
@@ -70,7 +70,7 @@ def plot_characterization(run: Characterization) -> tuple[Figure, dict[str, Axes
     return page, axes
 
 
-def _waveforms(run: Characterization, axis: Axes) -> None:
+def _waveforms(run: Runs, axis: Axes) -> None:
     time = run.waveform_time * 1e9
     for node, label, colour in (
         ("out", "integrator", GREY),
@@ -88,7 +88,7 @@ def _waveforms(run: Characterization, axis: Axes) -> None:
     axis.legend(ncols=3, loc="lower left", bbox_to_anchor=(0, -0.02))
 
 
-def _curve(run: Characterization, axis: Axes) -> None:
+def _curve(run: Runs, axis: Axes) -> None:
     model = run.model
     codes = np.arange(len(model.inl_lsb))
     axis.plot(codes, model.inl, color=BLUE, lw=1.4)
@@ -98,7 +98,7 @@ def _curve(run: Characterization, axis: Axes) -> None:
     axis.annotate(note, (0.98, 0.04), xycoords="axes fraction", ha="right", fontsize=8, color=INK)
 
 
-def _converter(run: Characterization, axis: Axes) -> None:
+def _converter(run: Runs, axis: Axes) -> None:
     transitions = run.adc.transitions()
     codes = 1 + np.flatnonzero(np.isfinite(transitions))
     integral, differential = transition_non_linearity(transitions[codes - 1])
@@ -109,7 +109,7 @@ def _converter(run: Characterization, axis: Axes) -> None:
     axis.legend()
 
 
-def _patterns(run: Characterization, axis: Axes) -> None:
+def _patterns(run: Runs, axis: Axes) -> None:
     bits = run.pattern_levels.shape[1]
     sums = run.pattern_levels @ (2.0 ** np.arange(bits) / (2**bits - 1))
     axis.scatter(sums, run.pattern_errors, s=14, color=GREY, lw=0, label="bits weighted by powers of two")
@@ -126,7 +126,7 @@ def _patterns(run: Characterization, axis: Axes) -> None:
     axis.annotate(rms, (0.98, 0.04), xycoords="axes fraction", ha="right", fontsize=8, color=INK)
 
 
-def _columns(run: Characterization, axis: Axes) -> None:
+def _columns(run: Runs, axis: Axes) -> None:
     axis.set(xlabel="offset [LSB]", ylabel="gain")
     if not run.column_gain.size:
         axis.set_title("Columns with mismatch")
@@ -137,7 +137,7 @@ def _columns(run: Characterization, axis: Axes) -> None:
     axis.set_title(f"Columns with mismatch: σ {model.offset_sigma_lsb:.2f} LSB and {model.gain_sigma:.2%}")
 
 
-def _noise(run: Characterization, axis: Axes) -> None:
+def _noise(run: Runs, axis: Axes) -> None:
     names = sorted(run.noise, key=lambda name: run.noise[name].lsb)
     values = [run.noise[name].lsb for name in names]
     colours = [GREY if run.noise[name].simulated is None else BLUE for name in names]

@@ -35,16 +35,14 @@ names only (and `{data}` for the folder that `devicekit.data_path()` returns). A
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import date
-from pathlib import Path
 from typing import Annotated, Any, Protocol
 
 import typer
+
+from devicekit.common.plain import plain
 
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else there.", show_default=False)
@@ -234,33 +232,3 @@ def print_json(document: Any) -> None:
             paths. What is not finite becomes null.
     """
     typer.echo(json.dumps(plain(document), indent=2, ensure_ascii=False))
-
-
-def plain(value: Any) -> Any:
-    """Return a value as JSON can hold it.
-
-    Args:
-        value: see `print_json`.
-
-    Raises:
-        TypeError: a kind of value that JSON has no form for.
-    """
-    if value is None or isinstance(value, bool | int | str):
-        return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {str(key): plain(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [plain(entry) for entry in value]
-    if isinstance(value, Path | date):
-        return str(value)
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
-    if hasattr(value, "model_dump"):
-        return plain(value.model_dump())
-    if hasattr(value, "columns") and hasattr(value, "to_dict"):
-        return plain(value.to_dict(orient="records"))
-    if hasattr(value, "tolist"):
-        return plain(value.tolist())
-    raise TypeError(f"A value of type {type(value).__name__} has no JSON form: {value!r}")

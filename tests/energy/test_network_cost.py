@@ -11,7 +11,7 @@ import circuits
 import energy
 from circuits import LayerShape
 from energy.errors import EnergyError
-from energy.network_cost import balanced_replicas, tiles_of
+from energy.placement import balanced_replicas, tiles_of
 
 XIAO = circuits.load_designs("xiao2022")
 A = XIAO["A"]

@@ -13,8 +13,9 @@ import typer
 from typer.testing import CliRunner
 
 from devicekit import Constant, DesignError
+from devicekit.common.plain import plain
 from reports.command import build_app, subcommand_names
-from reports.commands.common import examples, examples_in, format_value, plain, print_json, print_table
+from reports.commands.common import examples, examples_in, format_value, print_json, print_table
 
 
 def command_that(raises: BaseException) -> typer.Typer:

@@ -1,0 +1,266 @@
+"""A network placed on cores of one design: which cores its layers use, and every quantity of layers and totals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from circuits import Activity, CoreDesign, LayerShape
+from devicekit.common.errors import unknown_name
+from energy.core_cost import CoreCost
+from energy.core_model import Values, default_draws, design_arrays, evaluate
+from energy.errors import EnergyError
+from energy.expressions import Array
+from energy.network_formulas import (
+    CORE_CONSTANTS,
+    CORE_VALUES,
+    LAYER_COLUMNS,
+    LAYER_SET,
+    NETWORK_FIELDS,
+    NETWORK_FORMULAS,
+    TILES,
+    TOTAL_SET,
+)
+from energy.uncertainty import draw_constants
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A core as one layer uses it.
+
+    Attributes:
+        count: cores of this kind in one copy of the layer.
+        rows: rows in use.
+        columns: columns in use.
+        density: share of the cells at those rows and columns that hold weights; the others are idle.
+    """
+
+    count: int
+    rows: int
+    columns: int
+    density: float
+
+
+def tiles_of(layer: LayerShape, design: CoreDesign, *, packed: bool = True) -> tuple[Tile, ...]:
+    """Return the kinds of cores that a layer uses, at most four.
+
+    Args:
+        layer: the layer.
+        design: the core.
+        packed: whether groups that fit are packed block-diagonally into one core.
+    """
+    rows, columns = design.matrix_rows, design.matrix_columns
+    if packed and layer.groups > 1 and layer.rows <= rows and layer.columns <= columns:
+        each = min(layer.groups, rows // layer.rows, columns // layer.columns)
+        full, rest = divmod(layer.groups, each)
+        sizes = [(full, each), (1 if rest else 0, rest)]
+        return tuple(
+            Tile(count, size * layer.rows, size * layer.columns, 1 / size) for count, size in sizes if count > 0
+        )
+    row_parts = _parts(layer.rows, rows)
+    column_parts = _parts(layer.columns, columns)
+    return tuple(
+        Tile(layer.groups * row_count * column_count, row_size, column_size, 1.0)
+        for column_count, column_size in column_parts
+        for row_count, row_size in row_parts
+    )
+
+
+def _parts(size: int, largest: int) -> list[tuple[int, int]]:
+    """Return (count, size) of full parts and of the rest."""
+    full, rest = divmod(size, largest)
+    return [(count, part) for count, part in ((full, largest), (1 if rest else 0, rest)) if count]
+
+
+@dataclass(frozen=True)
+class PlacedNetwork:
+    """The layers of a network on cores of one design.
+
+    Attributes:
+        layers: the layers.
+        core: the core they run on.
+        activities: measured activity by layer name; the library's statistics elsewhere.
+        packed: whether groups are packed block-diagonally.
+        replicas: copies of each layer.
+    """
+
+    layers: tuple[LayerShape, ...]
+    core: CoreCost
+    activities: Mapping[str, Activity] = field(repr=False)
+    packed: bool
+    replicas: tuple[int, ...]
+
+    @cached_property
+    def tiles(self) -> tuple[tuple[Tile, ...], ...]:
+        """The kinds of cores of each layer."""
+        return tuple(tiles_of(layer, self.core.design, packed=self.packed) for layer in self.layers)
+
+    def tile_cost(self, layer: int, tile: int) -> CoreCost:
+        """Return the cost of one product on the used part of a core.
+
+        Args:
+            layer: which layer.
+            tile: which of its kinds of cores.
+        """
+        used = self.tiles[layer][tile]
+        design = self.core.design
+        own = design.replace(
+            name=f"{self.layers[layer].name}: {used.rows} x {used.columns}",
+            matrix_rows=used.rows,
+            matrix_columns=used.columns,
+            # Rows keep to the arrays the core has; what does not reach an array leaves it off.
+            max_rows=design.rows_per_array,
+        )
+        activity = self.activities.get(self.layers[layer].name, self.core.activity)
+        if used.density < 1:
+            source = f"{activity.source}; {used.density:.4g} of the cells hold weights of block-diagonal groups"
+            activity = Activity(activity.mean_conductance * used.density, activity.input_activity, source)
+        return CoreCost(own, self.core.library, activity, self.core.adc, self.core.seed, True)
+
+    def _core_values(self, draws: dict[str, Array] | None) -> Values:
+        values = self.core.values if draws is None else self.core.drawn
+        return {f"core.{name}": values[name] for name in CORE_VALUES} | {name: values[name] for name in CORE_CONSTANTS}
+
+    def _tile_joules(self, draws: dict[str, Array] | None) -> list[Array]:
+        """Return the energy of each kind of core of each layer, (kinds, 1 or draws)."""
+        costs = [self.tile_cost(index, tile) for index, own in enumerate(self.tiles) for tile in range(len(own))]
+        designs = [cost.design for cost in costs]
+        arrays = design_arrays(designs, [cost.activity for cost in costs], [self.core.adc] * len(costs))
+        if draws is not None:
+            drawn = default_draws(designs, self.core.library, arrays, draws)
+            densities = np.array([tile.density for own in self.tiles for tile in own])
+            default = np.array([layer.name not in self.activities for layer in self.layers])
+            kinds = np.repeat(default, [len(own) for own in self.tiles])[:, None, None]
+            arrays["mean_conductance"] = np.where(
+                kinds, drawn["mean_conductance"] * densities[:, None, None], arrays["mean_conductance"]
+            )
+            arrays["input_activity"] = np.where(kinds, drawn["input_activity"], arrays["input_activity"])
+        joules = evaluate(self.core.library, arrays, draws)["energy_j_per_mvm"][:, :, 0]
+        ends = np.cumsum([len(own) for own in self.tiles])
+        return np.split(joules, ends[:-1])
+
+    def _layer_values(self, draws: dict[str, Array] | None = None) -> Values:
+        def column(entries: Sequence[float]) -> Array:
+            return np.asarray(entries, dtype=np.float64).reshape(-1, 1, 1)
+
+        joules = self._tile_joules(draws)
+        given: Values = {
+            "rows": column([layer.rows for layer in self.layers]),
+            "columns": column([layer.columns for layer in self.layers]),
+            "groups": column([layer.groups for layer in self.layers]),
+            "mvms": column([layer.mvms for layer in self.layers]),
+            "replicas": column(self.replicas),
+            "packed": column([float(self.packed)]),
+            **self._core_values(draws),
+        }
+        for number, tile in enumerate(TILES):
+            given[f"{tile}.count"] = column([own[number].count if number < len(own) else 0 for own in self.tiles])
+            given[f"{tile}.energy_j_per_mvm"] = np.stack(
+                [own[number] if number < len(own) else np.zeros(own.shape[1]) for own in joules]
+            )[:, :, None]
+        return LAYER_SET.evaluate(given)
+
+    @cached_property
+    def layer_values(self) -> Values:
+        """Every quantity of every layer by name, arrays (layers, 1, 1)."""
+        return self._layer_values()
+
+    def _network_values(self, layers: Values, draws: dict[str, Array] | None) -> Values:
+        size = len(self.layers)
+        given = {
+            name: np.broadcast_to(layers[own], (size, *layers[own].shape[1:])).transpose(2, 1, 0)
+            for name, own in ((name, name.removeprefix("layers.")) for name in NETWORK_FIELDS)
+        }
+        return TOTAL_SET.evaluate({**given, **self._core_values(draws)})
+
+    @cached_property
+    def values(self) -> Values:
+        """Every total by name, arrays (1, 1, 1), and the layers' columns they are made of."""
+        return self._network_values(self.layer_values, None)
+
+    @cached_property
+    def _drawn(self) -> Values:
+        draws = draw_constants(self.core.library, seed=self.core.seed)
+        return self._network_values(self._layer_values(draws), draws)
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """One row a layer: shape, cores, utilisation, energy, times, area."""
+        size = len(self.layers)
+        columns: dict[str, Any] = {
+            "layer": [layer.name for layer in self.layers],
+            "kind": [layer.kind for layer in self.layers],
+        }
+        for name in LAYER_COLUMNS:
+            columns[name] = np.broadcast_to(self.layer_values[name].ravel(), size)
+        frame = pd.DataFrame(columns)
+        whole = [name for name in LAYER_COLUMNS if (frame[name] % 1 == 0).all() and self._is_count(name)]
+        return frame.astype(dict.fromkeys(whole, "int64"))
+
+    @staticmethod
+    def _is_count(name: str) -> bool:
+        return name not in LAYER_SET.by_name or (LAYER_SET.by_name[name].unit == "" and name != "utilisation")
+
+    def value(self, name: str) -> float:
+        """Return one total.
+
+        Args:
+            name: such as ``"energy_gated_uj"``.
+
+        Raises:
+            EnergyError: an unknown name.
+        """
+        if name not in TOTAL_SET.by_name:
+            raise EnergyError(unknown_name("total", name, TOTAL_SET.by_name))
+        return float(self.values[name].ravel()[0])
+
+    def interval_of(self, name: str, level: float = 0.95) -> tuple[float, float]:
+        """Return the interval of a total, propagated from the intervals of the components.
+
+        Args:
+            name: a total.
+            level: probability that it holds.
+        """
+        self.value(name)
+        low, high = np.quantile(self._drawn[name].ravel(), [(1 - level) / 2, (1 + level) / 2])
+        return float(low), float(high)
+
+    @property
+    def totals(self) -> dict[str, float]:
+        """Every total by name."""
+        return {formula.name: self.value(formula.name) for formula in NETWORK_FORMULAS}
+
+
+def balanced_replicas(cores: Sequence[int], mvms: Sequence[int], budget: int) -> tuple[int, ...]:
+    """Return how many copies of each layer make the slowest layer as fast as a number of cores allows.
+
+    Args:
+        cores: cores of one copy of each layer.
+        mvms: products an inference makes with each layer.
+        budget: cores there are.
+
+    Returns:
+        Copies of each layer, as few as the fastest possible pipeline needs.
+
+    Raises:
+        EnergyError: fewer cores than one copy of each layer takes.
+    """
+    if budget < sum(cores):
+        raise EnergyError(f"Expected a core budget of at least {sum(cores)}, one copy of each layer, but got {budget}.")
+
+    def copies(steps: int) -> tuple[int, ...]:
+        return tuple(-(-count // steps) for count in mvms)
+
+    low, high = 1, max(mvms)  # the fewest steps an inference may take, found by bisection: fewer steps need more cores
+    while low < high:
+        middle = (low + high) // 2
+        if sum(c * r for c, r in zip(cores, copies(middle), strict=True)) <= budget:
+            high = middle
+        else:
+            low = middle + 1
+    return copies(low)
