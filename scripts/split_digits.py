@@ -1,4 +1,4 @@
-"""Write the fixed split of scikit-learn's digits into training, validation and test images.
+"""Write the fixed split of the bundled digits into training, validation and test images.
 
 Run from the project's root: ``python scripts/split_digits.py``. The stored file is the authority; this script says
 how it was made.
@@ -9,9 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from sklearn.datasets import load_digits
 
-from devicekit.common.paths import replacing
+from devicekit.common.paths import data_path, replacing
 
 OUTPUT = Path(__file__).resolve().parent.parent / "data" / "digits" / "split.toml"
 VALIDATION, TEST = 297, 500
@@ -42,10 +41,10 @@ def split(labels: np.ndarray, seed: int = 0) -> dict[str, list[int]]:
 def main() -> None:
     """Write the file."""
     lines = [
-        'source = "scikit-learn load_digits(): the 1797 test images of UCI optdigits (Alpaydin and Kaynak 1998)"',
+        'source = "the 1797 test images of UCI optdigits (Alpaydin and Kaynak 1998), in the order of digits.npz"',
         'made_by = "scripts/split_digits.py, seed 0: shuffled within each class, every class in proportion"',
     ]
-    for name, indices in split(load_digits().target).items():
+    for name, indices in split(np.load(data_path("digits/digits.npz"))["labels"]).items():
         lines.append(f"{name} = [")
         lines += [f"    {', '.join(map(str, indices[i : i + 20]))}," for i in range(0, len(indices), 20)]
         lines.append("]")

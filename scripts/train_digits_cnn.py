@@ -1,7 +1,7 @@
 """Train the bundled digits network; write its weights and the card beside them.
 
 Run from the project's root: ``python scripts/train_digits_cnn.py`` (about a minute on one core). Seeded and
-single-threaded: the same versions of torch and scikit-learn on the same kind of processor give the same weights.
+single-threaded: the same version of torch on the same kind of processor gives the same weights.
 The test images are looked at once, after training, for the card; nothing is chosen by them.
 """
 
@@ -12,7 +12,6 @@ import math
 from pathlib import Path
 
 import numpy as np
-import sklearn
 import tomli_w
 import torch
 from safetensors.torch import save_file
@@ -77,7 +76,7 @@ def main() -> None:
             f"seed {arguments.seed}, {EPOCHS} epochs, batch {BATCH}, AdamW, one-cycle rate {RATE}, weight decay "
             f"{DECAY}, label smoothing {SMOOTHING}, shifts of up to one pixel; last epoch, nothing selected"
         ),
-        "versions": {"torch": torch.__version__.split("+")[0], "scikit-learn": sklearn.__version__},
+        "versions": {"torch": torch.__version__.split("+")[0]},
     }
     for part in ("train", "validation", "test"):
         right, images = correct(model, part)

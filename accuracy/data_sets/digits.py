@@ -1,4 +1,4 @@
-"""scikit-learn's handwritten digits (8 x 8, 17 grey levels) with the split stored in `data/digits/split.toml`."""
+"""UCI's handwritten digits (8 x 8, 17 grey levels), bundled in `data/digits` with a split into parts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import tomllib
 from functools import partial
 
 import numpy as np
-from sklearn.datasets import load_digits
 
 from accuracy.data_sets.data_set import DataSet, Images
 from accuracy.data_sets.preprocessing import Scale
@@ -15,17 +14,16 @@ from devicekit.common.paths import data_path
 
 def read() -> DataSet:
     """Return the digits in 0..1, (batch, 1, 8, 8); parts ``train`` (also ``calibration``), ``validation``, ``test``."""
-    raw = load_digits()
-    pixels = raw.images.astype(np.uint8)[..., None]
-    labels = raw.target.astype(np.int64)
+    with np.load(data_path("digits/digits.npz"), allow_pickle=False) as archive:
+        pixels, labels = archive["images"][..., None], archive["labels"].astype(np.int64)
     split = tomllib.loads(data_path("digits/split.toml").read_text())
     parts = {part: Images(pixels[split[part]], labels[split[part]]) for part in ("train", "validation", "test")}
     parts["calibration"] = parts["train"]
     return DataSet(
         name="digits",
         description=(
-            "scikit-learn digits (UCI optical recognition of handwritten digits, test part), 8 x 8 pixels of 17 grey "
-            f"levels; {len(split['train'])} training images (also for calibration), {len(split['validation'])} for "
+            "UCI optical recognition of handwritten digits (test part), 8 x 8 pixels of 17 grey levels; "
+            f"{len(split['train'])} training images (also for calibration), {len(split['validation'])} for "
             f"validation, {len(split['test'])} for test"
         ),
         classes=tuple(str(digit) for digit in range(10)),

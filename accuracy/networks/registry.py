@@ -76,7 +76,7 @@ ENTRIES: dict[str, Entry] = {
         DigitsCNN,
         "digits_cnn",
         "digits",
-        "small convolutional network for scikit-learn's digits, trained by scripts/train_digits_cnn.py",
+        "small convolutional network for UCI's handwritten digits, trained by scripts/train_digits_cnn.py",
     ),
     "lenet5_mnist": _bundled(
         LeNet5, "lenet5_mnist", "mnist", "LeNet-5 for MNIST, trained by scripts/train_small_networks.py"

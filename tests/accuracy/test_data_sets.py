@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tomllib
 from pathlib import Path
 
@@ -10,7 +11,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.datasets import load_digits
 
 import accuracy
 from accuracy.data_sets import DataSet, DataSetError, Images
@@ -20,7 +20,7 @@ from devicekit.common.paths import data_path
 
 def test_stored_digit_split_is_a_partition_with_every_class_in_proportion() -> None:
     split = tomllib.loads(data_path("digits/split.toml").read_text())
-    labels = load_digits().target
+    labels = np.load(data_path("digits/digits.npz"))["labels"].astype(np.int64)
     together = np.concatenate([split[part] for part in ("train", "validation", "test")])
     assert np.array_equal(np.sort(together), np.arange(len(labels)))
     for part in ("train", "validation", "test"):
@@ -28,15 +28,27 @@ def test_stored_digit_split_is_a_partition_with_every_class_in_proportion() -> N
         assert np.abs(np.bincount(labels[split[part]]) - expected).max() <= 2
 
 
-def test_digits_are_the_pixels_of_scikit_learn_over_16() -> None:
+def test_digits_are_those_of_the_uci_test_set() -> None:
+    """Counts of the classes as the set's own description prints them; the hash is that of scikit-learn's copy."""
+    with np.load(data_path("digits/digits.npz")) as archive:
+        images, labels = archive["images"], archive["labels"]
+    assert images.shape == (1797, 8, 8)
+    assert images.max() == 16
+    assert np.bincount(labels).tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
+    digest = hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest()
+    assert digest == "87ff0c9e40dc7e2c0e34e7257799c2e3f3aec1a016363bb11cad869ec428a826"
+
+
+def test_digits_are_their_grey_levels_over_16() -> None:
     digits = accuracy.data_sets.load("digits")
     split = tomllib.loads(data_path("digits/split.toml").read_text())
     inputs, labels = digits.test
-    raw = load_digits()
+    with np.load(data_path("digits/digits.npz")) as archive:
+        pixels, classes = archive["images"], archive["labels"]
     assert inputs.shape == (500, 1, 8, 8)
     assert inputs.dtype == torch.float32
-    assert np.array_equal(inputs[:, 0].numpy() * 16, raw.images[split["test"]])
-    assert np.array_equal(labels.numpy(), raw.target[split["test"]])
+    assert np.array_equal(inputs[:, 0].numpy() * 16, pixels[split["test"]])
+    assert np.array_equal(labels.numpy(), classes[split["test"]])
     assert torch.equal(digits.calibration[0], digits.tensors("train")[0])
 
 

@@ -118,7 +118,7 @@ def made_up() -> StudyResult:
         network=NetworkSummary(
             name="digits_cnn",
             data_set="digits",
-            description="Scikit-learn's 8 × 8 digits.",
+            description="Handwritten 8 × 8 digits.",
             baseline=0.965,
             test_images=360,
             calibration_images=1077,
