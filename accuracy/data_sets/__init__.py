@@ -9,7 +9,6 @@ from pathlib import Path
 from accuracy.data_sets import cifar, digits, idx, imagenet
 from accuracy.data_sets.data_set import Batches, DataSet, Images
 from accuracy.data_sets.errors import DataSetError
-from accuracy.data_sets.pictures import centre_crop, crop_and_stretch, stretch
 from accuracy.data_sets.preprocessing import CAFFE, IMAGENET, RAW, SIGNED
 from devicekit.common.errors import unknown_name
 
@@ -18,11 +17,11 @@ __all__ = ["Batches", "DataSet", "DataSetError", "Images", "load", "names"]
 _BUNDLED: dict[str, Callable[[], DataSet]] = {"digits": digits.read}
 # The same pictures with another preprocessing are another data set.
 _INPUTS = {
-    "imagenet_224": imagenet.Input(224, IMAGENET, centre_crop(224), centre_crop(224)),
-    "imagenet_299": imagenet.Input(299, SIGNED, stretch(299), stretch(299)),
-    "imagenet_mobilenet_224": imagenet.Input(224, SIGNED, centre_crop(224), centre_crop(224)),
-    "imagenet_mobilenet_192": imagenet.Input(192, SIGNED, stretch(192), crop_and_stretch(224, 192)),
-    "imagenet_caffe_227": imagenet.Input(227, CAFFE, stretch(227), centre_crop(227)),
+    "imagenet_224": imagenet.Input(224, IMAGENET),
+    "imagenet_299": imagenet.Input(299, SIGNED),
+    "imagenet_mobilenet_224": imagenet.Input(224, SIGNED),
+    "imagenet_mobilenet_192": imagenet.Input(192, SIGNED),
+    "imagenet_caffe_227": imagenet.Input(227, CAFFE),
 }
 _IN_FOLDER: dict[str, Callable[[Path], DataSet]] = {
     "cifar10": partial(cifar.read, "cifar10", preprocess=IMAGENET),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,9 +14,11 @@ from accuracy.data_sets.data_set import DataSet, Images, Preprocess
 from accuracy.data_sets.errors import DataSetError
 from accuracy.data_sets.files import find, first_existing
 
-VALIDATION = "ilsvrc2012_val1300"
-CALIBRATION = "imagenet_sample1000"
 CLASSES = 1000
+_PARTS = {"test": ("test", "val"), "calibration": ("calibration", "train", "sample")}
+"""Words by which a part's archive or folder is known, most wanted first."""
+_VALIDATION_IMAGES = 50_000
+_PREPARED = re.compile(r"_(\d+)px$")
 
 
 @dataclass(frozen=True)
@@ -25,29 +28,25 @@ class Input:
     Attributes:
         size: side of its square input.
         preprocess: pixels to inputs.
-        subset: how the 227-pixel validation images come to that size.
-        sample: how the 256-pixel calibration images do.
     """
 
     size: int
     preprocess: Preprocess
-    subset: pictures.Geometry
-    sample: pictures.Geometry
 
 
 def read(name: str, directory: Path, wanted: Input) -> DataSet:
     """Return pictures for a 1000-class network from a folder.
 
-    One of, in this order:
+    One of, in this order, for the test part (words ``test``, ``val``) and the calibration part (words ``calibration``,
+    ``train``, ``sample``):
 
-    - ``ilsvrc2012_val1300_227px.tar`` with its ``_labels.csv`` (1300 real validation images, an easy subset) and
-      ``imagenet_sample1000_256px.tar`` with its (one image a class, for calibration only);
-    - ``test.tar`` and ``calibration.tar``, each with ``NAME_labels.csv`` (columns `filename`, `class_index`);
-    - folders ``test`` or ``val``, and ``calibration`` or ``train``, with one folder a class.
+    - a tar archive with the part's word in its name and a table of labels beside it: ``NAME.tar`` with
+      ``NAME_labels.csv`` (columns `filename`, `class_index`). ``NAME_256px.tar`` says that its pictures were brought to
+      that many pixels square already (then the table is still ``NAME_labels.csv``), see `pictures.fit_prepared`;
+    - a folder of that name with one folder a class.
 
-    Pictures of a user's own are shrunk to a shorter side of size / 0.875 and cropped in the middle. Class folders are
-    numbered by ``synsets.tsv`` (columns index, wnid, name) where it lies beside them, else in sorted order of the
-    calibration part.
+    Other pictures are shrunk to a shorter side of size / 0.875 and cropped in the middle. Class folders are numbered by
+    ``synsets.tsv`` (columns index, wnid, name) where it lies beside them, else in sorted order of the calibration part.
 
     Args:
         name: what the data set is called.
@@ -55,44 +54,61 @@ def read(name: str, directory: Path, wanted: Input) -> DataSet:
         wanted: size and preprocessing.
 
     Raises:
-        DataSetError: none of these is complete.
+        DataSetError: a part is missing, or several archives could be it.
     """
     classes, numbers = _classes(directory)
-    own = pictures.shrink_and_crop(wanted.size)
-    description = "pictures of the user's own folder"
-    readers: dict[str, Callable[[], Images]]
-    if first_existing(directory, "imagenet", [f"{VALIDATION}_227px.tar"]):
-        readers = {
-            "calibration": _tar(directory, f"{CALIBRATION}_256px.tar", f"{CALIBRATION}_labels.csv", wanted.sample),
-            "test": _tar(directory, f"{VALIDATION}_227px.tar", f"{VALIDATION}_labels.csv", wanted.subset),
-        }
-        description = (
-            "1300 images of the ILSVRC-2012 validation set, not a random sample: networks score 7 to 14 points above "
-            "their accuracy on all 50 000, so quote losses, not accuracies; calibration on one other image a class"
+    tars = {part: found for part in _PARTS if (found := _archive(directory, part)) is not None}
+    for part in _PARTS.keys() - tars.keys() if tars else ():
+        raise DataSetError(
+            f"Expected {part} pictures in {directory / part}.tar with their table {part}_labels.csv (or another name "
+            f"with {' or '.join(_PARTS[part])} in it), but there is no such pair (nor in imagenet/)."
         )
-    elif first_existing(directory, "imagenet", ["test.tar"]):
-        readers = {part: _tar(directory, f"{part}.tar", f"{part}_labels.csv", own) for part in ("calibration", "test")}
-    else:
-        what = "pictures (test.tar, or a folder of class folders)"
-        test = find(directory, "imagenet", ["test", "val"], f"test {what}")
-        calibration = find(directory, "imagenet", ["calibration", "train"], f"calibration {what}")
-        if numbers is None:
-            names = pictures.class_folders(calibration)
-            classes, numbers = tuple(names), {name: index for index, name in enumerate(names)}
-        readers = {
-            "calibration": partial(pictures.from_folder, calibration, own, numbers),
-            "test": partial(pictures.from_folder, test, own, numbers),
-        }
-    return DataSet(name, description, classes, wanted.preprocess, readers)
+    if tars:
+        readers = {part: _tar(*found, wanted.size) for part, found in tars.items()}
+        return DataSet(name, _described(tars), classes, wanted.preprocess, readers)
+    what = "pictures (an archive with its table of labels, or a folder of class folders)"
+    folders = {part: find(directory, "imagenet", words[:2], f"{part} {what}") for part, words in _PARTS.items()}
+    if numbers is None:
+        names = pictures.class_folders(folders["calibration"])
+        classes, numbers = tuple(names), {name: index for index, name in enumerate(names)}
+    own = pictures.shrink_and_crop(wanted.size)
+    read_folder = {part: partial(pictures.from_folder, folder, own, numbers) for part, folder in folders.items()}
+    return DataSet(name, "pictures of the user's own folder", classes, wanted.preprocess, read_folder)
 
 
-def _tar(directory: Path, archive: str, table: str, geometry: pictures.Geometry) -> Callable[[], Images]:
-    return partial(
-        pictures.from_tar,
-        find(directory, "imagenet", [archive], "pictures"),
-        find(directory, "imagenet", [table], "labels"),
-        geometry,
-    )
+def _archive(directory: Path, part: str) -> tuple[Path, Path] | None:
+    """Return the archive of a part and its table of labels; None where there is no such pair."""
+    for word in _PARTS[part]:
+        found = [
+            (path, table)
+            for folder in (directory, directory / "imagenet")
+            for path in sorted(folder.glob(f"*{word}*.tar"))
+            if (table := path.with_name(f"{_PREPARED.sub('', path.stem)}_labels.csv")).is_file()
+        ]
+        if len(found) > 1:
+            names = ", ".join(str(path) for path, _ in found)
+            raise DataSetError(f"Expected one archive of {part} pictures with its table of labels, but found {names}.")
+        if found:
+            return found[0]
+    return None
+
+
+def _tar(archive: Path, table: Path, size: int) -> Callable[[], Images]:
+    prepared = _PREPARED.search(archive.stem)
+    geometry = pictures.fit_prepared(size, int(prepared[1])) if prepared else pictures.shrink_and_crop(size)
+    return partial(pictures.from_tar, archive, table, geometry)
+
+
+def _described(tars: Mapping[str, tuple[Path, Path]]) -> str:
+    """Return what the archives are, and what may not be claimed from them."""
+    counts = {part: len(pictures.read_labels(table)) for part, (_, table) in tars.items()}
+    text = f"{counts['test']} pictures of {tars['test'][0].name}"
+    if counts["test"] < _VALIDATION_IMAGES:
+        text += (
+            ", a part of the 50 000 for which accuracies are published and perhaps an easy one: quote losses on it, "
+            "not accuracies"
+        )
+    return f"{text}; calibration on {counts['calibration']} pictures of {tars['calibration'][0].name}"
 
 
 def _classes(directory: Path) -> tuple[tuple[str, ...], dict[str, int] | None]:

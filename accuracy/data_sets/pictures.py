@@ -18,6 +18,8 @@ from accuracy.data_sets.errors import DataSetError
 
 SUFFIXES = (".jpeg", ".jpg", ".png", ".bmp", ".webp")
 Geometry = Callable[[Image.Image], Image.Image]
+WITH_MARGIN = 256
+_FEW_PIXELS = 8
 
 
 def whole(picture: Image.Image) -> Image.Image:
@@ -50,9 +52,20 @@ def stretch(size: int) -> Geometry:
     return resize
 
 
-def crop_and_stretch(crop: int, size: int) -> Geometry:
-    """Return what cuts the middle square of `crop` pixels out and stretches it to `size` pixels."""
-    cut, resize = centre_crop(crop), stretch(size)
+def fit_prepared(size: int, side: int) -> Geometry:
+    """Return what brings square pictures of one size to a network's, as the field does.
+
+    Of pictures with a margin (256 pixels and more: a shorter side of 224 / 0.875) networks see the middle 87.5 %, of
+    smaller ones the whole. That is cut to `size` where it is few pixels larger, for resampling would blur it; else
+    stretched to it.
+
+    Args:
+        size: side of the square wanted.
+        side: side of the pictures.
+    """
+    margin = side >= WITH_MARGIN
+    middle = min(side, max(size, round(0.875 * side))) if margin else side
+    cut, resize = centre_crop(size if 0 <= middle - size <= _FEW_PIXELS else middle), stretch(size)
     return lambda picture: resize(cut(picture))
 
 

@@ -166,8 +166,10 @@ def test_geometries() -> None:
         centre_crop(30)(picture(40, 29))
 
 
-def write_tar(folder: Path, part: str, pictures: dict[str, bytes], labels: str | None = None) -> None:
-    with tarfile.open(folder / f"{part}.tar", "w") as tar:
+def write_tar(
+    folder: Path, part: str, pictures: dict[str, bytes], labels: str | None = None, prepared: int | None = None
+) -> None:
+    with tarfile.open(folder / f"{part}{'' if prepared is None else f'_{prepared}px'}.tar", "w") as tar:
         for name, data in pictures.items():
             info = tarfile.TarInfo(name)
             info.size = len(data)
@@ -188,6 +190,24 @@ def test_tar_archives_of_any_size_of_picture(tmp_path: Path) -> None:
     # Caffe's order: blue first, the red mean last.
     caffe, _ = accuracy.data_sets.load("imagenet_caffe_227", tmp_path).test
     assert float(caffe[0, 2].mean()) == pytest.approx(7 - 123)
+
+
+def test_prepared_archives_say_their_size_and_are_known_by_a_word_in_their_name(tmp_path: Path) -> None:
+    """Of 256 pixels the middle 87.5 % is seen, of 227 the whole; a few pixels over are cut, never blurred."""
+    write_tar(tmp_path, "my_val", {"a.png": png(227, 227, 7)}, prepared=227)
+    write_tar(tmp_path, "my_train", {"b.png": png(256, 256, 9), "c.png": png(256, 256, 9)}, prepared=256)
+    data = accuracy.data_sets.load("imagenet_224", tmp_path)
+    assert data.description.startswith("1 pictures of my_val_227px.tar, a part of the 50 000")
+    assert "calibration on 2 pictures of my_train_256px.tar" in data.description
+    # Columns and rows as drawn: the crop begins at 1 of 227 and at 16 of 256.
+    assert data.images("test").pixels[0, 0, 0].tolist() == [7, 1, 1]
+    assert data.images("calibration").pixels[0, 0, 0].tolist() == [9, 16, 16]
+    smaller = accuracy.data_sets.load("imagenet_mobilenet_192", tmp_path)
+    assert abs(int(smaller.images("test").pixels[0, 0, 0, 1]) - 0) <= 1, "the whole picture is stretched"
+    assert abs(int(smaller.images("calibration").pixels[0, 0, 0, 1]) - 16) <= 1, "the middle 224 are"
+    write_tar(tmp_path, "other_val", {"a.png": png(227, 227)})
+    with pytest.raises(DataSetError, match=r"one archive of test pictures .*my_val_227px\.tar, .*other_val\.tar"):
+        accuracy.data_sets.load("imagenet_224", tmp_path)
 
 
 def test_folders_of_classes_take_sorted_order_or_the_table_of_synsets(tmp_path: Path) -> None:
@@ -214,7 +234,7 @@ def test_named_errors_of_pictures(tmp_path: Path) -> None:
     with pytest.raises(DataSetError, match="Expected test pictures"):
         accuracy.data_sets.load("imagenet_224", tmp_path)
     write_tar(tmp_path, "test", {"a.png": b"no picture"})
-    with pytest.raises(DataSetError, match=r"Expected pictures in .*calibration\.tar"):
+    with pytest.raises(DataSetError, match=r"Expected calibration pictures in .*calibration\.tar with their table"):
         accuracy.data_sets.load("imagenet_224", tmp_path)
     write_tar(tmp_path, "calibration", {"a.png": png(256, 256)})
     data = accuracy.data_sets.load("imagenet_224", tmp_path)
