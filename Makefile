@@ -53,7 +53,8 @@ test-all: setup lint ## everything, slow tests included
 	@sh scripts/system_packages.sh --tests; root=$$?; $(PYTEST) $(SKIPS) --durations=25
 
 bench: setup ## speed against peers and limits, as ratios in one run
-	@$(PIP) --no-deps badcrossbar pathvalidate sigfig
+	@$(PIP) --no-build-isolation -e '.[bench]'
+	@$(PIP) --no-deps 'badcrossbar>=1.1'
 	$(BIN)/python -m benchmarks.run
 
 clean: ## remove generated output, keep the virtual environment
