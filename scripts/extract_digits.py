@@ -1,8 +1,8 @@
 """Write the handwritten digits as an archive of our own, ``data/digits/digits.npz``; licence in the README beside it.
 
-Run from the project's root: ``python scripts/extract_digits.py``. Needs scikit-learn (``pip install scikit-learn``), which
-carries the test part of UCI's set; nothing else of this project does. The stored file is the authority; this script says
-how it was made.
+Run from the project's root: ``python scripts/extract_digits.py``. Needs scikit-learn (``pip install scikit-learn``),
+which carries the test part of UCI's set; nothing else of this project does. The stored file is the authority; this
+script says how it was made.
 """
 
 from __future__ import annotations
