@@ -23,6 +23,9 @@ InputAccumulation = Literal["analog", "digital"]
 InputEncoding = Literal["bit_serial", "voltage", "pulse_width"]
 AdcRange = Literal["calibrated", "full"]
 
+LARGEST_R_P_HAT = 1e9
+"""A wire of so many cell resistances is an open line; far beyond it products of many rows overflow."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class CoreDesign:
@@ -125,6 +128,8 @@ class CoreDesign:
             )
         if not (math.isfinite(self.r_p_hat) and self.r_p_hat >= 0):
             self._fail("r_p_hat", "a finite number of at least 0")
+        if self.r_p_hat > LARGEST_R_P_HAT:
+            self._fail("r_p_hat", f"at most {LARGEST_R_P_HAT:g}")
         if self.adc_bits is not None:
             bits = self.adc_bits if isinstance(self.adc_bits, tuple) else (self.adc_bits,)
             if not bits or any(isinstance(b, bool) or not isinstance(b, int) or not 1 <= b <= 24 for b in bits):

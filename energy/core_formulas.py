@@ -153,12 +153,14 @@ COUNTS = (
         "bit",
         "where(digital_inputs > 0, input_slice_bits, min(input_resolution, accumulator_resolution))",
         "resolution of what is applied before one conversion",
+        unbounded=True,
     ),
     Formula(
         "b_out",
         "bit",
         "b_w + b_in + log2(rows_per_array) - where(min(b_w, b_in) > 1, 0, 1)",
         "ideal analog resolution of one conversion",
+        unbounded=True,
     ),
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -18,12 +19,16 @@ class Formula:
         unit: SI unit of the value; ``""`` for a count or ratio.
         text: the expression.
         meaning: one line for the reader.
+        signed: whether the quantity may be negative; counts, areas, energies and times may not.
+        unbounded: whether it may be infinite, as the resolution of inputs that are not quantised is.
     """
 
     name: str
     unit: str
     text: str
     meaning: str
+    signed: bool = False
+    unbounded: bool = False
 
     @property
     def expression(self) -> Expression:
@@ -78,10 +83,21 @@ class Formulas:
 
         Args:
             given: arrays by name, broadcastable to (designs, draws, slices); must hold all of ``self.given``.
+
+        Raises:
+            EnergyError: a value that is not finite, or negative where the quantity cannot be.
         """
         values = dict(given)
         for formula in self.order:
-            values[formula.name] = formula.expression.evaluate(values)
+            values[formula.name] = value = formula.expression.evaluate(values)
+            lowest, highest = (float(value.min()), float(value.max())) if value.size else (0.0, 0.0)
+            if math.isnan(lowest) or (math.isinf(highest) and not formula.unbounded):
+                raise EnergyError(f"The quantity {formula.name!r} = {formula.text!r:.200} is not finite.")
+            if lowest < 0 and not formula.signed:
+                raise EnergyError(
+                    f"The quantity {formula.name!r} = {formula.text!r:.200} is {lowest:.6g}; expected at least 0 of "
+                    f"{formula.meaning or 'it'}."
+                )
         return values
 
 

@@ -21,6 +21,7 @@ from circuits.bit_line.affine import PreparedCells
 from circuits.bit_line.checked import CellModel, solve_newton
 from circuits.bit_line.kernels import ROWS_IN_SINGLE
 from circuits.bit_line.transistor_cell import load_transistor_cell
+from circuits.designs import LARGEST_R_P_HAT
 from circuits.errors import CircuitError
 from devicekit.common.errors import unknown_name
 
@@ -138,6 +139,8 @@ def check_bit_line(
         CircuitError: as for `solve_bit_lines`.
     """
     cells = np.ascontiguousarray(conductance)
+    if cells.dtype.kind == "c":
+        raise CircuitError(f"Expected `conductance` to be real numbers, but got {cells.dtype} values.")
     if cells.dtype != np.float32:
         try:
             cells = np.ascontiguousarray(cells, dtype=np.float64)
@@ -161,4 +164,9 @@ def check_bit_line(
         raise CircuitError(f"Expected `r_p_hat` to be a number of at least 0, but got {r_p_hat!r}.")
     if not (np.isfinite(r_p_hat) and r_p_hat >= 0):
         raise CircuitError(f"Expected `r_p_hat` to be finite and at least 0, but got {r_p_hat!r}.")
+    if r_p_hat * max(1.0, float(cells.max(initial=0.0))) > LARGEST_R_P_HAT:
+        raise CircuitError(
+            f"Expected `r_p_hat`, times the largest conductance where that is above 1, to be at most "
+            f"{LARGEST_R_P_HAT:g}, the wire of an open line, but got {r_p_hat!r}."
+        )
     return cells, np.ascontiguousarray(on), float(r_p_hat)

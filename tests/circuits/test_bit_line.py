@@ -37,6 +37,41 @@ def test_agrees_with_nodal_analysis(rows, r_p_hat):
     np.testing.assert_allclose(single, expected, rtol=1e-5)
 
 
+def norton(conductance, on, r_p_hat):
+    """The line above each node as a current source with a conductance beside it: nothing grows, whatever the wire."""
+    current, beside = np.zeros(conductance.shape[1]), np.zeros(conductance.shape[1])
+    for g, selected in zip(conductance.astype(np.float64), on, strict=True):
+        current, beside = current + g * selected, beside + g * selected
+        share = 1 / (1 + r_p_hat * beside)
+        current, beside = current * share, beside * share
+    return current
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("r_p_hat", [1e3, 1e6, 1e9])
+def test_wires_up_to_an_open_line_are_solved(r_p_hat, dtype):
+    rng = np.random.default_rng(0)
+    conductance = rng.random((1152, 3)).astype(dtype)
+    active = rng.random((3, 1152)) < 0.5
+    active[0] = True
+    expected = [norton(conductance, on, r_p_hat) for on in active]
+    got = circuits.solve_bit_lines(conductance, active, r_p_hat)
+    np.testing.assert_allclose(got, expected, rtol=1e-5 if dtype == np.float32 else 1e-12)
+
+
+@pytest.mark.parametrize(
+    ("conductance", "r_p_hat", "message"),
+    [
+        ([[0.5]], 1e20, "at most 1e\\+09, the wire of an open line, but got 1e\\+20"),
+        ([[1e6]], 1e4, "times the largest conductance"),
+        ([[0.5 + 1j]], 1e-3, "real numbers, but got complex128"),
+    ],
+)
+def test_what_no_line_is_gets_refused(conductance, r_p_hat, message):
+    with pytest.raises(circuits.CircuitError, match=message):
+        circuits.solve_bit_lines(conductance, np.ones((1, 1), dtype=bool), r_p_hat)
+
+
 def test_uniform_line_has_its_closed_form():
     """Many equal cells: i/u follows the ladder's hyperbolic solution, here up to growth that overflows float64."""
     g, r, rows = 1.0, 1e-2, 100_000

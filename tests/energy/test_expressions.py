@@ -52,6 +52,15 @@ def test_names_stand_in_order_with_their_dots():
         ("lambda: 1", "Lambda is not part"),
         ("where(a, b, c=1)", "only the functions"),
         ("(a + b).real", "plain or dotted name"),
+        ("max(a)", "max takes 2 or more arguments, not 1"),
+        ("ceil(a, b)", "ceil takes 1 argument, not 2"),
+        ("where(a, b)", "where takes 3 arguments, not 2"),
+        ("a < b < c", "one comparison at a time"),
+        ("1e400", "numbers up to 1e"),
+        ("-" * 300 + "a", "nested more than"),
+        ("(" * 3000 + "a", "not an arithmetic expression"),
+        ("a + " * 2000 + "a", "longer than 4000"),
+        ("a\x00", "null bytes"),
     ],
 )
 def test_nothing_but_arithmetic_is_accepted(text, message):
@@ -77,3 +86,36 @@ def test_formulas_are_evaluated_after_what_they_read():
 def test_a_set_of_formulas_must_close(formulas, message):
     with pytest.raises(EnergyError, match=message):
         Formulas(formulas, ["x"])
+
+
+@pytest.mark.parametrize("text", ["9**9**9**9", "a ** 9 ** 9 ** 9", "1 / 0", "(-8) ** 0.5"])
+def test_numbers_that_cannot_be_computed_are_refused_at_once(text):
+    with pytest.raises(EnergyError, match="Formula"):
+        expression(text).evaluate({"a": number(2)})
+
+
+def test_operands_are_left_alone():
+    """A third argument of numpy's maximum is the array that it writes to."""
+    values = {"a": number(1), "b": number(2), "c": number(3)}
+    assert float(expression("max(a, b, c)").evaluate(values)[0, 0, 0]) == 3
+    assert float(expression("min(c, b, a)").evaluate(values)[0, 0, 0]) == 1
+    assert [float(value[0, 0, 0]) for value in values.values()] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("0 - 5", "is -5; expected at least 0 of arrays"),
+        ("1 / a", "is not finite"),
+        ("log(0 - 1 - a)", "is not finite"),
+    ],
+)
+def test_quantities_are_finite_and_not_negative(text, message):
+    formulas = Formulas([Formula("count", "", text, "arrays of a core")], ["a"])
+    with pytest.raises(EnergyError, match=message):
+        formulas.evaluate({"a": number(0)})
+
+
+def test_a_branch_that_is_not_chosen_may_divide_by_zero():
+    formulas = Formulas([Formula("share", "", "where(a > 0, 1 / a, 0)", "")], ["a"])
+    assert float(formulas.evaluate({"a": number(0)})["share"][0, 0, 0]) == 0
