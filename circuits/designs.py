@@ -23,7 +23,7 @@ InputAccumulation = Literal["analog", "digital"]
 InputEncoding = Literal["bit_serial", "voltage", "pulse_width"]
 AdcRange = Literal["calibrated", "full"]
 
-LARGEST_R_P_HAT = 1e9
+LARGEST_R_P_HAT = 1e15
 """A wire of so many cell resistances is an open line; far beyond it products of many rows overflow."""
 
 

@@ -48,7 +48,7 @@ def norton(conductance, on, r_p_hat):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("r_p_hat", [1e3, 1e6, 1e9])
+@pytest.mark.parametrize("r_p_hat", [1e3, 1e9, 1e15])
 def test_wires_up_to_an_open_line_are_solved(r_p_hat, dtype):
     rng = np.random.default_rng(0)
     conductance = rng.random((1152, 3)).astype(dtype)
@@ -62,8 +62,8 @@ def test_wires_up_to_an_open_line_are_solved(r_p_hat, dtype):
 @pytest.mark.parametrize(
     ("conductance", "r_p_hat", "message"),
     [
-        ([[0.5]], 1e20, "at most 1e\\+09, the wire of an open line, but got 1e\\+20"),
-        ([[1e6]], 1e4, "times the largest conductance"),
+        ([[0.5]], 1e20, "at most 1e\\+15, the wire of an open line, but got 1e\\+20"),
+        ([[1e6]], 1e10, "times the largest conductance"),
         ([[0.5 + 1j]], 1e-3, "real numbers, but got complex128"),
     ],
 )
