@@ -18,34 +18,51 @@ from accuracy.errors import (
 from accuracy.evaluation.evaluate import evaluate
 from accuracy.evaluation.layer_report import LayerReport, layer_report
 from accuracy.evaluation.results import Accuracy
+from accuracy.layer_kinds import (
+    CompositeKind,
+    LayerKind,
+    MatrixKind,
+    RandomInput,
+    layer_kinds,
+    register_layer_kind,
+)
 from accuracy.layers.convert import analog_layers, convert
 from accuracy.layers.shapes import layer_shapes
+from accuracy.mapping.operators import ConvolutionOperator, MatrixOperator
 from accuracy.networks import NetworkError
 
 __all__ = [
     "Accuracy",
     "AnalogMatrix",
     "CalibrationError",
+    "CompositeKind",
     "ConversionError",
     "ConversionWarning",
+    "ConvolutionOperator",
     "DataSet",
     "DataSetError",
     "EvaluationError",
     "Faults",
     "InputError",
     "InputRangeWarning",
+    "LayerKind",
     "LayerReport",
     "MappingError",
+    "MatrixKind",
+    "MatrixOperator",
     "NetworkError",
+    "RandomInput",
     "analog_layers",
     "calibrate",
     "calibration_report",
     "convert",
     "data_sets",
     "evaluate",
+    "layer_kinds",
     "layer_report",
     "layer_shapes",
     "mean_activity",
     "measure_activity",
     "networks",
+    "register_layer_kind",
 ]

@@ -90,7 +90,8 @@ def load_network(study: Study) -> LoadedNetwork:
         digest.update(images.labels.tobytes())
     example = next(iter(data.batches("test", 1, 1)))[0]
     name = study.network.rpartition(":")[2] if own else study.network
-    return LoadedNetwork(name, model, data, tuple(layer_shapes(model, example)), digest.hexdigest())
+    layers = tuple(layer_shapes(model, example, exclude=study.exclude))
+    return LoadedNetwork(name, model, data, layers, digest.hexdigest())
 
 
 @dataclass(frozen=True)
@@ -170,7 +171,7 @@ def _evaluate(study: Study, network: LoadedNetwork, design: CoreDesign, cell: Ce
     training = network.data.batches("calibration", study.batch_size, study.calibration_images)
     test = network.data.batches("test", study.batch_size, study.images)
     few = network.data.batches("test", study.batch_size, min(study.images or SIGNAL_IMAGES, SIGNAL_IMAGES))
-    model = convert(network.model, design, cell, study.seed)
+    model = convert(network.model, design, cell, study.seed, exclude=study.exclude)
     calibrate(model, training)
     activities = {} if design.input_bits is None else measure_activity(model, training)
     found = evaluate(model, test, trials=study.trials, seed=study.seed, progress=report)
@@ -203,6 +204,7 @@ def _inputs(study: Study, network: LoadedNetwork, design: CoreDesign, cell: Cell
         "design": design.to_mapping(),
         "cell": cell_fingerprint(cell),
         "network": network.fingerprint,
+        "exclude": list(study.exclude),
         "images": study.images,
         "calibration_images": study.calibration_images,
         "trials": study.trials,

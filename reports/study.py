@@ -29,6 +29,7 @@ class Study(BaseModel):
         data_set: name of the images the network reads; None for a network that is known by name.
         weights: weight file; None for bundled weights or those in `data`.
         data: folder with the network's data set; not needed for a bundled one.
+        exclude: name patterns of the network's layers that stay digital, in accuracy and in energy.
         images: so many test images at most; None for all.
         calibration_images: so many training images at most set the converter ranges; a thousand give each layer
             millions of currents, more cost time.
@@ -48,6 +49,7 @@ class Study(BaseModel):
     data_set: str | None = None
     weights: Path | None = None
     data: Path | None = None
+    exclude: tuple[str, ...] = ()
     images: int | None = Field(default=None, ge=1)
     calibration_images: int = Field(default=1000, ge=1)
     trials: int = Field(default=10, ge=2)

@@ -104,7 +104,7 @@ def main() -> None:
             "name": recipe.network,
             "description": accuracy.networks.describe(recipe.network),
             "data_set": name,
-            "matrix_rows": [m.weight[0].numel() for m in model.modules() if isinstance(m, (nn.Conv2d, nn.Linear))],
+            "matrix_rows": [layer.rows for layer in accuracy.layer_shapes(model, inputs[:1].cpu())],
             "parameters": sum(parameter.numel() for parameter in model.parameters()),
             "made_by": "scripts/train_small_networks.py",
             "training": (

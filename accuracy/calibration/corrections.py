@@ -135,7 +135,7 @@ def _compare_with_ideal(
         with ideal_cells([layer]):
             ideal = layer.array_outputs(x)
         bias = _bias(layer)
-        sums[id(layer)].add(_columns_last(layer, programmed) - bias, _columns_last(layer, ideal) - bias)
+        sums[id(layer)].add(layer.columns_last(programmed) - bias, layer.columns_last(ideal) - bias)
         return torch.relu(ideal) if layer.relu else ideal
 
     _run_with(model, layers, batches, compare)
@@ -152,7 +152,7 @@ def _restore_moments(model: nn.Module, layers: Sequence[AnalogLayer], batches: B
 
     def observe(layer: AnalogLayer, x: Tensor) -> Tensor:
         result: Tensor = layer.digital(x)
-        target[id(layer)].add(_columns_last(layer, result), _columns_last(layer, result))
+        target[id(layer)].add(layer.columns_last(result), layer.columns_last(result))
         return torch.relu(result) if layer.relu else result
 
     _run_with(model, layers, batches, observe)
@@ -161,12 +161,11 @@ def _restore_moments(model: nn.Module, layers: Sequence[AnalogLayer], batches: B
     def restore(layer: AnalogLayer, x: Tensor) -> Tensor:
         result = layer.outputs(x, relu=False)
         own = _Sums()
-        columns = _columns_last(layer, result)
+        columns = layer.columns_last(result)
         own.add(columns, columns)
         found[id(layer)].add(columns, columns)
         gain, offset = _moment_match(own, target[id(layer)])
-        restored = ColumnCorrection(gain, offset).apply(columns)
-        restored = restored if isinstance(layer.digital, nn.Linear) else restored.movedim(-1, 1)
+        restored = layer.columns_back(ColumnCorrection(gain, offset).apply(columns))
         return torch.relu(restored) if layer.relu else restored
 
     _run_with(model, layers, batches, restore)
@@ -190,12 +189,7 @@ def _moments(sums: _Sums) -> tuple[Tensor, Tensor]:
 
 
 def _bias(layer: AnalogLayer) -> Tensor | float:
-    bias = getattr(layer.digital, "bias", None)
-    return bias.detach().to(torch.float64) if isinstance(bias, Tensor) else 0.0
-
-
-def _columns_last(layer: AnalogLayer, result: Tensor) -> Tensor:
-    return result if isinstance(layer.digital, nn.Linear) else result.movedim(1, -1)
+    return 0.0 if layer.bias is None else layer.bias.detach().to(torch.float64)
 
 
 def _run_with(

@@ -21,8 +21,8 @@ from accuracy.arrays.physics import Physics
 from accuracy.arrays.readout import Reading, read
 from accuracy.errors import CalibrationError, ConversionError, MappingError
 from accuracy.kernels.ranges import Observation
+from accuracy.layer_kinds import MatrixKind, kind_of
 from accuracy.mapping.adc import AdcRanges, Range, adc_levels, full_adc_ranges
-from accuracy.mapping.operators import ConvolutionOperator, MatrixOperator, Operator
 from accuracy.mapping.weights import Mapping, map_weights
 from circuits import CoreDesign
 from devicekit import Cell
@@ -102,7 +102,7 @@ class AnalogLayer(nn.Module):
     Args:
         name: the layer's name in its network, for messages and reports.
         digital: the layer it stands for, batch norm folded.
-        operator: how inputs meet rows.
+        kind: what kind of layer that is.
         mapping: the layer's matrix on arrays.
         cell: memory cell; None for ideal cells.
         key: identifies the layer's random numbers: the seed's spawn key.
@@ -110,13 +110,14 @@ class AnalogLayer(nn.Module):
 
     Attributes:
         relu: whether the layer applies the ReLU that followed it, in the same pass over memory as its conversion.
+        vectors_only: whether a batch norm was folded into it that holds for single vectors, not for sequences.
     """
 
     def __init__(
         self,
         name: str,
         digital: nn.Module,
-        operator: Operator,
+        kind: MatrixKind,
         mapping: Mapping,
         cell: Cell | None,
         key: int,
@@ -125,11 +126,13 @@ class AnalogLayer(nn.Module):
         super().__init__()
         self.name = name
         self.digital = digital
+        self.kind = kind
         self.design = mapping.design
-        self.array = AnalogArray(mapping, operator, cell, physics)
+        self.array = AnalogArray(mapping, kind.operator(digital), cell, physics)
         self.cell = cell
         self.key = key
         self.relu = False
+        self.vectors_only = False
         self.mode = Mode.ANALOG
         self.calibration: Calibration | None = None
         self.observed: Observation | None = None
@@ -221,7 +224,17 @@ class AnalogLayer(nn.Module):
     # -- forward ------------------------------------------------------------------------------------------------
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the layer's output for inputs in the network's own units."""
+        """Return the layer's output for inputs in the network's own units.
+
+        Raises:
+            ConversionError: sequences, where a batch norm over single vectors was folded in.
+        """
+        if self.vectors_only and x.dim() != 2:
+            raise ConversionError(
+                f"Layer {self.name!r}: the batch norm after it was folded into its columns, as for inputs (batch, "
+                f"features), but it runs on {tuple(x.shape)}, where batch norm acts on axis 1. Leave it digital with "
+                f"exclude=[{self.name!r}] (--exclude {self.name})."
+            )
         if self.stand_in is not None:
             return self.stand_in(self, x)
         if self.mode is Mode.FLOAT:
@@ -236,9 +249,7 @@ class AnalogLayer(nn.Module):
         """Return what the arrays give, corrected where a correction is set, with or without the layer's ReLU."""
         if self.correction is None:
             return self.array_outputs(x, relu=relu)
-        columns = self.array_outputs(x)
-        axis = -1 if isinstance(self.digital, nn.Linear) else 1
-        result = self.correction.apply(columns.movedim(axis, -1)).movedim(-1, axis)
+        result = self.columns_back(self.correction.apply(self.columns_last(self.array_outputs(x))))
         return torch.relu(result) if relu else result
 
     def array_outputs(self, x: Tensor, *, relu: bool = False) -> Tensor:
@@ -250,18 +261,28 @@ class AnalogLayer(nn.Module):
             calibration.scale,
             calibration.signed,
             None if observing else self.adc_ranges(),
-            bias=getattr(self.digital, "bias", None),
+            bias=self.bias,
             relu=relu,
             observation=self.observed if observing else None,
         )
-        return self._place_columns(read(self.array, x, how))
+        return self.columns_back(read(self.array, x, how))
 
     def _float(self, x: Tensor) -> Tensor:
         result: Tensor = self.digital(x)
         return torch.relu(result) if self.relu else result
 
-    def _place_columns(self, result: Tensor) -> Tensor:
-        return result if isinstance(self.digital, nn.Linear) else result.movedim(-1, 1)
+    @property
+    def bias(self) -> Tensor | None:
+        """What is added digitally to each column, shape (columns,)."""
+        return self.kind.bias(self.digital)
+
+    def columns_last(self, outputs: Tensor) -> Tensor:
+        """Return outputs of the layer with its columns as the last axis."""
+        return outputs.movedim(self.kind.output_axis, -1)
+
+    def columns_back(self, columns: Tensor) -> Tensor:
+        """Return what has the columns as its last axis in the layout of the layer's outputs."""
+        return columns.movedim(-1, self.kind.output_axis)
 
     def extra_repr(self) -> str:
         """Return the layer's matrix and design, for printing a model."""
@@ -270,60 +291,6 @@ class AnalogLayer(nn.Module):
             f"rows={mapping.rows}, columns={mapping.columns}, arrays={len(mapping.partitions)} x {self.design.slices}, "
             f"design={self.design.name!r}"
         )
-
-
-def matrix_of(digital: nn.Module) -> tuple[Tensor, int]:
-    """Return a layer's weights as (rows, columns) on the array, and the rows of one input channel."""
-    weight = digital.weight
-    assert isinstance(weight, Tensor)
-    if isinstance(digital, nn.Linear):
-        return weight.t(), 1
-    area = int(np.prod(weight.shape[2:]))
-    if isinstance(digital, nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d):
-        groups = digital.groups
-        # (channels of all groups, columns of a group, kernel) -> (channels of a group, kernel, columns of all groups)
-        split = weight.reshape(groups, -1, *weight.shape[1:])
-        axes = tuple(range(3, split.ndim))
-        return split.permute(1, *axes, 0, 2).reshape(split.shape[1] * area, -1), area
-    return weight.reshape(weight.shape[0], -1).t(), area
-
-
-def operator_of(digital: nn.Module) -> Operator:
-    """Return how a layer's inputs meet rows.
-
-    Raises:
-        ConversionError: a kind of layer that has no analog form.
-    """
-    if isinstance(digital, nn.Linear):
-        return MatrixOperator()
-    if isinstance(digital, nn.Conv1d | nn.Conv2d | nn.Conv3d):
-        edges: tuple[int, ...] = ()
-        padding: tuple[int, ...] = tuple(digital.padding) if not isinstance(digital.padding, str) else ()
-        if isinstance(digital.padding, str) or digital.padding_mode != "zeros":
-            edges, padding = tuple(digital._reversed_padding_repeated_twice), (0,) * len(digital.kernel_size)
-        mode = "constant" if digital.padding_mode == "zeros" else digital.padding_mode
-        return ConvolutionOperator(
-            digital.in_channels,
-            tuple(digital.kernel_size),
-            tuple(digital.stride),
-            padding,
-            tuple(digital.dilation),
-            digital.groups,
-            edges=edges,
-            edge_mode=mode,
-        )
-    if isinstance(digital, nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d):
-        return ConvolutionOperator(
-            digital.in_channels,
-            tuple(digital.kernel_size),
-            tuple(digital.stride),
-            tuple(int(p) for p in digital.padding),
-            tuple(digital.dilation),
-            digital.groups,
-            transposed=True,
-            output_padding=tuple(digital.output_padding),
-        )
-    raise ConversionError(f"A layer of type {type(digital).__name__} has no analog form.")
 
 
 def analog_layer(
@@ -340,8 +307,8 @@ def analog_layer(
 
     Args:
         name: its name in the network.
-        digital: a linear, convolution or transposed convolution layer; its attribute `weight_step`, where there is
-            one, is the quantiser's step for designs with ``weight_scale="given"``.
+        digital: a layer of one of the kinds of `accuracy.layer_kinds`; its attribute `weight_step`, where there is one,
+            is the quantiser's step for designs with ``weight_scale="given"``.
         design: how it is laid out.
         cell: memory cell; None for ideal cells.
         key: identifies its random numbers.
@@ -352,18 +319,20 @@ def analog_layer(
         ConversionError: the layer has no analog form.
         MappingError: its weights do not suit the design.
     """
-    operator = operator_of(digital)
-    matrix, channel_rows = matrix_of(digital)
+    kind = kind_of(digital)
+    if not isinstance(kind, MatrixKind):
+        raise ConversionError(f"A layer of type {type(digital).__name__} has no analog form.")
+    operator = kind.operator(digital)
     step: ArrayLike | None = getattr(digital, "weight_step", None)
     try:
         mapping = map_weights(
-            matrix.detach().cpu().numpy(),
+            kind.matrix(digital).detach().cpu().numpy(),
             design,
             weight_step=None if step is None else np.asarray(step, dtype=np.float64),
             project_signs=project_signs,
-            channel_rows=channel_rows,
+            channel_rows=operator.area,
             groups=operator.groups,
         )
-        return AnalogLayer(name, digital, operator, mapping, cell, key, physics)
+        return AnalogLayer(name, digital, kind, mapping, cell, key, physics)
     except MappingError as error:
         raise MappingError(f"Layer {name!r}: {error}") from None

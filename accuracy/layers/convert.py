@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from fnmatch import fnmatchcase
 
 import torch
 from torch import fx, nn
@@ -14,25 +12,26 @@ from torch.nn import functional as F
 
 from accuracy.arrays.physics import Faults, Physics, checked_bit_line
 from accuracy.errors import ConversionError, ConversionWarning
+from accuracy.layer_kinds import (
+    FoundLayer,
+    LayerKind,
+    MatrixKind,
+    check_patterns,
+    copy_model,
+    find_layers,
+    is_rewritten,
+    kind_names,
+    kind_of,
+    prepare_layers,
+    replace_modules,
+)
 from accuracy.layers.analog_layers import AnalogLayer, analog_layer
-from accuracy.layers.attention import ProjectedAttention, project_attention
 from circuits import CoreDesign
 from circuits.bit_line.solve import BitLineCell
 from circuits.peripherals.model import PeripheralModel
 from devicekit import Cell
-from devicekit.common.errors import unknown_name
 
-CONVERTIBLE = (
-    nn.Linear,
-    nn.Conv1d,
-    nn.Conv2d,
-    nn.Conv3d,
-    nn.ConvTranspose1d,
-    nn.ConvTranspose2d,
-    nn.ConvTranspose3d,
-)
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-_TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
 
 def convert(
@@ -48,10 +47,11 @@ def convert(
     exclude: Iterable[str] = (),
     project_signs: bool = False,
 ) -> nn.Module:
-    """Return a copy of a network with its linear and convolutional layers on analog arrays.
+    """Return a copy of a network with the layers that are matrices (`accuracy.layer_kinds`) on analog arrays.
 
     Batch norm that follows a converted layer is folded into it; biases, activations and everything else stay digital
-    and as they were. The model given is left alone.
+    and as they were. The model given is left alone. A subclass of a known layer, or one with wrapped weights, is
+    converted where a few small inputs show that it computes what its weights say, and refused otherwise.
 
     Args:
         model: any module; one that `torch.fx` cannot trace is converted module by module, with a warning that batch
@@ -63,44 +63,48 @@ def convert(
         bit_line: cell model of the bit-line solution, for designs with a bit-line resistance.
         faults: stuck cells; None for none.
         overrides: another design for layers whose name matches a pattern (``"layer1.*"``); the first match holds.
-        exclude: name patterns of layers that stay digital.
+        exclude: name patterns of layers that stay digital; a layer of several matrices (attention) may be named as a
+            whole.
         project_signs: for column-sign designs, set the minority sign of each column to zero instead of refusing.
 
     Returns:
         The converted network, in inference mode, programmed, not calibrated.
 
     Raises:
-        ConversionError: nothing to convert, or a pattern that matches no layer.
+        ConversionError: nothing to convert, a pattern that matches no layer, or a layer that computes something else
+            than its kind and is not excluded.
         MappingError: weights that do not suit the design.
     """
     if analog_layers(model):
         raise ConversionError("The model has analog layers already; convert the original network.")
-    folded = _folded_copy(model)
+    excluded = tuple(exclude)
+    prepared = prepare_layers(copy_model(model), excluded)
+    if not any(isinstance(layer.kind, MatrixKind) for layer in find_layers(prepared)):
+        raise ConversionError(f"{type(model).__name__} has no layer that can be converted ({kind_names()}).")
+    folded, of_vectors = _folded(prepared, excluded)
     physics = Physics(checked_bit_line(bit_line), peripherals, faults)
-    names = [name for name, module in folded.named_modules() if type(module) in CONVERTIBLE]
-    if not names:
-        raise ConversionError(
-            f"{type(model).__name__} has no layer that can be converted (linear, convolution, transposed convolution, "
-            "attention)."
-        )
-    chosen = _designs_by_layer(names, design, overrides or {}, tuple(exclude))
-    for key, (name, own) in enumerate(chosen.items()):
-        if own is None:
+    found = find_layers(folded)
+    layers = [layer for layer in found if isinstance(layer.kind, MatrixKind)]
+    check_patterns((*(overrides or {}), *excluded), found)
+    new: dict[nn.Module, nn.Module] = {}
+    for key, layer in enumerate(layers):
+        own = next((value for pattern, value in (overrides or {}).items() if layer.matches([pattern])), design)
+        if layer.matches(excluded):
             continue
         if peripherals is not None and own.adc_bits is None:
             raise ConversionError(
-                f"Layer {name!r}: peripherals act on an ADC's range, but design {own.name!r} has no ADC."
+                f"Layer {layer.name!r}: peripherals act on an ADC's range, but design {own.name!r} has no ADC."
             )
-        layer = analog_layer(
-            name, folded.get_submodule(name), own, cell, key, physics=physics, project_signs=project_signs
-        )
-        layer.program(seed)
-        if name == "":
-            return layer.eval()
-        _set_submodule(folded, name, layer)
-    if isinstance(folded, fx.GraphModule):
-        _take_over_relus(folded)
-    return folded.eval()
+        analog = analog_layer(layer.name, layer.module, own, cell, key, physics=physics, project_signs=project_signs)
+        analog.vectors_only = layer.name in of_vectors
+        analog.program(seed)
+        new[layer.module] = analog
+    if not new:
+        raise ConversionError("Every layer that runs is excluded: nothing is left to convert.")
+    converted = replace_modules(folded, new)
+    if isinstance(converted, fx.GraphModule):
+        _take_over_relus(converted)
+    return converted.eval()
 
 
 def analog_layers(model: nn.Module) -> list[AnalogLayer]:
@@ -108,35 +112,12 @@ def analog_layers(model: nn.Module) -> list[AnalogLayer]:
     return [module for module in model.modules() if isinstance(module, AnalogLayer)]
 
 
-def _designs_by_layer(
-    names: list[str], design: CoreDesign, overrides: Mapping[str, CoreDesign], exclude: tuple[str, ...]
-) -> dict[str, CoreDesign | None]:
-    for pattern in (*overrides, *exclude):
-        if not any(fnmatchcase(name, pattern) for name in names):
-            raise ConversionError(unknown_name("layer or pattern", pattern, names))
-    result: dict[str, CoreDesign | None] = {}
-    for name in names:
-        own = next((value for pattern, value in overrides.items() if fnmatchcase(name, pattern)), design)
-        result[name] = None if any(fnmatchcase(name, pattern) for pattern in exclude) else own
-    if all(value is None for value in result.values()):
-        raise ConversionError("Every layer is excluded: nothing is left to convert.")
-    return result
-
-
-def _set_submodule(model: nn.Module, name: str, module: nn.Module) -> None:
-    parent, _, own = name.rpartition(".")
-    setattr(model.get_submodule(parent), own, module)
-
-
-def _folded_copy(model: nn.Module) -> nn.Module:
-    copied = copy.deepcopy(model).eval()
-    if type(copied) is nn.MultiheadAttention:
-        return ProjectedAttention(copied).eval()
-    project_attention(copied)
-    if type(copied) in CONVERTIBLE:
-        return copied
+def _folded(model: nn.Module, exclude: tuple[str, ...]) -> tuple[nn.Module, set[str]]:
+    """Return a network with batch norms folded where its code can be traced, and the layers folded for vectors only."""
+    if _is_whole(model):
+        return model, set()
     try:
-        traced = fx.GraphModule(copied, _Tracer().trace(copied), type(copied).__name__)
+        traced = fx.GraphModule(model, _Tracer().trace(model), type(model).__name__)
     except Exception as error:
         # fx raises many unrelated types, depending on what the model's code does with its proxies.
         warnings.warn(
@@ -145,72 +126,78 @@ def _folded_copy(model: nn.Module) -> nn.Module:
             ConversionWarning,
             stacklevel=3,
         )
-        return copied
+        return model, set()
     for node in traced.graph.nodes:
         # Annotations that are strings (`from __future__ import annotations`) would keep the module from being pickled.
         node.type = None if isinstance(node.type, str) else node.type
-    _fold_batch_norms(traced)
-    return traced
+    return traced, _fold_batch_norms(traced, exclude)
+
+
+def _is_whole(module: nn.Module) -> bool:
+    """Whether tracing keeps a module in one piece: layers, and what was rewritten, whose code may depend on shapes."""
+    return is_rewritten(module) or kind_of(module) is not None
 
 
 class _Tracer(fx.Tracer):
-    """Keeps attention whole: its code depends on shapes, and nothing in it is folded."""
+    """Keeps layers whole, whichever package they come from."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, ProjectedAttention) or super().is_leaf_module(m, module_qualified_name)
+        return _is_whole(m) or super().is_leaf_module(m, module_qualified_name)
 
 
-def _fold_batch_norms(traced: fx.GraphModule) -> None:
-    """Fold every batch norm whose only input is a convertible layer used once."""
-    modules = dict(traced.named_modules())
+def _fold_batch_norms(traced: fx.GraphModule, exclude: tuple[str, ...]) -> set[str]:
+    """Fold every batch norm whose only input is a layer used once; return the layers that then take only vectors."""
+    modules, layers = dict(traced.named_modules()), {layer.name: layer for layer in find_layers(traced)}
     calls = Counter(node.target for node in traced.graph.nodes if node.op == "call_module")
+    of_vectors: set[str] = set()
     for node in list(traced.graph.nodes):
-        if node.op != "call_module" or not isinstance(modules[node.target], _NORMS):
+        if node.op != "call_module" or type(modules[node.target]) not in _NORMS:
             continue
-        before = node.args[0]
+        before, norm = node.args[0], modules[node.target]
         if before.op != "call_module" or len(before.users) > 1 or calls[before.target] > 1:
             continue
-        layer, norm = modules[before.target], modules[node.target]
-        if not isinstance(layer, CONVERTIBLE) or norm.running_mean is None:
+        layer = layers.get(before.target)
+        if layer is None or norm.running_mean is None or not _fold_into(layer, norm, exclude):
             continue
-        if norm.num_features != _columns(layer):
-            continue
-        _fold_into(layer, norm)
+        if not _on_norm_axis(layer.kind):
+            of_vectors.add(layer.name)
         node.replace_all_uses_with(before)
         traced.graph.erase_node(node)
     traced.delete_all_unused_submodules()
     traced.graph.lint()
     traced.recompile()
+    return of_vectors
 
 
-def _columns(layer: nn.Module) -> int:
-    columns = layer.out_features if isinstance(layer, nn.Linear) else layer.out_channels
-    assert isinstance(columns, int)
-    return columns
+def _on_norm_axis(kind: LayerKind) -> bool:
+    """Whether a layer's columns always lie along axis 1, which batch norm acts on."""
+    return isinstance(kind, MatrixKind) and kind.output_axis == 1
 
 
-def _fold_into(layer: nn.Module, norm: nn.Module) -> None:
-    """Multiply a layer's columns by gamma / sqrt(var + eps) and move its bias accordingly, in place."""
+def _fold_into(layer: FoundLayer, norm: nn.Module, exclude: tuple[str, ...]) -> bool:
+    """Multiply a layer's columns by gamma / sqrt(var + eps) and move its bias accordingly, in place, where that can be.
+
+    Columns along a last axis are those of batch norm only where that is axis 1. On arrays such a layer sees to it that
+    it is; a digital one does not.
+    """
+    kind, module = layer.kind, layer.module
+    if not isinstance(kind, MatrixKind) or not kind.is_plain(module):
+        return False
+    if not _on_norm_axis(kind) and layer.matches(exclude):
+        return False
+    matrix, bias = kind.matrix(module), kind.bias(module)
+    if norm.num_features != matrix.shape[1]:
+        return False
     mean, variance = _buffer(norm.running_mean), _buffer(norm.running_var)
     assert isinstance(norm.eps, float)
     scale = torch.rsqrt(variance + norm.eps)
     if norm.weight is not None:
         scale = scale * _buffer(norm.weight)
-    weight, bias = _buffer(layer.weight), None if layer.bias is None else _buffer(layer.bias)
-    if isinstance(layer, _TRANSPOSED):
-        # (channels of all groups, columns of a group, kernel)
-        grouped = weight.reshape(layer.groups, -1, *weight.shape[1:])
-        folded = grouped * scale.reshape(layer.groups, 1, -1, *[1] * (weight.dim() - 2))
-        folded = folded.reshape(weight.shape)
-    else:
-        folded = weight * scale.reshape(-1, *[1] * (weight.dim() - 1))
-    moved = ((0.0 if bias is None else bias) - mean) * scale
+    moved = ((0.0 if bias is None else _buffer(bias)) - mean) * scale
     if norm.bias is not None:
         moved = moved + _buffer(norm.bias)
-    kind = layer.weight.dtype
-    assert isinstance(kind, torch.dtype)
-    layer.weight = nn.Parameter(folded.to(kind))
-    layer.bias = nn.Parameter(moved.to(kind))
+    kind.lay_in(module, (_buffer(matrix) * scale).to(matrix.dtype), moved.to(matrix.dtype))
+    return True
 
 
 def _buffer(value: object) -> torch.Tensor:

@@ -39,6 +39,11 @@ class Operator(Protocol):
         """Independent matrices of the layer; columns are split evenly among them."""
         ...
 
+    @property
+    def area(self) -> int:
+        """Rows of one input channel."""
+        ...
+
     def kernel(self, matrix: Tensor, rows: slice) -> Kernel:
         """Lay out the columns of the partition `rows`; `matrix` has shape (rows of the partition, columns)."""
         ...
@@ -64,6 +69,7 @@ class MatrixOperator:
     """``x @ matrix`` with inputs (..., rows)."""
 
     groups = 1
+    area = 1
 
     def ordered(self, x: Tensor) -> Tensor:
         """Return the input dense, rows innermost."""
@@ -126,7 +132,7 @@ class ConvolutionOperator:
 
     @property
     def area(self) -> int:
-        """Positions of the kernel."""
+        """Positions of the kernel, the rows of one input channel."""
         area = 1
         for extent in self.kernel_size:
             area *= extent

@@ -23,6 +23,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from accuracy.layer_kinds import find_layers
 from accuracy.networks.errors import NetworkError
 
 BACKGROUND = 1
@@ -109,7 +110,7 @@ def lay_in(model: nn.Module, archive: Archive) -> None:
     Raises:
         NetworkError: another number of layers, or a layer of another shape or stride.
     """
-    layers = [module for module in model.modules() if isinstance(module, (nn.Conv2d, nn.Linear))]
+    layers: list[Any] = [layer.module for layer in find_layers(model)]
     if len(layers) != len(archive.layers):
         raise NetworkError(
             f"{archive.path}: weights do not fit {type(model).__name__}: it has {len(layers)} layers, the file "
@@ -119,11 +120,10 @@ def lay_in(model: nn.Module, archive: Archive) -> None:
         weight, bias, step = stored.weight, stored.bias, stored.step
         if index == len(layers) - 1:
             weight, bias, step = weight[BACKGROUND:], bias[BACKGROUND:], step[BACKGROUND:] if len(step) > 1 else step
-        if isinstance(module, nn.Linear):
+        if module.weight.dim() == 2:
             weight = weight.flatten(1)
-        fits = weight.shape == module.weight.shape
-        if isinstance(module, nn.Conv2d):
-            fits = fits and list(module.stride) == stored.operation["stride"]
+        stride = list(getattr(module, "stride", stored.operation["stride"]))
+        fits = weight.shape == module.weight.shape and stride == stored.operation["stride"]
         if not fits or module.bias is None:
             raise NetworkError(
                 f"{archive.path}: weights do not fit {type(model).__name__}: layer {index} of the file is "

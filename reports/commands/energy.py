@@ -60,6 +60,9 @@ def energy(
     image: Annotated[
         str | None, typer.Option("--input", help="Shape of the network's input, such as 3x224x224.")
     ] = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option(help="Name pattern of the network's layers that stay digital; repeatable.")
+    ] = None,
     layers: Annotated[
         Path | None, typer.Option(help="Layers instead of a network: CSV with name, rows, columns, mvms, groups.")
     ] = None,
@@ -108,6 +111,8 @@ def energy(
             raise EnergyError(f"{option} needs a network: give --network or --layers.")
     if image is not None and network is None:
         raise EnergyError("--input is the shape of a network's input: give --network.")
+    if exclude and network is None:
+        raise EnergyError("--exclude names layers of a network: give --network.")
     cell: Any = None
     if device is not None:
         from devicekit import load_device
@@ -121,7 +126,7 @@ def energy(
         for design, own in zip(chosen, libraries, strict=True)
     ]
     networks: list[NetworkCost] = []
-    shapes = _layers(network, image, layers)
+    shapes = _layers(network, image, layers, exclude or [])
     if shapes:
         with progress("Placing the network", as_json=as_json) as step:
             for number, (design, own) in enumerate(zip(chosen, libraries, strict=True)):
@@ -188,7 +193,7 @@ def _designs(names: list[str]) -> list[CoreDesign]:
     return chosen
 
 
-def _layers(network: str | None, image: str | None, layers: Path | None) -> list[LayerShape]:
+def _layers(network: str | None, image: str | None, layers: Path | None, exclude: list[str]) -> list[LayerShape]:
     """Return the layers to place: of a file, or traced from a network with random weights."""
     if layers is not None:
         from energy.layer_files import read_layers
@@ -209,7 +214,7 @@ def _layers(network: str | None, image: str | None, layers: Path | None) -> list
         size = tuple(int(part) for part in image.split("x"))
     else:
         size = _image_of(networks.data_set(network))
-    return layer_shapes(model, torch.zeros(1, *size))
+    return layer_shapes(model, torch.zeros(1, *size), exclude=exclude)
 
 
 def _image_of(data_set: str) -> tuple[int, ...]:

@@ -55,6 +55,9 @@ def report(
     library: Annotated[
         str | None, typer.Option(help="Component library: a bundled name, or a file. [default: sonos_40nm]")
     ] = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option(help="Name pattern of the network's layers that stay digital; repeatable.")
+    ] = None,
     images: Annotated[int | None, typer.Option(min=1, help="So many test images at most. [default: all]")] = None,
     calibration_images: Annotated[
         int | None, typer.Option(min=1, help="So many training images at most set the ranges. [default: 1000]")
@@ -88,6 +91,7 @@ def report(
         "measurements": measurements,
         "device": device,
         "library": library,
+        "exclude": exclude or None,
         "images": images,
         "calibration_images": calibration_images,
         "trials": trials,

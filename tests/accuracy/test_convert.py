@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import copy
+import warnings
 
 import pytest
 import torch
 from torch import nn
 
-from accuracy import ConversionError, ConversionWarning, MappingError, analog_layers, calibrate, convert
+from accuracy import ConversionError, ConversionWarning, MappingError, analog_layers, calibrate, convert, layer_shapes
 from accuracy.calibration.calibrate import layer_mode
+from accuracy.layer_kinds.attention import ProjectedAttention
 from accuracy.layers.analog_layers import Mode
-from accuracy.layers.attention import ProjectedAttention
 from circuits import load_peripherals
 from circuits.peripherals.model import PeripheralModel
 from tests.accuracy.small_networks import design, small_data, small_network
@@ -134,7 +135,7 @@ def test_overrides_and_exclusions_go_by_name() -> None:
 def test_a_pattern_that_matches_nothing_is_named_with_the_nearest_layers() -> None:
     with pytest.raises(ConversionError, match=r"'conv_1'.*Did you mean 'conv1'"):
         convert(small_network(), design("A"), exclude=["conv_1"])
-    with pytest.raises(ConversionError, match="Every layer is excluded"):
+    with pytest.raises(ConversionError, match="Every layer that runs is excluded"):
         convert(small_network(), design("A"), exclude=["*"])
 
 
@@ -237,3 +238,107 @@ def test_unknown_bit_line_models_are_named() -> None:
 def test_recorded_peripherals_are_accepted() -> None:
     assert callable(load_peripherals)
     assert convert(small_network(), design("A"), peripherals=PeripheralModel.ideal())
+
+
+def wrapped(kind: str) -> nn.Module:
+    """A linear layer whose weight is worked out from others."""
+    layer = nn.Linear(6, 4)
+    if kind.endswith("parametrisation"):
+        return getattr(nn.utils.parametrizations, kind.split()[0])(layer)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        return getattr(nn.utils, kind.split()[0])(layer)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["weight_norm parametrisation", "spectral_norm parametrisation", "weight_norm hook", "spectral_norm hook"],
+)
+def test_wrapped_weights_go_to_the_arrays_as_the_forward_pass_uses_them(kind: str) -> None:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = nn.Sequential(wrapped(kind), nn.BatchNorm1d(4)).eval()
+        model[1].running_var.uniform_(0.5, 2.0)
+        x = torch.randn(8, 6)
+    with torch.no_grad():
+        # As by a training step or loaded weights: what stands in `weight` of a hook is out of date.
+        for name, parameter in model[0].named_parameters():
+            if name != "bias":
+                parameter *= 1.7
+    converted = convert(model, design("A"))
+    assert (
+        [layer.name for layer in analog_layers(converted)] == [shape.name for shape in layer_shapes(model, x)] == ["0"]
+    )
+    with torch.no_grad():
+        torch.testing.assert_close(float_output(converted, x), model(x))
+    torch.testing.assert_close(fine_output(model, x), model(x), rtol=0, atol=5e-3)
+
+
+def test_a_hook_that_changes_the_output_is_refused_and_one_that_looks_on_is_not() -> None:
+    seen: list[tuple[int, ...]] = []
+    layer = nn.Linear(3, 2)
+    layer.register_forward_hook(lambda module, arguments, output: seen.append(tuple(output.shape)))
+    assert len(analog_layers(convert(layer, design("A")))) == 1
+    layer.register_forward_hook(lambda module, arguments, output: output + 1.0)
+    with pytest.raises(ConversionError, match="Linear cannot be read as 'linear': it computes something else"):
+        convert(layer, design("A"))
+
+
+def test_layers_without_a_shape_yet_are_refused() -> None:
+    model = nn.Sequential(nn.LazyLinear(3))
+    with pytest.raises(ConversionError, match=r"Layer '0' \(LazyLinear\) has weights without a shape: run the network"):
+        convert(model, design("A"))
+    with pytest.raises(ConversionError, match="run the network once before"):
+        layer_shapes(model, torch.zeros(2, 4))
+    model(torch.zeros(2, 4))
+    assert len(analog_layers(convert(model, design("A")))) == 1
+
+
+def test_a_layer_under_two_names_is_one_analog_layer_under_both() -> None:
+    class Tied(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a = nn.Linear(4, 4)
+            self.b = self.a
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x if x.sum() > 1e9 else self.b(self.a(x))
+
+    with pytest.warns(ConversionWarning, match="cannot trace Tied"):
+        converted = convert(Tied(), design("A"))
+    assert converted.a is converted.b
+    assert [layer.name for layer in analog_layers(converted)] == ["a"]
+
+
+def test_a_batch_norm_over_positions_is_not_taken_for_one_over_columns() -> None:
+    """After a linear layer on sequences, batch norm acts on the positions; their number may be that of the columns."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model, x = nn.Sequential(nn.Linear(5, 4), nn.BatchNorm1d(4), nn.Linear(4, 2)).eval(), torch.randn(3, 4, 5)
+        model[1].running_var.uniform_(0.5, 2.0)
+    converted = convert(model, design("A"))
+    with pytest.raises(ConversionError, match=r"Layer '0': .* runs on \(3, 4, 5\), .*--exclude 0"):
+        calibrate(converted, [(x, None)])
+    calibrate(converted, [(x[:, 0], None)])
+    digital = convert(model, design("A"), exclude=["0"])
+    with torch.no_grad():
+        torch.testing.assert_close(float_output(digital, x), model(x))
+        torch.testing.assert_close(float_output(converted, x[:, 0]), model(x[:, 0]))
+
+
+def test_attention_may_be_excluded_as_a_whole_or_in_part() -> None:
+    model = nn.Sequential(nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)).eval()
+    x = torch.randn(3, 4, 8, generator=torch.Generator().manual_seed(0))
+    for exclude, names in (
+        ("0.self_attn", ["0.linear1", "0.linear2"]),
+        ("*.?_proj", ["0.self_attn.out_proj", "0.linear1", "0.linear2"]),
+    ):
+        converted = convert(model, design("A"), exclude=[exclude])
+        assert [layer.name for layer in analog_layers(converted)] == names
+        assert [shape.name for shape in layer_shapes(model, x, exclude=[exclude])] == names
+        with torch.no_grad():
+            torch.testing.assert_close(float_output(converted, x), model(x))
+    with pytest.raises(ConversionError, match=r"Unknown layer or pattern '0\.self_atn'"):
+        layer_shapes(model, x, exclude=["0.self_atn"])
+    rows = nn.Sequential(nn.MultiheadAttention(8, 2, add_bias_kv=True), nn.Linear(8, 2))
+    assert isinstance(convert(rows, design("A"), exclude=["0"]).get_submodule("0"), nn.MultiheadAttention)

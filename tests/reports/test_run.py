@@ -113,6 +113,26 @@ def test_a_network_of_your_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert Study.load("deep/study.toml").network == f"{tmp_path / 'mine.py'}:tiny"
 
 
+def test_layers_of_your_own_and_layers_that_stay_digital(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from accuracy.layer_kinds import registry
+
+    monkeypatch.setattr(registry, "_kinds", dict(registry._kinds))
+    (tmp_path / "mine.py").write_text(
+        "import accuracy\nfrom torch import nn\nfrom tests.accuracy.outside_kinds import Conv1D, Conv1DKind\n\n"
+        "accuracy.register_layer_kind(Conv1DKind)\n\n\n"
+        "def tiny():\n    return nn.Sequential(nn.Flatten(), Conv1D(64, 20), nn.ReLU(), nn.Linear(20, 10))\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    study = SMALL.model_copy(update={"network": "mine.py:tiny", "data_set": "digits", "designs": ("A",)})
+    for exclude, rows in (((), [64, 20]), (("3",), [64])):
+        result = compute(study.model_copy(update={"exclude": exclude}), tmp_path / "out")
+        assert [layer["rows"] for layer in result.network.layers] == rows
+        (design,) = result.designs
+        assert [signal.name for signal in design.signals] == ["1", "3"][: len(rows)]
+        assert design.network_cost is not None
+        assert [layer.name for layer in design.network_cost.layers] == ["1", "3"][: len(rows)]
+
+
 def test_better_models_of_a_line_are_closer_on_every_line(written: Path) -> None:
     entries = json.loads((written / "results.json").read_text())["wires"]
     assert {entry["rows"] for entry in entries} == {1152}

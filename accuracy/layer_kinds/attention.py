@@ -6,12 +6,15 @@ Products of queries with keys and values have no stored matrix and stay digital.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from accuracy.errors import ConversionError
+from accuracy.layer_kinds.examples import RandomInput
+from accuracy.layer_kinds.kind import CompositeKind
 
 
 class ProjectedAttention(nn.Module):
@@ -104,9 +107,26 @@ def _linear(weight: Tensor, bias: Tensor | None) -> nn.Linear:
     return layer.eval()
 
 
-def project_attention(model: nn.Module) -> None:
-    """Replace every `torch.nn.MultiheadAttention` of a model, in place."""
-    for name, module in list(model.named_modules()):
-        if type(module) is nn.MultiheadAttention:
-            parent, _, own = name.rpartition(".")
-            setattr(model.get_submodule(parent), own, ProjectedAttention(module))
+class AttentionKind(CompositeKind):
+    """`torch.nn.MultiheadAttention`: four projections, q_proj, k_proj, v_proj and out_proj."""
+
+    name = "attention"
+    modules = (nn.MultiheadAttention,)
+
+    def rewrite(self, module: nn.Module) -> nn.Module:
+        """Return the attention with its projections as linear layers.
+
+        Raises:
+            ConversionError: it adds rows to keys and values, which no projection makes.
+        """
+        assert isinstance(module, nn.MultiheadAttention)
+        return ProjectedAttention(module)
+
+    def examples(self, module: nn.Module, random: RandomInput) -> list[tuple[Any, ...]]:
+        """Return three queries on four keys and values, of two sequences."""
+        assert isinstance(module, nn.MultiheadAttention)
+        query, key, value = (
+            random(*((2, length) if module.batch_first else (length, 2)), width)
+            for length, width in ((3, module.embed_dim), (4, module.kdim), (4, module.vdim))
+        )
+        return [(query, key, value)]
