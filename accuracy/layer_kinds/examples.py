@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,7 +62,7 @@ def run_examples(module: nn.Module, examples: Iterable[tuple[Any, ...]]) -> list
     return [_run(module, arguments) for arguments in examples]
 
 
-def require_same(seen: Iterable[Run], plain: nn.Module) -> None:
+def require_same(seen: Iterable[Run], plain: Callable[..., Any]) -> None:
     """Refuse a module whose outputs are not those of a plain one.
 
     Values differ where they are off by more than the square root of the resolution of their type, relative to the
@@ -70,7 +70,7 @@ def require_same(seen: Iterable[Run], plain: nn.Module) -> None:
 
     Args:
         seen: what the module gave.
-        plain: what it should compute.
+        plain: a module or function that computes what it should.
 
     Raises:
         ConversionError: an output differs; the message says how.
@@ -88,7 +88,7 @@ def require_same(seen: Iterable[Run], plain: nn.Module) -> None:
                 )
 
 
-def _run(module: nn.Module, arguments: tuple[Any, ...]) -> Run:
+def _run(module: Callable[..., Any], arguments: tuple[Any, ...]) -> Run:
     try:
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
             return Run(arguments, _tensors(module(*arguments)))

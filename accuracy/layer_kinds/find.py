@@ -13,7 +13,7 @@ from torch.nn.parameter import is_lazy
 
 from accuracy.errors import ConversionError
 from accuracy.layer_kinds.kind import LayerKind, MatrixKind
-from accuracy.layer_kinds.registry import kind_of
+from accuracy.layer_kinds.registry import is_built_in, kind_of
 from devicekit.common.errors import unknown_name
 
 _MARK = "rewritten_as"
@@ -126,7 +126,7 @@ def _plain_form(layer: FoundLayer) -> nn.Module:
     if any(is_lazy(parameter) for parameter in layer.module.parameters()):
         raise ConversionError(f"{where} has weights without a shape: run the network once before.")
     try:
-        return layer.kind.prepared(layer.module)
+        return layer.kind.prepared(layer.module, proven=is_built_in(layer.kind))
     except Exception as error:
         # A subclass may lack anything that its base has.
         reason = str(error) if isinstance(error, ConversionError) else f"{type(error).__name__}: {error}"

@@ -38,8 +38,12 @@ class LayerKind(ABC):
         """Return the arguments of a few small calls of a module that show what it computes."""
 
     @abstractmethod
-    def prepared(self, module: nn.Module) -> nn.Module:
+    def prepared(self, module: nn.Module, *, proven: bool) -> nn.Module:
         """Return a module that computes the same in the kind's plain form; a plain matrix itself.
+
+        Args:
+            module: a module that claims to be of this kind.
+            proven: whether the kind is known to be right for plain modules, so that only others are run.
 
         Raises:
             ConversionError: it computes something else, or has no such form.
@@ -124,24 +128,30 @@ class MatrixKind(LayerKind):
         internal = {*vars(twin), "forward"}
         vars(twin).update({key: value for key, value in vars(module).items() if key not in internal})
         bias = self.bias(module)
-        self.lay_in(twin, self.matrix(module).detach(), None if bias is None else bias.detach())
+        self.lay_in(twin, self.matrix(module).detach().clone(), None if bias is None else bias.detach().clone())
         if hasattr(module, "weight_step"):
             twin.weight_step = module.weight_step
         return twin.train(module.training)
 
-    def prepared(self, module: nn.Module) -> nn.Module:
+    def prepared(self, module: nn.Module, *, proven: bool) -> nn.Module:
         """Return the module itself if it is plain, a plain one if it computes the same as one.
+
+        Args:
+            module: a module that claims to be of this kind.
+            proven: whether the kind is known to be right for plain modules, so that only others are run.
 
         Raises:
             ConversionError: it computes something else than its matrix says.
         """
-        if self.is_plain(module):
+        is_plain = self.is_plain(module)
+        if is_plain and proven:
             return module
         # The module runs first: wrapped weights are worked out in its forward pass.
         seen = run_examples(module, self.examples(module, RandomInput(module)))
         plain = self.plain(module)
         require_same(seen, plain)
-        return plain
+        require_same(seen, lambda x: self.output(plain, x))
+        return module if is_plain else plain
 
 
 class CompositeKind(LayerKind):
@@ -155,13 +165,17 @@ class CompositeKind(LayerKind):
             ConversionError: this module has no such form.
         """
 
-    def prepared(self, module: nn.Module) -> nn.Module:
+    def prepared(self, module: nn.Module, *, proven: bool) -> nn.Module:
         """Return the module rewritten.
+
+        Args:
+            module: a module that claims to be of this kind.
+            proven: whether the kind is known to be right for plain modules, so that only others are run.
 
         Raises:
             ConversionError: it has no such form, or computes something else.
         """
         rewritten = self.rewrite(module).train(module.training)
-        if not self.is_plain(module):
+        if not (proven and self.is_plain(module)):
             require_same(run_examples(module, self.examples(module, RandomInput(module))), rewritten)
         return rewritten

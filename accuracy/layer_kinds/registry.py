@@ -18,6 +18,7 @@ from accuracy.layer_kinds.linear import LinearKind
 ENTRY_POINTS = "devicekit.layer_kinds"
 """Entry points under which an installed package names its kinds: ``NAME = "package.module:Class"``."""
 
+_BUILT_IN: tuple[type[LayerKind], ...] = (LinearKind, ConvolutionKind, TransposedConvolutionKind, AttentionKind)
 _kinds: dict[str, LayerKind] = {}
 
 _Kind = TypeVar("_Kind", bound=LayerKind)
@@ -82,6 +83,11 @@ def kind_of(module: nn.Module) -> LayerKind | None:
     return next((kind for kind in layer_kinds() if kind.matches(module)), None)
 
 
+def is_built_in(kind: LayerKind) -> bool:
+    """Whether a kind is one of this package, whose tests prove it for plain modules."""
+    return type(kind) in _BUILT_IN
+
+
 def kind_names() -> str:
     """Return the names of all kinds, for messages."""
     return ", ".join(kind.name for kind in reversed(layer_kinds()))
@@ -105,5 +111,5 @@ def _path(kind: type) -> str:
     return f"{kind.__module__}.{kind.__qualname__}"
 
 
-for _built_in in (LinearKind, ConvolutionKind, TransposedConvolutionKind, AttentionKind):
-    register_layer_kind(_built_in)
+for _own in _BUILT_IN:
+    register_layer_kind(_own)

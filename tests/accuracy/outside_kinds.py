@@ -58,4 +58,4 @@ class LowRankKind(CompositeKind):
         return nn.Sequential(first, nn.Tanh(), second)
 
     def examples(self, module: Any, random: RandomInput) -> list[tuple[Any, ...]]:
-        return [(random(3, module[0].in_features if isinstance(module, nn.Sequential) else module.u.shape[0]),)]
+        return [(random(3, module.u.shape[0]),)]

@@ -163,6 +163,25 @@ def test_a_kind_for_a_subclass_goes_before_that_of_its_base() -> None:
     assert layer_kinds()[0].name == "scaled"
 
 
+def test_a_kind_that_is_wrong_about_its_layers_is_refused() -> None:
+    def upside_down(self: Any, module: Any) -> torch.Tensor:
+        return module.weight.flip(0)
+
+    def lay_upside_down(self: Any, module: Any, matrix: torch.Tensor, bias: torch.Tensor) -> None:
+        module.weight, module.bias = nn.Parameter(matrix.flip(0)), nn.Parameter(bias)
+
+    def halves(self: Any, module: Any) -> nn.Module:
+        return nn.Linear(*module.u.shape)
+
+    text = r"cannot be read as '.*': it computes something else"
+    accuracy.register_layer_kind(type("Flipped", (Conv1DKind,), {"matrix": upside_down, "lay_in": lay_upside_down}))
+    with pytest.raises(ConversionError, match=rf"Layer '0' \(Conv1D\) {text}"):
+        convert(network(), design("A"))
+    accuracy.register_layer_kind(type("Halves", (LowRankKind,), {"rewrite": halves}))
+    with pytest.raises(ConversionError, match=rf"LowRank {text}: .* gives \(3, 2\), not \(3, 4\)"):
+        layer_shapes(LowRank(6, 4, 2), torch.zeros(1, 6))
+
+
 def installed(folder: Path, kind: str) -> None:
     """A package as pip leaves it, which names a kind of layer."""
     information = folder / "ours_layers-1.0.dist-info"

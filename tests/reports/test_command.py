@@ -140,3 +140,13 @@ def test_values_in_tables(value: object, text: str) -> None:
 def test_tables_are_not_cut_when_piped(capsys: pytest.CaptureFixture[str]) -> None:
     print_table([{f"column_{i}": "x" * 12 for i in range(9)}])
     assert capsys.readouterr().out.count("x" * 12) == 9
+
+
+def test_layers_that_stay_digital_cost_no_core() -> None:
+    result = run("energy", "A", "--network", "digits_cnn", "--exclude", "conv*", "--json")
+    assert result.exit_code == 0, result.output
+    assert [layer["layer"] for layer in json.loads(result.stdout)["layers"]] == ["fc"]
+    refused = run("energy", "A", "--network", "digits_cnn", "--exclude", "conv9")
+    assert refused.exit_code == 2
+    assert "Unknown layer or pattern 'conv9'. Did you mean 'conv" in refused.stderr
+    assert "--exclude names layers of a network: give --network" in run("energy", "A", "--exclude", "fc").stderr
