@@ -47,13 +47,13 @@ def load_library(source: Path, flags: tuple[str, ...] = DEFAULT_FLAGS) -> ctypes
     """
     if os.environ.get("DEVICEKIT_NO_NATIVE"):
         return None
-    name = library_name(source, flags)
-    for folder in (source.parent / "_native", _cache_folder()):
-        library = _open(folder / name)
-        if library is not None:
-            return library
-    compiled = compile_library(source, _cache_folder(), flags)
-    return None if compiled is None else _open(compiled)
+    name, cache = library_name(source, flags), _cache_folder()
+    shipped = _open(source.parent / "_native" / name)
+    if shipped is not None:
+        return shipped
+    if not _trusted(cache / name):
+        compile_library(source, cache, flags)
+    return _open(cache / name) if _trusted(cache / name) else None
 
 
 def compile_library(source: Path, folder: Path, flags: tuple[str, ...] = DEFAULT_FLAGS) -> Path | None:
@@ -72,12 +72,16 @@ def compile_library(source: Path, folder: Path, flags: tuple[str, ...] = DEFAULT
         return None
     target = folder / library_name(source, flags)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with tempfile.TemporaryDirectory(dir=folder) as work:
             # Compiled aside and renamed: another process never sees half a library.
             fresh = Path(work) / target.name
             command = [compiler, *flags, *_FIXED_FLAGS, str(source), "-o", str(fresh), "-lm"]
             subprocess.run(command, check=True, capture_output=True, timeout=120)
+            fresh.chmod(0o755)
+            digest = Path(work) / "digest"
+            digest.write_text(_digest(fresh))
+            digest.replace(target.with_suffix(".sha256"))
             fresh.replace(target)
     except (OSError, subprocess.SubprocessError):
         return None
@@ -96,6 +100,28 @@ def library_name(source: Path, flags: tuple[str, ...] = DEFAULT_FLAGS) -> str:
         key.update((source.parent / name.decode()).read_bytes())
     key.update("\0".join([*flags, *_FIXED_FLAGS, sys.platform, platform.machine()]).encode())
     return f"{source.stem}-{key.hexdigest()[:16]}{'.dll' if sys.platform == 'win32' else '.so'}"
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _trusted(path: Path) -> bool:
+    """Return whether a cached library is whole, and nobody but this user (or root) can have written it.
+
+    A library that was cut short by a full disk can crash the process that loads it, and one that somebody else may
+    write runs their code.
+    """
+    try:
+        if path.with_suffix(".sha256").read_text() != _digest(path):
+            return False
+        if not hasattr(os, "getuid"):
+            return True
+        owned = [(place.stat().st_uid, place.stat().st_mode) for place in (path, path.parent)]
+    except (OSError, UnicodeDecodeError):
+        return False
+    return all(uid in (os.getuid(), 0) and not mode & 0o022 for uid, mode in owned)
 
 
 def _open(path: Path) -> ctypes.CDLL | None:

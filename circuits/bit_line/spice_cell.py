@@ -20,6 +20,7 @@ from scipy.interpolate import RectBivariateSpline
 from circuits.bit_line.transistor_cell import TransistorCell, load_transistor_cell
 from circuits.errors import CircuitError
 from circuits.spice import simulator as spice
+from circuits.spice.model_cards import card_lines
 
 GATE_POINTS, DROP_POINTS = 61, 25
 LEAST_STATE = 1e-6
@@ -55,18 +56,24 @@ class SpiceCell:
         object.__setattr__(self, "library", Path(self.library).resolve())
         if not self.library.is_file():
             raise CircuitError(f"Expected `library` to be a model file, but {self.library} is none.")
-        if any(character.isspace() for character in str(self.library)):
-            raise CircuitError(f"ngspice reads no model file whose path holds blanks: {str(self.library)!r}.")
         if not re.fullmatch(r"\w+", self.model):
             raise CircuitError(f"Expected `model` to be the name of a card or subcircuit, but got {self.model!r}.")
+        if not re.fullmatch(r"[\w=.+\-*/(){}' \t]*", self.instance):
+            raise CircuitError(
+                f"Expected `instance` to be parameters of one transistor, such as 'w=120n l=40n', but got "
+                f"{self.instance!r:.80}."
+            )
         if not self.gate_range[0] < self.gate_range[1]:
             raise CircuitError(f"Expected `gate_range` to rise, but got {self.gate_range!r}.")
 
     @property
     def header(self) -> list[str]:
-        """The lines that make ngspice read the model file, at the cell's temperature."""
-        include = f'.lib "{self.library}" {self.section}' if self.section else f'.include "{self.library}"'
-        return [include, f".options temp={self.base.temperature - 273.15!r}"]
+        """The statements of the model file that ngspice may see, and the cell's temperature.
+
+        Raises:
+            CircuitError: see `circuits.spice.model_cards.card_lines`.
+        """
+        return [*card_lines(self.library, self.section), f".options temp={self.base.temperature - 273.15!r}"]
 
     def element(self, name: str, drain: str, gate: str, source: str) -> str:
         """Return the netlist line of one transistor, its body grounded.

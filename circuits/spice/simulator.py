@@ -1,6 +1,6 @@
 """The one thin module over ngspice: netlists in, vectors out, each ngspice in a worker process of its own.
 
-ngspice is loaded as a shared library through PySpice (GPL, an optional extra), in `circuits/spice_worker.py` only.
+ngspice is loaded as a shared library through PySpice (GPL, an optional extra), in `circuits/spice/worker.py` only.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from typing import IO, Any, cast
 from numpy.typing import NDArray
 
 from circuits.errors import SpiceError
-from circuits.spice.worker import FAILURE, HARMLESS
+from circuits.spice.worker import FAILURE, HARMLESS, remove_scratch
 from devicekit.common.errors import MissingDependencyError
 
 PRECISE_OPTIONS = ".options gmin=1e-18 reltol=1e-10 abstol=1e-18 vntol=1e-14 itl1=500"
@@ -184,7 +184,7 @@ class _Worker:
         # A file, not a pipe: nobody has to empty it, and it still holds the last words after a crash.
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as the process runs)
         self._process = subprocess.Popen(
-            [sys.executable, "-P", str(Path(__file__).with_name("worker.py"))],
+            [sys.executable, "-P", str(Path(__file__).with_name("worker.py")), str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
@@ -236,6 +236,7 @@ class _Worker:
         self.alive = False
         self._process.kill()
         self._process.wait()
+        remove_scratch(self._process.pid)
         for stream in (self._process.stdin, self._process.stdout, self._log):
             if stream is not None:
                 # What was not sent yet cannot be sent any more.

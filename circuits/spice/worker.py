@@ -3,6 +3,9 @@
 Run as a plain file, so that it starts without the packages of this project. It is the only place that loads PySpice's
 shared ngspice. A process of its own keeps a crash of ngspice away from the caller, lets runs go on in parallel, and
 collects the message lines that PySpice's exceptions do not carry.
+
+It works in an empty folder of its own, which is also its home: ngspice runs the commands of a ``.spiceinit`` that lies
+in the working folder or at home. It ends with the process that started it, however that one ends.
 """
 
 from __future__ import annotations
@@ -11,11 +14,18 @@ import logging
 import os
 import pickle
 import re
+import shutil
 import sys
+import tempfile
+import threading
+import time
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+SCRATCH = "devicekit-ngspice-"
 
 FAILURE = re.compile(
     r"error|abort|singular|no convergence|not converge|non-?converg|too small|fatal|could not|can't find|unknown|"
@@ -128,8 +138,41 @@ class Session:
         return "unknown"
 
 
+def _end_with(parent: int, scratch: str) -> None:
+    """End this process when its parent has ended, also in the middle of a run that reads no more input."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    shutil.rmtree(scratch, ignore_errors=True)
+    os._exit(1)
+
+
+def remove_scratch(pid: int | None = None) -> None:
+    """Remove the scratch folders of one process, or of all that no longer run.
+
+    Args:
+        pid: the worker that is known to have ended; None for whichever were killed before they could clean up.
+    """
+    for folder in Path(tempfile.gettempdir()).glob(f"{SCRATCH}{'*' if pid is None else pid}-*"):
+        owner = folder.name.removeprefix(SCRATCH).partition("-")[0]
+        if owner.isdecimal() and (pid is not None or not Path(f"/proc/{owner}").exists()):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 def main() -> None:
-    """Answer jobs until stdin closes."""
+    """Answer jobs until stdin closes or the parent ends, in a scratch folder."""
+    if Path("/proc/self").exists():
+        remove_scratch()
+    prefix = f"{SCRATCH}{os.getpid()}-"
+    with tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True) as scratch:
+        os.chdir(scratch)
+        os.environ["HOME"] = os.environ["USERPROFILE"] = scratch
+        if hasattr(os, "getppid") and len(sys.argv) > 1:
+            threading.Thread(target=_end_with, args=(int(sys.argv[1]), scratch), daemon=True).start()
+        _serve()
+        os.chdir(os.path.dirname(scratch))
+
+
+def _serve() -> None:
     jobs = os.fdopen(os.dup(0), "rb")
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever prints to stdout must not reach the channel

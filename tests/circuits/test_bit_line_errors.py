@@ -158,16 +158,16 @@ def test_a_subcircuit_in_a_section_of_a_library_that_includes_another_file(ngspi
     assert found == pytest.approx([row["error_lsb"] for row in plain["errors"]], rel=1e-4, abs=1e-6)
     missing = invoke("--cell", str(library), "--card", "memory", "--section", "ff", "--subcircuit", *options)
     assert missing.exit_code == 2
-    assert "ngspice" in missing.stderr
+    assert "Unknown section 'ff'" in missing.stderr
 
 
 @pytest.mark.parametrize(
     ("card", "line"),
-    [("nope", "can't find model 'nope'"), ("broken", r"unrecognized parameter|unknown model type|illegal")],
+    [("nope", "can't find model 'nope'"), ("broken", r"bad\.lib:1: Unknown type of model 'nmoss'")],
 )
-def test_a_bad_card_is_one_message_with_the_words_of_ngspice(ngspice, tmp_path, card, line):
+def test_a_bad_card_is_one_message(ngspice, tmp_path, card, line):
     library = tmp_path / "bad.lib"
-    library.write_text(".model broken nmoss level=54\n")
+    library.write_text(f".model {card} nmoss level=54\n" if card == "broken" else ".model other nmos level=54\n")
     options = ["--rows", "8", "--r-p-hat", "1e-4", "--columns", "1", "--patterns", "2", "--mean-conductance", "0.1"]
     result = invoke("--cell", str(library), "--card", card, *options)
     assert result.exit_code == 2

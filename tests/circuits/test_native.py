@@ -1,6 +1,7 @@
 """Compiling and loading C kernels, with and without a compiler."""
 
 import ctypes
+import os
 import re
 import shutil
 import tomllib
@@ -34,10 +35,38 @@ def call(library):
 
 def test_compiles_once_and_is_found_again(source, compiler, tmp_path, monkeypatch):
     assert call(native.load_library(source)) == 5.0
-    assert [path.name for path in (tmp_path / "cache" / "devicekit").iterdir()] == [native.library_name(source)]
+    libraries = (tmp_path / "cache" / "devicekit").glob("*.so")
+    assert [path.name for path in libraries] == [native.library_name(source)]
     native.load_library.cache_clear()
     monkeypatch.setattr(native, "find_compiler", lambda: None)
     assert call(native.load_library(source)) == 5.0
+
+
+# Only root can give a file to another user.
+DAMAGES = ["cut short", "writable by others", "in a folder open to others", *["another's"] * (os.getuid() == 0)]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_cached_library_that_cannot_be_trusted_is_made_anew(source, compiler, tmp_path, monkeypatch, damage):
+    assert call(native.load_library(source)) == 5.0
+    native.load_library.cache_clear()
+    library = tmp_path / "cache" / "devicekit" / native.library_name(source)
+    if damage == "cut short":
+        whole = library.read_bytes()
+        library.unlink()  # the loaded one must stay whole
+        library.write_bytes(whole[: len(whole) // 2])
+    elif damage == "another's":
+        library.chmod(0o644)
+        os.chown(library, 12345, -1)
+    elif damage == "writable by others":
+        library.chmod(0o777)
+    else:
+        library.parent.chmod(0o777)
+    loaded = native.load_library(source)
+    if damage == "in a folder open to others":
+        assert loaded is None
+    else:
+        assert call(loaded) == 5.0
 
 
 def test_library_beside_the_source_is_taken_first(source, compiler, tmp_path, monkeypatch):
