@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING, Any
 
 from devicekit.cells.cell import Cell, Spatial
 from devicekit.cells.device_files import device_names, load_device
+from devicekit.cells.device_writing import save_device
+from devicekit.cells.error_model import Domain, ErrorModel, parameter
 from devicekit.cells.error_models import (
-    ErrorModel,
     Polynomial,
     PowerLaw,
     SaturatingExponential,
@@ -14,7 +15,11 @@ from devicekit.cells.error_models import (
     StateProportional,
     Table,
 )
+from devicekit.cells.error_registry import error_models, register_error_model
+from devicekit.cells.mean_shifts import MeanShift, PolynomialShift, TableShift
 from devicekit.cells.retention import ExtrapolationWarning, Retention, RetentionPoint
+from devicekit.cells.subthreshold import MeasuredTemperature, SubthresholdTemperature, threshold_spread
+from devicekit.common.entry_points import ExtensionWarning
 from devicekit.common.errors import (
     DesignError,
     DeviceError,
@@ -25,8 +30,10 @@ from devicekit.common.errors import (
 )
 from devicekit.common.paths import data_path
 from devicekit.common.provenance import Constant
+from devicekit.common.unit_checks import UnitWarning
 
 if TYPE_CHECKING:
+    from devicekit.cells.digital_levels import digital_levels, state_overlap
     from devicekit.fits.device_fits import DeviceFit
     from devicekit.fits.fit_pipeline import fit_device
     from devicekit.fits.repeated_reads import fit_read_noise
@@ -39,12 +46,17 @@ __all__ = [
     "DeviceError",
     "DeviceFit",
     "DevicekitError",
+    "Domain",
     "ErrorModel",
+    "ExtensionWarning",
     "ExtrapolationWarning",
+    "MeanShift",
+    "MeasuredTemperature",
     "MeasurementError",
     "Measurements",
     "MissingDependencyError",
     "Polynomial",
+    "PolynomialShift",
     "PowerLaw",
     "Retention",
     "RetentionPoint",
@@ -53,30 +65,42 @@ __all__ = [
     "Spline",
     "StateIndependent",
     "StateProportional",
+    "SubthresholdTemperature",
     "Table",
+    "TableShift",
     "UnitError",
+    "UnitWarning",
     "data_path",
     "device_names",
+    "digital_levels",
+    "error_models",
     "fit_device",
     "fit_read_noise",
     "load_device",
+    "parameter",
     "read_measurements",
+    "register_error_model",
+    "save_device",
+    "state_overlap",
+    "threshold_spread",
 ]
 
-# Fitting needs pandas and lmfit (which brings matplotlib): seconds that whoever only uses a cell need not wait.
-_FITTING = {
+# These need pandas, scipy and lmfit (which brings matplotlib): seconds that whoever only uses a cell need not wait.
+_LATER = {
     "DeviceFit": "devicekit.fits.device_fits",
     "Measurements": "devicekit.measurements.measurements",
+    "digital_levels": "devicekit.cells.digital_levels",
     "fit_device": "devicekit.fits.fit_pipeline",
     "fit_read_noise": "devicekit.fits.repeated_reads",
     "read_measurements": "devicekit.measurements.measurements",
+    "state_overlap": "devicekit.cells.digital_levels",
 }
 
 
 def __getattr__(name: str) -> Any:
-    """Import what fits cells when it is first asked for."""
-    if name in _FITTING:
+    """Import the slow parts when they are first asked for."""
+    if name in _LATER:
         from importlib import import_module
 
-        return getattr(import_module(_FITTING[name]), name)
+        return getattr(import_module(_LATER[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,11 +1,9 @@
-"""Cells as files: the bundled devices, and a user's own file in the same form."""
+"""Cells read from device files: the bundled ones, and a user's own."""
 
 from __future__ import annotations
 
-import inspect
 import tomllib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +20,8 @@ from devicekit.cells.device_schema import (
     RetentionTable,
     SubthresholdTable,
 )
-from devicekit.cells.error_models import ERROR_MODELS, ErrorModel
+from devicekit.cells.error_model import ErrorModel
+from devicekit.cells.error_registry import error_model
 from devicekit.cells.mean_shifts import MeanShift, PolynomialShift, TableShift
 from devicekit.cells.retention import Retention, RetentionPoint
 from devicekit.cells.subthreshold import ROOM_TEMPERATURE, MeasuredTemperature, SubthresholdTemperature, TemperatureLaw
@@ -41,16 +40,19 @@ def _bundled() -> dict[str, Path]:
     return {path.stem: path for path in sorted(data_path("devices").glob("*.toml"))}
 
 
-def load_device(name_or_path: str | Path) -> Cell:
+def load_device(name_or_path: str | Path | Cell) -> Cell:
     """Return the cell of a bundled device or of a device file.
 
     Args:
-        name_or_path: a name such as ``"sonos_40nm_tcas2022"`` (see `device_names`), or the path of a TOML file.
+        name_or_path: a name such as ``"sonos_40nm_tcas2022"`` (see `device_names`), or the path of a TOML file; a cell
+            is returned as it is.
 
     Raises:
         DeviceError: no such device (with the nearest names), or a file that is malformed or describes no cell; the
             message names the file and the field.
     """
+    if isinstance(name_or_path, Cell):
+        return name_or_path
     content, path = read_device_file(name_or_path)
     try:
         return _Builder(path).cell(content)
@@ -64,6 +66,8 @@ def read_device_file(name_or_path: str | Path) -> tuple[DeviceFile, Path]:
     Raises:
         DeviceError: as `load_device`.
     """
+    if not isinstance(name_or_path, str | Path):
+        raise DeviceError(f"Expected a device's name or the path of its file, but got {name_or_path!r}.")
     bundled = _bundled()
     path = bundled.get(str(name_or_path), Path(name_or_path))
     if not path.is_file():
@@ -83,7 +87,7 @@ def read_device_file(name_or_path: str | Path) -> tuple[DeviceFile, Path]:
 
 
 class _Builder:
-    """Turns checked tables into a cell, noting where each number came from."""
+    """Builds a cell from the checked tables of a device file, with the provenance of each number."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -125,27 +129,17 @@ class _Builder:
 
     def number(self, name: str, number: Number, unit: str) -> float:
         self.provenance[name] = Constant(**number.model_dump())
+        if unit == "K":
+            return parse_quantity(f"{number.value!r} {number.unit}", unit, name)
         factor = unit_factor(number.unit, unit, name) if number.unit and unit else 1.0
         return number.value * factor
 
     def error(self, where: str, table: ErrorTable) -> tuple[ErrorModel, NDArray[np.float64] | None]:
-        if table.model not in ERROR_MODELS:
-            raise DeviceError(f"{where}.model: " + unknown_name("error model", table.model, ERROR_MODELS))
-        model = ERROR_MODELS[table.model]
-        known = inspect.signature(model).parameters
-        arguments: dict[str, Any] = {}
-        for name, value in table.parameters.items():
-            if name not in known:
-                raise DeviceError(f"{where}.parameters: " + unknown_name("parameter", name, known))
-            unit = "dimensionless" if name in ("alpha", "exponent", "coefficients") else "A"
-            if isinstance(value, list):
-                arguments[name] = tuple(parse_quantity(item, unit, f"{where}.{name}") for item in value)
-            else:
-                arguments[name] = parse_quantity(value, unit, f"{where}.{name}")
-        needed = {name for name, argument in known.items() if argument.default is inspect.Parameter.empty}
-        if missing := sorted(needed - arguments.keys()):
-            raise DeviceError(f"{where}.parameters: {table.model} also needs {', '.join(missing)}.")
-        error = model(**arguments)
+        try:
+            model = error_model(table.model)
+        except DeviceError as unknown:
+            raise DeviceError(f"{where}.model: {unknown}") from unknown
+        error = model.from_table(table.parameters, where)
         values = error.values()
         covariance = None
         if table.covariance is not None:

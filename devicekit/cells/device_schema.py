@@ -1,4 +1,4 @@
-"""The form of a device file, checked once when it is read; see docs/devices.md for the form in words."""
+"""Schema of device files, checked when one is read; docs/devices.md describes it in words."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Number(_Table):
 
 
 class ErrorTable(_Table):
-    """An error model: its name, its parameters, and what is known of their uncertainty (SI units)."""
+    """An error model: its name, its parameters and their covariance (SI units)."""
 
     model: str
     parameters: dict[str, Quantity | list[float] | list[str]]
@@ -135,4 +135,4 @@ class DeviceFile(_Table):
     temperature: Annotated[SubthresholdTable | MeasuredTemperatureTable, Field(discriminator="model")] | None = None
     spatial: SpatialTable | None = None
     fit: dict[str, Any] | None = None
-    """What a fit reports about itself (data file, dates, choices); not used by the cell."""
+    """Record of the fit (data file, criterion, alternatives); not used by the cell."""

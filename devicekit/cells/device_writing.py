@@ -1,4 +1,4 @@
-"""Cells written as device files that `load_device` reads back to the same cell."""
+"""Cells written as device files, which `load_device` reads back to the same cell."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from devicekit.cells.cell import Cell
 from devicekit.cells.device_schema import FORMAT
-from devicekit.cells.error_models import ErrorModel, Polynomial, Table
+from devicekit.cells.error_model import ErrorModel
+from devicekit.cells.error_registry import error_model
 from devicekit.cells.mean_shifts import MeanShift, PolynomialShift, TableShift
 from devicekit.cells.subthreshold import MeasuredTemperature, SubthresholdTemperature
 from devicekit.common.errors import DeviceError
@@ -25,32 +26,32 @@ LARGEST_RATIO = 1e12
 def save_device(
     cell: Cell,
     path: str | Path,
-    title: str,
+    title: str | None = None,
     notes: Sequence[str] = (),
     fit: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Write a cell to a device file.
+    """Write a cell to a device file, which `load_device` reads back to the same cell; return the file's path.
 
     Args:
         cell: as it was programmed: time 0 and the temperature of its measurement.
         path: a ``.toml`` file; written whole or not at all.
-        title: one line about the device.
+        title: one line about the device; None: its name.
         notes: what a reader should know.
         fit: what a fit reports about itself, plain values.
 
-    Returns:
-        The path.
-
     Raises:
-        DeviceError: the cell was moved to another time, temperature or die; files describe it as programmed.
+        DeviceError: no cell, or one at another time or temperature or on a die: files describe it as programmed. Or an
+            error model that is not registered, which a file could not name.
     """
+    if not isinstance(cell, Cell):
+        raise DeviceError(f"Expected `cell` to be a Cell, but got {cell!r}.")
     if cell.temperature is not None or cell.time or cell.die_deviate is not None:
         raise DeviceError(f"Cell {cell.name!r} was moved in time, temperature or to a die; save it as programmed.")
     content: dict[str, Any] = {
         "format": FORMAT,
         "name": cell.name,
         "technology": cell.technology,
-        "title": title,
+        "title": cell.name if title is None else title,
         "notes": list(notes),
         "i_max": _number(cell, "i_max", cell.i_max, "A"),
         "on_off_ratio": _number(cell, "on_off_ratio", min(cell.on_off_ratio, LARGEST_RATIO), ""),
@@ -98,21 +99,12 @@ def _source(cell: Cell, where: str) -> dict[str, str]:
 
 
 def _error(cell: Cell, where: str, error: ErrorModel, covariance: NDArray[np.float64] | None) -> dict[str, Any]:
-    parameters: dict[str, Any]
-    if isinstance(error, Polynomial):
-        parameters = {"coefficients": list(error.coefficients), "scale": _ampere(error.scale)}
-        if error.valid is not None:
-            parameters["valid"] = [_ampere(edge) for edge in error.valid]
-    elif isinstance(error, Table):
-        parameters = {
-            "currents": [_ampere(current) for current in error.currents],
-            "sigmas": [_ampere(sigma) for sigma in error.sigmas],
-        }
-    else:
-        parameters = {
-            name: _ampere(value) if error.unit(name) == "A" else value for name, value in error.values().items()
-        }
-    table: dict[str, Any] = {"model": error.name, **_source(cell, where), "parameters": parameters}
+    if error_model(error.name) is not type(error):
+        raise DeviceError(
+            f"Cell {cell.name!r}: a file would not find its error model {type(error).__qualname__} again; make it known"
+            " with devicekit.register_error_model."
+        )
+    table: dict[str, Any] = {"model": error.name, **_source(cell, where), "parameters": error.to_table()}
     if covariance is not None:
         table["covariance"] = [[float(value) for value in row] for row in covariance]
     return table

@@ -1,4 +1,4 @@
-"""How far a cell lands from where it was programmed: spread sigma(I) as pure functions of arrays.
+"""Laws of the spread sigma(I) of programmed cells, as pure functions of arrays.
 
 I is the programmed target current [A], sigma the standard deviation of the current over cells [A]. Laws that are
 defined by a fraction of the full scale need the cell's largest current I_max [A].
@@ -18,7 +18,7 @@ Currents = NDArray[np.float64]
 
 
 def state_independent_sigma(target: ArrayLike, alpha: float, i_max: float) -> Currents:
-    """Return sigma = alpha * I_max / 2, the same for every state.
+    """Return the state-independent spread [A], sigma = alpha * I_max / 2, same shape as `target`.
 
     Args:
         target: programmed currents [A], any shape.
@@ -29,7 +29,7 @@ def state_independent_sigma(target: ArrayLike, alpha: float, i_max: float) -> Cu
 
 
 def state_proportional_sigma(target: ArrayLike, alpha: float) -> Currents:
-    """Return sigma = alpha * I; equal alphas give the state-independent sigma at half scale.
+    """Return the state-proportional spread [A], sigma = alpha * I; at I_max / 2 equal to the state-independent one.
 
     Args:
         target: programmed currents [A], any shape.
@@ -39,7 +39,7 @@ def state_proportional_sigma(target: ArrayLike, alpha: float) -> Currents:
 
 
 def saturating_exponential_sigma(target: ArrayLike, s_max: float, i_sat: float, floor: float = 0.0) -> Currents:
-    """Return sigma = floor + s_max * (1 - exp(-I / i_sat)).
+    """Return the saturating spread [A], sigma = floor + s_max * (1 - exp(-I / i_sat)), same shape as `target`.
 
     In proportion to I well below `i_sat` (a spread of threshold voltage in subthreshold), constant well above.
 
@@ -53,7 +53,7 @@ def saturating_exponential_sigma(target: ArrayLike, s_max: float, i_sat: float, 
 
 
 def power_law_sigma(target: ArrayLike, s_full: float, exponent: float, i_max: float) -> Currents:
-    """Return sigma = s_full * (I / I_max)**exponent.
+    """Return the power-law spread [A], sigma = s_full * (I / I_max)**exponent, same shape as `target`.
 
     Args:
         target: programmed currents [A], any shape.
@@ -65,7 +65,7 @@ def power_law_sigma(target: ArrayLike, s_full: float, exponent: float, i_max: fl
 
 
 def polynomial_sigma(target: ArrayLike, coefficients: Sequence[float], scale: float) -> Currents:
-    """Return sigma = scale * max(0, sum_k c_k (I / scale)**k).
+    """Return the polynomial spread [A], sigma = scale * max(0, sum_k c_k (I / scale)**k), same shape as `target`.
 
     Args:
         target: programmed currents [A], any shape.

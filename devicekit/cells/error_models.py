@@ -1,124 +1,52 @@
-"""Error models: the laws of `error_laws` as frozen objects with named parameters, starting values and units."""
+"""The error models of devicekit: the laws of `error_laws` with named parameters and starting values for fits."""
 
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from devicekit.cells.error_laws import (
-    Currents,
     polynomial_sigma,
     power_law_sigma,
     saturating_exponential_sigma,
     state_independent_sigma,
     state_proportional_sigma,
 )
-from devicekit.common.errors import DeviceError
+from devicekit.cells.error_model import (
+    Currents,
+    Domain,
+    ErrorModel,
+    Guess,
+    finite_numbers,
+    parameter,
+    real,
+    require,
+    sorted_states,
+)
+from devicekit.cells.error_registry import register_error_model
 from devicekit.common.interpolation import monotone_cubic
 
 
-@dataclass(frozen=True)
-class ErrorModel(ABC):
-    """The spread of a cell's current as a law with named parameters; subclasses are frozen dataclasses."""
-
-    name: ClassVar[str]
-    positive: ClassVar[bool] = True
-    """Whether every parameter is positive; draws from a covariance are then made on the logarithms."""
-    pure_numbers: ClassVar[frozenset[str]] = frozenset()
-    """The parameters without a unit; all others are currents [A]."""
-
-    @abstractmethod
-    def sigma(self, target: ArrayLike, i_max: float) -> Currents:
-        """Return the spread [A] at the programmed currents `target` [A], same shape; i_max is the full scale [A]."""
-
-    @abstractmethod
-    def scaled(self, factor: float) -> Self:
-        """Return the same law for currents in a unit `factor` times smaller: I becomes factor * I."""
-
-    @classmethod
-    @abstractmethod
-    def guess(cls, target: ArrayLike, sigma: ArrayLike, i_max: float) -> Self:
-        """Return starting values for a fit from one spread [A] for each programmed current [A]."""
-
-    def values(self) -> dict[str, float]:
-        """Return the free parameters by name, in SI units and in a fixed order."""
-        return {field.name: float(getattr(self, field.name)) for field in fields(self)}
-
-    def with_values(self, values: Mapping[str, float]) -> Self:
-        """Return the same law with other parameter values.
-
-        Args:
-            values: all or some of the names of `values()`.
-        """
-        return replace(self, **values)
-
-    def unit(self, parameter: str) -> str:
-        """Return the unit of a parameter: ``"A"``, or an empty text for a pure number."""
-        return "" if parameter in self.pure_numbers else "A"
-
-
-def _require(condition: bool, model: str, argument: str, requirement: str, received: object) -> None:
-    if not condition:
-        raise DeviceError(f"{model}: expected `{argument}` to be {requirement}, but got {received!r}.")
-
-
-def _real(value: object) -> bool:
-    return isinstance(value, int | float | np.floating) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _numbers(values: Sequence[float]) -> Currents | None:
-    """Return finite numbers as an array, or None for anything else."""
-    try:
-        array = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError):
-        return None
-    return array if array.ndim == 1 and bool(np.all(np.isfinite(array))) else None
-
-
-def _check_positive(model: ErrorModel, allow_zero: Sequence[str] = ()) -> None:
-    for field in fields(model):
-        value = getattr(model, field.name)
-        zero = field.name in allow_zero
-        requirement = "a finite number of at least 0" if zero else "a finite number above 0"
-        _require(
-            _real(value) and (value >= 0 if zero else value > 0), type(model).__name__, field.name, requirement, value
-        )
-
-
-def _arrays(target: ArrayLike, sigma: ArrayLike) -> tuple[Currents, Currents]:
-    targets, sigmas = np.asarray(target, dtype=np.float64), np.asarray(sigma, dtype=np.float64)
-    order = np.argsort(targets)
-    return targets[order], np.maximum(sigmas[order], 1e-9 * max(float(np.max(sigmas)), 1e-300))
-
-
+@register_error_model
 @dataclass(frozen=True)
 class StateIndependent(ErrorModel):
-    """sigma = alpha * I_max / 2.
+    """State-independent error, sigma = alpha * I_max / 2.
 
     Attributes:
         alpha: error as a fraction of half the full scale.
     """
 
-    alpha: float
+    alpha: float = field(metadata=parameter(""))
     name: ClassVar[str] = "state_independent"
-    pure_numbers: ClassVar[frozenset[str]] = frozenset({"alpha"})
-
-    def __post_init__(self) -> None:
-        _check_positive(self, allow_zero=("alpha",))
 
     def sigma(self, target: ArrayLike, i_max: float) -> Currents:
         """Return the spread [A]; see `state_independent_sigma`."""
         return state_independent_sigma(target, self.alpha, i_max)
-
-    def scaled(self, factor: float) -> Self:
-        """Return itself: alpha has no unit."""
-        return self
 
     @classmethod
     def guess(cls, target: ArrayLike, sigma: ArrayLike, i_max: float) -> Self:
@@ -126,39 +54,33 @@ class StateIndependent(ErrorModel):
         return cls(2.0 * float(np.sqrt(np.mean(np.square(sigma)))) / i_max)
 
 
+@register_error_model
 @dataclass(frozen=True)
 class StateProportional(ErrorModel):
-    """sigma = alpha * I.
+    """State-proportional error, sigma = alpha * I.
 
     Attributes:
         alpha: error as a fraction of the state's own current.
     """
 
-    alpha: float
+    alpha: float = field(metadata=parameter(""))
     name: ClassVar[str] = "state_proportional"
-    pure_numbers: ClassVar[frozenset[str]] = frozenset({"alpha"})
-
-    def __post_init__(self) -> None:
-        _check_positive(self, allow_zero=("alpha",))
 
     def sigma(self, target: ArrayLike, i_max: float) -> Currents:
         """Return the spread [A]; see `state_proportional_sigma`."""
         return state_proportional_sigma(target, self.alpha)
 
-    def scaled(self, factor: float) -> Self:
-        """Return itself: alpha has no unit."""
-        return self
-
     @classmethod
     def guess(cls, target: ArrayLike, sigma: ArrayLike, i_max: float) -> Self:
         """Start from the median ratio of spread to current."""
-        targets, sigmas = _arrays(target, sigma)
+        targets, sigmas = sorted_states(target, sigma)
         return cls(float(np.median(sigmas[targets > 0] / targets[targets > 0])))
 
 
+@register_error_model
 @dataclass(frozen=True)
 class SaturatingExponential(ErrorModel):
-    """sigma = floor + s_max * (1 - exp(-I / i_sat)); the law of 40 nm SONOS cells, with no floor.
+    """Saturating error, sigma = floor + s_max * (1 - exp(-I / i_sat)); without floor the law of 40 nm SONOS cells.
 
     Attributes:
         s_max: spread approached at large currents, above the floor [A].
@@ -167,12 +89,9 @@ class SaturatingExponential(ErrorModel):
     """
 
     s_max: float
-    i_sat: float
+    i_sat: float = field(metadata=parameter(above_minimum=True))
     floor: float = 0.0
     name: ClassVar[str] = "saturating_exponential"
-
-    def __post_init__(self) -> None:
-        _check_positive(self, allow_zero=("s_max", "floor"))
 
     def sigma(self, target: ArrayLike, i_max: float) -> Currents:
         """Return the spread [A]; see `saturating_exponential_sigma`."""
@@ -183,30 +102,32 @@ class SaturatingExponential(ErrorModel):
         values = {"s_max": float(self.s_max), "i_sat": float(self.i_sat)}
         return {**values, "floor": float(self.floor)} if self.floor else values
 
-    def scaled(self, factor: float) -> Self:
-        """Return the law with all three currents multiplied."""
-        return replace(self, s_max=self.s_max * factor, i_sat=self.i_sat * factor, floor=self.floor * factor)
-
     @classmethod
     def guess(cls, target: ArrayLike, sigma: ArrayLike, i_max: float) -> Self:
         """Start from the largest spread and the current that reaches 63 % of it."""
-        targets, sigmas = _arrays(target, sigma)
+        targets, sigmas = sorted_states(target, sigma)
         top = float(np.mean(sigmas[-max(1, len(sigmas) // 4) :]))
         reached = np.flatnonzero(sigmas >= 0.632 * top)
         knee = float(targets[reached[0]]) if reached.size else i_max
         return cls(s_max=top, i_sat=min(max(knee, 0.02 * i_max), 3.0 * i_max))
 
     @classmethod
+    def forms(cls) -> dict[str, Guess]:
+        """Return the plain law and the one on a floor."""
+        return {cls.name: cls.guess, "floored_exponential": cls.guess_floored}
+
+    @classmethod
     def guess_floored(cls, target: ArrayLike, sigma: ArrayLike, i_max: float) -> Self:
         """Start from the plain law on top of half the smallest spread."""
-        _, sigmas = _arrays(target, sigma)
+        _, sigmas = sorted_states(target, sigma)
         floor = 0.5 * float(sigmas.min())
         return replace(cls.guess(target, np.maximum(np.asarray(sigma) - floor, 0.1 * floor), i_max), floor=floor)
 
 
+@register_error_model
 @dataclass(frozen=True)
 class PowerLaw(ErrorModel):
-    """sigma = s_full * (I / I_max)**exponent.
+    """Power law, sigma = s_full * (I / I_max)**exponent.
 
     Attributes:
         s_full: spread at full scale [A].
@@ -214,25 +135,17 @@ class PowerLaw(ErrorModel):
     """
 
     s_full: float
-    exponent: float
+    exponent: float = field(metadata=parameter(""))
     name: ClassVar[str] = "power_law"
-    pure_numbers: ClassVar[frozenset[str]] = frozenset({"exponent"})
-
-    def __post_init__(self) -> None:
-        _check_positive(self, allow_zero=("s_full", "exponent"))
 
     def sigma(self, target: ArrayLike, i_max: float) -> Currents:
         """Return the spread [A]; see `power_law_sigma`."""
         return power_law_sigma(target, self.s_full, self.exponent, i_max)
 
-    def scaled(self, factor: float) -> Self:
-        """Return the law with s_full multiplied; the exponent has no unit."""
-        return replace(self, s_full=self.s_full * factor)
-
     @classmethod
     def guess(cls, target: ArrayLike, sigma: ArrayLike, i_max: float) -> Self:
         """Start from the straight line through logarithms."""
-        targets, sigmas = _arrays(target, sigma)
+        targets, sigmas = sorted_states(target, sigma)
         targets, sigmas = targets[targets > 0], sigmas[targets > 0]
         if len(targets) < 2:
             return cls(float(np.mean(sigmas)) if len(sigmas) else 1e-12, 0.5)
@@ -240,9 +153,10 @@ class PowerLaw(ErrorModel):
         return cls(float(np.exp(offset)), float(max(slope, 0.01)))
 
 
+@register_error_model
 @dataclass(frozen=True)
 class Polynomial(ErrorModel):
-    """sigma = scale * max(0, sum_k c_k (I / scale)**k); outside `valid` the value at its edge is held.
+    """Polynomial, sigma = scale * max(0, sum_k c_k (I / scale)**k), constant outside `valid`.
 
     Attributes:
         coefficients: c_0, c_1, ... for currents in units of `scale`.
@@ -250,21 +164,20 @@ class Polynomial(ErrorModel):
         valid: lowest and highest current the law was stated for [A]; None: any.
     """
 
-    coefficients: tuple[float, ...]
+    coefficients: tuple[float, ...] = field(metadata=parameter("", minimum=-math.inf))
     scale: float = 1.0
     valid: tuple[float, float] | None = None
     name: ClassVar[str] = "polynomial"
-    positive: ClassVar[bool] = False
 
     def __init__(self, coefficients: Sequence[float], scale: float = 1.0, valid: Sequence[float] | None = None) -> None:
         kind = type(self).__name__
-        some = _numbers(coefficients)
-        _require(some is not None and len(some) > 0, kind, "coefficients", "finite numbers, at least one", coefficients)
-        _require(_real(scale) and scale > 0, kind, "scale", "a finite number above 0", scale)
+        some = finite_numbers(coefficients)
+        require(some is not None and len(some) > 0, kind, "coefficients", "finite numbers, at least one", coefficients)
+        require(real(scale) and scale > 0, kind, "scale", "a finite number above 0", scale)
         if valid is not None:
-            edges = _numbers(valid)
+            edges = finite_numbers(valid)
             rising = edges is not None and len(edges) == 2 and edges[0] < edges[1]
-            _require(bool(rising), kind, "valid", "a low and a higher current", valid)
+            require(bool(rising), kind, "valid", "a low and a higher current", valid)
         object.__setattr__(self, "coefficients", tuple(float(value) for value in coefficients))
         object.__setattr__(self, "scale", float(scale))
         object.__setattr__(self, "valid", None if valid is None else (float(valid[0]), float(valid[1])))
@@ -276,9 +189,9 @@ class Polynomial(ErrorModel):
             held = np.clip(held, *self.valid)
         return polynomial_sigma(held, self.coefficients, self.scale)
 
-    def unit(self, parameter: str) -> str:
-        """Return an empty text: coefficients are numbers in units of `scale`."""
-        return ""
+    def domain(self, parameter: str) -> Domain:
+        """Return the range of a coefficient: any number, in units of `scale`."""
+        return Domain("", minimum=-math.inf, power=0)
 
     def values(self) -> dict[str, float]:
         """Return c0, c1, ... in units of `scale`."""
@@ -297,14 +210,15 @@ class Polynomial(ErrorModel):
     @classmethod
     def guess(cls, target: ArrayLike, sigma: ArrayLike, i_max: float) -> Self:
         """Start from the least-squares parabola in units of the full scale."""
-        targets, sigmas = _arrays(target, sigma)
+        targets, sigmas = sorted_states(target, sigma)
         degree = min(2, len(np.unique(targets)) - 1)
         return cls(tuple(np.polynomial.polynomial.polyfit(targets / i_max, sigmas / i_max, degree)), i_max)
 
 
+@register_error_model
 @dataclass(frozen=True)
 class Table(ErrorModel):
-    """sigma given at some currents, with straight lines between and the end values held outside.
+    """Table of sigma at some currents, linear between them, constant outside.
 
     Attributes:
         currents: programmed currents, rising [A].
@@ -314,15 +228,16 @@ class Table(ErrorModel):
     currents: tuple[float, ...]
     sigmas: tuple[float, ...]
     name: ClassVar[str] = "table"
+    saturated: ClassVar[bool] = True
     least: ClassVar[int] = 1
 
     def __init__(self, currents: Sequence[float], sigmas: Sequence[float]) -> None:
         kind = type(self).__name__
-        at, heights = _numbers(currents), _numbers(sigmas)
+        at, heights = finite_numbers(currents), finite_numbers(sigmas)
         rising = at is not None and len(at) >= self.least and bool(np.all(np.diff(at) > 0))
-        _require(rising, kind, "currents", f"at least {self.least} rising numbers", currents)
+        require(rising, kind, "currents", f"at least {self.least} rising numbers", currents)
         fitting = at is not None and heights is not None and len(heights) == len(at) and bool(np.all(heights >= 0))
-        _require(fitting, kind, "sigmas", "one number of at least 0 for each current", sigmas)
+        require(fitting, kind, "sigmas", "one number of at least 0 for each current", sigmas)
         object.__setattr__(self, "currents", tuple(map(float, currents)))
         object.__setattr__(self, "sigmas", tuple(map(float, sigmas)))
 
@@ -333,6 +248,10 @@ class Table(ErrorModel):
     def values(self) -> dict[str, float]:
         """Return s0, s1, ...: the spread at each current [A]."""
         return {f"s{index}": value for index, value in enumerate(self.sigmas)}
+
+    def domain(self, parameter: str) -> Domain:
+        """Return the range of a spread: currents of at least 0."""
+        return Domain()
 
     def with_values(self, values: Mapping[str, float]) -> Self:
         """Return the table with other spreads at the same currents."""
@@ -348,13 +267,14 @@ class Table(ErrorModel):
     @classmethod
     def guess(cls, target: ArrayLike, sigma: ArrayLike, i_max: float) -> Self:
         """Take the spreads as they are."""
-        targets, sigmas = _arrays(target, sigma)
+        targets, sigmas = sorted_states(target, sigma)
         return cls(tuple(targets), tuple(sigmas))
 
 
+@register_error_model
 @dataclass(frozen=True, init=False)
 class Spline(Table):
-    """sigma through some knots by monotone cubic pieces (no overshoot), end values held outside.
+    """Monotone cubic spline of sigma through knots (no overshoot), constant outside.
 
     Attributes:
         currents: knots, rising [A].
@@ -362,6 +282,7 @@ class Spline(Table):
     """
 
     name: ClassVar[str] = "spline"
+    saturated: ClassVar[bool] = False
     least: ClassVar[int] = 2
     knots: ClassVar[int] = 5
 
@@ -375,6 +296,11 @@ class Spline(Table):
         return cls.through(target, sigma, cls.knots)
 
     @classmethod
+    def forms(cls) -> dict[str, Guess]:
+        """Return splines through up to five and up to nine knots."""
+        return {cls.name: cls.guess, "fine_spline": cls.guess_fine}
+
+    @classmethod
     def guess_fine(cls, target: ArrayLike, sigma: ArrayLike, i_max: float) -> Self:
         """Start from up to nine knots: for spreads that rise and fall again."""
         return cls.through(target, sigma, 2 * cls.knots - 1)
@@ -382,22 +308,7 @@ class Spline(Table):
     @classmethod
     def through(cls, target: ArrayLike, sigma: ArrayLike, most: int) -> Self:
         """Return the spline through at most `most` knots at equal steps through the states."""
-        targets, sigmas = _arrays(target, sigma)
+        targets, sigmas = sorted_states(target, sigma)
         count = min(most, len(np.unique(targets)))
         knots = np.quantile(np.unique(targets), np.linspace(0, 1, count))
         return cls(tuple(knots), tuple(np.interp(knots, targets, sigmas)))
-
-
-ERROR_MODELS: dict[str, type[ErrorModel]] = {
-    model.name: model
-    for model in (
-        StateIndependent,
-        StateProportional,
-        SaturatingExponential,
-        PowerLaw,
-        Polynomial,
-        Spline,
-        Table,
-    )
-}
-"""Every error model by the name it has in files and reports."""

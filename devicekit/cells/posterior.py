@@ -1,4 +1,4 @@
-"""Draws of parameters from what a fit knows about them."""
+"""Random draws of parameters from the uncertainty of their fit."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from devicekit.cells.error_models import ErrorModel
+from devicekit.cells.error_model import ErrorModel
 from devicekit.cells.mean_shifts import MeanShift, TableShift
 
 
 def draw_error(error: ErrorModel, covariance: NDArray[np.float64] | None, generator: np.random.Generator) -> ErrorModel:
     """Return the error model with parameters drawn from their covariance.
 
-    Models of positive parameters are drawn on the logarithms (covariance C_ij / (v_i v_j)), so a draw is always a
-    possible model; the others on the parameters themselves.
+    Parameters that cannot be negative are drawn on their logarithms (covariance C_ij / (v_i v_j)), so that a draw is
+    always a possible model; the others on themselves. A parameter at 0 stays there; all stay in their range.
 
     Args:
         error: the fitted model.
@@ -26,17 +26,19 @@ def draw_error(error: ErrorModel, covariance: NDArray[np.float64] | None, genera
         return error
     values = error.values()
     vector = np.array(list(values.values()))
-    if error.positive:
-        free = vector > 0
-        relative = covariance[np.ix_(free, free)] / np.outer(vector[free], vector[free])
-        vector[free] *= np.exp(_normal(relative, generator))
-    else:
-        vector = vector + _normal(covariance, generator)
+    domains = [error.domain(name) for name in values]
+    logarithmic = np.array([domain.positive for domain in domains])
+    free = (vector > 0) | ~logarithmic
+    scale = np.where(logarithmic, vector, 1.0)[free]
+    draw = _normal(covariance[np.ix_(free, free)] / np.outer(scale, scale), generator)
+    linear = ~logarithmic[free]
+    vector[free] = vector[free] * np.exp(np.where(linear, 0.0, draw)) + np.where(linear, draw, 0.0)
+    vector = np.clip(vector, [domain.minimum for domain in domains], [domain.maximum for domain in domains])
     return error.with_values(dict(zip(values, map(float, vector), strict=True)))
 
 
 def draw_shift(shift: MeanShift | None, generator: np.random.Generator) -> MeanShift | None:
-    """Return the shift with each mean drawn from its standard error; others as they are."""
+    """Return the shift with each mean drawn from its standard error; shifts without standard errors unchanged."""
     if not isinstance(shift, TableShift) or shift.stderr is None:
         return shift
     means = np.asarray(shift.means) + np.asarray(shift.stderr) * generator.standard_normal(len(shift.means))

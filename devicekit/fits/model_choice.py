@@ -1,4 +1,4 @@
-"""Which error model the data support: every candidate side by side, and what cannot be told apart."""
+"""Choice of the error model by BIC or AICc over all candidates."""
 
 from __future__ import annotations
 
@@ -9,60 +9,50 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from devicekit.cells.error_model import ErrorModel
+from devicekit.cells.error_registry import fitted_forms, form_name
 from devicekit.common.errors import DeviceError, unknown_name
-from devicekit.fits.model_fits import CANDIDATES, ModelFit, fit_model
+from devicekit.fits.model_fits import ModelFit, fit_model
 
 Criterion = Literal["bic", "aicc"]
 INDISTINGUISHABLE = 2.0
-"""Models whose criterion differs by no more than this are not told apart by the data (Kass & Raftery, 1995)."""
+"""Models whose criterion differs by no more than this are not told apart (Kass & Raftery, J. Am. Stat. Assoc. 90, 1995,
+doi 10.1080/01621459.1995.10476572)."""
 
 
 def fit_candidates(
-    target: ArrayLike, sigma: ArrayLike, dof: ArrayLike, i_max: float, names: Sequence[str] | None = None
+    target: ArrayLike,
+    sigma: ArrayLike,
+    dof: ArrayLike,
+    i_max: float,
+    names: Sequence[str | type[ErrorModel]] | None = None,
 ) -> dict[str, ModelFit]:
-    """Fit every candidate that has fewer parameters than there are states, and the table that passes through them.
+    """Return the fits of every error model with fewer parameters than states, and of the table through all states.
 
     Args:
         target: programmed current of each state [A].
         sigma: spread of its cells [A].
         dof: degrees of freedom of each spread.
         i_max: full scale [A].
-        names: candidates; None: all.
+        names: models to fit, by name or class; None: every known one.
 
     Returns:
-        Fits by name, in the order of the candidates.
+        Fits by name, those with fewer parameters first unless `names` gives an order.
 
     Raises:
         DeviceError: an unknown name, or a named candidate with more parameters than there are states.
     """
-    wanted = list(CANDIDATES) if names is None else list(names)
-    for name in wanted:
-        if name not in CANDIDATES:
-            raise DeviceError(unknown_name("error model", name, CANDIDATES))
-    states = len(np.unique(np.asarray(target)))
-    # A law with as many parameters as states passes through them all; it is no explanation unless asked for.
     if names is None:
-        wanted = [name for name in wanted if _PARAMETERS.get(name, 0) < states]
-        if states < np.size(np.asarray(target)):
-            wanted.remove("table")
-    return {name: fit_model(name, target, sigma, dof, i_max) for name in wanted}
-
-
-_PARAMETERS = {
-    "state_independent": 1,
-    "state_proportional": 1,
-    "saturating_exponential": 2,
-    "power_law": 2,
-    "floored_exponential": 3,
-    "polynomial": 3,
-    "spline": 5,
-    "fine_spline": 9,
-}
-"""Parameters of the laws that have a fixed number; the table has one a state."""
+        states = len(np.unique(np.asarray(target)))
+        repeated = states < np.size(np.asarray(target))
+        forms = sorted(fitted_forms().items(), key=lambda item: item[1].parameters)
+        # A law with as many parameters as states passes through them all; it is no explanation unless asked for.
+        names = [name for name, form in forms if (not repeated if form.model.saturated else form.parameters < states)]
+    return {form_name(name): fit_model(name, target, sigma, dof, i_max) for name in names}
 
 
 def compare_models(fits: dict[str, ModelFit], criterion: Criterion = "bic") -> pd.DataFrame:
-    """Return the comparison of fitted models, best first.
+    """Return the comparison of fitted models as a table, best first.
 
     Args:
         fits: fits by name.

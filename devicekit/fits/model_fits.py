@@ -1,18 +1,17 @@
-"""Error models fitted to the spreads of many states by likelihood, with covariance, bands and a goodness of fit.
+"""Maximum-likelihood fits of error models to the spreads of the states, with covariance and goodness of fit.
 
 For normal cells (n - 1) s^2 / sigma^2 is chi-square with nu = n - 1 degrees of freedom, independently of the mean.
-So the log-likelihood of sigma(I; theta) over all states is, up to a constant of the data,
+The log-likelihood of sigma(I; theta) over all states is therefore, up to a constant of the data,
 
     log L = -1/2 sum_j nu_j (ln sigma_j^2 + s_j^2 / sigma_j^2).
 
 Against the saturated model sigma_j = s_j it is -D/2 with the deviance D = sum_j nu_j (r_j - 1 - ln r_j),
 r_j = s_j^2 / sigma_j^2, a sum of squares of signed deviance residuals. Least squares on these (lmfit) is therefore
-exactly the maximum likelihood, and no state is weighted by its own noisy s.
+exactly maximum likelihood, and no state is weighted by its own noisy s.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,36 +20,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from devicekit.cells.error_models import (
-    ErrorModel,
-    Polynomial,
-    PowerLaw,
-    SaturatingExponential,
-    Spline,
-    StateIndependent,
-    StateProportional,
-    Table,
-)
-from devicekit.common.errors import DeviceError, unknown_name
+from devicekit.cells.error_model import ErrorModel
+from devicekit.cells.error_registry import fitted_forms, form_name
+from devicekit.common.errors import DeviceError
 
 Floats = NDArray[np.float64]
-Guess = Callable[[ArrayLike, ArrayLike, float], ErrorModel]
-
-CANDIDATES: dict[str, Guess] = {
-    "state_independent": StateIndependent.guess,
-    "state_proportional": StateProportional.guess,
-    "saturating_exponential": SaturatingExponential.guess,
-    "power_law": PowerLaw.guess,
-    "floored_exponential": SaturatingExponential.guess_floored,
-    "polynomial": Polynomial.guess,
-    "spline": Spline.guess,
-    "fine_spline": Spline.guess_fine,
-    "table": Table.guess,
-}
-"""Every law that can be fitted, by name, with its starting values; simplest first."""
 
 _LEAST = 1e-6
 """Smallest sigma, as a fraction of the full scale, that a fit considers: a law that gives 0 has no likelihood."""
+
+_SMALLEST = 1e-9
+"""Where a search stops towards a lower limit of 0, in units of the full scale."""
 
 _MOST = 1e9
 """Largest parameter and sigma, in units of the full scale, that a search considers."""
@@ -58,7 +38,7 @@ _MOST = 1e9
 
 @dataclass(frozen=True)
 class Parameter:
-    """One fitted parameter.
+    """Estimate of one parameter with its standard error.
 
     Attributes:
         value: estimate, in `unit`.
@@ -73,17 +53,17 @@ class Parameter:
 
 @dataclass(frozen=True, eq=False)
 class ModelFit:
-    """One error model at its maximum likelihood.
+    """Maximum-likelihood fit of one error model: the model, its covariance, its deviance.
 
     Attributes:
-        name: the candidate's name.
+        name: name of the error model, or of the form of it that was fitted.
         model: the fitted error model, SI units.
-        covariance: of `model.values()`, in that order [units of the parameters].
-        deviance: twice the log-likelihood that the saturated model has more.
-        cells: degrees of freedom of all spreads together: cells less one for each state.
+        covariance: covariance matrix of `model.values()`, in their order and units.
+        deviance: 2 (log L_saturated - log L), L_saturated with sigma = s in every state; chi-square for a true model.
+        cells: degrees of freedom of all spreads, sum over the states of (cells - 1).
         states: number of states.
         i_max: full scale the fit was made with [A].
-        result: what lmfit returned, in units of the full scale; None for the table, which needs no search.
+        result: lmfit's MinimizerResult, in units of the full scale; None for the saturated model (table).
     """
 
     name: str
@@ -123,12 +103,12 @@ class ModelFit:
 
     @property
     def goodness(self) -> float:
-        """Chance of a larger deviance if the model were true (chi-square, states - k); NaN without spare states."""
+        """p-value of the deviance, chi-square with states - k degrees of freedom; NaN where there are none."""
         spare = self.states - self.size
         return float(stats.chi2.sf(self.deviance, spare)) if spare > 0 else float("nan")
 
     def sigma_stderr(self, current: ArrayLike) -> Floats:
-        """Return the standard error of sigma(current) [A] that the parameters' covariance implies (first order)."""
+        """Return the standard error of sigma(current) [A], propagated from the covariance to first order."""
         currents = np.asarray(current, dtype=np.float64)
         gradient = sigma_gradient(self.model, currents.ravel(), self.i_max)
         variance = np.einsum("ip,pq,iq->i", gradient, self.covariance, gradient)
@@ -136,48 +116,50 @@ class ModelFit:
 
 
 def sigma_gradient(model: ErrorModel, current: Floats, i_max: float) -> Floats:
-    """Return d sigma / d parameter by central differences, shape (currents, parameters)."""
+    """Return d sigma / d parameter [A per unit of the parameter], central differences, (currents, parameters)."""
     values = model.values()
     columns = []
     for name, value in values.items():
-        scale = abs(value) if value else (i_max if model.unit(name) else 1.0) * 1e-6
-        step = 1e-5 * scale
-        low = max(value - step, 0.0) if model.positive else value - step
-        rise = model.with_values({name: value + step}).sigma(current, i_max)
-        columns.append((rise - model.with_values({name: low}).sigma(current, i_max)) / (value + step - low))
+        domain = model.domain(name)
+        step = 1e-5 * (abs(value) if value else 1e-6 * i_max**domain.power)
+        low, high = max(value - step, domain.minimum), min(value + step, domain.maximum)
+        rise = model.with_values({name: high}).sigma(current, i_max)
+        columns.append((rise - model.with_values({name: low}).sigma(current, i_max)) / (high - low))
     return np.stack(columns, axis=-1)
 
 
-def fit_model(name: str, target: ArrayLike, sigma: ArrayLike, dof: ArrayLike, i_max: float) -> ModelFit:
-    """Fit one error model to the spreads of all states by maximum likelihood.
+def fit_model(
+    model: str | type[ErrorModel], target: ArrayLike, sigma: ArrayLike, dof: ArrayLike, i_max: float
+) -> ModelFit:
+    """Return the maximum-likelihood fit of one error model to the spreads of all states.
 
     Args:
-        name: a name of `CANDIDATES`.
+        model: name of an error model (see `devicekit.error_models`) or of one of its forms, or its class.
         target: programmed current of each state [A], shape (states,).
         sigma: spread of its cells [A], above 0.
         dof: degrees of freedom of each sigma squared.
         i_max: full scale [A].
 
     Raises:
-        DeviceError: unknown name (with the nearest ones), or fewer states than parameters.
+        DeviceError: an unknown model (with the nearest names), a state without spread, or fewer states than parameters.
     """
-    if name not in CANDIDATES:
-        raise DeviceError(unknown_name("error model", name, CANDIDATES))
-    targets, sigmas, freedom = (np.asarray(values, dtype=np.float64) for values in (target, sigma, dof))
+    name = form_name(model)
     # In units of the full scale every parameter is of order one, which is what the optimiser's steps assume.
-    targets, sigmas = targets / i_max, sigmas / i_max
+    targets, sigmas = (np.asarray(values, dtype=np.float64) / i_max for values in (target, sigma))
+    freedom = np.asarray(dof, dtype=np.float64)
     if np.any(sigmas <= 0):
         raise DeviceError("Expected every state to have a spread above 0.")
-    start = CANDIDATES[name](targets, sigmas, 1.0)
+    start = fitted_forms()[name].guess(targets, sigmas, 1.0)
     if len(start.values()) > len(np.unique(targets)):
         raise DeviceError(
             f"The model {name} has {len(start.values())} parameters, but there are {len(np.unique(targets))} states."
         )
-    if isinstance(start, Table) and not isinstance(start, Spline):
+    if start.saturated:
         return _saturated(name, start, freedom[np.argsort(targets)], i_max)
     parameters = lmfit.Parameters()
     for key, value in start.values().items():
-        parameters.add(key, value=value, min=1e-9 if start.positive else -np.inf)
+        domain = start.domain(key)
+        parameters.add(key, value=value, min=domain.minimum or _SMALLEST, max=domain.maximum)
 
     def held(values: dict[str, float]) -> ErrorModel:
         # A step of the search may run away; the law there only has to be bad, not infinite.
@@ -193,11 +175,11 @@ def fit_model(name: str, target: ArrayLike, sigma: ArrayLike, dof: ArrayLike, i_
     expected = _bounded(normalised.sigma(targets, 1.0))
     gradient = sigma_gradient(normalised, targets, 1.0) / expected[:, None]
     information = 2.0 * np.einsum("jp,j,jq->pq", gradient, freedom, gradient)
-    model = normalised.scaled(i_max)
-    units = np.array([i_max if model.unit(key) else 1.0 for key in model.values()])
+    fitted = normalised.scaled(i_max)
+    units = np.array([i_max ** fitted.domain(key).power for key in fitted.values()])
     return ModelFit(
         name=name,
-        model=model,
+        model=fitted,
         covariance=_inverse(information) * np.outer(units, units),
         deviance=float(np.sum(deviance_residuals(expected, sigmas, freedom) ** 2)),
         cells=float(freedom.sum()),
@@ -211,10 +193,10 @@ def _bounded(sigma: Floats) -> Floats:
     return np.asarray(np.clip(np.nan_to_num(sigma, nan=_MOST), _LEAST, _MOST), dtype=np.float64)
 
 
-def _saturated(name: str, table: Table, dof: Floats, i_max: float) -> ModelFit:
-    """Return the table through every state: its likelihood is the largest there is, at the spreads themselves."""
-    model = table.scaled(i_max)
-    variance = np.square(model.sigmas) / (2.0 * dof)
+def _saturated(name: str, start: ErrorModel, dof: Floats, i_max: float) -> ModelFit:
+    """Return the saturated model, sigma = s in every state: the largest likelihood there is."""
+    model = start.scaled(i_max)
+    variance = np.square(list(model.values().values())) / (2.0 * dof)
     return ModelFit(
         name=name,
         model=model,
@@ -228,7 +210,7 @@ def _saturated(name: str, table: Table, dof: Floats, i_max: float) -> ModelFit:
 
 
 def deviance_residuals(expected: Floats, sigma: Floats, dof: Floats) -> Floats:
-    """Return the signed roots of nu (r - 1 - ln r), r = s^2 / sigma^2; their squares sum to the deviance.
+    """Return the signed deviance residuals sign(r - 1) sqrt(nu (r - 1 - ln r)) of each state, r = s^2 / sigma^2.
 
     Args:
         expected: sigma of the model, above 0.
@@ -244,9 +226,9 @@ def deviance_residuals(expected: Floats, sigma: Floats, dof: Floats) -> Floats:
 
 
 def _inverse(information: Floats) -> Floats:
-    """Return the inverse of a Fisher information whose parameters differ in size.
+    """Return the inverse of a Fisher information, computed with its diagonal scaled to 1.
 
-    Directions that the data say nothing about (a parameter without effect) come back as very large variances.
+    Directions without information (a parameter without effect) get very large variances.
     """
     scale = np.sqrt(np.maximum(np.diag(information), 1e-100))
     eigenvalues, vectors = np.linalg.eigh(information / np.outer(scale, scale))

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import devicekit
-from devicekit.cells.error_models import ERROR_MODELS, ErrorModel
+from devicekit.cells.error_model import ErrorModel
+from devicekit.cells.error_registry import error_models
 from devicekit.common.errors import DeviceError
 
 I_MAX = 1.6e-6
@@ -26,7 +27,7 @@ EXAMPLES: list[ErrorModel] = [
 
 
 def test_every_model_has_an_example() -> None:
-    assert {type(model) for model in EXAMPLES} == set(ERROR_MODELS.values())
+    assert {type(model) for model in EXAMPLES} == set(error_models().values())
 
 
 def test_reference_sonos_check_values() -> None:

@@ -6,10 +6,11 @@ from scipy import optimize, stats
 
 import devicekit
 from devicekit.cells.error_models import SaturatingExponential
+from devicekit.cells.error_registry import fitted_forms
 from devicekit.common.errors import DeviceError
 from devicekit.fits.bootstrap import bootstrap_parameters
 from devicekit.fits.model_choice import compare_models, fit_candidates
-from devicekit.fits.model_fits import CANDIDATES, ModelFit, deviance_residuals, fit_model
+from devicekit.fits.model_fits import ModelFit, deviance_residuals, fit_model
 from devicekit.statistics.state_statistics import sort_states
 
 I_MAX = 1.6e-6
@@ -65,9 +66,9 @@ def test_fits_reach_the_maximum_that_an_independent_search_finds(name: str) -> N
     assert loss(np.ones(len(start))) <= found.fun + 1e-5
 
 
-@pytest.mark.parametrize("name", list(CANDIDATES))
+@pytest.mark.parametrize("name", list(fitted_forms()))
 def test_every_model_fits_data_of_its_own_and_knows_its_errors(name: str) -> None:
-    law = CANDIDATES[name](TARGETS, SaturatingExponential(40e-9, 300e-9, 5e-9).sigma(TARGETS, I_MAX), I_MAX)
+    law = fitted_forms()[name].guess(TARGETS, SaturatingExponential(40e-9, 300e-9, 5e-9).sigma(TARGETS, I_MAX), I_MAX)
     pulls = []
     for seed in range(20):
         fit = fit_model(name, TARGETS, spreads(law, seed), DOF, I_MAX)
