@@ -11,6 +11,7 @@ import importlib
 import pkgutil
 import sys
 import warnings
+from contextvars import ContextVar
 from typing import Annotated, Any
 
 import typer
@@ -19,6 +20,7 @@ from typer.core import TyperGroup
 import reports.commands
 from devicekit.common.errors import DevicekitError
 from reports.commands.common import print_error, print_note
+from reports.option_names import api_arguments, in_options, option_names
 
 _HELP = """From measured memory-cell currents to one table of accuracy, energy, area and latency.
 
@@ -44,10 +46,11 @@ class _OneMessage(TyperGroup):
         Raises:
             typer.Exit: with the exit codes of this module.
         """
+        _running.set(ctx)
         try:
             return super().invoke(ctx)
         except DevicekitError as error:
-            print_error(str(error))
+            print_error(_in_options(str(error)))
             raise typer.Exit(2) from error
         except OSError as error:
             # A path the user gave: absent, a folder, not writable, a full disk. A closed pipe is typer's to handle.
@@ -58,6 +61,19 @@ class _OneMessage(TyperGroup):
         except KeyboardInterrupt:
             print_error("Interrupted.")
             raise typer.Exit(130) from None
+
+
+_running: ContextVar[Any] = ContextVar("running", default=None)
+"""Context of the command that runs."""
+
+
+def _in_options(message: str) -> str:
+    """Return a message of the API with its arguments as options of the command that runs."""
+    context = _running.get()
+    name = None if context is None else context.invoked_subcommand
+    if name is None:
+        return message
+    return in_options(message, {**option_names(context.command.get_command(context, name)), **api_arguments(name)})
 
 
 def _print_version(wanted: bool) -> None:
@@ -99,7 +115,8 @@ def build_app(only: str | None = None) -> typer.Typer:
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
-    print_note(f"{message}" if issubclass(category, UserWarning) else f"{category.__name__}: {message}")
+    text = _in_options(str(message))
+    print_note(text if issubclass(category, UserWarning) else f"{category.__name__}: {text}")
 
 
 def main(arguments: list[str] | None = None) -> None:

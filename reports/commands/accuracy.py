@@ -170,6 +170,11 @@ def accuracy(
     print_note(f"Ranges were calibrated on {used} training images; accuracy is on {rows[0]['images']} test images.")
 
 
+def api_arguments() -> dict[str, str]:
+    """Return the options for arguments of the API that are called otherwise here."""
+    return {"time": "--age"}
+
+
 def _override(text: str) -> tuple[str, CoreDesign]:
     """Split PATTERN=DESIGN."""
     from circuits import load_design
@@ -184,7 +189,6 @@ def _override(text: str) -> tuple[str, CoreDesign]:
 def _cell(device: str, age: str | None, temperature: str | None) -> Cell | None:
     """Return the cell then and there; None for ideal cells."""
     from devicekit import DeviceError, load_device
-    from devicekit.common.quantities import parse_quantity
 
     if device == "ideal":
         if age is not None or temperature is not None:
@@ -193,10 +197,7 @@ def _cell(device: str, age: str | None, temperature: str | None) -> Cell | None:
     cell = load_device(device)
     if age is None and temperature is None:
         return cell
-    return cell.at(
-        time=None if age is None else parse_quantity(age, "s", "--age"),
-        temperature=None if temperature is None else parse_quantity(temperature, "K", "--temperature"),
-    )
+    return cell.at(time=age, temperature=temperature)
 
 
 _LAYER = {

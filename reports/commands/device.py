@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
 
 
 TimeOption = Annotated[str | None, typer.Option(help="Time after programming, such as 100s or 2days.")]
-TemperatureOption = Annotated[float | None, typer.Option(help="Temperature of the read [K].")]
+TemperatureOption = Annotated[str | None, typer.Option(help="Temperature of the read, such as 350 (K) or 85degC.")]
 SHARES = (0.01, 0.1, 0.25, 0.5, 1.0)
 """Fractions of the full scale that tables show."""
 MISREAD = 1e-3
@@ -102,7 +102,7 @@ def show(
     for note in content.notes:
         out.print(f"  {note}", markup=False, soft_wrap=True)
     when = f" after {time}" if time else " after programming"
-    where = f", read at {temperature:g} K" if temperature else ""
+    where = f", read at {cell.temperature:g} K" if cell.temperature else ""
     print_table(
         [{k: engineering(v, "A") if k.endswith("_a") else v for k, v in row.items()} for row in states],
         title=f"Cells{when}{where}",
@@ -168,20 +168,8 @@ def _sigma(cell: Cell, current: float) -> float:
     return float(cell.sigma(current))
 
 
-def _moved(cell: Cell, time: str | None, temperature: float | None) -> Cell:
-    from devicekit.common.quantities import parse_quantity
-
-    if time is None and temperature is None:
-        return cell
-    seconds = None if time is None else parse_quantity(_number_or_text(time), "s", "--time")
-    return cell.at(time=seconds, temperature=temperature)
-
-
-def _number_or_text(text: str) -> float | str:
-    try:
-        return float(text)
-    except ValueError:
-        return text
+def _moved(cell: Cell, time: str | None, temperature: str | None) -> Cell:
+    return cell if time is None and temperature is None else cell.at(time=time, temperature=temperature)
 
 
 def _state(cell: Cell, share: float) -> dict[str, Any]:

@@ -21,6 +21,14 @@ def register(app: typer.Typer) -> None:
     )(fit)
 
 
+def api_arguments() -> dict[str, str]:
+    """Return the options for arguments of `read_measurements` and `fit_device` that are called otherwise here."""
+    from devicekit.measurements.column_roles import ALIASES
+
+    own = {"measurements": "FILE", "path": "FILE", "units": "--unit"}
+    return {role: f"--column {role}=" for role in ALIASES if role not in ("target", "value")} | own
+
+
 def fit(
     file: Annotated[Path, typer.Argument(help="Measurements: CSV, TSV, Parquet, XLSX, IC-CAP .mdm, Keysight CSV.")],
     out: Annotated[
@@ -58,7 +66,6 @@ def fit(
     and figures.png and .pdf.
     """
     import devicekit
-    from devicekit.fits.fit_outputs import write_outputs
 
     roles: dict[str, Any] = _roles(column or [], {"target": target, "value": value})
     with progress("Reading", as_json=as_json) as step:
@@ -84,7 +91,7 @@ def fit(
         )
         step(2, 3, "Drawing")
         folder = out if out is not None else Path("out") / "fit" / fitted.cell.name
-        written = write_outputs(fitted, folder, figures)
+        written = fitted.write(folder, figures)
         step(3, 3)
     if as_json:
         print_json(

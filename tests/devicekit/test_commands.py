@@ -1,6 +1,9 @@
 """`devicekit fit` and `devicekit device`, as a person runs them."""
 
 import json
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -75,6 +78,12 @@ def test_columns_and_units_from_the_command_line(tmp_path: Path) -> None:
         (("device", "show", "sonos"), "Unknown device 'sonos'"),
         (("device", "compare", "pcm_joshi2020"), "Expected two or more devices"),
         (("device", "show", "pcm_joshi2020", "--time", "1 nA"), "Expected --time to be a quantity in s"),
+        (("device", "show", "pcm_joshi2020", "--temperature", "85degC"), "so --temperature cannot be set"),
+        (("device", "compare", "pcm_joshi2020", "reram_wan2022", "--time=-1"), "expected --time to be a finite time"),
+        (("fit", BUNDLED, "--bootstrap", "1"), "Expected --bootstrap to be at least 2 replicates, but got 1"),
+        (("fit", BUNDLED, "--i-max", "1.6V"), "Expected --i-max to be a quantity in A"),
+        (("fit", BUNDLED, "--states", "0"), "expected --states to be at least 1"),
+        (("fit", BUNDLED, "--read-voltage=-1V"), "expected --read-voltage to be above 0 V"),
     ],
 )
 def test_bad_input_is_one_of_our_errors(arguments: tuple[str, ...], message: str) -> None:
@@ -82,6 +91,32 @@ def test_bad_input_is_one_of_our_errors(arguments: tuple[str, ...], message: str
     assert result.exit_code == 2
     assert message in " ".join(result.stderr.split())
     assert "Traceback" not in result.output
+
+
+def test_messages_of_a_file_speak_of_options(tmp_path: Path) -> None:
+    table = pd.DataFrame({"a": [1.0, 1.0, 2.0, 2.0], "b": [1.1, 0.9, 2.1, 1.9]})
+    for columns, message in (
+        (("a", "b"), "--target ... and --value ..."),
+        (("target", "current"), "--unit nA"),
+        (("target (uS)", "G (uS)"), '--read-voltage "0.1 V"'),
+    ):
+        table.set_axis(list(columns), axis=1).to_csv(tmp_path / "own.csv", index=False)
+        result = run("fit", str(tmp_path / "own.csv"))
+        assert result.exit_code == 2
+        assert message in " ".join(result.stderr.split())
+        assert not re.search(r"(units|target|value|read_voltage)=|`", result.stderr), result.stderr
+    # The same fault in Python is said in Python.
+    with pytest.raises(devicekit.MeasurementError, match=r'read_voltage="0\.1 V"'):
+        devicekit.fit_device(tmp_path / "own.csv")
+
+
+def test_a_wrong_unit_is_noted_with_its_option() -> None:
+    command = [sys.executable, "-c", "from reports.command import main; main()"]
+    done = subprocess.run(
+        [*command, "device", "show", "sonos_40nm_tcas2022", "--temperature", "25"], capture_output=True, text=True
+    )
+    assert "--temperature is 25 K, which is -248 degC" in " ".join(done.stderr.split())
+    assert run("device", "show", "sonos_40nm_tcas2022", "--temperature", "85degC").exit_code == 0
 
 
 def test_devices_are_listed_shown_and_compared() -> None:
