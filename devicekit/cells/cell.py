@@ -1,4 +1,4 @@
-"""One memory cell: what its current is, on average and over cells, for a programmed target, then and there."""
+"""A memory cell: mean and spread of its read current against the programmed current, by time and temperature."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from typing import Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from devicekit.cells.error_models import ErrorModel
+from devicekit.cells.error_model import ErrorModel
 from devicekit.cells.mean_shifts import MeanShift
 from devicekit.cells.posterior import draw_error, draw_shift
 from devicekit.cells.retention import Retention, RetentionPoint, arrhenius_factor
 from devicekit.cells.subthreshold import TemperatureLaw
 from devicekit.common.errors import DeviceError
 from devicekit.common.provenance import Constant
+from devicekit.common.quantities import parse_quantity
+from devicekit.common.unit_checks import warn_of_current, warn_of_temperature, warn_of_time
 
 Currents = NDArray[np.float64]
 Seed = int | np.random.Generator
@@ -24,7 +26,7 @@ Seed = int | np.random.Generator
 
 @dataclass(frozen=True)
 class Spatial:
-    """How the variance of a cell's current splits: within a die, between dies of a wafer, between wafers.
+    """Variance components of the cell current: within a die, between the dies of a wafer, between wafers.
 
     Attributes:
         die: share of the variance between dies of one wafer, 0 to 1.
@@ -35,7 +37,8 @@ class Spatial:
     wafer: float = 0.0
 
     def __post_init__(self) -> None:
-        if not (self.die >= 0 and self.wafer >= 0 and self.die + self.wafer < 1):
+        shares = _number(self.die) and _number(self.wafer)
+        if not (shares and self.die >= 0 and self.wafer >= 0 and self.die + self.wafer < 1):
             raise DeviceError(
                 "Expected the variance shares `die` and `wafer` to be at least 0 and to leave some of 1 within the die,"
                 f" but got {self.die!r} and {self.wafer!r}."
@@ -49,12 +52,13 @@ class Spatial:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Cell:
-    """A memory cell as an array sees it: mean and spread of its read current against the programmed target.
+    """A memory cell: mean and spread [A] of its read current against the programmed current [A].
 
-    Immutable. `at` gives the cell at another time or temperature, `draw` one that the data allow as well.
+    Immutable. `at` gives the cell at another time or temperature, `draw` one chip with parameters drawn from their
+    uncertainty.
 
     Attributes:
-        error: spread after programming, a function of the programmed target.
+        error: spread over cells after programming, a function of the programmed current.
         i_max: largest programmed current [A].
         on_off_ratio: i_max over the smallest programmed current.
         read_voltage: voltage over the cell during a read [V].
@@ -69,7 +73,7 @@ class Cell:
         retention_covariance: the same for the error model of each retention time [s].
         read_noise_covariance: the same for `read_noise`.
         provenance: where each number came from, by name.
-        time: time after programming this cell is looked at [s].
+        time: time after programming at which the cell is read [s].
         temperature: temperature of the read [K]; None: that of the measurement.
         die_deviate: common deviation of the cells of a chosen die, in spreads; None: no die was chosen.
     """
@@ -94,8 +98,16 @@ class Cell:
     die_deviate: float | None = None
 
     def __post_init__(self) -> None:
+        law = self.temperature_law
         for name, ok, requirement in (
-            ("error", isinstance(self.error, ErrorModel), "an error model such as SaturatingExponential"),
+            ("name", isinstance(self.name, str), "a text"),
+            ("technology", isinstance(self.technology, str), "a text"),
+            ("error", isinstance(self.error, ErrorModel), "an error model such as SaturatingExponential(s_max, i_sat)"),
+            ("mean_error", isinstance(self.mean_error, MeanShift | None), "a MeanShift such as TableShift, or None"),
+            ("retention", isinstance(self.retention, Retention | None), "a Retention or None"),
+            ("read_noise", isinstance(self.read_noise, ErrorModel | None), "an error model or None"),
+            ("temperature_law", law is None or hasattr(law, "slope"), "a law such as SubthresholdTemperature"),
+            ("spatial", isinstance(self.spatial, Spatial | None), "a Spatial or None"),
             ("i_max", _positive(self.i_max), "a finite current in A above 0"),
             ("on_off_ratio", _number(self.on_off_ratio) and self.on_off_ratio > 1, "a ratio above 1"),
             ("read_voltage", _positive(self.read_voltage), "a finite voltage in V above 0"),
@@ -105,6 +117,19 @@ class Cell:
                 raise DeviceError(
                     f"Cell {self.name!r}: expected `{name}` to be {requirement}, but got {getattr(self, name)!r}."
                 )
+        for name, model, covariance in (
+            ("covariance", self.error, self.covariance),
+            ("read_noise_covariance", self.read_noise, self.read_noise_covariance),
+        ):
+            size = 0 if model is None else len(model.values())
+            if covariance is not None and np.shape(covariance) != (size, size):
+                raise DeviceError(
+                    f"Cell {self.name!r}: expected `{name}` to be a {size} x {size} matrix, one row a parameter, but"
+                    f" got shape {np.shape(covariance)}."
+                )
+        warn_of_current(f"Cell {self.name!r}: `i_max`", self.i_max, None, stacklevel=3)
+        spread = float(self.error.sigma(self.i_max, self.i_max))
+        warn_of_current(f"Cell {self.name!r}: the spread by `error`", spread, self.i_max, stacklevel=3)
 
     @property
     def g_max(self) -> float:
@@ -121,8 +146,13 @@ class Cell:
 
         Raises:
             DeviceError: a target that is negative or no number.
+
+        Warns:
+            UnitWarning: a target that is plainly in another unit than A.
         """
-        targets = self._checked(target)
+        return self._mean(self._checked(target))
+
+    def _mean(self, targets: Currents) -> Currents:
         mean = self._mean_at_reference(targets)
         if self.die_deviate is not None:
             mean = mean + self.die_deviate * self._sigma_at_reference(targets)
@@ -135,8 +165,13 @@ class Cell:
 
         Raises:
             DeviceError: a target that is negative or no number.
+
+        Warns:
+            UnitWarning: a target that is plainly in another unit than A.
         """
-        targets = self._checked(target)
+        return self._sigma(self._checked(target))
+
+    def _sigma(self, targets: Currents) -> Currents:
         sigma = self._sigma_at_reference(targets)
         if self.temperature_law is not None and self.temperature is not None:
             sigma = sigma * self.temperature_law.slope(self._mean_at_reference(targets), self.temperature)
@@ -155,17 +190,20 @@ class Cell:
         return self.error.sigma(targets, self.i_max)
 
     def _checked(self, target: ArrayLike) -> Currents:
-        targets = np.asarray(target, dtype=np.float64)
-        if not np.all(targets >= 0):
-            raise DeviceError(f"Cell {self.name!r}: expected target currents of at least 0 A, but got {target!r}.")
+        targets = _numbers(target)
+        if targets is None or not np.all(targets >= 0):
+            raise DeviceError(
+                f"Cell {self.name!r}: expected `target` to be currents in A of at least 0, but got {target!r}."
+            )
+        warn_of_current(f"Cell {self.name!r}: `target`", float(np.max(targets, initial=0.0)), self.i_max, stacklevel=3)
         return targets
 
     def program(self, target: ArrayLike, seed: Seed) -> Currents:
-        """Return the currents [A] of one cell for each target: mean + sigma * z, not clipped.
+        """Return the read currents [A] of cells programmed to `target` [A], one cell a target, same shape.
 
-        The standard normals z are drawn once, in array order, from the seed, so the same seed is the same set of
-        cells at all times and temperatures. Where the error is correlated over dies and no die was chosen with
-        `on_die`, the cells of one call share a die, drawn from the seed as well.
+        Currents are mean + sigma * z, not clipped. The standard normals z are drawn in array order from the seed, so
+        the same seed is the same set of cells at all times and temperatures. Where the error is correlated over dies
+        and no die was chosen with `on_die`, the cells of one call share a die, drawn from the seed as well.
 
         Args:
             target: programmed currents [A], any shape.
@@ -173,63 +211,85 @@ class Cell:
 
         Raises:
             DeviceError: a target that is negative or no number.
+
+        Warns:
+            UnitWarning: a target that is plainly in another unit than A.
         """
-        generator = np.random.default_rng(seed)
+        generator = _generator(seed)
         targets = self._checked(target)
         deviates = generator.standard_normal(targets.shape)
         cell = self
         if self.spatial is not None and self.die_deviate is None:
             cell = self.on_die(generator)
-        return cell.mean(targets) + cell.sigma(targets) * deviates
+        return cell._mean(targets) + cell._sigma(targets) * deviates
 
     def read_sigma(self, current: ArrayLike) -> Currents:
-        """Return the spread [A] over reads of a cell whose current is `current` [A]; zeros without read noise."""
-        currents = np.asarray(current, dtype=np.float64)
+        """Return the read noise [A], the spread over reads of a cell of mean current `current` [A]; 0 where unknown.
+
+        Raises:
+            DeviceError: a current that is no number.
+        """
+        currents = _numbers(current)
+        if currents is None or np.any(np.isnan(currents)):
+            raise DeviceError(f"Cell {self.name!r}: expected `current` to be currents in A, but got {current!r}.")
+        warn_of_current(
+            f"Cell {self.name!r}: `current`", float(np.max(currents, initial=0.0)), self.i_max, stacklevel=2
+        )
         if self.read_noise is None:
             return np.zeros(currents.shape)
         return self.read_noise.sigma(np.maximum(currents, 0.0), self.i_max)
 
-    def at(self, time: float | None = None, temperature: float | None = None, stored_at: float | None = None) -> Cell:
-        """Return the cell then and there.
+    def at(
+        self,
+        time: float | str | None = None,
+        temperature: float | str | None = None,
+        stored_at: float | str | None = None,
+    ) -> Cell:
+        """Return the same cell at another time after programming, or read at another temperature.
 
         Args:
-            time: time after programming [s]; None: as it is.
-            temperature: temperature of the read [K]; None: as it is.
+            time: time after programming [s], or text such as ``"2 days"``; None: unchanged.
+            temperature: temperature of the read [K], or text such as ``"85 degC"``; None: unchanged.
             stored_at: storage (bake) temperature until then [K]; None: that of the retention measurement. A hotter
                 store ages the cell by the Arrhenius factor of its activation energy.
 
         Raises:
             DeviceError: a time below 0, a temperature that is not above 0 K, or a law the cell does not have.
+            UnitError: text that is no time or temperature.
         """
-        if time is not None and not (_number(time) and 0 <= time < math.inf):
-            raise DeviceError(
-                f"Cell {self.name!r}: expected `time` to be a finite time in s of at least 0, got {time!r}."
-            )
-        if temperature is not None:
-            if not _positive(temperature):
-                raise DeviceError(
-                    f"Cell {self.name!r}: expected `temperature` to be in K and above 0, but got {temperature!r}."
-                )
-            if self.temperature_law is None:
-                raise DeviceError(f"Cell {self.name!r} has no law of read temperature, so `temperature` cannot be set.")
-        if stored_at is not None:
+        who = f"Cell {self.name!r}:"
+        seconds = None if time is None else parse_quantity(time, "s", "`time`")
+        kelvin = None if temperature is None else parse_quantity(temperature, "K", "`temperature`")
+        store = None if stored_at is None else parse_quantity(stored_at, "K", "`stored_at`")
+        if seconds is not None:
+            if seconds < 0:
+                raise DeviceError(f"{who} expected `time` to be a finite time in s of at least 0, but got {time!r}.")
+            warn_of_time(f"{who} `time`", seconds, stacklevel=2)
+        for what, value in (("temperature", kelvin), ("stored_at", store)):
+            if value is not None:
+                if value <= 0:
+                    raise DeviceError(f"{who} expected `{what}` to be in K and above 0, but got {value!r}.")
+                warn_of_temperature(f"{who} `{what}`", value, stacklevel=2)
+        if kelvin is not None and self.temperature_law is None:
+            raise DeviceError(f"Cell {self.name!r} has no law of read temperature, so `temperature` cannot be set.")
+        if store is not None:
             if self.retention is None or self.retention.activation_energy is None:
                 raise DeviceError(
                     f"Cell {self.name!r} has no activation energy of its retention, so `stored_at` cannot be used."
                 )
-            if time is None:
+            if seconds is None:
                 raise DeviceError("Expected `time` with `stored_at`: how long the cell was stored [s].")
-            time *= arrhenius_factor(self.retention.activation_energy, stored_at, self.retention.temperature)
-        if time is not None and self.retention is not None:
-            self.retention.warn_beyond(time, self.name)
+            seconds *= arrhenius_factor(self.retention.activation_energy, store, self.retention.temperature)
+        if seconds is not None and self.retention is not None:
+            self.retention.warn_beyond(seconds, self.name)
         return replace(
             self,
-            time=self.time if time is None else float(time),
-            temperature=self.temperature if temperature is None else float(temperature),
+            time=self.time if seconds is None else seconds,
+            temperature=self.temperature if kelvin is None else kelvin,
         )
 
     def on_die(self, seed: Seed, wafer_seed: Seed | None = None) -> Self:
-        """Return the cell as it is on one die: its common deviation in the mean, the rest in the spread.
+        """Return the cell on one die: the common deviation of its cells in the mean, the rest in the spread.
 
         Args:
             seed: chooses the die.
@@ -240,15 +300,15 @@ class Cell:
         """
         if self.spatial is None:
             raise DeviceError(f"Cell {self.name!r} has no variance components over dies and wafers.")
-        generator = np.random.default_rng(seed)
+        generator = _generator(seed)
         die = float(generator.standard_normal())
-        wafer = float((generator if wafer_seed is None else np.random.default_rng(wafer_seed)).standard_normal())
+        wafer = float((generator if wafer_seed is None else _generator(wafer_seed)).standard_normal())
         deviate = math.sqrt(self.spatial.die) * die + math.sqrt(self.spatial.wafer) * wafer
         return replace(self, die_deviate=deviate)
 
     @property
     def has_uncertainty(self) -> bool:
-        """Whether a covariance or standard errors are known, so that `draw` gives something else."""
+        """Whether covariances or standard errors are known, so that `draw` changes the parameters."""
         points = self.retention.points if self.retention is not None else ()
         shifts = [self.mean_error, *(point.mean for point in points)]
         return (
@@ -259,7 +319,7 @@ class Cell:
         )
 
     def draw(self, seed: Seed) -> Self:
-        """Return the cell of one chip that the data allow as well: parameters drawn from their covariance, and a die.
+        """Return the cell of one chip: parameters drawn from the uncertainty of their fit, and a die.
 
         Positive parameters are drawn on their logarithms, mean currents from their standard errors. Where the error is
         correlated over dies and wafers, the die is drawn too (`on_die`), so that all arrays of the chip share it. A
@@ -268,7 +328,7 @@ class Cell:
         Args:
             seed: a seed or generator.
         """
-        generator = np.random.default_rng(seed)
+        generator = _generator(seed)
         drawn = self._with_drawn_parameters(generator) if self.has_uncertainty else self
         if drawn.spatial is not None and drawn.die_deviate is None:
             return drawn.on_die(generator)
@@ -302,3 +362,20 @@ def _number(value: float) -> bool:
 
 def _positive(value: float) -> bool:
     return _number(value) and 0 < float(value) < math.inf
+
+
+def _numbers(values: ArrayLike) -> Currents | None:
+    """Return numbers as an array, None for what is no number."""
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        return None
+
+
+def _generator(seed: Seed) -> np.random.Generator:
+    if seed is not None:
+        try:
+            return np.random.default_rng(seed)
+        except (TypeError, ValueError):
+            pass
+    raise DeviceError(f"Expected `seed` to be a whole number of at least 0 or a numpy Generator, but got {seed!r}.")

@@ -1,8 +1,9 @@
-"""What a cell can hold as digital memory: overlap of neighbouring states, and how many levels stay apart."""
+"""Digital levels of a cell: misread probability of neighbouring states, number of levels at an error rate."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from numbers import Real
 
 import numpy as np
 import pandas as pd
@@ -13,11 +14,11 @@ from devicekit.common.errors import DeviceError
 
 Floats = NDArray[np.float64]
 ERROR_RATES = (1e-3, 1e-6, 1e-9)
-"""Misread chances that reports state level counts for."""
+"""Misread probabilities that reports state the number of levels for."""
 
 
 def state_overlap(mean: ArrayLike, sigma: ArrayLike) -> pd.DataFrame:
-    """Return how often neighbouring states are mistaken for each other at the best threshold between them.
+    """Return the misread probability of neighbouring states at the best threshold between them.
 
     Args:
         mean: mean current of each state, rising [A].
@@ -25,7 +26,7 @@ def state_overlap(mean: ArrayLike, sigma: ArrayLike) -> pd.DataFrame:
 
     Returns:
         One row a pair: ``low`` and ``high`` [A], ``threshold`` [A] (where the two normals cross), and ``misread``, the
-        chance that a cell of either state falls on the wrong side (mean of both).
+        probability that a cell falls on the wrong side (mean of both states).
     """
     means, sigmas = np.asarray(mean, dtype=np.float64), np.asarray(sigma, dtype=np.float64)
     rows = []
@@ -50,7 +51,7 @@ def _crossing(low: float, high: float, s_low: float, s_high: float) -> float:
 def digital_levels(
     sigma: Callable[[float], float], lowest: float, highest: float, error_rate: float, most: int = 4096
 ) -> Floats:
-    """Return the target currents of as many levels as stay apart, packed from the lowest.
+    """Return the target currents [A] of the most digital levels at an error rate, packed from the lowest.
 
     Neighbours are as close as thresholds z spreads from each allow, I' - I = z (sigma(I) + sigma(I')), z the normal
     quantile of the error rate: a cell is read as the next level with that chance on each side.
@@ -59,13 +60,13 @@ def digital_levels(
         sigma: spread [A] at a current [A].
         lowest: lowest level [A].
         highest: highest level [A].
-        error_rate: chance of a misread on each side, above 0 and below 0.5.
-        most: stop at so many levels.
+        error_rate: probability of a misread on each side, above 0 and below 0.5.
+        most: largest number of levels.
 
     Raises:
         DeviceError: an error rate outside 0..0.5, or a range that is none.
     """
-    if not 0 < error_rate < 0.5:
+    if not (isinstance(error_rate, Real) and 0 < error_rate < 0.5):
         raise DeviceError(f"Expected `error_rate` to be above 0 and below 0.5, but got {error_rate!r}.")
     if not 0 <= lowest < highest:
         raise DeviceError(f"Expected levels from `lowest` to a larger `highest`, but got {lowest!r} and {highest!r}.")

@@ -1,4 +1,4 @@
-"""Where the mean of many cells lies against their target: mean error at programming, drift afterwards.
+"""Mean current minus target against the programmed current: error of programming, drift afterwards.
 
 A shift is a function of the programmed target. Below the lowest and above the highest measured state the relative
 shift is held: a shift of threshold voltage moves a subthreshold current in proportion.
@@ -20,7 +20,7 @@ Currents = NDArray[np.float64]
 
 
 def held_relative(target: ArrayLike, low: float, high: float, shift_at: NDArray[np.float64]) -> Currents:
-    """Return shifts [A] whose relative size is held outside the measured range.
+    """Return mean shifts [A], constant relative to the target outside the measured range.
 
     Args:
         target: programmed currents [A], any shape.
@@ -36,7 +36,7 @@ def held_relative(target: ArrayLike, low: float, high: float, shift_at: NDArray[
 
 
 class MeanShift(ABC):
-    """The shift of the mean current against the target [A]."""
+    """Mean current minus target [A] as a function of the programmed current."""
 
     @abstractmethod
     def shift(self, target: ArrayLike) -> Currents:
@@ -56,7 +56,7 @@ def _increasing(name: str, values: Sequence[float]) -> tuple[float, ...]:
 
 @dataclass(frozen=True)
 class TableShift(MeanShift):
-    """Mean currents measured at some programmed states, straight lines between them.
+    """Mean shift from a table of mean currents by programmed current, linear between them.
 
     Attributes:
         targets: programmed currents, rising [A].
@@ -98,7 +98,7 @@ class TableShift(MeanShift):
 
 @dataclass(frozen=True)
 class PolynomialShift(MeanShift):
-    """shift = scale * sum_k p_k (I / scale)**k between two currents.
+    """Mean shift by a polynomial, scale * sum_k p_k (I / scale)**k, between two currents.
 
     Attributes:
         coefficients: p_0, p_1, ... for currents in units of `scale`.

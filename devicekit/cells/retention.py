@@ -9,21 +9,22 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from devicekit.cells.error_models import ErrorModel
+from devicekit.cells.error_model import ErrorModel, real, require
 from devicekit.cells.mean_shifts import MeanShift
 from devicekit.cells.subthreshold import BOLTZMANN, ELEMENTARY_CHARGE
 from devicekit.common.errors import DeviceError
+from devicekit.common.unit_checks import warn_of_temperature
 
 Currents = NDArray[np.float64]
 
 
 class ExtrapolationWarning(UserWarning):
-    """A cell is asked about a time after its last measurement."""
+    """A cell is evaluated after the last time that was measured."""
 
 
 @dataclass(frozen=True)
 class RetentionPoint:
-    """What was measured at one time after programming.
+    """Mean shift and spread measured at one time after programming.
 
     Attributes:
         time: time after programming [s].
@@ -35,9 +36,17 @@ class RetentionPoint:
     mean: MeanShift | None
     error: ErrorModel
 
+    def __post_init__(self) -> None:
+        for name, ok, requirement in (
+            ("time", real(self.time) and self.time >= 0, "a finite time in s of at least 0"),
+            ("mean", isinstance(self.mean, MeanShift | None), "a MeanShift such as TableShift, or None"),
+            ("error", isinstance(self.error, ErrorModel), "an error model such as StateProportional(alpha)"),
+        ):
+            require(ok, "RetentionPoint", name, requirement, getattr(self, name))
+
 
 def arrhenius_factor(activation_energy: float, temperature: float, reference: float) -> float:
-    """Return how much faster a thermally activated loss runs: exp(E_a / k * (1 / T_ref - 1 / T)).
+    """Return the acceleration factor of a thermally activated loss, exp(E_a / k * (1 / T_ref - 1 / T)).
 
     Args:
         activation_energy: E_a [eV].
@@ -55,7 +64,7 @@ def arrhenius_factor(activation_energy: float, temperature: float, reference: fl
 
 @dataclass(frozen=True)
 class Retention:
-    """What becomes of a cell after programming; the programmed state itself is the cell's own mean and error.
+    """Mean and spread of a cell against time after programming; at the start they are the cell's own.
 
     Attributes:
         points: later times, rising; at least one unless there is an activation energy to hold.
@@ -72,6 +81,10 @@ class Retention:
     start: float = 0.0
 
     def __post_init__(self) -> None:
+        for point in self.points:
+            require(isinstance(point, RetentionPoint), "Retention", "points", "RetentionPoint objects", point)
+        require(real(self.temperature) and self.temperature > 0, "Retention", "temperature", "in K", self.temperature)
+        warn_of_temperature("Retention: `temperature`", self.temperature, stacklevel=3)
         times = self.times
         if times[0] < 0 or not np.all(np.isfinite(times)) or any(np.diff(times) <= 0):
             raise DeviceError(f"Expected retention times to rise from 0 s or later, but got {times!r}.")
@@ -84,7 +97,7 @@ class Retention:
         return (self.start, *(point.time for point in self.points))
 
     def weights(self, time: float) -> NDArray[np.float64]:
-        """Return the weight of each measured time in the cell at `time` [s]; weights sum to 1.
+        """Return the interpolation weight of each measured time at `time` [s]; weights sum to 1.
 
         After the last measured time the line through the last two continues in the logarithm of time, as charge loss
         does; where only one time above 0 was measured, it is held. Before the first time the first is held.

@@ -1,4 +1,4 @@
-"""Subthreshold physics of a charge-trap cell: threshold spread behind a current spread, current against temperature.
+"""Subthreshold physics of a charge-trap cell: threshold-voltage spread from current spread, current by temperature.
 
 I_D = I_0 exp(-eta q V_T / kT), so dI = -(q eta / kT) dV_T I (V_G = 0). I_0 is where the law would put a cell with
 V_T = 0; eta = 1 / n is the gate's coupling to the channel.
@@ -12,13 +12,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from devicekit.common.errors import DeviceError
+from devicekit.common.unit_checks import warn_of_temperature
 
 ELEMENTARY_CHARGE = 1.602176634e-19
 """q [C], exact in the SI."""
 BOLTZMANN = 1.380649e-23
 """k [J/K], exact in the SI."""
 ROOM_TEMPERATURE = 300.0
-"""The temperature assumed where none is said [K]."""
+"""Temperature assumed where none is stated [K]."""
 
 Currents = NDArray[np.float64]
 
@@ -31,7 +32,7 @@ def thermal_voltage(temperature: float) -> float:
 def threshold_spread(
     current: ArrayLike, sigma: ArrayLike, eta: float = 1.0, temperature: float = ROOM_TEMPERATURE
 ) -> NDArray[np.float64]:
-    """Return the spread of threshold voltage that a current spread implies: sigma_VT = (kT / q eta) sigma_I / I [V].
+    """Return the threshold-voltage spread [V] behind a current spread, sigma_VT = (kT / q eta) sigma_I / I.
 
     Valid in subthreshold and for sigma_I well below I (first order). What the write process must reach: with
     eta = 1, 1 % of current is 0.26 mV at room temperature.
@@ -49,6 +50,7 @@ def threshold_spread(
     if not np.all(currents > 0):
         raise DeviceError("Expected `current` to be above 0 everywhere: a threshold spread is relative to it.")
     _check_subthreshold(eta, temperature)
+    warn_of_temperature("`temperature`", temperature, stacklevel=2)
     return thermal_voltage(temperature) / eta * np.asarray(sigma, dtype=np.float64) / currents
 
 
@@ -61,7 +63,7 @@ def _check_subthreshold(eta: float, temperature: float) -> None:
 
 @dataclass(frozen=True)
 class SubthresholdTemperature:
-    """Read current against temperature: d ln I / dT = ln(I_0 / I) / T - (eta q / kT) dV_T/dT.
+    """Subthreshold law of read current against temperature, d ln I / dT = ln(I_0 / I) / T - (eta q / kT) dV_T/dT.
 
     Integrated from the reference T_r with constant I_0 and dV_T/dT = slope:
     ln(I(T) / I_0) = (T_r / T) ln(I(T_r) / I_0) - eta q slope (T - T_r) / (k T). Low states move more.
@@ -80,6 +82,7 @@ class SubthresholdTemperature:
 
     def __post_init__(self) -> None:
         _check_subthreshold(self.eta, self.reference)
+        warn_of_temperature("SubthresholdTemperature: `reference`", self.reference, stacklevel=3)
         if not 0 < self.i_0 < np.inf:
             raise DeviceError(f"Expected `i_0` to be a finite current above 0, but got {self.i_0!r}.")
         if not np.isfinite(self.threshold_slope):
@@ -96,7 +99,7 @@ class SubthresholdTemperature:
         return np.where(currents > 0, moved, currents)
 
     def slope(self, current: ArrayLike, temperature: float) -> NDArray[np.float64]:
-        """Return dI(T) / dI(T_r) = (T_r / T) I(T) / I(T_r): what a small spread is multiplied by."""
+        """Return dI(T) / dI(T_r) = (T_r / T) I(T) / I(T_r), the factor of a small spread; same shape as `current`."""
         currents = np.asarray(current, dtype=np.float64)
         positive = np.where(currents > 0, currents, 1.0)
         slope = (self.reference / temperature) * self.current(positive, temperature) / positive
@@ -105,7 +108,7 @@ class SubthresholdTemperature:
 
 @dataclass(frozen=True, eq=False)
 class MeasuredTemperature:
-    """Read current against temperature as measured: ratios I(T) / I(T_r) at some currents and temperatures.
+    """Measured law of read current against temperature: ratios I(T) / I(T_r) by current and temperature.
 
     Straight lines between temperatures; between currents straight lines, end ratios held outside.
 
@@ -132,6 +135,7 @@ class MeasuredTemperature:
                 f" for each pair, but got shapes {np.shape(self.temperatures)}, {np.shape(self.currents)} and"
                 f" {np.shape(self.ratios)}."
             )
+        warn_of_temperature("MeasuredTemperature: the lowest of `temperatures`", self.temperatures[0], stacklevel=3)
 
     def current(self, current: ArrayLike, temperature: float) -> Currents:
         """Return the current [A] at `temperature` [K] of cells that read `current` [A] at the reference.
@@ -149,7 +153,7 @@ class MeasuredTemperature:
         return np.asarray(currents * np.interp(currents, self.currents, ratios), dtype=np.float64)
 
     def slope(self, current: ArrayLike, temperature: float) -> NDArray[np.float64]:
-        """Return dI(T) / dI(T_r) by a central difference of 0.1 %."""
+        """Return dI(T) / dI(T_r), the factor of a small spread, by a central difference of 0.1 %."""
         currents = np.asarray(current, dtype=np.float64)
         step = 1e-3 * np.maximum(np.abs(currents), 1e-6 * self.currents[-1])
         rise = self.current(currents + step, temperature) - self.current(currents - step, temperature)

@@ -37,7 +37,7 @@ def with_error(value: float, stderr: float, unit: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a time as a person says it: ``"10 ms"``, ``"100 s"``, ``"2 days"``."""
+    """Return a time as text with a usual unit: ``"10 ms"``, ``"100 s"``, ``"2 days"``."""
     for name, size in (("days", 86400.0), ("h", 3600.0)):
         if seconds >= size and abs(seconds / size - round(seconds / size, 2)) < 1e-9 * seconds:
             return f"{seconds / size:g} {name if seconds != size else name.removesuffix('s')}"

@@ -1,4 +1,4 @@
-"""The one family of exceptions that devicekit raises on bad input, and the sentence they share.
+"""Exceptions that devicekit raises on bad input, and the message for an unknown name.
 
 Every room raises a subclass of `DevicekitError` at its boundary. The command prints such an error as one message
 and exits with code 2; anything else that escapes is a bug and keeps its traceback.
@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 
 class DevicekitError(Exception):
-    """Something the user gave cannot be used; the message says what, why and what would do instead."""
+    """Input that cannot be used; the message names it, what was required and what was received."""
 
 
 class MeasurementError(DevicekitError):

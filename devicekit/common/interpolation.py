@@ -1,4 +1,4 @@
-"""Interpolation that never overshoots its data."""
+"""Monotone interpolation (no overshoot)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the numbers live: the one function that finds `data/`, in a checkout and in an installed wheel."""
+"""Paths: the folder `data/` in a checkout or an installed wheel, and files that are written whole or not at all."""
 
 from __future__ import annotations
 

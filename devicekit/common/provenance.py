@@ -1,4 +1,4 @@
-"""A number that can be asked where it came from."""
+"""A constant with its unit, kind, source and interval."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Units at the boundary: text such as ``1.6 uA`` becomes a plain SI float here, once, and nowhere else.
+"""Quantities with units, such as ``1.6 uA``, as plain SI numbers; the only place where units are parsed.
 
 A quantity is one number and one unit. The grammar is checked before pint sees the text, because pint computes whatever
 arithmetic it is given: ``1,6uA`` came out as 16 uA, ``5 2 nA`` as 10 nA, and ``9**9**9**9`` never.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from functools import cache
+from numbers import Real
 from typing import Any
 
 from devicekit.common.errors import UnitError
@@ -36,7 +37,7 @@ def unit_registry() -> Any:
 
 
 def parse_quantity(value: float | str, unit: str, argument: str) -> float:
-    """Return a user's quantity as a float in an SI unit.
+    """Return a quantity as a number in an SI unit.
 
     Args:
         value: a plain number, already in `unit`, or text with a unit such as ``"1.6 uA"``, ``"2 days"``, ``"27 degC"``.
@@ -47,7 +48,7 @@ def parse_quantity(value: float | str, unit: str, argument: str) -> float:
         UnitError: the text is not one number and one unit (a decimal comma, thousands separators, two numbers), the
             unit is unknown or of another dimension, or the value is not finite.
     """
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
+    if isinstance(value, bool) or not isinstance(value, Real | str):
         raise UnitError(f"Expected {argument} to be a number in {unit} or text with a unit, but got {value!r:.100}.")
     if isinstance(value, str):
         magnitude = _parsed(value, unit, argument)
@@ -62,7 +63,7 @@ def parse_quantity(value: float | str, unit: str, argument: str) -> float:
 
 
 def unit_factor(unit: str, si_unit: str, argument: str) -> float:
-    """Return the factor that turns a number in `unit` into `si_unit`.
+    """Return the conversion factor from `unit` to `si_unit`.
 
     Args:
         unit: the unit as a user or a column header writes it, such as ``"nA"``, ``"uS"`` or ``"1e-9 A"``.
@@ -88,7 +89,10 @@ def unit_factor(unit: str, si_unit: str, argument: str) -> float:
 def _parsed(text: str, unit: str, argument: str) -> float:
     """Return the SI value of one number followed by at most one unit."""
     magnitude, rest = _split(text.strip(), unit, argument)
-    return _converted(magnitude, _unit(rest, unit, argument, text), unit, argument, text) if rest else magnitude
+    # In the SI unit itself, as device files are written, there is nothing for pint to do.
+    if rest in ("", unit):
+        return magnitude
+    return _converted(magnitude, _unit(rest, unit, argument, text), unit, argument, text)
 
 
 def _split(text: str, unit: str, argument: str) -> tuple[float, str]:

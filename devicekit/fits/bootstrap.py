@@ -1,4 +1,4 @@
-"""Uncertainty of a fit by drawing the cells again."""
+"""Bootstrap of a fit: parameters of an error model from resampled cells."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ def bootstrap_parameters(
     seed: int,
     sample: StateSample | None = None,
 ) -> pd.DataFrame:
-    """Return a model's parameters fitted to spreads of cells that were drawn again.
+    """Return the parameters of an error model fitted to bootstrap samples, one row a replicate.
 
-    With the cells at hand they are drawn with replacement within each state, so that tails that are not normal show in
-    the result; without (histograms, robust spreads) s^2 is drawn from its chi-square distribution.
+    Cells are drawn with replacement within each state, so that tails that are not normal show in the result. Where
+    there are no cells (histograms, robust spreads), s^2 is drawn from its chi-square distribution (parametric
+    bootstrap).
 
     Args:
         name: the error model.
@@ -34,18 +35,20 @@ def bootstrap_parameters(
         sigma: spread [A].
         dof: degrees of freedom of sigma squared.
         i_max: full scale [A].
-        replicates: how many times.
+        replicates: number of samples.
         seed: seed.
-        sample: the cells; None: draw spreads instead.
+        sample: the cells; None: draw the spreads instead.
 
     Returns:
         One row a replicate, one column a parameter, SI units.
 
     Raises:
-        DeviceError: fewer than 2 replicates.
+        DeviceError: fewer than 2 replicates, or a seed that is none.
     """
     if replicates < 2:
         raise DeviceError(f"Expected `bootstrap` to be at least 2 replicates, but got {replicates!r}.")
+    if not (isinstance(seed, int) and seed >= 0):
+        raise DeviceError(f"Expected `seed` to be a whole number of at least 0, but got {seed!r}.")
     rows = []
     for stream in np.random.SeedSequence(seed).spawn(replicates):
         generator = np.random.default_rng(stream)

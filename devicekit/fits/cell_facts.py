@@ -1,4 +1,4 @@
-"""A cell's constants: what the user says, else what the file says, else an assumption that is said aloud."""
+"""Constants of a fitted cell (full scale, on/off ratio, read voltage): as given, as stated in the file, or assumed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from devicekit.measurements.measurements import Measurements
 
 
 class CellFacts:
-    """Collects constants with their provenance, and a note for each that had to be assumed.
+    """Constants of a cell with their provenance, and a note for each that had to be assumed.
 
     Attributes:
         provenance: constants by name.
@@ -24,14 +24,14 @@ class CellFacts:
         self.notes: list[str] = []
 
     def number(self, name: str, given: float | str | None, unit: str, otherwise: float, reason: str) -> float:
-        """Return one constant in SI units.
+        """Return one constant in SI units: the given one, else the file's, else the assumed one.
 
         Args:
             name: its name, also the key in the file's metadata.
-            given: what the user says; None: nothing.
+            given: the argument of `fit_device`; None: not given.
             unit: SI unit, empty for a pure number.
             otherwise: the value to assume.
-            reason: why that one.
+            reason: why that value, for the note.
 
         Raises:
             UnitError: text that is no quantity of that unit.
@@ -40,7 +40,7 @@ class CellFacts:
         stated = self.measurements.metadata.get(name)
         kind: Kind = "measured"
         if given is not None:
-            value, source = parse_quantity(given, unit or "dimensionless", name), "given by the user"
+            value, source = parse_quantity(given, unit or "dimensionless", f"`{name}`"), "given by the user"
         elif stated is not None:
             value = parse_quantity(_number_or_text(stated), unit or "dimensionless", f"{place}: {name}")
             source = f"stated in {place}"

@@ -1,4 +1,4 @@
-"""Measurements at several times and temperatures: which are the programmed state, which its retention or its bakes."""
+"""Measurements sorted by condition: programmed state, later times (retention), read temperatures, bakes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from devicekit.statistics.state_tables import Estimator, States, state_statistic
 
 
 class Conditions:
-    """Sorts measurements by condition.
+    """Measurements sorted by condition.
 
     The programmed state is the earliest time, read at the temperature nearest 300 K. Where there are bakes, retention
     is followed at the bake temperature with the most times (the lowest of those).
@@ -23,7 +23,7 @@ class Conditions:
         time: its time [s]; 0 where the file has no times.
         temperature: read temperature [K].
         bake_temperature: storage temperature that retention is followed at [K]; None: no bake column.
-        notes: what was chosen.
+        notes: which condition was taken for the programmed state.
     """
 
     def __init__(self, measurements: Measurements) -> None:
@@ -96,7 +96,7 @@ class Conditions:
 
 
 def later_fits(conditions: Conditions, estimator: Estimator, model: str, i_max: float) -> list[LaterFit]:
-    """Return the states at later times with the programmed state's error model fitted again.
+    """Return statistics and fit of the states at each later time, with the error model of the programmed state.
 
     Args:
         conditions: the sorted measurements.
@@ -114,7 +114,7 @@ def later_fits(conditions: Conditions, estimator: Estimator, model: str, i_max: 
 
 
 def read_temperature_fit(conditions: Conditions, base: States) -> ReadTemperatureFit | None:
-    """Return the law of read temperature, or None where one temperature was measured.
+    """Return the fitted law of read temperature, or None where only one temperature was measured.
 
     Args:
         conditions: the sorted measurements.
@@ -142,7 +142,7 @@ def read_temperature_fit(conditions: Conditions, base: States) -> ReadTemperatur
 
 
 def bake_fit(conditions: Conditions, i_max: float) -> BakeFit | None:
-    """Return the activation of what bakes do, or None for fewer than three bake temperatures.
+    """Return the activation energy of bake loss, or None for fewer than three bake temperatures.
 
     The change is the root mean square of value - target over the full scale, less that of the same cells before the
     bake where time 0 was measured.

@@ -1,4 +1,4 @@
-"""A fitted device: the result of `fit_device`, with its report, its figure and its file."""
+"""A fitted device: the result of `fit_device`, with its report, its figures and its files."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from devicekit.cells.device_writing import save_device
 from devicekit.fits.fit_figures import plot_fit
+from devicekit.fits.fit_outputs import save_fit, write_outputs
 from devicekit.fits.fit_reports import summary
 from devicekit.fits.fit_values import FitValues
 
@@ -17,10 +17,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class DeviceFit(FitValues):
-    """A fitted device: the values of `FitValues` with a report, a figure and a device file."""
+    """A fitted device: the cell, its error model and the statistics behind it, with report, figures and files.
+
+    The attributes are those of `FitValues`: `cell`, `model`, `parameters`, `table`, `comparison`, `notes` and others.
+    """
 
     def summary(self) -> str:
-        """Return the report as text."""
+        """Return the report as text: what was read, the chosen model, the comparison, the states, the notes."""
         return summary(self)
 
     def plot(self) -> tuple[Figure, Any]:
@@ -32,21 +35,23 @@ class DeviceFit(FitValues):
         return plot_fit(self)
 
     def save(self, path: str | Path, title: str | None = None) -> Path:
-        """Write the cell with covariance and provenance to a device file that `load_device` reads.
+        """Write the cell with covariance and provenance to a device file that `load_device` reads; return its path.
 
         Args:
             path: a ``.toml`` file.
             title: one line about the device; None: made from the measurements.
+        """
+        return save_fit(self, path, title)
+
+    def write(self, folder: str | Path, figures: bool = True) -> dict[str, Path]:
+        """Write the device file, the report, the tables and the figures into a folder.
+
+        Args:
+            folder: made where it is not there.
+            figures: whether to draw the page of figures.
 
         Returns:
-            The path.
+            Paths by what they hold: ``cell``, ``report``, ``states``, ``models``, and where drawn ``figure`` and
+            ``figure_pdf``.
         """
-        made = f"{self.cell.name}: fitted to {Path(self.measurements.place).name} ({self.measurements.kind})"
-        facts = {
-            "measurements": Path(self.measurements.place).name,
-            "kind": self.measurements.kind,
-            "criterion": self.criterion,
-            "model": self.model,
-            "alternatives": self.alternatives,
-        }
-        return save_device(self.cell, path, title or made, list(self.notes), facts)
+        return write_outputs(self, folder, figures)

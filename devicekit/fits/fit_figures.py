@@ -35,7 +35,7 @@ _STYLE: dict[Any, Any] = {
 
 
 def plot_fit(fit: FitValues) -> tuple[Figure, dict[str, Axes]]:
-    """Return the figure page and its axes by name.
+    """Return the page of figures of a fit, and its axes by name.
 
     Args:
         fit: a fitted device.
@@ -71,7 +71,7 @@ def plot_fit(fit: FitValues) -> tuple[Figure, dict[str, Axes]]:
 
 
 def _histograms(fit: FitValues, axis: Axes, unit: float, prefix: str) -> None:
-    """Draw the distribution of every state as in a device paper, each scaled to the peak of its fitted normal."""
+    """Draw the histogram of every state with its fitted normal, scaled to a peak of 1."""
     import matplotlib
 
     table, sample = fit.table, fit.states.sample
@@ -103,7 +103,7 @@ def _histograms(fit: FitValues, axis: Axes, unit: float, prefix: str) -> None:
 
 
 def _edges(values: Floats) -> Floats:
-    """Return bin edges after Freedman & Diaconis: the quartiles set the width, so that tails do not coarsen it."""
+    """Return bin edges [A] with the width of Freedman & Diaconis (1981), which tails do not coarsen."""
     low, high = np.quantile(values, [0.25, 0.75])
     width = 2.0 * (high - low) / len(values) ** (1 / 3)
     span = float(values[-1] - values[0])

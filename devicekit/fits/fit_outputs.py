@@ -1,4 +1,4 @@
-"""The files a device fit leaves: cell, tables, figures."""
+"""Files of a device fit: the device file, the report, the tables of states and models, the figures."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from devicekit.cells.device_writing import save_device
 from devicekit.common.paths import replacing
-from devicekit.fits.device_fits import DeviceFit
+from devicekit.fits.fit_figures import plot_fit
+from devicekit.fits.fit_reports import summary
 from devicekit.fits.fit_values import FitValues
 
 _UNITS = {
@@ -24,18 +26,22 @@ _UNITS = {
 """Columns of the state table that get their unit into the name when they leave for a file."""
 
 
-def write_outputs(fit: DeviceFit, folder: str | Path, figures: bool = True) -> dict[str, Path]:
-    """Write everything a fit found into a folder.
+def save_fit(fit: FitValues, path: str | Path, title: str | None = None) -> Path:
+    """Write a fit's cell with covariance and provenance to a device file; see `DeviceFit.save`."""
+    place = Path(fit.measurements.place).name
+    facts = {
+        "measurements": place,
+        "kind": fit.measurements.kind,
+        "criterion": fit.criterion,
+        "model": fit.model,
+        "alternatives": fit.alternatives,
+    }
+    made = f"{fit.cell.name}: fitted to {place} ({fit.measurements.kind})"
+    return save_device(fit.cell, path, title or made, list(fit.notes), facts)
 
-    Args:
-        fit: a fitted device.
-        folder: made where it is not there.
-        figures: whether to draw the page of figures.
 
-    Returns:
-        Paths by what they hold: ``cell``, ``report``, ``states``, ``models``, and where drawn ``figure`` and
-        ``figure_pdf``.
-    """
+def write_outputs(fit: FitValues, folder: str | Path, figures: bool = True) -> dict[str, Path]:
+    """Write everything a fit found into a folder; see `DeviceFit.write`."""
     place = Path(folder)
     paths: dict[str, Path] = {
         "cell": place / f"{fit.cell.name}.toml",
@@ -43,9 +49,9 @@ def write_outputs(fit: DeviceFit, folder: str | Path, figures: bool = True) -> d
         "states": place / "states.csv",
         "models": place / "models.csv",
     }
-    fit.save(paths["cell"])
+    save_fit(fit, paths["cell"])
     with replacing(paths["report"]) as path:
-        path.write_text(fit.summary() + "\n", encoding="utf-8")
+        path.write_text(summary(fit) + "\n", encoding="utf-8")
     with replacing(paths["states"]) as path:
         states_over_time(fit).to_csv(path, index=False)
     with replacing(paths["models"]) as path:
@@ -53,7 +59,7 @@ def write_outputs(fit: DeviceFit, folder: str | Path, figures: bool = True) -> d
     if not figures:
         return paths
     paths |= {"figure": place / "figures.png", "figure_pdf": place / "figures.pdf"}
-    figure, _ = fit.plot()
+    figure, _ = plot_fit(fit)
     with replacing(paths["figure"]) as path:
         figure.savefig(path, dpi=150)
     # The layout is solved once; the second file takes it as it is.
@@ -64,7 +70,7 @@ def write_outputs(fit: DeviceFit, folder: str | Path, figures: bool = True) -> d
 
 
 def states_over_time(fit: FitValues) -> pd.DataFrame:
-    """Return the state tables of all times below each other, units in the column names.
+    """Return the state tables of all times as one, with units in the column names.
 
     Args:
         fit: a fitted device.

@@ -1,4 +1,4 @@
-"""Measurements in, a fitted cell out: what is looked at, and in which order."""
+"""The whole fit: from measurements to a cell, its error model and whatever else was measured."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ import pandas as pd
 from scipy import stats
 
 from devicekit.cells.cell import Cell
+from devicekit.cells.error_model import ErrorModel
+from devicekit.cells.error_registry import form_name
 from devicekit.cells.mean_shifts import TableShift
 from devicekit.cells.retention import Retention, RetentionPoint
 from devicekit.cells.subthreshold import ROOM_TEMPERATURE, threshold_spread
 from devicekit.common.errors import DeviceError
 from devicekit.common.provenance import Constant
+from devicekit.common.unit_checks import warn_of_current
 from devicekit.fits.bootstrap import bootstrap_parameters
 from devicekit.fits.cell_facts import CellFacts
 from devicekit.fits.conditions import Conditions, bake_fit, later_fits, read_temperature_fit
@@ -26,7 +29,7 @@ from devicekit.fits.model_choice import INDISTINGUISHABLE, Criterion, compare_mo
 from devicekit.fits.model_fits import ModelFit, deviance_residuals
 from devicekit.fits.repeated_reads import RepeatedReads, average_reads, fit_read_noise, without_read_noise
 from devicekit.fits.temperature_fits import BakeFit
-from devicekit.measurements.measurements import Measurements
+from devicekit.measurements.measurements import Measurements, as_measurements
 from devicekit.statistics.state_statistics import StateSample
 from devicekit.statistics.state_tables import Estimator, States, state_statistics
 from devicekit.statistics.target_groups import group_targets
@@ -37,11 +40,11 @@ WIDE_TIMES = 30.0
 
 
 def fit_device(
-    measurements: Measurements,
-    model: str = "auto",
+    measurements: Measurements | str | Path,
+    model: str | type[ErrorModel] = "auto",
     *,
     criterion: Criterion = "bic",
-    candidates: Sequence[str] | None = None,
+    candidates: str | type[ErrorModel] | Sequence[str | type[ErrorModel]] | None = None,
     estimator: Estimator = "normal",
     states: int | None = None,
     i_max: float | str | None = None,
@@ -53,16 +56,17 @@ def fit_device(
     name: str | None = None,
     technology: str | None = None,
 ) -> DeviceFit:
-    """Fit a cell to measurements: statistics of every state, an error model by likelihood, the choice explained.
+    """Return a cell fitted to measurements: mean and spread of every state, and the error model that describes them.
 
+    The spreads are fitted by maximum likelihood, the error model is chosen by `criterion` with every candidate shown.
     Later times become retention, repeated reads read noise, other read temperatures a law of temperature, bakes an
     activation energy, and die and wafer columns a correlation, where the measurements have them.
 
     Args:
-        measurements: from `read_measurements`.
-        model: an error model's name, or ``"auto"`` for the best by `criterion`.
+        measurements: from `read_measurements`, or the path of a file that it reads without further word.
+        model: an error model's name or class, or ``"auto"`` for the best by `criterion`.
         criterion: ``"bic"`` or ``"aicc"``.
-        candidates: models to compare; None: all.
+        candidates: names or classes of the models to compare; None: all, those of `register_error_model` included.
         estimator: of each state's spread: ``"normal"``, ``"trimmed"`` or ``"student"`` (robust).
         states: gather targets into so many equal ranges of i_max; None: only where targets are continuous, into 32.
         i_max: full scale [A]; None: what the file states, else the highest target.
@@ -70,7 +74,7 @@ def fit_device(
         read_voltage: voltage of the read [V]; None: what the measurements were read with, else 0.1 V, assumed.
         eta: gate coupling, for the threshold spread behind the current spread.
         bootstrap: replicates of cells drawn again; 0: none.
-        seed: of the bootstrap.
+        seed: seed of the bootstrap.
         name: the cell's name; None: the file's.
         technology: process the cell belongs to; None: what the file states.
 
@@ -78,14 +82,22 @@ def fit_device(
         The fit; its `.cell` is ready for simulation.
 
     Raises:
-        MeasurementError: too few cells in a state, or states without spread; the message names the file and target.
+        MeasurementError: a file that cannot be read, too few cells in a state, or states without spread; the message
+            names the file and the target.
         DeviceError: an unknown model or criterion, or more parameters than states.
+
+    Warns:
+        UnitWarning: an `i_max` that is plainly in another unit than the targets.
     """
+    measurements = as_measurements(measurements, read_voltage)
+    wanted, named = _models(model, candidates)
     facts = CellFacts(measurements)
     highest = float(measurements.columns["target"].max())
     full_scale = facts.number("i_max", i_max, "A", highest, "the highest target")
     if not full_scale > 0:
         raise DeviceError(f"Expected `i_max` to be above 0 A, but got {full_scale!r}.")
+    warn_of_current("`i_max`", full_scale, highest, stacklevel=2, called="the highest target")
+    warn_of_current("The highest target", highest, full_scale, stacklevel=2, called="`i_max`")
     grouped, group_notes = group_targets(measurements, full_scale, states)
     reads = average_reads(grouped)
     conditions = Conditions(grouped if reads is None else reads.cells)
@@ -96,12 +108,9 @@ def fit_device(
     ratio = facts.number("on_off_ratio", on_off_ratio, "", span if span > 1 else math.inf, "the span of the targets")
     volts = facts.number("read_voltage", read_voltage, "V", 0.1, "a usual read voltage")
 
-    names = None if model == "auto" and candidates is None else list(dict.fromkeys([*(candidates or []), model]))
-    if names is not None and model == "auto":
-        names.remove("auto")
-    fits = fit_candidates(table["target"], table["sigma"], table["dof"], full_scale, names)
+    fits = fit_candidates(table["target"], table["sigma"], table["dof"], full_scale, named)
     comparison = compare_models(fits, criterion)
-    chosen = str(comparison.index[0]) if model == "auto" else model
+    chosen = wanted or str(comparison.index[0])
     best, width_notes = _widened(fits[chosen])
     fits[chosen] = best
     _complete(table, best, eta, conditions.temperature)
@@ -176,13 +185,25 @@ def fit_device(
     )
 
 
+def _models(
+    model: str | type[ErrorModel], candidates: str | type[ErrorModel] | Sequence[str | type[ErrorModel]] | None
+) -> tuple[str | None, list[str] | None]:
+    """Return the name of the model that is asked for, and those to compare; None: the best, and all."""
+    several = [candidates] if candidates is None or isinstance(candidates, str | type) else list(candidates)
+    named = [form_name(each) for each in several if each is not None]
+    wanted = None if isinstance(model, str) and model == "auto" else form_name(model)
+    if wanted is not None:
+        named.append(wanted)
+    return wanted, list(dict.fromkeys(named)) or None
+
+
 def _base_states(base: Measurements, reads: RepeatedReads | None, estimator: Estimator) -> States:
     states = state_statistics(base, estimator)
     return states if reads is None else replace(states, table=without_read_noise(states.table, reads.noise))
 
 
 def _complete(table: pd.DataFrame, best: ModelFit, eta: float, temperature: float) -> None:
-    """Add what the model says of every state to its row."""
+    """Add model, residual and threshold spread to the row of every state."""
     expected = best.model.sigma(table["target"].to_numpy(), best.i_max)
     table["sigma_model"] = expected
     table["residual"] = deviance_residuals(
@@ -197,7 +218,7 @@ def _complete(table: pd.DataFrame, best: ModelFit, eta: float, temperature: floa
 
 
 def _mean_error(table: pd.DataFrame) -> tuple[TableShift | None, str]:
-    """Return the shift of the means if it is more than their noise, and a sentence that says so."""
+    """Return the shift of the means where it is significant, and a sentence that says so."""
     z = table["mean_error"] / table["mean_stderr"]
     p = float(stats.chi2.sf(float((z**2).sum()), len(z)))
     if p > 0.01:
@@ -246,13 +267,13 @@ def _choice_notes(comparison: pd.DataFrame, best: ModelFit, chosen: str, criteri
         )
     if chosen != comparison.index[0]:
         notes.append(f"{comparison.index[0]} has the better {criterion}; {chosen} was asked for")
-    if best.name == "table":
+    if best.model.saturated:
         notes.append("no law describes the spreads; the cell interpolates the measured ones")
     return notes
 
 
 def _widened(fit: ModelFit) -> tuple[ModelFit, list[str]]:
-    """Return the fit with a covariance as wide as the spreads scatter, where that is more than their errors allow."""
+    """Return the fit with its covariance widened by the scatter of the spreads, where the model does not fit them."""
     if not fit.goodness < 0.01:
         return fit, []
     factor = fit.deviance / (fit.states - fit.size)

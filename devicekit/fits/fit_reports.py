@@ -11,7 +11,7 @@ MOST_STATES = 40
 
 
 def summary(fit: FitValues) -> str:
-    """Return what was read, the chosen model, the comparison, the states, what else was measured, and the notes.
+    """Return the report of a fit as text: data, chosen model, comparison, states, further measurements, notes.
 
     Args:
         fit: a fitted device.

@@ -1,4 +1,4 @@
-"""What a device fit found, as plain values: what its report, its figures and its files are made from."""
+"""Results of a device fit as plain values; report, figures and files are made from them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from scipy import stats
 
 from devicekit.cells.cell import Cell
 from devicekit.cells.digital_levels import ERROR_RATES, digital_levels, state_overlap
+from devicekit.common.errors import DeviceError
+from devicekit.common.unit_checks import warn_of_current
 from devicekit.fits.model_choice import Criterion
 from devicekit.fits.model_fits import ModelFit, Parameter
 from devicekit.fits.temperature_fits import BakeFit, ReadTemperatureFit
@@ -23,12 +25,12 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class LaterFit:
-    """The states at a later time.
+    """State statistics and error model at one time after programming.
 
     Attributes:
         time: time after programming [s].
-        states: their statistics.
-        fit: the error model fitted then.
+        states: statistics of the states at that time.
+        fit: the error model fitted to them.
     """
 
     time: float
@@ -38,25 +40,25 @@ class LaterFit:
 
 @dataclass(frozen=True, eq=False)
 class FitValues:
-    """The values of a fitted device; `DeviceFit` adds the report, the figure and the file.
+    """Results of a device fit: the cell, the error models compared, and the statistics behind them.
 
     Attributes:
         model: name of the chosen error model.
-        comparison: every candidate, best first; see `model_choice.compare_models`.
-        cell: the cell that simulations use.
-        fits: every candidate's fit by name.
+        comparison: one row a candidate, best first; see `model_choice.compare_models`.
+        cell: the fitted cell, for simulations.
+        fits: the fit of every candidate by name.
         states: statistics of the programmed states.
         measurements: what was fitted.
-        criterion: what the choice was made by.
-        notes: what a person should know before using the cell.
-        eta: gate coupling behind ``threshold_sigma``.
-        later: the states at later times.
+        criterion: criterion of the choice, ``"bic"`` or ``"aicc"``.
+        notes: assumptions and caveats.
+        eta: gate coupling that ``threshold_sigma`` was computed with.
+        later: statistics and fits at later times.
         read_noise: fit of the read noise; None: not measured.
-        read_noise_table: noise by state; None: not measured.
+        read_noise_table: read noise by state; None: not measured.
         read_temperature: law of read temperature; None: not measured.
-        bake: activation from bakes; None: not measured.
+        bake: activation energy from bakes; None: not measured.
         components: variance components; None: no die or wafer column.
-        bootstrap: parameters of cells drawn again, one row a replicate; None: not asked for.
+        bootstrap: parameters of the bootstrap, one row a replicate; None: not asked for.
     """
 
     model: str
@@ -88,7 +90,7 @@ class FitValues:
 
     @property
     def table(self) -> pd.DataFrame:
-        """One row a state, SI units.
+        """Statistics of the programmed states, one row a state, SI units.
 
         ``target``, ``n``, ``mean``, ``sigma``, ``mean_stderr``, ``sigma_stderr``, ``dof``, ``normality_p``,
         ``mean_error``, ``tail_bits``, ``sigma_model``, ``residual`` (deviance residual, standard normal if the model is
@@ -98,25 +100,25 @@ class FitValues:
 
     @property
     def alternatives(self) -> list[str]:
-        """Models that the data cannot tell from the chosen one."""
+        """Models whose criterion is within 2 of the chosen one: the data do not tell them apart."""
         close = self.comparison["verdict"] == "cannot tell apart"
         return [str(name) for name in self.comparison.index[close] if name != self.model]
 
     @property
     def tails(self) -> pd.DataFrame:
-        """Cells too far out for their state, farthest first; see `robust_statistics.tail_bits`."""
+        """Outlier cells, farthest first; see `robust_statistics.tail_bits`."""
         return self.states.tails
 
     @property
     def overlap(self) -> pd.DataFrame:
-        """Chance of mistaking neighbouring measured states; see `digital_levels.state_overlap`."""
+        """Misread probability of neighbouring measured states; see `digital_levels.state_overlap`."""
         return state_overlap(self.table["mean"], self.table["sigma"])
 
     def levels(self, error_rate: float) -> Floats:
-        """Return the target currents [A] of as many digital levels as the cell holds.
+        """Return the target currents [A] of the digital levels that the cell holds at an error rate.
 
         Args:
-            error_rate: chance of a misread on each side.
+            error_rate: probability of a misread on each side of a level.
 
         Raises:
             DeviceError: an error rate outside 0..0.5.
@@ -131,17 +133,23 @@ class FitValues:
         return {rate: len(self.levels(rate)) for rate in ERROR_RATES}
 
     def band(self, current: ArrayLike, coverage: float = 0.95, cells: float | None = None) -> tuple[Floats, Floats]:
-        """Return the band that sigma(current) lies in, or that the spread of a new sample of cells would.
+        """Return the confidence band of sigma(I), or the prediction band of the spread of a new sample of cells.
 
         Args:
             current: programmed currents [A].
-            coverage: chance of lying in it.
-            cells: cells of a new sample; its own scatter is added. None: the band of the law itself.
+            coverage: probability, between 0 and 1.
+            cells: number of cells of a new sample, for its prediction band; None: the confidence band of the law.
 
         Returns:
             Lower and upper edge [A], same shape.
+
+        Raises:
+            DeviceError: a coverage outside 0..1.
         """
+        if not 0 < coverage < 1:
+            raise DeviceError(f"Expected `coverage` to be above 0 and below 1, but got {coverage!r}.")
         currents = np.asarray(current, dtype=np.float64)
+        warn_of_current("`current`", float(np.max(currents, initial=0.0)), self.cell.i_max, stacklevel=2)
         sigma = self.fit.model.sigma(currents, self.fit.i_max)
         variance = (self.fit.sigma_stderr(currents) / np.maximum(sigma, 1e-300)) ** 2
         if cells is not None:

@@ -1,17 +1,21 @@
-"""Read noise told apart from programming error: cells that were read more than once as they were programmed."""
+"""Read noise from repeated reads: the scatter within each programmed cell, apart from the error of programming."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from devicekit.cells.error_model import ErrorModel
 from devicekit.common.errors import MeasurementError
+from devicekit.common.quantities import parse_quantity
+from devicekit.common.unit_checks import warn_of_current
 from devicekit.fits.model_choice import compare_models, fit_candidates
 from devicekit.fits.model_fits import ModelFit
-from devicekit.measurements.measurements import Measurements
+from devicekit.measurements.measurements import Measurements, as_measurements
 
 Floats = NDArray[np.float64]
 
@@ -21,7 +25,7 @@ MANY_TIMES = 64
 
 @dataclass(frozen=True, eq=False)
 class RepeatedReads:
-    """Measurements with one row a programmed cell, and the noise that was taken out.
+    """Mean current of every programmed cell, and the read noise by target.
 
     Attributes:
         cells: mean over the reads of every programmed cell.
@@ -36,7 +40,7 @@ class RepeatedReads:
 
 
 def average_reads(measurements: Measurements) -> RepeatedReads | None:
-    """Return the cells' means and the noise of their reads, or None where no cell was read twice.
+    """Return the mean current of every cell and the read noise by target; None where no cell was read twice.
 
     Reads of one cell are rows that share target, cell, cycle, die, wafer and condition; a column of more than 64
     distinct times is a time series, whose times are reads. Within-cell variances are pooled over the cells of a target:
@@ -95,10 +99,10 @@ BATCHES = 20
 
 
 def _correlation(residual: Floats, group: NDArray[np.int64], time: Floats) -> Floats:
-    """Return for each cell how many successive reads count as one independent read, by batch means.
+    """Return the statistical inefficiency of each cell's reads: how many count as one independent read.
 
-    The variance of the means of 20 successive batches, over what independent reads would leave; at least 1. Noise of
-    1/f kind is correlated over all times, so a trace of a hundred thousand reads says far less than its length.
+    By batch means: the variance of the means of 20 successive batches over that of independent reads, at least 1. Noise
+    of 1/f kind is correlated over all times, so a trace of a hundred thousand reads says far less than its length.
 
     Args:
         residual: read less its cell's mean [A], shape (reads,).
@@ -118,7 +122,7 @@ def _correlation(residual: Floats, group: NDArray[np.int64], time: Floats) -> Fl
 
 
 def without_read_noise(table: pd.DataFrame, noise: pd.DataFrame) -> pd.DataFrame:
-    """Return a state table whose spread no longer holds what reads left in the cells' means.
+    """Return a state table with the read noise that is left in the cells' means taken out of the spread.
 
     sigma^2 = s^2 - sigma_r^2 / reads. The degrees of freedom shrink with the share that is left; where nothing is
     left a tenth of s stands, so that a fit can go on.
@@ -141,21 +145,27 @@ def without_read_noise(table: pd.DataFrame, noise: pd.DataFrame) -> pd.DataFrame
 
 
 def fit_read_noise(
-    measurements: Measurements, i_max: float | None = None, model: str = "auto"
+    measurements: Measurements | str | Path,
+    i_max: float | str | None = None,
+    model: str | type[ErrorModel] = "auto",
 ) -> tuple[ModelFit, pd.DataFrame]:
-    """Fit the read noise of cells that were read more than once; one cell a target is enough.
+    """Return the read noise against the cell's current, fitted to cells that were read more than once.
+
+    One cell a target is enough.
 
     Args:
-        measurements: repeated reads, or time series, with a ``cell`` column.
+        measurements: repeated reads, or time series, with a ``cell`` column; or the path of their file.
         i_max: full scale [A]; None: the highest mean.
-        model: an error model of the cell's own current, or ``"auto"`` for the best by BIC.
+        model: name or class of an error model, as a law of the cell's own current; ``"auto"``: the best by BIC.
 
     Returns:
         The fit, and the noise by target (see `RepeatedReads.noise`).
 
     Raises:
         MeasurementError: no cell was read twice.
+        DeviceError: an unknown model.
     """
+    measurements = as_measurements(measurements)
     reads = average_reads(measurements)
     if reads is None:
         raise MeasurementError(
@@ -163,7 +173,9 @@ def fit_read_noise(
             " were programmed."
         )
     noise = reads.noise[(reads.noise["sigma"] > 0) & (reads.noise["dof"] >= 1)]
-    scale = float(noise["mean"].max()) if i_max is None else i_max
-    names = None if model == "auto" else [model]
+    highest = float(noise["mean"].max())
+    scale = highest if i_max is None else parse_quantity(i_max, "A", "`i_max`")
+    warn_of_current("`i_max`", scale, highest, stacklevel=2, called="the highest mean current")
+    names = None if isinstance(model, str) and model == "auto" else [model]
     fits = fit_candidates(noise["mean"].clip(lower=0.0), noise["sigma"], noise["dof"], scale, names)
     return fits[str(compare_models(fits).index[0])], reads.noise

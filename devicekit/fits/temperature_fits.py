@@ -1,4 +1,4 @@
-"""Temperature from data: read current by the subthreshold law, and the Arrhenius energy of what a bake does."""
+"""Fits of temperature: read current by the subthreshold law, activation energy of bakes by Arrhenius."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _PER_EV = ELEMENTARY_CHARGE / BOLTZMANN
 
 @dataclass(frozen=True)
 class ReadTemperatureFit:
-    """The law of read temperature that was found.
+    """Fitted law of read temperature.
 
     Attributes:
-        law: what a cell uses.
+        law: the law, for `Cell.temperature_law`.
         i_0_stderr: standard error of the law's I_0 [A]; NaN for a table.
         misfit: root mean square of relative deviations from the subthreshold law.
-        goodness: chance of a larger chi-square if that law were true.
+        goodness: p-value of chi-square of that law.
     """
 
     law: SubthresholdTemperature | MeasuredTemperature
@@ -32,13 +32,13 @@ class ReadTemperatureFit:
 
 
 LARGEST_MISFIT = 0.02
-"""Relative deviation up to which the subthreshold law is used although the data can see it is not exact."""
+"""Relative deviation up to which the subthreshold law is used although chi-square rejects it."""
 
 
 def fit_read_temperature(
     reference: float, current: Floats, temperature: ArrayLike, mean: Floats, stderr: Floats
 ) -> ReadTemperatureFit:
-    """Fit I(T) of all states by the subthreshold law; where it fails, keep the measured ratios as a table.
+    """Return the subthreshold law fitted to I(T) of all states; the measured ratios as a table where it fails.
 
     ln(I(T) / I_r) = (1 - T_r / T) (ln I_0 - ln I_r): a linear drift of the threshold, -(eta q / k) dV_T/dT, has the
     same form and is part of this effective I_0. One weighted mean of ln I_0 over states and temperatures.
@@ -75,13 +75,13 @@ def fit_read_temperature(
 
 @dataclass(frozen=True)
 class BakeFit:
-    """What bakes at several temperatures say about activation.
+    """Activation energy from bakes at several temperatures.
 
     Attributes:
         activation_energy: E_a [eV].
         stderr: its standard error [eV], scaled by the fit's own scatter.
         exponent: power of time; 1, assumed, where every temperature has one time only.
-        floor: change that no temperature explains (relaxation), root mean square over the full scale.
+        floor: change without activation (relaxation), root mean square over the full scale.
         temperatures: baked at [K].
         times: for [s].
         change: measured root mean square change over the full scale.
@@ -99,7 +99,7 @@ class BakeFit:
 
 
 def fit_bake(temperature: ArrayLike, time: ArrayLike, change: ArrayLike, stderr: ArrayLike) -> BakeFit | None:
-    """Fit the change of cells after bakes by a floor and one activated process; None for fewer than three bakes.
+    """Return floor and activation energy of the change of cells by bakes; None for fewer than three temperatures.
 
     M^2 = floor^2 + C^2 [(t / t_c) exp(-(E_a / k)(1 / T - 1 / T_c))]^(2 b), M the root mean square change of the cells'
     currents over the full scale, b = 1 unless the data hold several times at one temperature.

@@ -143,6 +143,26 @@ def read_measurements(
     )
 
 
+def as_measurements(measurements: Measurements | str | Path, read_voltage: float | str | None = None) -> Measurements:
+    """Return measurements as they are, or those of the file that a path names.
+
+    Args:
+        measurements: what was read, or the path of a file that needs no further word (see `read_measurements`).
+        read_voltage: voltage of the read [V], for a file of conductances.
+
+    Raises:
+        MeasurementError: neither of them, or a file that cannot be read.
+    """
+    if isinstance(measurements, Measurements):
+        return measurements
+    if isinstance(measurements, str | Path):
+        return read_measurements(measurements, read_voltage=read_voltage)
+    raise MeasurementError(
+        "Expected `measurements` to be what read_measurements returns, or the path of a file, but got a"
+        f" {type(measurements).__name__}."
+    )
+
+
 def _plain_number(value: float | str) -> float | str:
     """Return text that is only a number as that number: metadata is always text."""
     try:

@@ -103,7 +103,7 @@ def test_scalars_stay_scalars_and_derived_values_follow() -> None:
     assert cell.g_max == pytest.approx(16e-6)
     assert cell.i_min == pytest.approx(1.6e-13)
     assert cell.technology == "sonos_40nm"
-    assert np.all(cell.read_sigma(np.ones(3)) == 0)
+    assert np.all(cell.read_sigma(np.full(3, 1e-7)) == 0)
 
 
 def test_subthreshold_temperature_is_the_integral_of_its_slope() -> None:
@@ -257,9 +257,11 @@ def test_times_in_logarithm_and_times_before_the_first() -> None:
 
 def test_bad_calls_are_refused_by_name() -> None:
     cell = devicekit.Cell(error=devicekit.StateIndependent(0.05), i_max=1.6e-6, name="mine")
-    with pytest.raises(DeviceError, match=r"'mine': expected target currents of at least 0 A"):
+    with pytest.raises(
+        DeviceError, match=r"'mine': expected `target` to be currents in A of at least 0, but got \[-1e"
+    ):
         cell.sigma([-1e-9])
-    with pytest.raises(DeviceError, match="expected target currents"):
+    with pytest.raises(DeviceError, match="expected `target` to be currents"):
         cell.mean(float("nan"))
     with pytest.raises(DeviceError, match="no law of read temperature"):
         cell.at(temperature=350.0)

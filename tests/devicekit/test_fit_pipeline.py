@@ -341,7 +341,8 @@ def test_the_page_of_figures_shows_every_panel(tmp_path: Path) -> None:
 def test_absurd_spreads_are_fitted_without_failing(tmp_path: Path) -> None:
     # One misread cell of 5 A among nanoamperes: a spread ten million times the full scale.
     table = pd.DataFrame({"target (nA)": [100, 100, 800, 800], "current (nA)": [101.5, 99.5, 5e9, 812]})
-    result = fit(table, tmp_path, i_max="0.8 uA")
+    with pytest.warns(devicekit.UnitWarning, match="spread by `error` is 3.5.* A, far above the full scale of 800"):
+        result = fit(table, tmp_path, i_max="0.8 uA")
     assert np.all(np.isfinite(result.comparison["bic"]))
     assert result.table["sigma"].iloc[1] > 1.0
 
