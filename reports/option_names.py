@@ -8,9 +8,9 @@ command module whose options have other names than the arguments they are passed
 from __future__ import annotations
 
 import ast
-import importlib
 import re
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from typing import Any
 
 _VALUE = r"""(?P<value>"[^"]*"|'[^']*'|\{[^}]*\}|\[[^\]]*\]|[^\s,;)]*[^\s,;).])"""
@@ -35,10 +35,11 @@ def api_arguments(name: str) -> Mapping[str, str]:
     """Return the options of a command for arguments of the API that its own parameters do not share the name of.
 
     Args:
-        name: the command.
+        name: the command, whose module was imported to register it.
     """
-    module = importlib.import_module(f"reports.commands.{name}")
-    return module.api_arguments() if hasattr(module, "api_arguments") else {}
+    own: Callable[[], Mapping[str, str]] | None
+    own = getattr(sys.modules.get(f"reports.commands.{name}"), "api_arguments", None)
+    return {} if own is None else own()
 
 
 def in_options(message: str, options: Mapping[str, str]) -> str:

@@ -219,13 +219,13 @@ def test_a_model_file_stands_beside_the_recorded_cells(ngspice):
     [
         (["--rows", "ten"], "Expected --rows to be numbers separated by commas, but got 'ten'"),
         (["--cell", "sonos"], "Unknown transistor cell 'sonos'"),
-        (["--orientation", "gate"], "Unknown `orientation`"),
+        (["--orientation", "gate"], "Unknown --orientation"),
         (["--cell", "mine.lib"], "Expected --card NAME, the card of mine.lib to use"),
         (["--cell", "mine.lib", "--card", "x"], "`library` to be a model file, but"),
-        (["--r-p-hat", "-1"], "`r_p_hat` to be finite and at least 0"),
+        (["--r-p-hat", "-1"], "--r-p-hat to be finite and at least 0"),
         (["--rows", "8", "--limit", "-1"], "limit of the envelope to be above 0 LSB"),
-        (["--rows", "8", "--adc-range", "nan"], "`adc_range` to be finite and above 0, but got nan"),
-        (["--rows", "8", "--adc-bits", "1"], "`adc_bits` of at least 2 for differential cells"),
+        (["--rows", "8", "--adc-range", "nan"], "--adc-range to be finite and above 0, but got nan"),
+        (["--rows", "8", "--adc-bits", "1"], "--adc-bits of at least 2 for differential cells"),
     ],
 )
 def test_command_refuses_with_one_message(arguments, message):
