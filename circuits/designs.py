@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args, get_type_hints
 
 from devicekit.common.errors import DesignError, unknown_name
+from devicekit.common.plain import plain_dict
 
 NegativeWeights = Literal[
     "differential", "offset", "offset_unit_column", "twos_complement", "ones_complement", "column_sign"
@@ -302,6 +303,12 @@ class CoreDesign:
     def to_mapping(self) -> dict[str, Any]:
         """Return the fields as plain values, ready for a file."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return name, fields and what follows from them as plain values; what is without limit is None."""
+        derived = ("slices", "partitions", "arrays", "rows_per_array", "input_slices", "cells", "conversions_per_mvm")
+        values = {name: getattr(self, name) for name in derived}
+        return plain_dict({"name": self.name, "fields": self.to_mapping(), **values, "b_out_bits": self.b_out})
 
 
 _HINTS = {name: hint for name, hint in get_type_hints(CoreDesign).items() if name != "name"}

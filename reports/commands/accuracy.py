@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -139,24 +138,8 @@ def accuracy(
                 progress=_stage(step, f"{name}: evaluating"),
             )
             by_layer = _by_layer(layer_report(converted, test, seed), calibration_report(converted)) if layers else []
-            rows.append(
-                {
-                    "design": name,
-                    "device": device,
-                    "network": network,
-                    "baseline": result.baseline,
-                    "ideal": result.ideal,
-                    "mean": result.mean,
-                    "std": result.std,
-                    "loss": result.loss,
-                    "loss_interval": result.loss_interval(),
-                    "per_trial": result.per_trial,
-                    "trials": len(result.per_trial),
-                    "images": result.images,
-                    "clipped_inputs": result.clipped_inputs,
-                    **({"layers": by_layer} if layers else {}),
-                }
-            )
+            own = {"layers": by_layer} if layers else {}
+            rows.append({"design": name, "device": device, "network": network, **result.to_dict(), **own})
     used = min(calibration_images or loaded.size("calibration"), loaded.size("calibration"))
     if as_json:
         print_json({"network": network, "calibration_images": used, "seed": seed, "designs": rows})
@@ -215,7 +198,8 @@ _LAYER = {
 def _by_layer(reports: Sequence[LayerReport], ranges: Sequence[dict[str, object]]) -> list[dict[str, Any]]:
     """Join what each layer loses with how calibration set its ranges."""
     return [
-        {**asdict(report), "ranges": [entry for entry in ranges if entry["layer"] == report.name]} for report in reports
+        {**report.to_dict(), "ranges": [entry for entry in ranges if entry["layer"] == report.name]}
+        for report in reports
     ]
 
 
@@ -224,12 +208,16 @@ def _shown_layer(layer: dict[str, Any]) -> dict[str, Any]:
         "name": layer["name"],
         "rows": layer["rows"],
         "columns": layer["columns"],
-        "snr_db": f"{layer['snr_db']:.1f}",
-        "network_snr_db": f"{layer['network_snr_db']:.1f}",
+        "snr_db": _decibels(layer["snr_db"]),
+        "network_snr_db": _decibels(layer["network_snr_db"]),
         "clipped_inputs": f"{100 * layer['clipped_inputs']:.3f}",
         "used_codes": _by_slice(layer["ranges"], "used_code_fraction"),
         "useful_range": _by_slice(layer["ranges"], "useful_range_fraction"),
     }
+
+
+def _decibels(ratio: float | None) -> str:
+    return "no error" if ratio is None else f"{ratio:.1f}"
 
 
 def _by_slice(ranges: list[dict[str, Any]], column: str) -> str:
