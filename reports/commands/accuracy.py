@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from reports.commands.common import (
+    DesignsArgument,
     JsonOption,
     SeedOption,
     Step,
@@ -51,9 +52,7 @@ def register(app: typer.Typer) -> None:
 
 
 def accuracy(
-    designs: Annotated[
-        list[str] | None, typer.Argument(help="Designs: names, or FILE:NAME for one of your own; A to E by default.")
-    ] = None,
+    designs: DesignsArgument = None,
     network: Annotated[str, typer.Option(help="Network by name, or MODULE:FUNCTION of your own.")] = "digits_cnn",
     weights: Annotated[Path | None, typer.Option(help="Weight file; by default looked for in the data folder.")] = None,
     data: Annotated[Path | None, typer.Option(help="Folder with the data set, for networks that need one.")] = None,
@@ -98,10 +97,10 @@ def accuracy(
     from accuracy import calibrate, calibration_report, convert, evaluate, layer_report, networks
     from accuracy.arrays.physics import checked_bit_line
     from accuracy.data_sets import load as load_data
-    from circuits import load_design, load_peripherals
+    from circuits import choose_designs, load_peripherals
 
     changes = {} if r_p_hat is None else {"r_p_hat": r_p_hat}
-    chosen = {name: load_design(name).replace(**changes) for name in designs or ["A", "B", "C", "D", "E"]}
+    chosen = {name: own.replace(**changes) for name, own in choose_designs(designs or ["xiao2022"]).items()}
     overrides = {pattern: design.replace(**changes) for pattern, design in map(_override, override or [])}
     cell = _cell(device, age, temperature)
     # The user's own network takes its own weights; one known by name may have them beside its images.

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from reports.commands.common import JsonOption, SeedOption, examples, print_json, print_table, progress
+from reports.commands.common import (
+    DesignsArgument,
+    JsonOption,
+    SeedOption,
+    examples,
+    print_json,
+    print_table,
+    progress,
+)
 
 if TYPE_CHECKING:
     from circuits import CoreDesign, LayerShape
@@ -41,10 +49,7 @@ def register(app: typer.Typer) -> None:
 
 
 def energy(
-    designs: Annotated[
-        list[str] | None,
-        typer.Argument(help="Designs: names, FILE:NAME for one of your own, or a whole set; A to E by default."),
-    ] = None,
+    designs: DesignsArgument = None,
     library: Annotated[str, typer.Option(help="Component library: a name, or a TOML file of your own.")] = "sonos_40nm",
     device: Annotated[
         str | None, typer.Option(help="Device whose read current and voltage are used; the library's by default.")

@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 
 import reports
 from accuracy.networks import NetworkError
-from circuits import load_design
+from circuits import choose_designs, load_design
 from devicekit import DesignError, DeviceError, MeasurementError, load_device
 from reports import network_step
 from reports.cell_step import cell_of, find_measurements
@@ -292,7 +292,7 @@ def design_file(folder: Path, **changes: object) -> str:
     ],
 )
 def test_an_impossible_design_is_one_message(tmp_path: Path, changes: dict[str, object], message: str) -> None:
-    result = command("report", "--designs", design_file(tmp_path, **changes), "--out", str(tmp_path / "out"))
+    result = command("report", design_file(tmp_path, **changes), "--out", str(tmp_path / "out"))
     assert result.exit_code == 2
     assert result.stdout == ""
     assert message in result.stderr
@@ -303,7 +303,9 @@ def test_an_impossible_design_is_one_message(tmp_path: Path, changes: dict[str, 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--designs", "Z9"], "Unknown design 'Z9'"),
+        (["Z9"], "Unknown design 'Z9'"),
+        (["A", "--library", ""], "Unknown"),
+        (["A", "--network", "resnet20_cifar10"], "give the folder that holds its files as --data"),
         (["--device", "sonos_40"], "Unknown device 'sonos_40'"),
         (["--network", "resnet20"], "or 'resnet20_cifar10'?"),
         (["--network", "resnet20_cifar10"], "give the folder"),
@@ -330,9 +332,7 @@ def test_a_malformed_measurement_file_is_one_message(tmp_path: Path) -> None:
 def test_the_command_with_a_design_of_your_own(tmp_path: Path) -> None:
     own = design_file(tmp_path)
     options = [
-        "--designs",
         "A",
-        "--designs",
         own,
         "--trials",
         "2",
@@ -353,7 +353,7 @@ def test_the_command_with_a_design_of_your_own(tmp_path: Path) -> None:
     again = command("report", "--study", str(tmp_path / "out" / "study.toml"), "--out", str(tmp_path / "out"), "--json")
     assert json.loads(again.stdout)["table"] == document["table"]
     shorter = command(
-        "report", "--study", str(tmp_path / "out" / "study.toml"), "--designs", "A", "--images", "20",
+        "report", "--study", str(tmp_path / "out" / "study.toml"), "A", "--images", "20",
         "--out", str(tmp_path / "other"), "--json",
     )  # fmt: skip
     settings = json.loads(shorter.stdout)["settings"]
@@ -362,11 +362,37 @@ def test_the_command_with_a_design_of_your_own(tmp_path: Path) -> None:
     assert settings["trials"] == 2
 
 
+def test_designs_as_everywhere_and_as_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A set, a file, a name, and the option that used to name them."""
+    asked: list[tuple[str, ...]] = []
+
+    def stop(study: Study, *_: object) -> None:
+        asked.append(study.designs)
+        raise reports.StudyError("stopped here")
+
+    monkeypatch.setattr("reports.run.compute", stop)
+    command("report", "A", "accelerators")
+    noted = command("report", "A", "--designs", "B", "--designs", "C")
+    assert asked == [("A", "accelerators"), ("A", "B", "C")]
+    assert "devicekit report A B" in noted.stderr
+
+
+def test_sets_and_files_stand_for_their_designs(tmp_path: Path) -> None:
+    design_file(tmp_path)
+    path = str(tmp_path / "designs.toml")
+    chosen = choose_designs(["B", "xiao2022", path])
+    assert list(chosen) == ["B", "A", "C", "D", "E", f"{path}:mine"]
+    assert chosen["A"] == load_design("A")
+    with pytest.raises(DesignError, match="Unknown design 'xiao2023'"):
+        choose_designs(["xiao2023"])
+    (tmp_path / "study.toml").write_text('designs = ["designs.toml"]\n')
+    assert Study.load(tmp_path / "study.toml").designs == (path,)
+
+
 @pytest.mark.slow
 def test_the_table_in_the_terminal(tmp_path: Path) -> None:
     result = command(
         "report",
-        "--designs",
         "A",
         "--trials",
         "2",
