@@ -57,7 +57,7 @@ def render(result: StudyResult, *, made: datetime | None = None) -> str:
         notes=[sentence(note) for note in (result.fit["notes"] if result.fit else ())],
         spice_sentence=spice_sentence(result),
         line_rows=_line_rows(result.wires),
-        peripheral_rows=_peripheral_rows(result.peripherals),
+        peripheral_rows=peripheral_rows(result.peripherals),
         design_lines=design_lines(result.designs),
         kinds=KINDS,
         provenance=_by_room(result.provenance),
@@ -184,8 +184,12 @@ def _line_rows(errors: Sequence[Values]) -> list[dict[str, str]]:
     return list(rows.values())
 
 
-def _peripheral_rows(model: Values | None) -> list[tuple[str, str]]:
-    """Return label, and value with its unit, of the figures worth showing."""
+def peripheral_rows(model: Values | None) -> list[tuple[str, str]]:
+    """Return label, and value with its unit, of the figures of the peripherals worth showing.
+
+    Args:
+        model: `PeripheralModel.to_dict`; None without one.
+    """
     if model is None:
         return []
     rows = [
