@@ -92,6 +92,7 @@ def command_line(settings: dict[str, Any]) -> str:
         "seed": "--seed",
     }
     words = ["devicekit report", *settings.get("designs", ())]
+    words += [f"--exclude {pattern}" for pattern in settings.get("exclude", ())]
     for key, option in options.items():
         if settings.get(key) is not None:
             words.append(f"{option} {settings[key]}")

@@ -113,7 +113,7 @@ def compute(study: Study, folder: Path, progress: Progress | None = None) -> Stu
         )
     return StudyResult(
         title=study.title or _title(study, len(designs)),
-        settings={key: value for key, value in study.model_dump(mode="json").items() if value not in (None, "")},
+        settings={key: value for key, value in study.model_dump(mode="json").items() if value not in (None, "", [])},
         device=fitted.device,
         fit=fitted.fit,
         spice=spice,

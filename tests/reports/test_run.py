@@ -126,7 +126,7 @@ def test_layers_of_your_own_and_layers_that_stay_digital(tmp_path: Path, monkeyp
     study = SMALL.model_copy(update={"network": "mine.py:tiny", "data_set": "digits", "designs": ("A",)})
     for exclude, rows in (((), [64, 20]), (("3",), [64])):
         result = compute(study.model_copy(update={"exclude": exclude}), tmp_path / "out")
-        assert [layer["rows"] for layer in result.network.layers] == rows
+        assert [layer["rows"] for layer in result.network["layers"]] == rows
         (design,) = result.designs
         assert [signal.name for signal in design.signals] == ["1", "3"][: len(rows)]
         assert design.network_cost is not None
