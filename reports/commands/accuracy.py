@@ -154,7 +154,7 @@ def accuracy(
 
 def api_arguments() -> dict[str, str]:
     """Return the options for arguments of the API that are called otherwise here."""
-    return {"time": "--age"}
+    return {"time": "--age", "directory": "--data"}
 
 
 def _override(text: str) -> tuple[str, CoreDesign]:

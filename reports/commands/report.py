@@ -109,6 +109,11 @@ def report(
     console().print(f"Page: {page}", soft_wrap=True)
 
 
+def api_arguments() -> dict[str, str]:
+    """Return the options for arguments of the API that are called otherwise here."""
+    return {"directory": "--data"}
+
+
 def _given(ctx: typer.Context) -> set[str]:
     """Return the names of the options that stand on the command line."""
     return {name for name in ctx.params if getattr(ctx.get_parameter_source(name), "name", "") == "COMMANDLINE"}

@@ -128,9 +128,9 @@ def test_layers_of_your_own_and_layers_that_stay_digital(tmp_path: Path, monkeyp
         result = compute(study.model_copy(update={"exclude": exclude}), tmp_path / "out")
         assert [layer["rows"] for layer in result.network["layers"]] == rows
         (design,) = result.designs
-        assert [signal.name for signal in design.signals] == ["1", "3"][: len(rows)]
-        assert design.network_cost is not None
-        assert [layer.name for layer in design.network_cost.layers] == ["1", "3"][: len(rows)]
+        names = ["1", "3"][: len(rows)]
+        assert [own["name"] for own in design["layer_reports"]] == names
+        assert [layer["layer"] for layer in design["network_cost"]["layers"]] == names
 
 
 def test_better_models_of_a_line_are_closer_on_every_line(written: Path) -> None:
