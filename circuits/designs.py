@@ -8,16 +8,14 @@ inference accelerators", IEEE Circuits and Systems Magazine 22(4), 2022, doi 10.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args, get_type_hints
 
+from circuits.weight_codes import Differential, WeightCode, weight_code
 from devicekit.common.errors import DesignError, unknown_name
-from devicekit.common.plain import plain_dict
 
-NegativeWeights = Literal[
-    "differential", "offset", "offset_unit_column", "twos_complement", "ones_complement", "column_sign"
-]
 Subtraction = Literal["analog", "digital"]
 WeightScale = Literal["layer", "column", "given"]
 InputAccumulation = Literal["analog", "digital"]
@@ -36,8 +34,8 @@ class CoreDesign:
         name: what tables call it.
         matrix_rows: inputs of the matrix-vector product (MVM) the core is sized for.
         matrix_columns: outputs of that product.
-        negative_weights: how signed weights become conductances.
-        subtraction: where a differential pair is subtracted; ``digital`` converts both lines.
+        negative_weights: how signed weights become conductances, by the name of a `WeightCode`.
+        subtraction: where the two lines of a column are subtracted; ``digital`` converts both.
         weight_bits: bits of a weight, sign included.
         weight_scale: one digital scale a layer, a column, or the quantiser's own step.
         bits_per_cell: bits a cell holds; None stands for unsliced and is replaced by the number that means.
@@ -59,7 +57,7 @@ class CoreDesign:
     name: str = "custom"
     matrix_rows: int = 1152
     matrix_columns: int = 256
-    negative_weights: NegativeWeights = "differential"
+    negative_weights: str = Differential.name
     subtraction: Subtraction = "analog"
     weight_bits: int = 8
     weight_scale: WeightScale = "layer"
@@ -77,8 +75,12 @@ class CoreDesign:
 
     def __post_init__(self) -> None:
         self._check_types()
+        try:
+            form = weight_code(self.negative_weights)
+        except DesignError as error:
+            raise DesignError(f"Design {self.name!r}: {error}") from None
         if self.bits_per_cell is None:
-            object.__setattr__(self, "bits_per_cell", self.magnitude_bits)
+            object.__setattr__(self, "bits_per_cell", form.magnitude_bits(self.weight_bits))
         self._check_ranges()
         self._check_together()
 
@@ -92,15 +94,13 @@ class CoreDesign:
     def _check_types(self) -> None:
         if not isinstance(self.name, str) or not self.name.strip():
             raise DesignError(f"Expected `name` of a design to be a non-empty text, but got {self.name!r}.")
-        for field, hint in _HINTS.items():
+        for field, choices in _CHOICES.items():
             value = getattr(self, field)
-            choices = get_args(hint)
-            if choices and all(isinstance(choice, str) for choice in choices):
-                if value not in choices:
-                    raise DesignError(f"Design {self.name!r}: " + unknown_name(f"`{field}`", str(value), choices))
-            elif hint is bool and not isinstance(value, bool):
-                self._fail(field, "true or false")
-        for field in ("matrix_rows", "matrix_columns", "weight_bits", "max_rows"):
+            if value not in choices:
+                raise DesignError(f"Design {self.name!r}: " + unknown_name(f"`{field}`", str(value), choices))
+        if not isinstance(self.flipped_encoding, bool):
+            self._fail("flipped_encoding", "true or false")
+        for field in (*SIZE_FIELDS, "weight_bits"):
             self._check_integer(field, optional=False)
         for field in ("bits_per_cell", "input_bits", "bits_per_input_slice", "accumulator_bits"):
             self._check_integer(field, optional=True)
@@ -111,9 +111,7 @@ class CoreDesign:
 
     def _check_integer(self, field: str, *, optional: bool) -> None:
         value = getattr(self, field)
-        if value is None and optional:
-            return
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        if not (is_count(value) or (value is None and optional)):
             self._fail(field, "an integer of at least 1" + (" or none" if optional else ""))
 
     def _check_ranges(self) -> None:
@@ -121,12 +119,10 @@ class CoreDesign:
             self._fail("weight_bits", "from 2 to 16")
         if self.input_bits is not None and self.input_bits > 16:
             self._fail("input_bits", "at most 16")
-        if self.cell_bits > self.magnitude_bits:
-            self._fail(
-                "bits_per_cell",
-                f"at most {self.magnitude_bits}, the bits that {self.weight_bits}-bit weights leave to a cell in "
-                f"{self.negative_weights} form",
-            )
+        for field, requirement in self.weight_code.unmet(
+            subtraction=self.subtraction, flipped_encoding=self.flipped_encoding
+        ):
+            self._fail(field, requirement)
         if not (math.isfinite(self.r_p_hat) and self.r_p_hat >= 0):
             self._fail("r_p_hat", "a finite number of at least 0")
         if self.r_p_hat > LARGEST_R_P_HAT:
@@ -139,10 +135,6 @@ class CoreDesign:
                 self._fail("adc_bits", f"one number for each of the {self.slices} weight slices")
 
     def _check_together(self) -> None:
-        if self.subtraction == "digital" and self.negative_weights != "differential":
-            self._fail("subtraction", f"'analog' where negative weights are {self.negative_weights}")
-        if self.flipped_encoding and self.negative_weights == "differential":
-            self._fail("flipped_encoding", "false with differential cells, whose columns are already sparse")
         if self.input_bits is None and self.input_accumulation == "digital":
             self._fail("input_accumulation", "'analog' where `input_bits` is none: inputs are not sliced then")
         if self.input_bits is not None and (self.bits_per_input_slice or 0) > self.input_bits:
@@ -156,37 +148,36 @@ class CoreDesign:
 
     # -- derived ------------------------------------------------------------------------------------------------
 
-    @property
-    def magnitude_bits(self) -> int:
-        """Bits of a weight that may share one cell: all for offset, all but the sign elsewhere."""
-        return self.weight_bits if self.is_offset else self.weight_bits - 1
-
-    @property
-    def is_offset(self) -> bool:
-        """Whether weights are shifted to be non-negative, with or without a unit column."""
-        return self.negative_weights in ("offset", "offset_unit_column")
-
-    @property
-    def is_differential(self) -> bool:
-        """Whether a weight is held by a pair of cells."""
-        return self.negative_weights == "differential"
-
-    @property
-    def has_unit_column(self) -> bool:
-        """Whether a column of unit weights measures what is subtracted."""
-        return self.negative_weights == "offset_unit_column"
+    @functools.cached_property
+    def weight_code(self) -> WeightCode:
+        """How a weight is stored: digits, slices, lines, worth, offset."""
+        return _weight_code(weight_code(self.negative_weights), self.weight_bits, self.cell_bits)
 
     @property
     def cell_bits(self) -> int:
         """Bits a cell holds, as a plain integer."""
-        return self.magnitude_bits if self.bits_per_cell is None else self.bits_per_cell
+        assert self.bits_per_cell is not None  # replaced in `__post_init__`
+        return self.bits_per_cell
 
     @property
     def slices(self) -> int:
         """Cells (or pairs) that share one weight."""
-        if self.negative_weights in ("twos_complement", "ones_complement"):
-            return 1 + math.ceil((self.weight_bits - 1) / self.cell_bits)
-        return math.ceil(self.magnitude_bits / self.cell_bits)
+        return self.weight_code.slices
+
+    @property
+    def lines_per_column(self) -> int:
+        """Bit lines of one output and slice: 2 for a pair of cells, else 1."""
+        return self.weight_code.lines
+
+    @property
+    def subtracts_lines(self) -> bool:
+        """Whether the two lines of a column are subtracted before conversion, so that its current has a sign."""
+        return self.lines_per_column == 2 and self.subtraction == "analog"
+
+    @property
+    def has_unit_column(self) -> bool:
+        """Whether a column of cells that store 0 measures what is subtracted."""
+        return self.weight_code.unit_column
 
     @property
     def partitions(self) -> int:
@@ -195,18 +186,13 @@ class CoreDesign:
 
     @property
     def arrays(self) -> int:
-        """Arrays of the core; the two lines of a differential pair lie in one."""
+        """Arrays of the core; the two lines of a column lie in one."""
         return self.slices * self.partitions
 
     @property
     def rows_per_array(self) -> int:
         """Rows of the largest array."""
         return math.ceil(self.matrix_rows / self.partitions)
-
-    @property
-    def lines_per_column(self) -> int:
-        """Bit lines of one output and slice: 2 for a differential pair, else 1."""
-        return 2 if self.is_differential else 1
 
     @property
     def array_columns(self) -> int:
@@ -256,7 +242,7 @@ class CoreDesign:
 
         B_W + B_in + log2(N), less 1 unless both B_W and B_in exceed 1 (Xiao et al. 2022, eq. 1-2).
         """
-        weight_bits = self.cell_bits + (1 if self.is_differential and self.subtraction == "analog" else 0)
+        weight_bits = self.cell_bits + (1 if self.subtracts_lines else 0)
         if self.input_accumulation == "analog":
             input_bits = min(self.input_bits or math.inf, self.accumulator_bits or math.inf)
         else:
@@ -287,7 +273,7 @@ class CoreDesign:
         Args:
             signed_inputs: whether the inputs carry signs.
         """
-        return signed_inputs or (self.is_differential and self.subtraction == "analog")
+        return signed_inputs or self.subtracts_lines
 
     def replace(self, **changes: Any) -> CoreDesign:
         """Return the design with some fields changed, validated again.
@@ -304,14 +290,39 @@ class CoreDesign:
         """Return the fields as plain values, ready for a file."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return name, fields and what follows from them as plain values; what is without limit is None."""
-        derived = ("slices", "partitions", "arrays", "rows_per_array", "input_slices", "cells", "conversions_per_mvm")
-        values = {name: getattr(self, name) for name in derived}
-        return plain_dict({"name": self.name, "fields": self.to_mapping(), **values, "b_out_bits": self.b_out})
+
+_CHOICES: dict[str, tuple[str, ...]] = {
+    field: get_args(hint)
+    for field, hint in get_type_hints(CoreDesign).items()
+    if get_args(hint) and all(isinstance(choice, str) for choice in get_args(hint))
+}
 
 
-_HINTS = {name: hint for name, hint in get_type_hints(CoreDesign).items() if name != "name"}
+SIZE_FIELDS = ("matrix_rows", "matrix_columns", "max_rows")
+"""Fields that are counts, whatever the rest of a design is."""
+
+WEIGHT_FIELDS = ("negative_weights", "subtraction", "weight_bits", "bits_per_cell", "flipped_encoding", "adc_bits")
+INPUT_FIELDS = (
+    "input_bits",
+    "bits_per_input_slice",
+    "input_accumulation",
+    "accumulator_bits",
+    "input_encoding",
+    "r_p_hat",
+)
+"""Fields whose requirements depend on each other. Every other field is checked by itself, so that a design is possible
+where its weight fields, its input fields and each of the rest are possible in an otherwise default design."""
+
+
+def is_count(value: object) -> bool:
+    """Return whether a value is an integer of at least 1."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+@functools.cache
+def _weight_code(form: type[WeightCode], weight_bits: int, cell_bits: int) -> WeightCode:
+    """Designs share their weight codes: a sweep has many of the one and few of the other."""
+    return form(weight_bits, cell_bits)
 
 
 def design_from_mapping(values: dict[str, Any]) -> CoreDesign:

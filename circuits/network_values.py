@@ -8,11 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from devicekit.common.errors import DesignError
-from devicekit.common.plain import PlainValues
 
 
 @dataclass(frozen=True, eq=False)
-class Activity(PlainValues):
+class Activity:
     """How busy arrays are: what their cells conduct and how often their rows are driven.
 
     Attributes:
@@ -38,7 +37,7 @@ class Activity(PlainValues):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LayerShape(PlainValues):
+class LayerShape:
     """The matrix of one layer and how often an inference uses it.
 
     Attributes:

@@ -13,7 +13,6 @@ import pandas as pd
 
 from circuits import Activity, CoreDesign
 from devicekit.common.errors import unknown_name
-from devicekit.common.plain import plain_dict
 from energy.core_formulas import COUNT_COLUMNS, FIELDS
 from energy.core_model import (
     Values,
@@ -235,15 +234,15 @@ class CoreCost:
     def _default_conductance(self, value: Value) -> Explanation:
         """Explain the mean conductance of weights that nobody has seen."""
         design, magnitude = self.design, self._constant("activity.mean_magnitude")
-        stored = (design.negative_weights, design.weight_bits, design.cell_bits, design.slices)
-        digits = mean_digits(*stored, self.library.si["activity.mean_magnitude"])
+        digits = mean_digits(design.weight_code, self.library.si["activity.mean_magnitude"])
+        stored = f"circuits.weight_code({design.negative_weights!r})({design.weight_bits}, {design.cell_bits})"
         states = Explanation(
             "mean_state",
             digits if len(digits) > 1 else digits[0],
             "",
             "mean programmed state of each weight slice, 0..1, over every physical cell, for weights of a two-sided "
             "exponential distribution of that mean magnitude",
-            f"energy.statistics.mean_states({', '.join(map(repr, stored))}, {magnitude.name})",
+            f"energy.statistics.mean_states({stored}, {magnitude.name})",
             (magnitude,),
         )
         g_min = self._constant("cell.off_on_ratio")
@@ -259,10 +258,6 @@ class CoreCost:
             row[formula.name] = self.value(formula.name)
             row[f"{formula.name}_low"], row[f"{formula.name}_high"] = self.interval_of(formula.name)
         return row | self.counts | {"b_out": self.value("b_out")}
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return `row`, the source of the activity, and the breakdown with one mapping a component, as plain values."""
-        return plain_dict(self.row() | {"activity": self.activity.source, "breakdown": self.breakdown})
 
 
 def estimate_core(

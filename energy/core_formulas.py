@@ -1,7 +1,8 @@
 """Counts and times of one core as formulas of its design; components add their own formulas to these.
 
-The derived quantities repeat those of `circuits.CoreDesign` in a form that works on 100 000 designs at once; a test
-holds the two together for every design.
+What follows from how weights are stored (slices, lines, offset) is given by the design. The other derived quantities
+repeat those of `circuits.CoreDesign` in a form that works on 100 000 designs at once; a test holds the two together for
+every design.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ FIELDS: dict[str, str] = {
     "input_resolution": "bits of an input (inf: inputs are not quantised)",
     "accumulator_resolution": "bits that an analog accumulator resolves (inf: no fewer than the input)",
     "adc_bits": "converter resolution of each weight slice (0: no converter)",
-    "differential": "1 where a weight is a pair of cells",
+    "slices": "cells (or pairs) that share one weight",
+    "lines_per_column": "bit lines of one output: 2 where a weight is a pair of cells",
     "offset": "1 where weights are shifted to be non-negative",
-    "complement": "1 for one's and two's complement",
     "unit_column": "1 where a column of unit weights measures what is subtracted",
     "digital_subtraction": "1 where both lines of a pair are converted",
     "digital_inputs": "1 where every input slice is converted by itself",
@@ -41,13 +42,10 @@ FIELDS: dict[str, str] = {
 
 COUNTS = (
     Formula("operations", "", "2 * matrix_rows * matrix_columns", "operations of one MVM; a MAC counts as two"),
-    Formula("magnitude_bits", "", "weight_bits - 1 + offset", "bits of a weight that may share one cell"),
-    Formula("slices", "", "complement + ceil(magnitude_bits / cell_bits)", "cells (or pairs) that share one weight"),
     Formula("partitions", "", "ceil(matrix_rows / max_rows)", "arrays that share the rows"),
     Formula("arrays", "", "slices * partitions", "arrays of the core"),
     Formula("array_columns", "", "matrix_columns + unit_column", "outputs of one array"),
     Formula("columns_of_arrays", "", "arrays * array_columns", "outputs of all arrays together"),
-    Formula("lines_per_column", "", "1 + differential", "bit lines of one output"),
     Formula("cells", "", "lines_per_column * slices * matrix_rows * array_columns", "memory cells"),
     Formula("slice_cells", "", "lines_per_column * matrix_rows * array_columns * slice_valid", "cells of each slice"),
     Formula("row_lines", "", "slices * matrix_rows", "driven rows of all arrays together"),
@@ -147,7 +145,12 @@ COUNTS = (
     ),
     Formula("output_sum_operations", "", "output_additions * output_sum_bits", "bit-additions of those"),
     Formula("rows_per_array", "", "ceil(matrix_rows / partitions)", "rows of the largest array"),
-    Formula("b_w", "bit", "cell_bits + differential * (1 - digital_subtraction)", "resolution of what a cell holds"),
+    Formula(
+        "b_w",
+        "bit",
+        "cell_bits + (lines_per_column > 1) * (1 - digital_subtraction)",
+        "resolution of what a cell or pair holds",
+    ),
     Formula(
         "b_in",
         "bit",

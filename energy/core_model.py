@@ -8,7 +8,8 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from circuits import Activity, CoreDesign
+from circuits import Activity, CoreDesign, WeightCode
+from circuits.designs import SIZE_FIELDS
 from devicekit.common.errors import unknown_name
 from energy.core_formulas import FIELDS
 from energy.errors import EnergyError
@@ -32,35 +33,51 @@ def check_adc(adc: str) -> None:
         raise EnergyError(unknown_name("ADC", str(adc), ADCS))
 
 
-def field_values(design: CoreDesign, adc: str) -> dict[str, Any]:
-    """Return what the formulas read of one design: numbers, and a list for what differs between slices."""
+def weight_values(design: CoreDesign) -> dict[str, Any]:
+    """Return what the formulas read of how weights are stored and converted; lists for what differs between slices."""
+    code = design.weight_code
     return {
-        "matrix_rows": design.matrix_rows,
-        "matrix_columns": design.matrix_columns,
         "weight_bits": design.weight_bits,
         "cell_bits": design.cell_bits,
-        "max_rows": design.max_rows,
+        "slices": code.slices,
+        "lines_per_column": code.lines,
+        "offset": int(code.offset != 0),
+        "unit_column": int(code.unit_column),
+        "digital_subtraction": int(design.subtraction == "digital"),
+        "flipped": int(design.flipped_encoding),
+        "has_adc": int(design.adc_bits is not None),
+        "adc_bits": list(design.adc_bits_per_slice) or [0] * code.slices,
+        "slice_valid": [1] * code.slices,
+    }
+
+
+def input_values(design: CoreDesign) -> dict[str, Any]:
+    """Return what the formulas read of how inputs are applied; a list for what differs between input slices."""
+    return {
         "input_bits": design.input_bits or 0,
         "input_slice_bits": design.input_slice_bits,
         "input_resolution": design.input_bits or math.inf,
         "accumulator_resolution": design.accumulator_bits or math.inf,
-        "adc_bits": list(design.adc_bits_per_slice) or [0],
-        "differential": int(design.is_differential),
-        "offset": int(design.is_offset),
-        "complement": int(design.negative_weights in ("twos_complement", "ones_complement")),
-        "unit_column": int(design.has_unit_column),
-        "digital_subtraction": int(design.subtraction == "digital"),
         "digital_inputs": int(design.input_accumulation == "digital"),
-        "flipped": int(design.flipped_encoding),
         "pulse_width": int(design.input_encoding == "pulse_width"),
         "voltage_inputs": int(design.input_encoding == "voltage"),
-        "has_adc": int(design.adc_bits is not None),
-        "ramp_adc": int(adc == "ramp"),
-        "sar_adc": int(adc == "sar"),
-        "flash_adc": int(adc == "flash"),
-        "slice_valid": [1] * design.slices,
         "input_slice_width": input_widths(design.input_bits or 0, design.input_slice_bits),
     }
+
+
+def size_values(design: CoreDesign) -> dict[str, Any]:
+    """Return what the formulas read of a design's size."""
+    return {name: getattr(design, name) for name in SIZE_FIELDS}
+
+
+def adc_values(adc: str) -> dict[str, int]:
+    """Return what the formulas read of the kind of converter."""
+    return {f"{kind}_adc": int(adc == kind) for kind in ADCS}
+
+
+def field_values(design: CoreDesign, adc: str) -> dict[str, Any]:
+    """Return what the formulas read of one design: numbers, and a list for what differs between slices."""
+    return weight_values(design) | input_values(design) | size_values(design) | adc_values(adc)
 
 
 def input_widths(input_bits: int, slice_bits: int) -> list[int]:
@@ -83,7 +100,7 @@ def default_activity(design: CoreDesign, library: Library) -> Activity:
     """
     widths = input_widths(design.input_bits or 0, design.input_slice_bits)
     return Activity(
-        default_conductance(design, library)[0],
+        default_conductance(design.weight_code, library)[0],
         np.full(len(widths), library.si["activity.per_bit"]),
         source="the library's statistics (activity.per_bit, activity.mean_magnitude)",
     )
@@ -92,11 +109,11 @@ def default_activity(design: CoreDesign, library: Library) -> Activity:
 _OF_CONDUCTANCE = ("activity.mean_magnitude", "cell.off_on_ratio")
 
 
-def default_conductance(design: CoreDesign, library: Library, draws: Mapping[str, Array] | None = None) -> Array:
+def default_conductance(code: WeightCode, library: Library, draws: Mapping[str, Array] | None = None) -> Array:
     """Return the mean conductance of each slice where none is measured, in units of G_max.
 
     Args:
-        design: the design.
+        code: how weights are stored.
         library: gives the mean magnitude of weights and the on/off ratio.
         draws: draws (draws,) of constants by name, which replace the library's.
 
@@ -106,8 +123,7 @@ def default_conductance(design: CoreDesign, library: Library, draws: Mapping[str
     mean_magnitude, g_min = (
         np.atleast_1d((draws or {}).get(name, np.float64(library.si[name])))[:, None] for name in _OF_CONDUCTANCE
     )
-    states = mean_states(design.negative_weights, design.weight_bits, design.cell_bits, design.slices, mean_magnitude)
-    return np.asarray(g_min + (1 - g_min) * states)
+    return np.asarray(g_min + (1 - g_min) * mean_states(code, mean_magnitude))
 
 
 def default_draws(designs: Sequence[CoreDesign], library: Library, arrays: Values, draws: Values) -> Values:
@@ -122,7 +138,7 @@ def default_draws(designs: Sequence[CoreDesign], library: Library, arrays: Value
     drawn = dict(arrays)
     if any(name in draws for name in _OF_CONDUCTANCE):
         slices = arrays["mean_conductance"].shape[-1]
-        rows = [default_conductance(design, library, draws) for design in designs]
+        rows = [default_conductance(design.weight_code, library, draws) for design in designs]
         drawn["mean_conductance"] = np.stack([np.pad(row, ((0, 0), (0, slices - row.shape[1]))) for row in rows])
     if "activity.per_bit" in draws:
         valid = arrays["input_slice_width"] > 0
@@ -149,6 +165,8 @@ def check_activity(design: CoreDesign, activity: Activity) -> None:
 
 def stacked(columns: Sequence[Sequence[float]] | Sequence[float]) -> Array:
     """Return values as (designs, 1, slices), shorter lists filled with 0."""
+    if all(isinstance(column, int | float) for column in columns):
+        return np.array(columns, dtype=np.float64)[:, None, None]
     rows = [np.atleast_1d(np.asarray(column, dtype=np.float64)) for column in columns]
     width = max(row.size for row in rows)
     result = np.zeros((len(rows), 1, width))

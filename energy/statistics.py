@@ -1,7 +1,8 @@
 """What the cells of an array conduct on average when nobody has measured it.
 
-Signed weights are taken as two-sided exponentially distributed integers of a given mean magnitude; each mapping then
-fixes which digits its cells hold. The published statistic (2 % of G_max in unsliced differential pairs) sets the mean.
+Signed weights are taken as two-sided exponentially distributed integers of a given mean magnitude; the form in which
+they are stored then fixes which digits cells hold. The published statistic (2 % of G_max in unsliced differential
+pairs) sets the mean.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
+
+from circuits import WeightCode
 
 
 @lru_cache(maxsize=1024)
@@ -35,61 +38,28 @@ def _magnitudes(largest: int, mean: float) -> NDArray[np.float64]:
 
 
 @lru_cache(maxsize=4096)
-def mean_digits(
-    negative_weights: str, weight_bits: int, cell_bits: int, slices: int, mean_magnitude: float
-) -> tuple[float, ...]:
+def mean_digits(code: WeightCode, mean_magnitude: float) -> tuple[float, ...]:
     """Return the mean programmed state of each weight slice, least significant first, over every physical cell.
 
     Args:
-        negative_weights: how signed weights become conductances.
-        weight_bits: bits of a weight, sign included.
-        cell_bits: bits a cell holds.
-        slices: number of weight slices.
+        code: how weights are stored.
         mean_magnitude: mean of |weight| over the largest weight, 0..1.
 
     Returns:
         One number in 0..1 a slice: digit over largest digit, averaged over weights and over both cells of a pair.
     """
-    largest = 2 ** (weight_bits - 1) - 1
-    p = _magnitudes(largest, mean_magnitude)
-    magnitude = np.arange(largest + 1)
-    signed = np.concatenate([-magnitude[:0:-1], magnitude])
-    probability = np.concatenate([p[:0:-1] / 2, p[:1], p[1:] / 2])
-    if negative_weights in ("differential", "column_sign"):
-        stored = np.abs(signed)
-    elif negative_weights == "twos_complement":
-        stored = signed % 2**weight_bits
-    elif negative_weights == "ones_complement":
-        stored = np.where(signed < 0, 2**weight_bits - 1 + signed, signed)
-    else:
-        stored = signed + 2 ** (weight_bits - 1)
-    complement = negative_weights in ("twos_complement", "ones_complement")
-    bits_left = weight_bits if negative_weights.startswith("offset") else weight_bits - 1
-    means = []
-    for _ in range(slices - complement):
-        base = 2 ** min(cell_bits, bits_left)
-        means.append(float(probability @ (stored % base)) / (2**cell_bits - 1))
-        stored = stored // base
-        bits_left -= cell_bits
-    if complement:
-        means.append(float(probability @ stored))  # the sign bit has a slice of its own: off or fully on
-    share = 0.5 if negative_weights == "differential" else 1.0
-    return tuple(share * mean for mean in means)
+    p = _magnitudes(code.largest, mean_magnitude)
+    return code.mean_states(np.concatenate([p[:0:-1] / 2, p[:1], p[1:] / 2]))
 
 
 _GRID = np.geomspace(1e-3, 1.0, 61)
 
 
-def mean_states(
-    negative_weights: str, weight_bits: int, cell_bits: int, slices: int, mean_magnitude: ArrayLike
-) -> NDArray[np.float64]:
+def mean_states(code: WeightCode, mean_magnitude: ArrayLike) -> NDArray[np.float64]:
     """Return `mean_digits` for one mean magnitude or for many.
 
     Args:
-        negative_weights: how signed weights become conductances.
-        weight_bits: bits of a weight, sign included.
-        cell_bits: bits a cell holds.
-        slices: number of weight slices.
+        code: how weights are stored.
         mean_magnitude: means of |weight| over the largest weight, a number or an array (..., 1).
 
     Returns:
@@ -98,8 +68,7 @@ def mean_states(
     """
     wanted = np.asarray(mean_magnitude, dtype=np.float64)
     if wanted.size == 1:
-        exact = mean_digits(negative_weights, weight_bits, cell_bits, slices, float(wanted.ravel()[0]))
-        return np.broadcast_to(exact, (*wanted.shape[:-1], slices))
-    grid = np.array([mean_digits(negative_weights, weight_bits, cell_bits, slices, float(mean)) for mean in _GRID])
+        return np.broadcast_to(mean_digits(code, float(wanted.ravel()[0])), (*wanted.shape[:-1], code.slices))
+    grid = np.array([mean_digits(code, float(mean)) for mean in _GRID])
     position = np.log(wanted[..., 0])
     return np.stack([np.interp(position, np.log(_GRID), column) for column in grid.T], axis=-1)

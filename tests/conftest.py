@@ -42,6 +42,16 @@ def shared_data() -> Path:
     return folder
 
 
+@pytest.fixture
+def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forms of signed weights that a test registers are forgotten after it."""
+    from circuits import weight_codes
+    from circuits.weight_codes import _FORMS
+
+    monkeypatch.setattr(_FORMS, "_classes", dict(weight_codes()))
+    monkeypatch.setattr(_FORMS, "_complete", True)
+
+
 def _reason(report: pytest.TestReport) -> str:
     text = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
     return text.removeprefix("Skipped: ")

@@ -133,12 +133,10 @@ class AnalogArray:
         worth = (mapping.slice_weights * mapping.levels)[None, :, None]
         factors = (1.0 - 2.0 * flips) * worth / (1.0 - self.g_min)
         sums = (worth * flips).sum(axis=1)
-        lines = [factors]
-        if design.is_differential:
-            if design.subtraction == "digital":
-                lines.append(-factors)
-        else:
-            sums = sums - self.g_min * factors.sum(axis=1) - mapping.offset
+        # Pedestals of two lines cancel.
+        pedestal = self.g_min * factors.sum(axis=1) if design.lines_per_column == 1 else 0.0
+        sums = sums - pedestal - mapping.offset
+        lines = [factors, -factors][: self.lines]
         # Blocks are ordered (slice, line); columns of the layer come after them.
         stacked = np.stack(lines, axis=2)
         self.factors = torch.from_numpy(stacked.reshape(stacked.shape[0], -1, stacked.shape[-1]))
@@ -156,8 +154,7 @@ class AnalogArray:
     @property
     def lines(self) -> int:
         """Lines of a column that are converted: 2 with digital subtraction, else 1."""
-        design = self.mapping.design
-        return 2 if design.subtraction == "digital" else 1
+        return 2 if self.mapping.design.subtraction == "digital" else 1
 
     @property
     def blocks(self) -> int:
@@ -233,16 +230,11 @@ class AnalogArray:
     def column_matrix(self, rows: slice) -> Floats:
         """Return what the physical columns of a partition weigh inputs with; shape (rows, blocks * columns)."""
         part = self.conductances[:, :, rows, :]
-        return _by_row(part[:, :1] - part[:, 1:] if self._subtracts else part)
+        return _by_row(part[:, :1] - part[:, 1:] if self.mapping.design.subtracts_lines else part)
 
     def column_matrices(self) -> list[Floats]:
         """Return `column_matrix` of every partition."""
         return [self.column_matrix(rows) for rows in self.mapping.partitions]
-
-    @property
-    def _subtracts(self) -> bool:
-        design = self.mapping.design
-        return design.is_differential and design.subtraction == "analog"
 
     def kernels(self) -> list[Kernel]:
         """Return one kernel a partition, made when first needed after programming."""
@@ -257,7 +249,8 @@ class AnalogArray:
             assert cell is not None
             variance = (np.asarray(cell.read_sigma(self.conductances * cell.i_max)) / cell.i_max) ** 2
             parts = [variance[:, :, rows, :] for rows in self.mapping.partitions]
-            matrices = [_by_row(part.sum(axis=1, keepdims=True) if self._subtracts else part) for part in parts]
+            subtracted = self.mapping.design.subtracts_lines
+            matrices = [_by_row(part.sum(axis=1, keepdims=True) if subtracted else part) for part in parts]
             self._noise_kernels = [
                 self._kernel(matrix, rows) for matrix, rows in zip(matrices, self.mapping.partitions, strict=True)
             ]

@@ -182,7 +182,7 @@ def _solve(
     result = []
     for parts in zip(*chunks, strict=True):
         currents = np.concatenate(parts).reshape(-1, slices, lines, columns)
-        if design.is_differential and design.subtraction == "analog":
+        if design.subtracts_lines:
             currents = currents[:, :, :1] - currents[:, :, 1:]
         result.append(np.ascontiguousarray(currents).reshape(currents.shape[0], -1, columns))
     return result

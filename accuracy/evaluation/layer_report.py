@@ -13,11 +13,10 @@ from accuracy.errors import EvaluationError
 from accuracy.evaluation.metrics import Metric
 from accuracy.evaluation.trials import mean_score
 from accuracy.layers.analog_layers import AnalogLayer, Mode
-from devicekit.common.plain import PlainValues
 
 
 @dataclass(frozen=True)
-class LayerReport(PlainValues):
+class LayerReport:
     """One layer's share in the loss.
 
     Attributes:

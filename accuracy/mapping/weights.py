@@ -1,12 +1,12 @@
 """Weights on arrays: from a real matrix to the digits that its cells hold, exactly, and back.
 
 The arithmetic is that of the design document, section 6. A weight W becomes the integer
-``I = rint(W / w_max * (2^(weight_bits-1) - 1))``; its digits are spread over the cells of its slices, and
+``I = rint(W / w_max * (2^(weight_bits-1) - 1))``; its digits, by the design's `circuits.WeightCode`, are spread over
+the cells of its slices, and
 
     sum_rows x I = sum_slices weight_s * sum_rows x digit_s - offset * sum_rows x
 
-with `Mapping.slice_weights` and `Mapping.offset` (both 0 or more, but for the sign slice of complements).
-Source of the representations: Xiao et al., IEEE Circuits and Systems Magazine 22(4), 2022,
+with `Mapping.slice_weights` and `Mapping.offset`. Source: Xiao et al., IEEE Circuits and Systems Magazine 22(4), 2022,
 doi 10.1109/MCAS.2022.3214409.
 """
 
@@ -33,20 +33,14 @@ class Mapping:
         design: the design it was mapped for.
         digits: what each cell holds, 0..`levels`; shape (slices, lines, rows, physical columns), positive line first.
             Unit columns, where there are any (one a convolution group), are the last physical columns.
-        levels: the digit of a cell at G_max, ``2^bits_per_cell - 1``.
-        slice_weights: worth of one digit of each slice in weight integers; shape (slices,).
-        offset: what every stored integer was raised by.
         flipped: physical columns that store ``levels - digit``; shape (slices, partitions, physical columns).
-        column_signs: sign applied digitally to each output; shape (columns,); ones but for column-sign designs.
+        column_signs: sign applied digitally to each output; shape (columns,); ones where columns may mix signs.
         step: value of one weight integer, for each output; shape (columns,).
         partitions: rows of each array, in order.
     """
 
     design: CoreDesign
     digits: Digits
-    levels: int
-    slice_weights: Floats
-    offset: int
     flipped: NDArray[np.bool_]
     column_signs: Floats
     step: Floats
@@ -63,27 +57,37 @@ class Mapping:
         return int(self.step.shape[0])
 
     @property
+    def levels(self) -> int:
+        """The digit of a cell at G_max, ``2^bits_per_cell - 1``."""
+        return self.design.weight_code.levels
+
+    @property
+    def slice_weights(self) -> Floats:
+        """Worth of one digit of each slice in weight integers; shape (slices,)."""
+        return np.array(self.design.weight_code.worth, dtype=np.float64)
+
+    @property
+    def offset(self) -> int:
+        """What is subtracted digitally from every stored integer; a unit column measures it instead."""
+        code = self.design.weight_code
+        return 0 if code.unit_column else code.offset
+
+    @property
     def fractions(self) -> Floats:
         """Digits as fractions of a full cell; same shape as `digits`."""
         return self.digits / float(self.levels)
 
     def integers(self) -> NDArray[np.int64]:
         """Return the weight integers that the digits stand for; shape (rows, columns)."""
+        code = self.design.weight_code
         digits = self.digits.astype(np.int64)
-        if self.flipped.any():
-            digits = digits.copy()
-            for index, rows in enumerate(self.partitions):
-                block = digits[:, :, rows, :]
-                flips = self.flipped[:, index, :][:, None, None, :]
-                digits[:, :, rows, :] = np.where(flips, self.levels - block, block)
-        lines = digits[:, 0] - digits[:, 1] if digits.shape[1] == 2 else digits[:, 0]
-        weights = self.slice_weights.astype(np.int64)
-        total = np.tensordot(weights, lines, axes=1)
-        if self.design.has_unit_column:
+        for index, rows in enumerate(self.partitions):
+            flips = self.flipped[:, index, :][:, None, None, :]
+            digits[:, :, rows, :] = np.where(flips, code.complement(digits[:, :, rows, :]), digits[:, :, rows, :])
+        total = code.integers(digits)
+        if code.unit_column:
             unit = total[:, self.columns :]
             total = total[:, : self.columns] - np.repeat(unit, self.columns // unit.shape[1], axis=1)
-        else:
-            total = total - self.offset
         return np.asarray(total * self.column_signs.astype(np.int64), dtype=np.int64)
 
     def weights(self) -> Floats:
@@ -121,7 +125,7 @@ def quantise_weights(
     Raises:
         MappingError: with a given step, the step is unusable or an integer exceeds what the weight bits hold.
     """
-    full = 2 ** (design.weight_bits - 1) - 1
+    full = design.weight_code.largest
     if design.weight_scale == "given":
         step = given_steps(weight_step, weight.shape[1], design)
         integers = np.rint(weight / step)
@@ -159,12 +163,6 @@ def row_partitions(rows: int, design: CoreDesign, channel_rows: int = 1) -> tupl
             parts = tuple((even + (1 if i < larger else 0)) * channel_rows for i in range(len(parts)))
     edges = np.concatenate([[0], np.cumsum(parts)])
     return tuple(slice(int(a), int(b)) for a, b in pairwise(edges))
-
-
-def _base_digits(values: NDArray[np.int64], bits: int, slices: int) -> NDArray[np.int64]:
-    """Digits in base 2^bits, least significant first, on a new leading axis; the last takes what is left."""
-    digits = [(values >> (bits * s)) & (2**bits - 1) for s in range(slices - 1)]
-    return np.stack([*digits, values >> (bits * (slices - 1))])
 
 
 def _column_signs(integers: NDArray[np.int64], project: bool) -> tuple[NDArray[np.int64], Floats]:
@@ -217,47 +215,24 @@ def map_weights(
             f"Expected `weight` to be finite, but {count} of {matrix.size} values are not; the first is "
             f"{matrix[row, column]} at row {row}, column {column}."
         )
-    bits, slices, weight_bits = design.cell_bits, design.slices, design.weight_bits
-    levels = 2**bits - 1
+    code = design.weight_code
     integers, step = quantise_weights(matrix, design, weight_step)
     signs = np.ones(matrix.shape[1])
-    slice_weights = np.array([2.0 ** (bits * s) for s in range(slices)])
-    offset = 0
-    if design.is_differential:
-        digits = np.stack(
-            [_base_digits(integers.clip(min=0), bits, slices), _base_digits((-integers).clip(min=0), bits, slices)],
-            axis=1,
-        )
-    elif design.is_offset:
-        offset = 2 ** (weight_bits - 1)
-        stored = integers + offset
-        if design.has_unit_column:
-            stored = np.concatenate([stored, np.full((matrix.shape[0], groups), offset)], axis=1)
-        digits = _base_digits(stored, bits, slices)[:, None]
-    elif design.negative_weights == "column_sign":
-        magnitudes, signs = _column_signs(integers, project_signs)
-        digits = _base_digits(magnitudes, bits, slices)[:, None]
-    else:
-        top = 2 ** (weight_bits - 1)
-        if design.negative_weights == "twos_complement":
-            stored, top_weight = integers % (2 * top), -top
-        else:
-            stored, top_weight = np.where(integers < 0, 2 * top - 1 + integers, integers), -(top - 1)
-        digits = np.concatenate([_base_digits(stored % top, bits, slices - 1), (stored // top)[None]])[:, None]
-        slice_weights[-1] = top_weight
+    if code.one_sign:
+        integers, signs = _column_signs(integers, project_signs)
+    if code.unit_column:
+        integers = np.concatenate([integers, np.zeros((matrix.shape[0], groups), dtype=np.int64)], axis=1)
+    digits = code.digits(integers)
     partitions = row_partitions(matrix.shape[0], design, channel_rows)
-    flipped = np.zeros((slices, len(partitions), digits.shape[-1]), dtype=bool)
+    flipped = np.zeros((code.slices, len(partitions), digits.shape[-1]), dtype=bool)
     if design.flipped_encoding:
         for index, rows in enumerate(partitions):
-            block = digits[:, 0, rows, :]
-            flipped[:, index, :] = block.sum(axis=1) * 2 > levels * block.shape[1]
-            digits[:, 0, rows, :] = np.where(flipped[:, index, :][:, None, :], levels - block, block)
+            block = digits[:, :, rows, :]
+            flipped[:, index, :] = code.flips(block)
+            digits[:, :, rows, :] = np.where(flipped[:, index, :][:, None, None, :], code.complement(block), block)
     return Mapping(
         design=design,
         digits=np.ascontiguousarray(digits, dtype=np.int32),
-        levels=levels,
-        slice_weights=slice_weights,
-        offset=0 if design.has_unit_column else offset,
         flipped=flipped,
         column_signs=signs,
         step=step,

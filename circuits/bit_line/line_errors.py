@@ -24,7 +24,6 @@ from circuits.designs import CoreDesign, split_rows
 from circuits.errors import CircuitError
 from circuits.network_values import Activity
 from devicekit.common.errors import unknown_name
-from devicekit.common.plain import PlainValues
 
 Pairing = Literal["differential", "offset"]
 Model = Literal["ideal", "resistor", "affine", "relinearised"]
@@ -40,7 +39,7 @@ _LEAST = 1e-9
 
 
 @dataclass(frozen=True)
-class BitLinePoint(PlainValues):
+class BitLinePoint:
     """One place of the error map.
 
     Attributes:
@@ -87,7 +86,7 @@ class BitLinePoint(PlainValues):
         Raises:
             DesignError: fewer than one row.
         """
-        pairing: Pairing = "differential" if design.is_differential else "offset"
+        pairing = pairing_of(design)
         largest_part, *_ = split_rows(design.matrix_rows if rows is None else rows, design.max_rows)
         most = 0.999 * _MOST_CONDUCTANCE[pairing]
         return cls(
@@ -97,6 +96,11 @@ class BitLinePoint(PlainValues):
             mean_conductance=min(max(float(activity.mean_conductance.max()), _LEAST), most),
             pairing=pairing,
         )
+
+
+def pairing_of(design: CoreDesign) -> Pairing:
+    """Return how the bit lines of a design's columns come: in pairs that are subtracted, or each by itself."""
+    return "differential" if design.lines_per_column == 2 else "offset"
 
 
 def bit_line_errors(

@@ -185,7 +185,9 @@ def test_a_unit_column_shifts_every_column_alike() -> None:
 )
 def test_results_do_not_depend_on_the_batch(design: CoreDesign) -> None:
     weight, x = zero_peaked(40, 6), np.random.default_rng(6).uniform(size=(17, 40))
-    matrix = AnalogMatrix(weight, design, cell=independent(0.05), adc_range=(0, 8) if design.is_offset else (-8, 8))
+    matrix = AnalogMatrix(
+        weight, design, cell=independent(0.05), adc_range=(-8, 8) if design.symmetric_adc() else (0, 8)
+    )
     together = matrix.matmul(x)
     for size in (1, 5):
         apart = np.concatenate([matrix.matmul(x[i : i + size]) for i in range(0, 17, size)])
@@ -256,7 +258,7 @@ def converted_error(design: CoreDesign, weight: np.ndarray, x: np.ndarray, bits:
     plain = AnalogMatrix(weight, design)
     exact = plain.matmul(x)
     cells = np.asarray(plain.conductances)[:, 0]
-    if design.is_differential:
+    if design.lines_per_column == 2:
         cells = cells - np.asarray(plain.conductances)[:, 1]
     rows = [range(r, min(r + design.max_rows, len(weight))) for r in range(0, len(weight), design.max_rows)]
     quantised = np.rint(255 * x) / 255
@@ -264,7 +266,7 @@ def converted_error(design: CoreDesign, weight: np.ndarray, x: np.ndarray, bits:
     for matrix in cells:
         currents = np.concatenate([(quantised[:, part] @ matrix[part]).ravel() for part in rows])
         hi = float(np.quantile(np.abs(currents), 0.9998))
-        ranges.append((-hi if design.is_differential else 0.0, hi))
+        ranges.append((-hi if design.symmetric_adc() else 0.0, hi))
     matrix = AnalogMatrix(weight, design.replace(adc_bits=bits), adc_range=ranges)
     return float(np.std(matrix.matmul(x) - exact) / exact.std())
 

@@ -181,7 +181,8 @@ def test_published_accelerators_are_as_recorded():
         design = designs[row["accelerator"]]
         assert design.negative_weights == (row["negative_weights"] or "differential")
         assert design.max_rows == int(row["rows_per_mvm"])
-        assert design.bits_per_cell == (int(row["bits_per_cell"]) if row["bits_per_cell"] else design.magnitude_bits)
+        most = design.weight_code.magnitude_bits(design.weight_bits)
+        assert design.bits_per_cell == (int(row["bits_per_cell"]) if row["bits_per_cell"] else most)
         assert design.adc_bits == (None if row["adc_bits"] == "analog" else int(row["adc_bits"]))
         assert design.bits_per_input_slice == int(row["dac_bits"])
         assert design.flipped_encoding == ("flipped" in row["source"])

@@ -31,6 +31,7 @@ def test_counts_are_those_of_the_design(design):
         ("input_slices", design.input_slices),
         ("conversions", design.conversions_per_mvm),
         ("operations", design.operations_per_mvm),
+        ("b_out", pytest.approx(design.b_out, rel=1e-14)),
         ("row_lines", design.slices * sum(circuits.split_rows(design.matrix_rows, design.max_rows))),
     ):
         assert cost.value(name) == expected, name
