@@ -7,7 +7,7 @@ from circuits.bit_line.solve import solve_bit_lines, solve_bit_serial
 from circuits.bit_line.spice_cell import SpiceCell
 from circuits.bit_line.spice_line import BitLineConfirmation, confirm_bit_line, simulate_bit_line
 from circuits.bit_line.transistor_cell import TransistorCell, load_transistor_cell
-from circuits.design_files import design_notes, load_design, load_designs
+from circuits.design_files import choose_designs, design_notes, load_design, load_designs
 from circuits.designs import CoreDesign, split_rows
 from circuits.errors import CircuitError, SpiceError
 from circuits.network_values import Activity, LayerShape
@@ -44,6 +44,7 @@ __all__ = [
     "WeightCode",
     "apply_peripherals",
     "characterize",
+    "choose_designs",
     "confirm_bit_line",
     "design_notes",
     "draw_columns",

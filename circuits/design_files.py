@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,27 @@ def load_design(name: str) -> CoreDesign:
     if name not in known:
         raise DesignError(unknown_name("design", name, known) + " A design of your own is given as FILE:NAME.")
     return known[name]
+
+
+def choose_designs(names: Iterable[str]) -> dict[str, CoreDesign]:
+    """Return designs by what names each of them, as commands and studies take them.
+
+    Args:
+        names: bundled designs, ``FILE:NAME``, a bundled set (``"xiao2022"``) or a whole file (its path, which ends in
+            .toml); a set stands for the names of its designs, a file for ``FILE:NAME`` of each.
+
+    Raises:
+        DesignError: as for `load_design`.
+    """
+    chosen: dict[str, CoreDesign] = {}
+    for name in names:
+        if name in _bundled():
+            chosen |= load_designs(name)
+        elif name.endswith(".toml"):
+            chosen |= {f"{name}:{own}": design for own, design in load_designs(name).items()}
+        else:
+            chosen[name] = load_design(name)
+    return chosen
 
 
 def _read(name_or_path: str | Path) -> tuple[dict[str, Any], Path]:

@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args, get_type_hints
 
 from circuits.weight_codes import Differential, WeightCode, weight_code
 from devicekit.common.errors import DesignError, unknown_name
+from devicekit.common.plain import plain_dict
 
 Subtraction = Literal["analog", "digital"]
 WeightScale = Literal["layer", "column", "given"]
@@ -289,6 +290,12 @@ class CoreDesign:
     def to_mapping(self) -> dict[str, Any]:
         """Return the fields as plain values, ready for a file."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return name, fields and what follows from them as plain values; what is without limit is None."""
+        derived = ("slices", "partitions", "arrays", "rows_per_array", "input_slices", "cells", "conversions_per_mvm")
+        values = {name: getattr(self, name) for name in derived}
+        return plain_dict({"name": self.name, "fields": self.to_mapping(), **values, "b_out_bits": self.b_out})
 
 
 _CHOICES: dict[str, tuple[str, ...]] = {

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from devicekit.common.errors import DesignError
+from devicekit.common.plain import PlainValues
 
 
 @dataclass(frozen=True, eq=False)
-class Activity:
+class Activity(PlainValues):
     """How busy arrays are: what their cells conduct and how often their rows are driven.
 
     Attributes:
@@ -37,7 +38,7 @@ class Activity:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LayerShape:
+class LayerShape(PlainValues):
     """The matrix of one layer and how often an inference uses it.
 
     Attributes:

@@ -13,6 +13,7 @@ import pandas as pd
 
 from circuits import Activity, CoreDesign
 from devicekit.common.errors import unknown_name
+from devicekit.common.plain import plain_dict
 from energy.core_formulas import COUNT_COLUMNS, FIELDS
 from energy.core_model import (
     Values,
@@ -258,6 +259,10 @@ class CoreCost:
             row[formula.name] = self.value(formula.name)
             row[f"{formula.name}_low"], row[f"{formula.name}_high"] = self.interval_of(formula.name)
         return row | self.counts | {"b_out": self.value("b_out")}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return `row`, the source of the activity, and the breakdown with one mapping a component, as plain values."""
+        return plain_dict(self.row() | {"activity": self.activity.source, "breakdown": self.breakdown})
 
 
 def estimate_core(

@@ -9,11 +9,13 @@ from typing import Any
 
 from circuits import Activity, CoreDesign, LayerShape
 from devicekit.common.errors import unknown_name
+from devicekit.common.plain import plain_dict
 from energy.core_cost import estimate_core
 from energy.errors import EnergyError
 from energy.explanations import Explanation
 from energy.library import Library
 from energy.network_explanations import NetworkExplanations
+from energy.network_formulas import NETWORK_FORMULAS
 from energy.placement import PlacedNetwork, balanced_replicas
 
 
@@ -33,6 +35,19 @@ class NetworkCost(PlacedNetwork):
             EnergyError: an unknown name.
         """
         return self._explanations.explain(name, layer)
+
+    def row(self) -> dict[str, Any]:
+        """Return the totals as one flat row of a table, intervals as ``_low`` and ``_high`` but for plain counts."""
+        row: dict[str, Any] = {"design": self.core.design.name}
+        for formula in NETWORK_FORMULAS:
+            row[formula.name] = self.value(formula.name)
+            if formula.unit:
+                row[f"{formula.name}_low"], row[f"{formula.name}_high"] = self.interval_of(formula.name)
+        return row | {name: int(self.value(name)) for name in ("weights", "macs", "cores")}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return `row` and the layers' table with one mapping a layer, as plain values."""
+        return plain_dict(self.row() | {"layers": self.table})
 
     @cached_property
     def _explanations(self) -> NetworkExplanations:

@@ -7,9 +7,8 @@ from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from devicekit.common.errors import unknown_name
+from devicekit.common.plain import plain
 from energy.calibration import QUANTITIES, Calibration, calibrate
 from energy.core_cost import estimate_core
 from energy.errors import EnergyError
@@ -94,7 +93,7 @@ class Reproduction:
         return make[table]()
 
     def _published(self) -> dict[str, Row]:
-        return {f"published.{row['design']}.{row['quantity']}": row for row in records(self.fit.residuals)}
+        return {f"published.{row['design']}.{row['quantity']}": row for row in plain(self.fit.residuals)}
 
     def _prediction(self) -> dict[str, Row]:
         rows = {}
@@ -111,7 +110,7 @@ class Reproduction:
         return {f"leave_one_out.{row['design']}.{row['quantity']}": row for row in rows}
 
     def _parameters(self) -> dict[str, Row]:
-        return {f"parameters.{row['constant']}": row for row in records(self.fit.parameters)}
+        return {f"parameters.{row['constant']}": row for row in plain(self.fit.parameters)}
 
     def _correlations(self, count: int = 6) -> dict[str, Row]:
         """Return the pairs of constants of each quantity that the data tie together most."""
@@ -130,7 +129,7 @@ class Reproduction:
 
     def _structures(self) -> dict[str, Row]:
         table = structure_table([self.alternative(names) for names in ALTERNATIVES])
-        return {f"structures.{_structure(names)}": row for names, row in zip(ALTERNATIVES, records(table), strict=True)}
+        return {f"structures.{_structure(names)}": row for names, row in zip(ALTERNATIVES, plain(table), strict=True)}
 
     # -- where they came from ------------------------------------------------------------------------------------------
 
@@ -171,12 +170,3 @@ class Reproduction:
 
 def _structure(names: tuple[str, ...]) -> str:
     return "_and_".join(names) or "library"
-
-
-def records(frame: pd.DataFrame) -> list[Row]:
-    """Return the rows of a table as mappings.
-
-    Args:
-        frame: the table.
-    """
-    return [{str(key): value for key, value in row.items()} for row in frame.to_dict(orient="records")]

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import pandas as pd
 
 from devicekit.common.errors import unknown_name
+from devicekit.common.plain import plain
 from energy.core_cost import CoreCost
 from energy.errors import EnergyError
 from energy.network_cost import NetworkCost
@@ -105,12 +106,12 @@ def breakdown_rows(costs: Sequence[CoreCost]) -> list[dict[str, object]]:
     Args:
         costs: the cores.
     """
-    rows = []
-    for cost in costs:
-        for own in cost.breakdown.to_dict(orient="records"):
-            if own["energy_share"] > 0 or own["area_share"] > 0:
-                rows.append({"design": cost.design.name, **{str(key): value for key, value in own.items()}})
-    return rows
+    return [
+        {"design": cost.design.name, **own}
+        for cost in costs
+        for own in plain(cost.breakdown)
+        if own["energy_share"] > 0 or own["area_share"] > 0
+    ]
 
 
 def layer_rows(networks: Sequence[NetworkCost]) -> list[dict[str, object]]:
@@ -119,28 +120,7 @@ def layer_rows(networks: Sequence[NetworkCost]) -> list[dict[str, object]]:
     Args:
         networks: the networks' costs.
     """
-    rows = []
-    for cost in networks:
-        for own in cost.table.to_dict(orient="records"):
-            rows.append({"design": cost.core.design.name, **{str(key): value for key, value in own.items()}})
-    return rows
-
-
-def network_rows(networks: Sequence[NetworkCost]) -> list[dict[str, object]]:
-    """Return one row a design with every total of the network and the intervals of energy.
-
-    Args:
-        networks: the networks' costs.
-    """
-    rows = []
-    for cost in networks:
-        row: dict[str, object] = {"design": cost.core.design.name, **cost.totals}
-        for name in ("energy_gated_uj", "energy_ungated_uj", "area_mm2"):
-            row[f"{name}_low"], row[f"{name}_high"] = cost.interval_of(name)
-        for name in ("weights", "macs", "cores"):
-            row[name] = int(cost.value(name))
-        rows.append(row)
-    return rows
+    return [{"design": cost.core.design.name, **own} for cost in networks for own in plain(cost.table)]
 
 
 _WITH_INTERVAL = ("energy_fj_per_op", "area_mm2", "energy_gated_uj", "energy_ungated_uj")
@@ -262,8 +242,8 @@ def _ampersand(entries: Sequence[object]) -> str:
     texts = []
     for entry in entries:
         text = str(entry)
-        for plain, escaped in _LATEX.items():
-            text = text.replace(plain, escaped)
+        for sign, escaped in _LATEX.items():
+            text = text.replace(sign, escaped)
         texts.append(text)
     return " & ".join(texts) + r" \\"
 

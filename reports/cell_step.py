@@ -8,7 +8,6 @@ from typing import Any
 
 from devicekit import (
     Cell,
-    Constant,
     DeviceFit,
     MeasurementError,
     data_path,
@@ -18,9 +17,9 @@ from devicekit import (
     read_measurements,
 )
 from devicekit.common.errors import unknown_name
-from reports.results import DeviceSummary, FitResult, FittedParameter, Provenance
+from devicekit.common.plain import plain_dict
+from reports.results import Values
 from reports.study import REFERENCE_MEASUREMENTS, Study
-from reports.table import in_prefix
 
 _FORMS = (".csv", ".tsv", ".parquet", ".xlsx")
 
@@ -31,13 +30,13 @@ class StudyCell:
 
     Attributes:
         cell: the cell.
-        summary: what the page says of it.
-        fit: how it was fitted; None where a device file was taken as it stands.
+        device: what the page says of it, see `StudyResult`.
+        fit: how it was fitted, see `StudyResult`; None where a device file was taken and no measurements are bundled.
     """
 
     cell: Cell
-    summary: DeviceSummary
-    fit: FitResult | None
+    device: Values
+    fit: Values | None
 
 
 def cell_of(study: Study) -> StudyCell:
@@ -60,11 +59,11 @@ def cell_of(study: Study) -> StudyCell:
         known = {} if device is None else _not_from_currents(device)
         fit = fit_device(read_measurements(find_measurements(asked)), **known)
         origin = f"Fitted to {Path(fit.measurements.place).name}, {fit.measurements.kind}."
-        return StudyCell(fit.cell, _summary(fit.cell, origin), _fit_result(fit))
+        return StudyCell(fit.cell, _described(fit.cell, origin), _shown_fit(fit))
     assert device is not None
     bundled = _bundled_measurements().get(f"{device.name}_resampled", _bundled_measurements().get(device.name))
-    shown = None if bundled is None else _fit_result(fit_device(read_measurements(bundled)))
-    return StudyCell(device, _summary(device, "Taken as it stands from its device file."), shown)
+    shown = None if bundled is None else _shown_fit(fit_device(read_measurements(bundled)))
+    return StudyCell(device, _described(device, "Taken as it stands from its device file."), shown)
 
 
 def _not_from_currents(device: Cell) -> dict[str, Any]:
@@ -97,36 +96,26 @@ def find_measurements(name: str) -> Path:
     raise MeasurementError(unknown_name("measurement file or bundled measurements", name, bundled))
 
 
-def _fit_result(fit: DeviceFit) -> FitResult:
+def _shown_fit(fit: DeviceFit) -> Values:
     import numpy as np
 
-    table = fit.table
-    current = np.linspace(0.0, max(float(table["target"].max()), fit.cell.i_max), 121)
+    current = np.linspace(0.0, max(float(fit.table["target"].max()), fit.cell.i_max), 121)
     sigma = fit.cell.error.sigma(current, fit.cell.i_max)
     margin = 1.96 * fit.fit.sigma_stderr(current)
     published = _published(fit)
-    values = {} if published is None else published.error.values()
-    drawn = () if published is None else tuple(map(float, published.error.sigma(current, published.i_max)))
-    return FitResult(
-        source=Path(fit.measurements.place).name,
-        kind=fit.measurements.kind,
-        round_trip=fit.measurements.kind.startswith("resampled"),
-        model=fit.model,
-        parameters=tuple(
-            FittedParameter(name=name, value=p.value, stderr=p.stderr, unit=p.unit, published=values.get(name))
-            for name, p in fit.parameters.items()
-        ),
-        target=tuple(map(float, table["target"])),
-        sigma=tuple(map(float, table["sigma"])),
-        sigma_stderr=tuple(map(float, table["sigma_stderr"])),
-        cells=tuple(map(int, table["n"])),
-        curve_current=tuple(map(float, current)),
-        curve_sigma=tuple(map(float, sigma)),
-        curve_low=tuple(map(float, np.maximum(sigma - margin, 0.0))),
-        curve_high=tuple(map(float, sigma + margin)),
-        curve_published=drawn,
-        notes=tuple(_sentence(note) for note in (*fit.measurements.notes, *fit.notes)),
-    )
+    curve = {
+        "current_a": current,
+        "sigma_a": sigma,
+        "low_a": np.maximum(sigma - margin, 0.0),
+        "high_a": sigma + margin,
+        "published_a": None if published is None else published.error.sigma(current, published.i_max),
+    }
+    shown = {
+        "round_trip": fit.measurements.kind.startswith("resampled"),
+        "published": {} if published is None else published.error.values(),
+        "curve": curve,
+    }
+    return fit.to_dict() | plain_dict(shown)
 
 
 def _published(fit: DeviceFit) -> Cell | None:
@@ -138,57 +127,9 @@ def _published(fit: DeviceFit) -> Cell | None:
     return cell if type(cell.error) is type(fit.cell.error) else None
 
 
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
-
-
-def _summary(cell: Cell, origin: str) -> DeviceSummary:
-    model = " ".join(_words(type(cell.error).__name__))
-    values = ", ".join(_parameter(name, value, cell.error.unit(name)) for name, value in cell.error.values().items())
-    return DeviceSummary(
-        name=cell.name,
-        label=_label(cell),
-        technology=cell.technology.replace("_", " ") or "technology not stated",
-        model=f"{model} ({values})" if values else model,
-        i_max=cell.i_max,
-        on_off_ratio=cell.on_off_ratio,
-        read_voltage=cell.read_voltage,
-        origin=origin,
-    )
-
-
-def _label(cell: Cell) -> str:
+def _described(cell: Cell, origin: str) -> Values:
     word = (cell.technology or cell.name).split("_")[0]
-    return word.upper() if word.islower() and len(word) <= 6 else word
-
-
-def _words(name: str) -> list[str]:
-    spaced = "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in name)
-    return spaced.split()
-
-
-def _parameter(name: str, value: float, unit: str) -> str:
-    return f"{name} {' '.join(in_prefix(value, unit)[:2]).strip()}"
-
-
-def device_sources(found: StudyCell) -> list[Provenance]:
-    """Return every constant of the cell.
-
-    Args:
-        found: the cell of the study.
-    """
-    return [constant_entry(f"cell: {found.cell.name}", name, entry) for name, entry in found.cell.provenance.items()]
-
-
-def constant_entry(room: str, name: str, constant: Constant) -> Provenance:
-    """Return a constant as the provenance table shows it.
-
-    Args:
-        room: what it belongs to.
-        name: its name.
-        constant: the constant.
-    """
-    value, unit, interval = in_prefix(constant.value, constant.unit, constant.interval)
-    return Provenance(
-        room=room, name=name, value=value, unit=unit, kind=constant.kind, source=constant.source, interval=interval
-    )
+    label = word.upper() if word.islower() and len(word) <= 6 else word
+    # The constants stand with all the others.
+    own = {name: value for name, value in cell.to_dict().items() if name != "provenance"}
+    return own | {"label": label, "origin": origin}

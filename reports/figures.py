@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from reports.circuit_figures import bit_line_envelope, converter_inl, spread
+from reports.circuit_figures import adc_inl, bit_line_envelope, spread
 from reports.figure import SERIES, Figure
-from reports.results import DesignResult, Share, StudyResult
+from reports.results import StudyResult, Values, interval_of
 from reports.table import significant
 
 # Below this share of every design a component is drawn together with the other small ones.
@@ -32,13 +32,13 @@ def accuracy_against_energy(result: StudyResult) -> Figure:
     Args:
         result: what the study found.
     """
-    label, baseline = result.device.label, 100 * result.network.baseline
+    label, baseline = result.device["label"], 100 * result.network["baseline"]
     traces: list[dict[str, Any]] = [_front_trace(result.designs)]
     for index, design in enumerate(result.designs):
-        colour, energy = SERIES[index % len(SERIES)], design.cost.energy_fj_per_op
-        low, high = design.cost.intervals.get("energy_fj_per_op", (energy, energy))
-        mean, std = 100 * design.accuracy.mean, 100 * design.accuracy.std
-        ideal = 100 * design.accuracy.ideal
+        name, accuracy, energy = design["name"], design["accuracy"], design["cost"]["energy_fj_per_op"]
+        colour = SERIES[index % len(SERIES)]
+        low, high = interval_of(design["cost"], "energy_fj_per_op") or (energy, energy)
+        mean, std, ideal = 100 * accuracy["mean"], 100 * accuracy["std"], 100 * accuracy["ideal"]
         traces += [
             {
                 "type": "scatter",
@@ -58,7 +58,7 @@ def accuracy_against_energy(result: StudyResult) -> Figure:
                 "x": [energy],
                 "y": [ideal],
                 "marker": {"symbol": "circle-open", "size": 11, "color": colour, "line": {"width": 2}},
-                "hovertemplate": f"{design.name}, ideal cells: %{{y:.2f}} %<extra></extra>",
+                "hovertemplate": f"{name}, ideal cells: %{{y:.2f}} %<extra></extra>",
             },
             {
                 "type": "scatter",
@@ -68,14 +68,13 @@ def accuracy_against_energy(result: StudyResult) -> Figure:
                 "showlegend": index == 0,
                 "x": [energy],
                 "y": [mean],
-                "text": [f"<b>{design.name}</b>"],
+                "text": [f"<b>{name}</b>"],
                 "textposition": "top right" if index < len(result.designs) - 1 else "top left",
                 "textfont": {"color": colour, "size": 15},
                 "marker": {"size": 11, "color": colour},
                 "error_x": _error([energy], [low], [high], colour),
                 "error_y": _error([mean], [mean - std], [mean + std], colour),
-                "hovertemplate": f"{design.name}, {label}: %{{y:.2f}} ± {std:.2f} %<br>%{{x:.4~g}} fJ/op"
-                "<extra></extra>",
+                "hovertemplate": f"{name}, {label}: %{{y:.2f}} ± {std:.2f} %<br>%{{x:.4~g}} fJ/op<extra></extra>",
             },
         ]
     layout = {
@@ -97,7 +96,7 @@ def accuracy_against_energy(result: StudyResult) -> Figure:
         ],
     }
     caption = (
-        f"Up and to the left is better. Filled: {label} cells, mean of {len(result.designs[0].accuracy.per_trial)} "
+        f"Up and to the left is better. Filled: {label} cells, mean of {result.designs[0]['accuracy']['trials']} "
         "trials with their standard deviation; open: ideal cells, so that the dotted line is what the cells cost and "
         "the gap to the dashed line what quantisation costs. Horizontal bars: 95 % interval of the energy. The grey "
         "staircase joins the designs that none beats in both; it goes by means, so mind the bars."
@@ -121,9 +120,9 @@ def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
     return front
 
 
-def _front_trace(designs: Sequence[DesignResult]) -> dict[str, Any]:
+def _front_trace(designs: Sequence[Values]) -> dict[str, Any]:
     """Return the front as a staircase: between two designs the cheaper one is what a budget buys."""
-    points = [(design.cost.energy_fj_per_op, 100 * design.accuracy.mean) for design in designs]
+    points = [(design["cost"]["energy_fj_per_op"], 100 * design["accuracy"]["mean"]) for design in designs]
     front = [points[index] for index in pareto_front(points)]
     return {
         "type": "scatter",
@@ -142,25 +141,25 @@ def trials(result: StudyResult) -> Figure:
     Args:
         result: what the study found.
     """
-    baseline = result.network.baseline
+    baseline = result.network["baseline"]
     traces = []
     for index, design in enumerate(result.designs):
-        losses = [100 * (value - baseline) for value in design.accuracy.per_trial]
+        losses = [100 * (value - baseline) for value in design["accuracy"]["per_trial"]]
         count = max(len(losses) - 1, 1)
         traces.append(
             {
                 "type": "scatter",
                 "mode": "markers",
-                "name": design.name,
+                "name": design["name"],
                 "x": [index + 0.36 * (number / count - 0.5) for number in range(len(losses))],
                 "y": losses,
                 "marker": {"size": 8, "color": SERIES[index % len(SERIES)], "opacity": 0.75},
-                "hovertemplate": f"{design.name}: %{{y:+.2f}} points<extra></extra>",
+                "hovertemplate": f"{design['name']}: %{{y:+.2f}} points<extra></extra>",
                 "showlegend": False,
             }
         )
-    ideals = [100 * (design.accuracy.ideal - baseline) for design in result.designs]
-    means = [100 * (design.accuracy.mean - baseline) for design in result.designs]
+    ideals = [100 * (design["accuracy"]["ideal"] - baseline) for design in result.designs]
+    means = [100 * (design["accuracy"]["mean"] - baseline) for design in result.designs]
     for name, values, dash in (("mean of the trials", means, "solid"), ("ideal cells", ideals, "dot")):
         xs: list[float | None] = []
         ys: list[float | None] = []
@@ -172,32 +171,38 @@ def trials(result: StudyResult) -> Figure:
     layout = {
         "xaxis": {
             "tickvals": list(range(len(result.designs))),
-            "ticktext": [design.name for design in result.designs],
+            "ticktext": [design["name"] for design in result.designs],
             "showgrid": False,
             "title": {"text": "design"},
         },
         "yaxis": {"title": {"text": "accuracy − float network [points]"}, "zeroline": True},
     }
+    images = result.network["test_images"]
     caption = (
         "One dot a trial: the network programmed afresh with other cell errors, on the same images. "
-        f"One image of {result.network.test_images} is {significant(100 / result.network.test_images, 2)} points."
+        f"One image of {images} is {significant(100 / images, 2)} points."
     )
     return Figure(name="trials", title="Trial by trial", caption=caption, data=traces, layout=layout)
 
 
-def _components(designs: Sequence[DesignResult]) -> dict[str, str]:
+def _components(designs: Sequence[Values]) -> dict[str, str]:
     """Return the components worth a colour of their own and their colours, the same in every figure."""
     weight: dict[str, float] = {}
     largest: dict[str, float] = {}
     for design in designs:
         for attribute in ("energy_fj_per_op", "area_mm2"):
-            total = sum(getattr(share, attribute) for share in design.cost.breakdown)
-            for share in design.cost.breakdown:
-                fraction = getattr(share, attribute) / total if total else 0.0
-                weight[share.component] = weight.get(share.component, 0.0) + fraction
-                largest[share.component] = max(largest.get(share.component, 0.0), fraction)
+            shares = _shares(design, attribute)
+            total = sum(shares.values())
+            for component, value in shares.items():
+                fraction = value / total if total else 0.0
+                weight[component] = weight.get(component, 0.0) + fraction
+                largest[component] = max(largest.get(component, 0.0), fraction)
     named = sorted((name for name in weight if largest[name] >= SMALL_SHARE), key=lambda name: -weight[name])
     return dict(zip(named, SERIES, strict=False))
+
+
+def _shares(design: Values, attribute: str) -> dict[str, float]:
+    return {part["label"]: part[attribute] for part in design["cost"]["breakdown"]}
 
 
 def breakdown(result: StudyResult, attribute: str) -> Figure:
@@ -209,21 +214,14 @@ def breakdown(result: StudyResult, attribute: str) -> Figure:
     """
     energy = attribute == "energy_fj_per_op"
     unit, noun = ("fJ/op", "energy") if energy else ("mm²", "area")
-    designs = list(result.designs)
+    designs = result.designs
     named = _components(designs)
-    names = [f"<b>{design.name}</b>" for design in designs]
-    totals = [sum(getattr(share, attribute) for share in design.cost.breakdown) for design in designs]
-    groups: list[tuple[str, str, list[float]]] = []
-    for component, colour in named.items():
-        values = [_value(design.cost.breakdown, attribute, {component}) for design in designs]
-        if any(values):
-            groups.append((component.replace("_", " "), colour, values))
-    rest = [
-        _value(design.cost.breakdown, attribute, {share.component for share in design.cost.breakdown} - set(named))
-        for design in designs
-    ]
-    if any(rest):
-        groups.append(("all others", "@muted", rest))
+    names = [f"<b>{design['name']}</b>" for design in designs]
+    shares = [_shares(design, attribute) for design in designs]
+    totals = [sum(own.values()) for own in shares]
+    groups = [(label, colour, [own.get(label, 0.0) for own in shares]) for label, colour in named.items()]
+    rest = [sum(value for label, value in own.items() if label not in named) for own in shares]
+    groups = [group for group in (*groups, ("all others", "@muted", rest)) if any(group[2])]
     traces = [
         {
             "type": "bar",
@@ -269,34 +267,15 @@ def breakdown(result: StudyResult, attribute: str) -> Figure:
     )
 
 
-def _value(shares: Sequence[Share], attribute: str, components: set[str]) -> float:
-    return float(sum(getattr(share, attribute) for share in shares if share.component in components))
-
-
 def layer_energy(result: StudyResult) -> Figure:
     """Energy of an inference, layer by layer.
 
     Args:
         result: what the study found.
     """
-    traces = []
-    for index, design in enumerate(result.designs):
-        if design.network_cost is None:
-            continue
-        colour = SERIES[index % len(SERIES)]
-        layers = design.network_cost.layers
-        traces.append(
-            {
-                "type": "scatter",
-                "mode": "lines+markers",
-                "name": design.name,
-                "x": [layer.name for layer in layers],
-                "y": [layer.energy_gated_nj for layer in layers],
-                "line": {"color": colour, "width": 1.8},
-                "marker": {"color": colour, "size": 7},
-                "hovertemplate": f"{design.name}, %{{x}}: %{{y:.3~g}} nJ<extra></extra>",
-            }
-        )
+    points = [
+        [(layer["layer"], layer["energy_gated_nj"]) for layer in d["network_cost"]["layers"]] for d in result.designs
+    ]
     layout = {
         "xaxis": {"type": "category", "showgrid": False},
         "yaxis": {"type": "log", "title": {"text": "energy of an inference [nJ]"}, "dtick": 1},
@@ -306,6 +285,7 @@ def layer_energy(result: StudyResult) -> Figure:
         "buffers and the wires between cores are not counted. Conductances and input activity are those measured on "
         "this network; a core's cost in the first table goes by published statistics, so that it compares with others'."
     )
+    traces = _by_layer(result.designs, points, "%{y:.3~g} nJ")
     return Figure(name="layer-energy", title="Layer by layer", caption=caption, data=traces, layout=layout)
 
 
@@ -315,23 +295,7 @@ def layer_signals(result: StudyResult) -> Figure:
     Args:
         result: what the study found.
     """
-    traces = []
-    for index, design in enumerate(result.designs):
-        colour = SERIES[index % len(SERIES)]
-        signals = [signal for signal in design.signals if signal.own_db is not None]
-        if signals:
-            traces.append(
-                {
-                    "type": "scatter",
-                    "mode": "lines+markers",
-                    "name": design.name,
-                    "x": [signal.name for signal in signals],
-                    "y": [signal.own_db for signal in signals],
-                    "line": {"color": colour, "width": 1.8},
-                    "marker": {"color": colour, "size": 7},
-                    "hovertemplate": f"{design.name}, %{{x}}: %{{y:.1f}} dB<extra></extra>",
-                }
-            )
+    points = [[(own["name"], own["snr_db"]) for own in _with_error(design)] for design in result.designs]
     layout = {
         "xaxis": {"type": "category", "showgrid": False},
         "yaxis": {"title": {"text": "signal over error [dB]"}},
@@ -340,9 +304,34 @@ def layer_signals(result: StudyResult) -> Figure:
         "Each layer alone, fed with the float network's values, on one programming of the cells: the lowest point of a "
         "design is the layer to look at first. 6 dB are one bit."
     )
+    traces = _by_layer(result.designs, points, "%{y:.1f} dB")
     return Figure(
         name="layer-signal", title="Which layer loses it", caption=caption, data=traces, layout=layout, height=380
     )
+
+
+def _with_error(design: Values) -> list[Values]:
+    return [own for own in design["layer_reports"] if own["snr_db"] is not None]
+
+
+def _by_layer(
+    designs: Sequence[Values], points: Sequence[Sequence[tuple[str, float]]], shown: str
+) -> list[dict[str, Any]]:
+    """Return one line a design over the layers; designs without points are left out."""
+    return [
+        {
+            "type": "scatter",
+            "mode": "lines+markers",
+            "name": design["name"],
+            "x": [layer for layer, _ in own],
+            "y": [value for _, value in own],
+            "line": {"color": SERIES[index % len(SERIES)], "width": 1.8},
+            "marker": {"color": SERIES[index % len(SERIES)], "size": 7},
+            "hovertemplate": f"{design['name']}, %{{x}}: {shown}<extra></extra>",
+        }
+        for index, (design, own) in enumerate(zip(designs, points, strict=True))
+        if own
+    ]
 
 
 def page_figures(result: StudyResult) -> list[Figure]:
@@ -352,16 +341,13 @@ def page_figures(result: StudyResult) -> list[Figure]:
         result: what the study found.
     """
     figures = [accuracy_against_energy(result), trials(result)]
-    if any(signal.own_db is not None for design in result.designs for signal in design.signals):
+    if any(_with_error(design) for design in result.designs):
         figures.append(layer_signals(result))
-    if any(design.cost.breakdown for design in result.designs):
-        figures += [breakdown(result, "energy_fj_per_op"), breakdown(result, "area_mm2")]
-    if any(design.network_cost is not None for design in result.designs):
-        figures.append(layer_energy(result))
+    figures += [breakdown(result, "energy_fj_per_op"), breakdown(result, "area_mm2"), layer_energy(result)]
     if result.fit is not None:
         figures.append(spread(result.fit))
     if result.wires:
         figures.append(bit_line_envelope(result))
     if result.peripherals is not None:
-        figures.append(converter_inl(result.peripherals))
+        figures.append(adc_inl(result.peripherals))
     return figures

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-import math
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from circuits import Activity, CoreDesign, LayerShape, WeightCode
+from circuits import CoreDesign, LayerShape, WeightCode
 from devicekit import Cell
+from devicekit.common.plain import plain
 from reports.cache import ResultCache, code_hash
 from reports.errors import StudyError
-from reports.results import AccuracyResult, LayerSignal, NetworkSummary
+from reports.prose import sentence
+from reports.results import Values
 from reports.study import Study
 
 if TYPE_CHECKING:
@@ -96,57 +97,9 @@ def load_network(study: Study) -> LoadedNetwork:
     return LoadedNetwork(name, model, data, layers, digest.hexdigest())
 
 
-@dataclass(frozen=True)
-class DesignEvaluation:
-    """What evaluating a network on one design gave.
-
-    Attributes:
-        accuracy: what it is worth.
-        activities: what the arrays of each layer conduct and how often their rows are driven.
-        signals: signal-to-error ratio of each layer.
-    """
-
-    accuracy: AccuracyResult
-    activities: dict[str, Activity]
-    signals: tuple[LayerSignal, ...]
-
-    def document(self) -> dict[str, Any]:
-        """Return this as JSON holds it."""
-        activities = {
-            name: {
-                "mean_conductance": activity.mean_conductance.tolist(),
-                "input_activity": activity.input_activity.tolist(),
-                "source": activity.source,
-            }
-            for name, activity in self.activities.items()
-        }
-        return {
-            "accuracy": asdict(self.accuracy),
-            "activities": activities,
-            "signals": [asdict(signal) for signal in self.signals],
-        }
-
-    @classmethod
-    def from_document(cls, document: dict[str, Any]) -> DesignEvaluation:
-        """Return what `document` was made from.
-
-        Args:
-            document: plain values.
-        """
-        accuracy = dict(document["accuracy"])
-        accuracy["per_trial"] = tuple(accuracy["per_trial"])
-        if accuracy["loss_interval"] is not None:
-            accuracy["loss_interval"] = tuple(accuracy["loss_interval"])
-        return cls(
-            AccuracyResult(**accuracy),
-            {name: Activity(**values) for name, values in document["activities"].items()},
-            tuple(LayerSignal(**values) for values in document["signals"]),
-        )
-
-
 def evaluate_design(
     study: Study, network: LoadedNetwork, design: CoreDesign, cell: Cell, cache: ResultCache, report: Report
-) -> DesignEvaluation:
+) -> Values:
     """Evaluate a network on one design, or take the result of an earlier run with the same inputs.
 
     Args:
@@ -156,18 +109,22 @@ def evaluate_design(
         cell: the memory cell.
         cache: earlier results.
         report: called with (steps done, steps in all).
+
+    Returns:
+        ``accuracy`` (`Accuracy.to_dict`), ``activities`` (`Activity.to_dict` by layer) and ``layer_reports``
+        (`LayerReport.to_dict`, one a layer).
     """
     inputs = _inputs(study, network, design, cell)
     known = cache.get(f"accuracy-{design.name}", inputs)
     if known is not None:
         report(1, 1)
-        return DesignEvaluation.from_document(known)
+        return known
     found = _evaluate(study, network, design, cell, report)
-    cache.put(f"accuracy-{design.name}", inputs, found.document())
+    cache.put(f"accuracy-{design.name}", inputs, found)
     return found
 
 
-def _evaluate(study: Study, network: LoadedNetwork, design: CoreDesign, cell: Cell, report: Report) -> DesignEvaluation:
+def _evaluate(study: Study, network: LoadedNetwork, design: CoreDesign, cell: Cell, report: Report) -> Values:
     from accuracy import calibrate, convert, evaluate, layer_report, measure_activity
 
     training = network.data.batches("calibration", study.batch_size, study.calibration_images)
@@ -177,28 +134,11 @@ def _evaluate(study: Study, network: LoadedNetwork, design: CoreDesign, cell: Ce
     calibrate(model, training)
     activities = {} if design.input_bits is None else measure_activity(model, training)
     found = evaluate(model, test, trials=study.trials, seed=study.seed, progress=report)
-    signals = layer_report(model, few, study.seed)
-    return DesignEvaluation(
-        accuracy=AccuracyResult(
-            baseline=found.baseline,
-            ideal=found.ideal,
-            mean=found.mean,
-            std=found.std,
-            per_trial=tuple(float(value) for value in found.per_trial),
-            loss=found.loss,
-            images=found.images,
-            loss_interval=found.loss_interval(seed=study.seed),
-        ),
-        activities=activities,
-        signals=tuple(
-            LayerSignal(name=layer.name, own_db=_finite(layer.snr_db), network_db=_finite(layer.network_snr_db))
-            for layer in signals
-        ),
-    )
-
-
-def _finite(ratio: float) -> float | None:
-    return ratio if math.isfinite(ratio) else None
+    return {
+        "accuracy": found.to_dict(seed=study.seed),
+        "activities": plain(activities),
+        "layer_reports": plain(layer_report(model, few, study.seed)),
+    }
 
 
 def _inputs(study: Study, network: LoadedNetwork, design: CoreDesign, cell: Cell) -> dict[str, Any]:
@@ -241,8 +181,8 @@ def cell_fingerprint(cell: Cell) -> str:
     return digest.hexdigest()
 
 
-def summarise_network(study: Study, network: LoadedNetwork, baseline: float) -> NetworkSummary:
-    """Return what the page says of the network.
+def summarise_network(study: Study, network: LoadedNetwork, baseline: float) -> Values:
+    """Return what the page says of the network, see `StudyResult`.
 
     Args:
         study: the study.
@@ -251,48 +191,40 @@ def summarise_network(study: Study, network: LoadedNetwork, baseline: float) -> 
     """
     from accuracy import networks
 
-    data = network.data
+    data, shapes = network.data, network.layers
     images = min(study.images or data.size("test"), data.size("test"))
     calibration = min(study.calibration_images, data.size("calibration"))
-    shapes = network.layers
-    rows = [{"name": s.name, "rows": s.rows, "columns": s.columns, "mvms": s.mvms, "groups": s.groups} for s in shapes]
-    weights = sum(shape.weights for shape in shapes)
     notes = [
         f"The float network is right on {100 * baseline:.2f} % of the {images} test images used. The ranges of inputs "
-        f"and converters were set with {calibration} training images; no test image was used for it.",
-        f"It holds {weights:,} weights in {len(shapes)} layers; an inference takes "
+        f"and ADCs were set with {calibration} training images; no test image was used for it.",
+        f"It holds {sum(shape.weights for shape in shapes):,} weights in {len(shapes)} layers; an inference takes "
         f"{sum(shape.macs for shape in shapes):,} multiply-accumulates.".replace(",", " "),
     ]
     if data.name in EASY:
         notes.append(EASY[data.name])
-    description = f"{_sentence(networks.describe(study.network))} {_sentence(data.description)}"
-    return NetworkSummary(
-        name=network.name,
-        data_set=data.name,
-        description=description,
-        baseline=baseline,
-        test_images=images,
-        calibration_images=calibration,
-        classes=len(data.classes),
-        layers=tuple(rows),
-        notes=tuple(notes),
-    )
+    return {
+        "name": network.name,
+        "data_set": data.name,
+        "description": f"{sentence(networks.describe(study.network))} {sentence(data.description)}",
+        "baseline": baseline,
+        "test_images": images,
+        "calibration_images": calibration,
+        "classes": len(data.classes),
+        "layers": plain(shapes),
+        "notes": notes,
+    }
 
 
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
-
-
-def check_same_baseline(results: list[AccuracyResult]) -> float:
+def common_baseline(evaluations: Iterable[Values]) -> float:
     """Return the float network's accuracy, the same for every design.
 
     Args:
-        results: one entry a design.
+        evaluations: of `evaluate_design`, one a design.
 
     Raises:
         StudyError: the designs were evaluated with different networks or images.
     """
-    baselines = {result.baseline for result in results}
+    baselines = {evaluation["accuracy"]["baseline"] for evaluation in evaluations}
     if len(baselines) != 1:
         raise StudyError(f"The float network gave different accuracies for different designs: {sorted(baselines)}.")
-    return baselines.pop()
+    return float(baselines.pop())

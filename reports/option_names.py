@@ -43,7 +43,7 @@ def api_arguments(name: str) -> Mapping[str, str]:
 
 
 def in_options(message: str, options: Mapping[str, str]) -> str:
-    """Return a message of the API with its arguments as options.
+    """Return a message of the API with its arguments as options; a study or design file keeps its own keys.
 
     Args:
         message: plain sentences with arguments in backticks or as ``name=value``.
@@ -57,6 +57,8 @@ def in_options(message: str, options: Mapping[str, str]) -> str:
         lambda found: _given(options[found["name"]], found["value"]),
         message,
     )
+    if re.match(r"\S+\.toml: (`|Design )", message):
+        return message
     return re.sub(rf"`(?P<name>{known})`", lambda found: options[found["name"]].removesuffix("="), message)
 
 

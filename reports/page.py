@@ -8,14 +8,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from reports.design_lines import descriptions, design_lines
 from reports.figure import Figure
 from reports.figures import page_figures
-from reports.prose import cell_sentence, spice_sentence, summary, table_note
-from reports.results import DesignResult, FittedParameter, LineError, Provenance, StudyResult
-from reports.table import COST_COLUMNS, show_interval, significant
+from reports.prose import cell_sentence, sentence, spice_sentence, summary, table_note
+from reports.results import StudyResult, Values, interval_of
+from reports.table import COST_COLUMNS, bits, in_prefix, show_interval, significant
 
 _TEMPLATES = Path(__file__).resolve().parent / "templates"
-_OPTIONAL_FIGURES = ("spread", "bit-line", "inl", "layer-energy", "layer-signal")
+_OPTIONAL_FIGURES = ("spread", "bit-line", "inl", "layer-signal")
 
 KINDS = (
     ("measured", "read off an instrument"),
@@ -24,19 +25,6 @@ KINDS = (
     ("simulated", "computed by circuit simulation"),
     ("resampled", "drawn from published statistics"),
     ("assumed", "chosen, for want of a source"),
-)
-
-_DESIGN_LINES = (
-    ("negative weights", "negative_weights"),
-    ("weight bits", "weight_bits"),
-    ("bits a cell", "bits_per_cell"),
-    ("rows an array, at most", "max_rows"),
-    ("input bits", "input_bits"),
-    ("bits an input slice", "bits_per_input_slice"),
-    ("input accumulation", "input_accumulation"),
-    ("converter bits", "adc_bits"),
-    ("converter range", "adc_range"),
-    ("bit-line resistance R̂ₚ", "r_p_hat"),
 )
 
 
@@ -59,16 +47,18 @@ def render(result: StudyResult, *, made: datetime | None = None) -> str:
     text = environment.get_template("page.html.j2").render(
         result=result,
         summary=summary(result),
-        rows=[_row(design) for design in result.designs],
+        rows=[_row(*design) for design in zip(result.designs, descriptions(result.designs), strict=True)],
         table_note=table_note(result),
         figures={**dict.fromkeys(_OPTIONAL_FIGURES), **by_name},
-        breakdowns=[by_name[name] for name in ("energy-breakdown", "area-breakdown") if name in by_name],
+        breakdowns=[by_name[name] for name in ("energy-breakdown", "area-breakdown")],
         network_rows=_network_rows(result.designs),
         cell_sentence=cell_sentence(result),
-        parameters=[_parameter(parameter) for parameter in (result.fit.parameters if result.fit else ())],
+        parameters=_parameters(result.fit),
+        notes=[sentence(note) for note in (result.fit["notes"] if result.fit else ())],
         spice_sentence=spice_sentence(result),
         line_rows=_line_rows(result.wires),
-        design_lines=_design_lines(result.designs),
+        peripheral_rows=peripheral_rows(result.peripherals),
+        design_lines=design_lines(result.designs),
         kinds=KINDS,
         provenance=_by_room(result.provenance),
         command=command_line(result.settings),
@@ -101,9 +91,8 @@ def command_line(settings: dict[str, Any]) -> str:
         "trials": "--trials",
         "seed": "--seed",
     }
-    words = ["devicekit report"]
-    for design in settings.get("designs", ()):
-        words.append(f"--designs {design}")
+    words = ["devicekit report", *settings.get("designs", ())]
+    words += [f"--exclude {pattern}" for pattern in settings.get("exclude", ())]
     for key, option in options.items():
         if settings.get(key) is not None:
             words.append(f"{option} {settings[key]}")
@@ -119,110 +108,114 @@ def _script_json(figures: Sequence[Figure]) -> str:
     return json.dumps(content, allow_nan=False).replace("<", "\\u003c")
 
 
-def _row(design: DesignResult) -> dict[str, Any]:
-    accuracy, cost = design.accuracy, design.cost
-    loss = accuracy.loss_interval
+def _row(design: Values, described: str) -> dict[str, Any]:
+    accuracy, cost = design["accuracy"], design["cost"]
+    loss = accuracy["loss_interval"]
     return {
-        "name": design.name,
-        "describe": _describe(design),
-        "ideal": f"{100 * accuracy.ideal:.2f}",
-        "mean": f"{100 * accuracy.mean:.2f}",
-        "std": f"{100 * accuracy.std:.2f}",
-        "loss": f"{100 * accuracy.loss:+.2f}".replace("-", "−"),
+        "name": design["name"],
+        "describe": described,
+        "ideal": f"{100 * accuracy['ideal']:.2f}",
+        "mean": f"{100 * accuracy['mean']:.2f}",
+        "std": f"{100 * accuracy['std']:.2f}",
+        "loss": f"{100 * accuracy['loss']:+.2f}".replace("-", "−"),
         "loss_interval": f"{100 * loss[0]:+.2f} – {100 * loss[1]:+.2f}".replace("-", "−") if loss else "",
-        "costs": [
-            {"value": significant(getattr(cost, column)), "interval": show_interval(cost.intervals.get(column), 2)}
-            for column in COST_COLUMNS
-        ],
-        "b_out": f"{design.b_out:.1f}",
+        "costs": [_with_interval(cost, column) for column in COST_COLUMNS],
+        "b_out": bits(design["b_out_bits"]),
     }
 
 
-def _describe(design: DesignResult) -> str:
-    return (
-        f"{design.fields['negative_weights'].replace('_', ' ')}, {design.slices} × {design.partitions} "
-        f"array{'s' if design.slices * design.partitions > 1 else ''}"
-    )
+def _with_interval(values: Values, name: str) -> dict[str, str]:
+    return {"value": significant(values[name]), "interval": show_interval(interval_of(values, name), 2)}
 
 
-def _parameter(parameter: FittedParameter) -> dict[str, str]:
-    scale, unit = (1e9, "nA") if parameter.unit == "A" else (1.0, parameter.unit)
-    suffix = f" {unit}" if unit else ""
-    difference = "–"
-    if parameter.published is not None and parameter.stderr:
-        pull = (parameter.value - parameter.published) / parameter.stderr
-        difference = f"{pull:+.2f} standard errors".replace("-", "−")
-    return {
-        "name": parameter.name,
-        "value": f"{significant(parameter.value * scale, 4)}{suffix}",
-        "stderr": "–" if parameter.stderr is None else f"{significant(parameter.stderr * scale, 2)}{suffix}",
-        "published": "–" if parameter.published is None else f"{significant(parameter.published * scale, 4)}{suffix}",
-        "pull": difference,
-    }
+def _parameters(fit: Values | None) -> list[dict[str, str]]:
+    rows = []
+    for name, own in fit["parameters"].items() if fit else ():
+        value, stderr, published = own["value"], own["stderr"], fit["published"].get(name) if fit else None
+        scale, unit = (1e9, "nA") if own["unit"] == "A" else (1.0, own["unit"])
+        suffix, difference = f" {unit}" if unit else "", "–"
+        if published is not None and stderr:
+            difference = f"{(value - published) / stderr:+.2f} standard errors".replace("-", "−")
+        rows.append(
+            {
+                "name": name,
+                "value": f"{significant(value * scale, 4)}{suffix}",
+                "stderr": "–" if stderr is None else f"{significant(stderr * scale, 2)}{suffix}",
+                "published": "–" if published is None else f"{significant(published * scale, 4)}{suffix}",
+                "pull": difference,
+            }
+        )
+    return rows
 
 
-def _network_rows(designs: Sequence[DesignResult]) -> list[dict[str, Any]]:
+def _network_rows(designs: Sequence[Values]) -> list[dict[str, Any]]:
     rows = []
     for index, design in enumerate(designs):
-        cost = design.network_cost
-        if cost is not None:
-            rows.append(
-                {
-                    "name": design.name,
-                    "series": index % 8,
-                    "cores": cost.cores,
-                    "utilisation": significant(100 * cost.spatial_utilisation, 3),
-                    "area": significant(cost.area_mm2),
-                    "area_interval": show_interval(cost.intervals.get("area_mm2"), 2),
-                    "energy": significant(cost.energy_gated_uj),
-                    "energy_interval": show_interval(cost.intervals.get("energy_gated_uj"), 2),
-                    "ungated": significant(cost.energy_ungated_uj),
-                    "latency": significant(cost.latency_us),
-                    "rate": significant(cost.inferences_per_s),
-                    "efficiency": significant(cost.utilised_tops_per_w),
-                    "peak": significant(cost.peak_tops_per_w),
-                }
-            )
+        cost = design["network_cost"]
+        rows.append(
+            {
+                "name": design["name"],
+                "series": index % 8,
+                "cores": cost["cores"],
+                "utilisation": significant(100 * cost["spatial_utilisation"], 3),
+                "area": _with_interval(cost, "area_mm2"),
+                "energy": _with_interval(cost, "energy_gated_uj"),
+                "ungated": significant(cost["energy_ungated_uj"]),
+                "latency": significant(cost["latency_us"]),
+                "rate": significant(cost["inferences_per_s"]),
+                "efficiency": significant(cost["utilised_tops_per_w"]),
+                "peak": significant(cost["peak_tops_per_w"]),
+            }
+        )
     return rows
 
 
 SHOWN_RESISTANCE = 1e-5
 
 
-def _line_rows(errors: Sequence[LineError]) -> list[dict[str, str]]:
+def _line_rows(errors: Sequence[Values]) -> list[dict[str, str]]:
     """Return one row a kind of line: what each model gets wrong at one wire resistance."""
     rows: dict[tuple[int, str], dict[str, str]] = {}
     for error in errors:
-        if error.r_p_hat == SHOWN_RESISTANCE:
-            row = rows.setdefault((error.rows, error.pairing), {"designs": ", ".join(error.designs)})
-            row |= {"line": f"{error.rows} {error.pairing} cells"}
-            value = error.error_lsb_gain_removed
-            row[error.model] = significant(value, 2) if value >= 1e-4 else "< 0.0001"
+        if error["r_p_hat"] == SHOWN_RESISTANCE:
+            kind = error["rows"], error["pairing"]
+            row = rows.setdefault(kind, {"designs": ", ".join(error["designs"]), "line": "{} {} cells".format(*kind)})
+            value = error["error_lsb_gain_removed"]
+            row[error["model"]] = significant(value, 2) if value >= 1e-4 else "< 0.0001"
     return list(rows.values())
 
 
-def _design_lines(designs: Sequence[DesignResult]) -> list[dict[str, Any]]:
-    lines = [
-        {"label": label, "entries": [_plain_field(design.fields.get(key)) for design in designs]}
-        for label, key in _DESIGN_LINES
+def peripheral_rows(model: Values | None) -> list[tuple[str, str]]:
+    """Return label, and value with its unit, of the figures of the peripherals worth showing.
+
+    Args:
+        model: `PeripheralModel.to_dict`; None without one.
+    """
+    if model is None:
+        return []
+    rows = [
+        ("gain, mean over columns", significant(model["gain"], 4)),
+        ("gain, spread over columns", f"{significant(100 * model['gain_sigma'], 2)} %"),
+        ("offset, spread over columns", f"{significant(model['offset_sigma_lsb'], 3)} LSB"),
+        ("noise of one conversion, rms", f"{significant(model['noise_lsb'], 2)} LSB"),
+        ("random bit patterns, bits in powers of two, rms", f"{significant(model['pattern_scatter_lsb'], 2)} LSB"),
+        ("random bit patterns, bits as the circuit weighs them, rms", f"{significant(model['pattern_lsb'], 2)} LSB"),
+        ("largest integral non-linearity", f"{significant(max(map(abs, model['inl_lsb'])), 2)} LSB"),
     ]
-    lines.append({"label": "slices × partitions", "entries": [f"{d.slices} × {d.partitions}" for d in designs]})
-    lines.append({"label": "conversions a product", "entries": [f"{d.conversions_per_mvm:,}" for d in designs]})
-    return lines
+    for name, constant in model["energy"].items():
+        value, unit, _ = in_prefix(constant["value"], constant["unit"], digits=3)
+        rows.append((f"energy of a conversion, {name.replace('_', ' ')}", f"{value} {unit}"))
+    return rows
 
 
-def _plain_field(value: Any) -> str:
-    if value is None:
-        return "none"
-    if isinstance(value, list | tuple):
-        return ", ".join(map(str, value))
-    return f"{value:g}" if isinstance(value, float) else str(value).replace("_", " ")
-
-
-def _by_room(entries: Sequence[Provenance]) -> list[tuple[str, list[Provenance]]]:
-    rooms: dict[str, list[Provenance]] = {}
+def _by_room(entries: Sequence[Values]) -> list[tuple[str, list[dict[str, str]]]]:
+    """Return the constants by what they belong to, as a person reads them."""
+    rooms: dict[str, list[dict[str, str]]] = {}
     for entry in entries:
-        rooms.setdefault(entry.room, []).append(entry)
+        value, unit, interval = "", "", ""
+        if entry["value"] is not None:
+            value, unit, interval = in_prefix(entry["value"], entry["unit"], entry["interval"])
+        rooms.setdefault(entry["room"], []).append(entry | {"value": value, "unit": unit, "interval": interval})
     return list(rooms.items())
 
 

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from reports.results import DesignResult, StudyResult
-from reports.table import significant
+from collections.abc import Sequence
+
+from reports.results import StudyResult, Values
+from reports.table import in_prefix, significant
 
 
-def _names(designs: list[DesignResult]) -> str:
-    names = [design.name for design in designs]
+def sentence(text: str) -> str:
+    """Return a text with a capital at its beginning and a full stop at its end.
+
+    Args:
+        text: one sentence or several.
+    """
+    return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
+
+
+def _names(designs: Sequence[Values]) -> str:
+    names: list[str] = [design["name"] for design in designs]
     if len(names) == 1:
         return names[0]
     return f"{', '.join(names[:-1])} and {names[-1]}"
@@ -23,32 +34,31 @@ def summary(result: StudyResult) -> list[str]:
     Args:
         result: what the study found.
     """
-    network, designs = result.network, list(result.designs)
-    close = [design for design in designs if 100 * design.accuracy.loss <= 1]
-    far = [design for design in designs if 100 * design.accuracy.loss > 1]
+    network, designs = result.network, result.designs
+    close = [design for design in designs if 100 * design["accuracy"]["loss"] <= 1]
+    far = [design for design in designs if 100 * design["accuracy"]["loss"] > 1]
     first = (
-        f"{network.name} names {100 * network.baseline:.1f} % of {_plural(network.test_images, 'test image')} of "
-        f"{network.data_set} correctly in floating point."
+        f"{network['name']} names {100 * network['baseline']:.1f} % of "
+        f"{_plural(network['test_images'], 'test image')} of {network['data_set']} correctly in floating point."
     )
     kept = []
     if close:
         everything = not far and len(designs) > 1
-        worst = 100 * max(design.accuracy.loss for design in close)
+        worst = 100 * max(design["accuracy"]["loss"] for design in close)
         who = f"all {len(designs)} designs" if everything else f"design{'s' if len(close) > 1 else ''} {_names(close)}"
         verb = "lose" if everything or len(close) > 1 else "loses"
         kept.append(f"{who} {verb} {f'{worst:.1f} points at most' if worst >= 0.05 else 'nothing'}")
     if far:
-        losses = [f"{design.name} {100 * design.accuracy.loss:.1f}" for design in far]
+        losses = [f"{design['name']} {100 * design['accuracy']['loss']:.1f}" for design in far]
         kept.append(f"{'; '.join(losses)} points are lost" if not close else f"{' and '.join(losses)} points")
-    second = f"With {result.device.label} cells {', '.join(kept)}." if kept else ""
+    second = f"With {result.device['label']} cells {', '.join(kept)}." if kept else ""
     sentences = [f"{first} {second}"]
     if len(designs) > 1:
-        cheap = min(designs, key=lambda design: design.cost.energy_fj_per_op)
-        dear = max(designs, key=lambda design: design.cost.energy_fj_per_op)
-        ratio = dear.cost.energy_fj_per_op / cheap.cost.energy_fj_per_op
+        costs = {design["name"]: design["cost"]["energy_fj_per_op"] for design in designs}
+        cheap, dear = min(costs, key=lambda name: costs[name]), max(costs, key=lambda name: costs[name])
         sentences.append(
-            f"An operation costs from {significant(cheap.cost.energy_fj_per_op)} fJ (design {cheap.name}) to "
-            f"{significant(dear.cost.energy_fj_per_op)} fJ (design {dear.name}), a factor of {significant(ratio, 2)}."
+            f"An operation costs from {significant(costs[cheap])} fJ (design {cheap}) to {significant(costs[dear])} fJ "
+            f"(design {dear}), a factor of {significant(costs[dear] / costs[cheap], 2)}."
         )
     return sentences
 
@@ -59,19 +69,16 @@ def table_note(result: StudyResult) -> str:
     Args:
         result: what the study found.
     """
-    counts = sorted({len(design.accuracy.per_trial) for design in result.designs})
-    trials = " or ".join(map(str, counts))
+    designs = result.designs
+    trials = " or ".join(map(str, sorted({design["accuracy"]["trials"] for design in designs})))
+    what = "value" if any(design["accuracy"]["loss_interval"] for design in designs) else "cost"
     text = (
-        f"Loss is the float network's accuracy ({100 * result.network.baseline:.2f} %) minus the mean with "
-        f"{result.device.label} cells; ± is the standard deviation over {trials} trials with other cell errors each; "
-        "small figures below a value are its 95 % interval. "
+        f"Loss is the float network's accuracy ({100 * result.network['baseline']:.2f} %) minus the mean with "
+        f"{result.device['label']} cells; ± is the standard deviation over {trials} trials with other cell errors "
+        f"each; small figures below a {what} are its 95 % interval. "
     )
-    if all(design.accuracy.loss_interval is None for design in result.designs):
-        text = text.replace("small figures below a value are its", "small figures below a cost are its")
-    rows, columns = (result.designs[0].fields[key] for key in ("matrix_rows", "matrix_columns"))
-    same = all(
-        (design.fields["matrix_rows"], design.fields["matrix_columns"]) == (rows, columns) for design in result.designs
-    )
+    sizes = {(design["fields"]["matrix_rows"], design["fields"]["matrix_columns"]) for design in designs}
+    (rows, columns), same = next(iter(sizes)), len(sizes) == 1
     size = f"{rows} × {columns}" if same else "the design's own size"
     return (
         text
@@ -90,15 +97,31 @@ def cell_sentence(result: StudyResult) -> str:
         result: what the study found.
     """
     device = result.device
-    ratio = f"{device.on_off_ratio:.0e}".replace("e+0", "e").replace("1e", "10^") if device.on_off_ratio >= 1e4 else ""
-    superscript = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
-    if ratio.startswith("10^"):
-        ratio = "10" + ratio[3:].translate(superscript)
+    technology = device["technology"].replace("_", " ") or "technology not stated"
     return (
-        f"{device.name} ({device.technology}): currents up to {significant(1e6 * device.i_max)} µA at "
-        f"{significant(device.read_voltage)} V, on/off ratio {ratio or significant(device.on_off_ratio)}, programming "
-        f"error {device.model}. {device.origin}"
+        f"{device['name']} ({technology}): currents up to {significant(1e6 * device['i_max_a'])} µA at "
+        f"{significant(device['read_voltage_v'])} V, on/off ratio {_ratio(device['on_off_ratio'])}, programming "
+        f"error {_law(device)}. {device['origin']}"
     )
+
+
+def _ratio(ratio: float | None) -> str:
+    if ratio is None:
+        return "without limit"
+    if ratio < 1e4:
+        return significant(ratio)
+    mantissa, exponent = f"{ratio:.0e}".split("e+")
+    power = f"10{str(int(exponent)).translate(str.maketrans('0123456789', '⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
+    return power if mantissa == "1" else f"{mantissa} × {power}"
+
+
+def _law(device: Values) -> str:
+    values = [
+        f"{name} {' '.join(in_prefix(own['value'], own['unit'])[:2]).strip()}"
+        for name, own in device["parameters"].items()
+    ]
+    law = device["error_model"].replace("_", " ")
+    return f"{law} ({', '.join(values)})" if values else law
 
 
 def spice_sentence(result: StudyResult) -> str:
@@ -110,8 +133,9 @@ def spice_sentence(result: StudyResult) -> str:
     check = result.spice
     if check is None:
         return ""
-    how = "Recorded earlier with" if check.recorded else "Run afresh for this page with"
+    how = "Recorded earlier with" if check["recorded"] else "Run afresh for this page with"
     return (
-        f"{how} {check.simulator}: a bit line of {check.cells} cells with wire resistance. The "
-        f"solver that accuracy uses and the simulator differ by {check.relative_difference:.1e} of the current at most."
+        f"{how} ngspice {check['ngspice_version']}: a bit line of {check['cells']} cells with wire resistance. The "
+        f"solver that accuracy uses and the simulator differ by {check['relative_difference']:.1e} of the current at "
+        "most."
     )

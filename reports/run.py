@@ -10,21 +10,20 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
-from circuits import CoreDesign, load_design
+from circuits import Activity, CoreDesign, choose_designs, confirm_bit_line, load_peripherals, peripheral_names
 from devicekit.common.paths import replacing
-from devicekit.common.plain import plain
 from reports.cache import ResultCache
-from reports.cell_step import cell_of, device_sources
-from reports.cost_step import calibration_note, cost_of, library_sources, network_cost_of
-from reports.design_step import design_sources
-from reports.network_step import check_same_baseline, evaluate_design, load_network, summarise_network
+from reports.cell_step import cell_of
+from reports.network_step import common_baseline, evaluate_design, load_network, summarise_network
 from reports.page import render
-from reports.results import DesignResult, SpiceCheck, StudyResult
+from reports.results import StudyResult, Values
+from reports.sources import calibration_note, cell_sources, design_sources, library_sources
 from reports.study import Study
 from reports.table import joint_rows, to_csv
-from reports.wires_step import confirm_spice, line_errors, peripheral_summary
+from reports.wires_step import line_errors
 
 SHOWN_VERSIONS = ("devicekit", "torch", "numpy", "scipy", "lmfit", "plotly")
+SKIPPED_SPICE = "The SPICE step was skipped for want of ngspice; its recorded values are shown."
 
 
 class Progress(Protocol):
@@ -66,11 +65,16 @@ def compute(study: Study, folder: Path, progress: Progress | None = None) -> Stu
         folder: where results of earlier runs lie, and new ones are kept.
         progress: called with (steps done, steps in all, what comes next).
     """
+    from energy import estimate_core, estimate_network
+
     started = time.monotonic()
     # Everything that can be wrong with what the user named is found here, before the slow part.
-    designs = _unique_names([load_design(name) for name in study.designs])
+    asked = choose_designs(study.designs)
+    designs = _unique_names(list(asked.values()))
     fitted = cell_of(study)
-    costs = {design.name: cost_of(design, fitted.cell, study.library, study.seed) for design in designs}
+    cell = fitted.cell
+    own: dict[str, Any] = {"library": study.library, "cell": cell, "seed": study.seed}
+    costs = {design.name: estimate_core(design, **own).to_dict() for design in designs}
     network = load_network(study)
     total = 2 + len(designs) * (study.trials + 2)
 
@@ -79,11 +83,11 @@ def compute(study: Study, folder: Path, progress: Progress | None = None) -> Stu
             progress(done, total, text)
 
     report(0, "Bit line in ngspice")
-    spice = confirm_spice()
+    spice = confirm_bit_line().to_dict()
     cache = ResultCache(folder / ".cache")
     report(1, "Bit lines of the designs")
     wires = line_errors(designs, cache, study.seed)
-    evaluations = {}
+    evaluations: dict[str, Values] = {}
     for number, design in enumerate(designs):
         before = 2 + number * (study.trials + 2)
         text = f"Design {design.name}"
@@ -92,47 +96,39 @@ def compute(study: Study, folder: Path, progress: Progress | None = None) -> Stu
         def step(done: int, passes: int, before: int = before, text: str = text) -> None:
             report(before + round(done / passes * (study.trials + 2)), text)
 
-        evaluations[design.name] = evaluate_design(study, network, design, fitted.cell, cache, step)
-    baseline = check_same_baseline([found.accuracy for found in evaluations.values()])
+        evaluations[design.name] = evaluate_design(study, network, design, cell, cache, step)
+    baseline = common_baseline(evaluations.values())
+    found: list[Values] = []
+    for design in designs:
+        evaluation = evaluations[design.name]
+        activities = {name: Activity(**values) for name, values in evaluation["activities"].items()}
+        found.append(
+            {
+                **design.to_dict(),
+                "accuracy": evaluation["accuracy"],
+                "cost": costs[design.name],
+                "network_cost": estimate_network(network.layers, design, activities, **own).to_dict(),
+                "layer_reports": evaluation["layer_reports"],
+            }
+        )
     return StudyResult(
         title=study.title or _title(study, len(designs)),
-        settings=_settings(study),
+        settings={key: value for key, value in study.model_dump(mode="json").items() if value not in (None, "", [])},
+        device=fitted.device,
         fit=fitted.fit,
-        device=fitted.summary,
         spice=spice,
+        wires=wires,
+        peripherals=load_peripherals(cell.technology).to_dict() if cell.technology in peripheral_names() else None,
         network=summarise_network(study, network, baseline),
-        designs=tuple(
-            DesignResult(
-                name=design.name,
-                fields=design.to_mapping(),
-                b_out=design.b_out,
-                slices=design.slices,
-                partitions=design.partitions,
-                conversions_per_mvm=design.conversions_per_mvm,
-                accuracy=evaluations[design.name].accuracy,
-                cost=costs[design.name],
-                network_cost=network_cost_of(
-                    design,
-                    network.layers,
-                    fitted.cell,
-                    study.library,
-                    study.seed,
-                    evaluations[design.name].activities,
-                ),
-                signals=evaluations[design.name].signals,
-            )
-            for design in designs
-        ),
-        provenance=(
-            *device_sources(fitted),
-            *library_sources(study.library, fitted.cell),
-            *design_sources(study.designs, designs),
-        ),
+        designs=found,
+        provenance=[
+            *cell_sources(cell),
+            *library_sources(study.library, cell),
+            *design_sources(zip(asked, designs, strict=True)),
+        ],
         software={"python": platform.python_version()} | {name: version(name) for name in SHOWN_VERSIONS},
         cost_note=calibration_note(designs, study.library),
-        remarks=_remarks(spice),
-        wires=wires,
-        peripherals=peripheral_summary(fitted.cell.technology),
+        remarks=[SKIPPED_SPICE] if spice["recorded"] else [],
         seconds=time.monotonic() - started,
     )
 
@@ -160,13 +156,13 @@ def write(result: StudyResult, study: Study, folder: Path) -> Path:
     return folder / "index.html"
 
 
-def document(result: StudyResult) -> dict[str, Any]:
+def document(result: StudyResult) -> Values:
     """Return a result as JSON holds it: the joint table first, then everything.
 
     Args:
         result: what the study found.
     """
-    return {"table": plain(joint_rows(result)), **plain(result)}
+    return {"table": joint_rows(result), **result.to_dict()}
 
 
 def _unique_names(designs: list[CoreDesign]) -> list[CoreDesign]:
@@ -186,11 +182,3 @@ def _title(study: Study, count: int) -> str:
     number = numbers[count] if count < len(numbers) else str(count)
     network = study.network.rpartition(":")[2]
     return f"{network} on {number} analog core{'' if count == 1 else 's'}"
-
-
-def _settings(study: Study) -> dict[str, Any]:
-    return {key: value for key, value in study.model_dump(mode="json").items() if value not in (None, "")}
-
-
-def _remarks(spice: SpiceCheck) -> tuple[str, ...]:
-    return ("The SPICE step was skipped for want of ngspice; its recorded values are shown.",) if spice.recorded else ()

@@ -20,7 +20,7 @@ class Study(BaseModel):
 
     Attributes:
         title: heading of the page; made from network and designs where empty.
-        designs: core designs: names of bundled ones, or ``FILE:NAME``.
+        designs: core designs: names of bundled ones or of bundled sets, ``FILE:NAME``, or design files.
         measurements: cell currents to fit: a file, or the name of a bundled one. The fitted cell goes on to accuracy
             and energy. Where neither this nor `device` is given, the bundled 40 nm SONOS measurements are fitted.
         device: a cell to use as it stands: a bundled name or a device file. Together with `measurements`, it gives
@@ -143,6 +143,8 @@ def _beside(name: str, folder: Path) -> str:
 
 
 def _part_beside(name: Any, folder: Path) -> Any:
-    """Return ``FILE:NAME`` with the file's full path; anything else is left as it stands."""
+    """Return ``FILE:NAME``, or a design file, with the file's full path; anything else is left as it stands."""
     path, colon, own = str(name).rpartition(":")
+    if str(name).endswith(".toml"):
+        return _beside(str(name), folder)
     return f"{_beside(path, folder)}:{own}" if colon and path else name

@@ -5,14 +5,13 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
-from typing import Any
 
-from reports.results import DesignResult, Interval, StudyResult
+from reports.results import Interval, StudyResult, Values, interval_of
 
 COST_COLUMNS = ("energy_fj_per_op", "area_mm2", "latency_ns", "tops_per_w")
 
 
-def joint_rows(result: StudyResult) -> list[dict[str, Any]]:
+def joint_rows(result: StudyResult) -> list[Values]:
     """Return the table with one plain column a number; units stand in the names.
 
     Accuracies are in percent, losses in percentage points, and `_low` and `_high` are ends of 95 % intervals (None
@@ -24,42 +23,41 @@ def joint_rows(result: StudyResult) -> list[dict[str, Any]]:
     return [_row(design, result) for design in result.designs]
 
 
-def _row(design: DesignResult, result: StudyResult) -> dict[str, Any]:
-    accuracy, cost = design.accuracy, design.cost
-    loss_low, loss_high = accuracy.loss_interval or (None, None)
-    row: dict[str, Any] = {
-        "design": design.name,
-        "negative_weights": design.fields["negative_weights"],
-        "weight_bits": design.fields["weight_bits"],
-        "slices": design.slices,
-        "partitions": design.partitions,
-        "b_out_bits": None if design.b_out == float("inf") else round(design.b_out, 3),
-        "conversions_per_mvm": design.conversions_per_mvm,
-        "network": result.network.name,
-        "test_images": accuracy.images,
-        "device": result.device.name,
-        "accuracy_baseline_percent": 100 * accuracy.baseline,
-        "accuracy_ideal_percent": 100 * accuracy.ideal,
-        "accuracy_device_percent": 100 * accuracy.mean,
-        "accuracy_device_std_percent": 100 * accuracy.std,
-        "trials": len(accuracy.per_trial),
-        "loss_points": 100 * accuracy.loss,
+def _row(design: Values, result: StudyResult) -> Values:
+    accuracy, cost = design["accuracy"], design["cost"]
+    loss_low, loss_high = accuracy["loss_interval"] or (None, None)
+    row: Values = {
+        "design": design["name"],
+        "negative_weights": design["fields"]["negative_weights"],
+        "weight_bits": design["fields"]["weight_bits"],
+        "slices": design["slices"],
+        "partitions": design["partitions"],
+        "b_out_bits": None if design["b_out_bits"] is None else round(design["b_out_bits"], 3),
+        "conversions_per_mvm": design["conversions_per_mvm"],
+        "network": result.network["name"],
+        "test_images": accuracy["images"],
+        "device": result.device["name"],
+        "accuracy_baseline_percent": 100 * accuracy["baseline"],
+        "accuracy_ideal_percent": 100 * accuracy["ideal"],
+        "accuracy_device_percent": 100 * accuracy["mean"],
+        "accuracy_device_std_percent": 100 * accuracy["std"],
+        "trials": accuracy["trials"],
+        "loss_points": 100 * accuracy["loss"],
         "loss_points_low": None if loss_low is None else 100 * loss_low,
         "loss_points_high": None if loss_high is None else 100 * loss_high,
     }
     for column in COST_COLUMNS:
-        low, high = cost.intervals.get(column, (None, None))
-        row |= {column: getattr(cost, column), f"{column}_low": low, f"{column}_high": high}
-    whole = design.network_cost
-    row |= {
-        "network_cores": None if whole is None else whole.cores,
-        "network_energy_gated_uj": None if whole is None else whole.energy_gated_uj,
-        "network_latency_us": None if whole is None else whole.latency_us,
+        low, high = interval_of(cost, column) or (None, None)
+        row |= {column: cost[column], f"{column}_low": low, f"{column}_high": high}
+    whole = design["network_cost"]
+    return row | {
+        "network_cores": whole["cores"],
+        "network_energy_gated_uj": whole["energy_gated_uj"],
+        "network_latency_us": whole["latency_us"],
     }
-    return row
 
 
-def to_csv(rows: Sequence[dict[str, Any]]) -> str:
+def to_csv(rows: Sequence[Values]) -> str:
     """Return rows as CSV text with a header; None becomes an empty field.
 
     Args:
@@ -138,29 +136,37 @@ def short_rows(result: StudyResult) -> list[dict[str, str]]:
     Args:
         result: what the study found.
     """
-    label = result.device.label
+    label = result.device["label"]
+    headings = {
+        "energy_fj_per_op": "Energy [fJ/op]",
+        "area_mm2": "Area [mm²]",
+        "latency_ns": "Latency [ns]",
+        "tops_per_w": "TOPS/W",
+    }
     rows = []
     for design in result.designs:
-        accuracy, cost = design.accuracy, design.cost
+        accuracy, cost = design["accuracy"], design["cost"]
         row = {
-            "Design": design.name,
-            "B_out [bit]": f"{design.b_out:.1f}",
-            "Ideal cells [%]": f"{100 * accuracy.ideal:.2f}",
-            f"{label} [%]": f"{100 * accuracy.mean:.2f} ± {100 * accuracy.std:.2f}",
-            "Loss [points]": f"{100 * accuracy.loss:+.2f}",
-        }
-        headings = {
-            "energy_fj_per_op": "Energy [fJ/op]",
-            "area_mm2": "Area [mm²]",
-            "latency_ns": "Latency [ns]",
-            "tops_per_w": "TOPS/W",
+            "Design": design["name"],
+            "B_out [bit]": bits(design["b_out_bits"]),
+            "Ideal cells [%]": f"{100 * accuracy['ideal']:.2f}",
+            f"{label} [%]": f"{100 * accuracy['mean']:.2f} ± {100 * accuracy['std']:.2f}",
+            "Loss [points]": f"{100 * accuracy['loss']:+.2f}",
         }
         for column, heading in headings.items():
-            value = significant(getattr(cost, column))
-            interval = show_interval(cost.intervals.get(column), 2)
+            value, interval = significant(cost[column]), show_interval(interval_of(cost, column), 2)
             row[heading] = f"{value} ({interval})" if interval else value
         rows.append(row)
     return rows
+
+
+def bits(resolution: float | None) -> str:
+    """Return a resolution [bit] as tables show it; without quantised inputs there is no limit.
+
+    Args:
+        resolution: the number, None for no limit.
+    """
+    return "∞" if resolution is None else f"{resolution:.1f}"
 
 
 def caption(result: StudyResult) -> str:
@@ -170,9 +176,9 @@ def caption(result: StudyResult) -> str:
         result: what the study found.
     """
     network = result.network
-    trials = len(result.designs[0].accuracy.per_trial)
     return (
-        f"{network.name} on {network.test_images} test images of {network.data_set}; float baseline "
-        f"{100 * network.baseline:.2f} %; converter ranges from {network.calibration_images} training images; "
-        f"{result.device.label} cells: mean ± standard deviation of {trials} trials; brackets: 95 % intervals."
+        f"{network['name']} on {network['test_images']} test images of {network['data_set']}; float baseline "
+        f"{100 * network['baseline']:.2f} %; ADC ranges from {network['calibration_images']} training images; "
+        f"{result.device['label']} cells: mean ± standard deviation of {result.designs[0]['accuracy']['trials']} "
+        "trials; brackets: 95 % intervals."
     )

@@ -13,10 +13,11 @@ from accuracy.errors import EvaluationError
 from accuracy.evaluation.metrics import Metric
 from accuracy.evaluation.trials import mean_score
 from accuracy.layers.analog_layers import AnalogLayer, Mode
+from devicekit.common.plain import PlainValues
 
 
 @dataclass(frozen=True)
-class LayerReport:
+class LayerReport(PlainValues):
     """One layer's share in the loss.
 
     Attributes:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
 from accuracy.errors import EvaluationError
+from devicekit.common.plain import plain_dict
 
 Floats = NDArray[np.float64]
 _BLOCK = 256
@@ -108,6 +110,30 @@ class Accuracy:
         tail = (1.0 - confidence) / 2.0
         low, high = np.quantile(np.concatenate(losses), [tail, 1.0 - tail])
         return float(low), float(high)
+
+    def to_dict(self, confidence: float = 0.95, seed: int = 0) -> dict[str, Any]:
+        """Return everything but the scores of single images as plain values; a metric without them has no interval.
+
+        Args:
+            confidence: of ``loss_interval``.
+            seed: of its bootstrap.
+        """
+        paired = self.scores is not None and self.baseline_scores is not None
+        return plain_dict(
+            {
+                "baseline": self.baseline,
+                "ideal": self.ideal,
+                "mean": self.mean,
+                "std": self.std,
+                "loss": self.loss,
+                "loss_interval": self.loss_interval(confidence, seed=seed) if paired else None,
+                "per_trial": self.per_trial,
+                "trials": len(self.per_trial),
+                "images": self.images,
+                "clipped_inputs": self.clipped_inputs,
+                "stopped_early": self.stopped_early,
+            }
+        )
 
 
 def half_width(values: Floats, confidence: float) -> float:

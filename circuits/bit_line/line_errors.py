@@ -24,6 +24,7 @@ from circuits.designs import CoreDesign, split_rows
 from circuits.errors import CircuitError
 from circuits.network_values import Activity
 from devicekit.common.errors import unknown_name
+from devicekit.common.plain import PlainValues
 
 Pairing = Literal["differential", "offset"]
 Model = Literal["ideal", "resistor", "affine", "relinearised"]
@@ -39,7 +40,7 @@ _LEAST = 1e-9
 
 
 @dataclass(frozen=True)
-class BitLinePoint:
+class BitLinePoint(PlainValues):
     """One place of the error map.
 
     Attributes:

@@ -16,6 +16,7 @@ from circuits.errors import CircuitError
 from circuits.spice import simulator as spice
 from devicekit.common.errors import unknown_name
 from devicekit.common.paths import data_path
+from devicekit.common.plain import PlainValues
 
 CellKind = Literal["resistor", "transistor"]
 
@@ -127,7 +128,7 @@ def _transistor_netlist(
 
 
 @dataclass(frozen=True)
-class BitLineConfirmation:
+class BitLineConfirmation(PlainValues):
     """Whether ngspice gives what the exact solution gives.
 
     Attributes:

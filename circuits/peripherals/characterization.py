@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,7 @@ from circuits.peripherals.plots import plot_characterization
 from circuits.peripherals.ramp_adc import RampRun, simulate_ramp_adc
 from circuits.peripherals.runs import Runs, reading
 from circuits.spice.simulator import ngspice_version
+from devicekit.common.plain import plain_dict
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,6 +54,10 @@ class Characterization(Runs):
             path: where.
         """
         return self.model.save(path)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the model and the tables of its runs as plain values, see `PeripheralModel.to_dict` and `tables`."""
+        return plain_dict({"model": self.model, **self.tables()})
 
     def plot(self) -> tuple[Figure, dict[str, Axes]]:
         """Return the page of figures and its axes by name."""

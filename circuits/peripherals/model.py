@@ -10,7 +10,7 @@ import dataclasses
 import json
 import math
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -156,6 +156,12 @@ class PeripheralModel(BaseModel):
         """
         scatter = self.figures.get("pattern_scatter_lsb")
         return self.pattern_lsb if scatter is None else max(scatter.value, self.pattern_lsb)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the model as plain values: the content of its file, temperature in [K] and pattern scatter by name."""
+        values = self.model_dump(mode="json")
+        values["temperature_k"] = values.pop("temperature")
+        return values | {"pattern_scatter_lsb": self.pattern_scatter_lsb}
 
     def trimmed(self, *, columns: bool = False) -> PeripheralModel:
         """Return the model after a digital gain and offset trim, which real chips do.

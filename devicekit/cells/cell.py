@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,6 +16,7 @@ from devicekit.cells.posterior import draw_error, draw_shift
 from devicekit.cells.retention import Retention, RetentionPoint, arrhenius_factor
 from devicekit.cells.subthreshold import TemperatureLaw
 from devicekit.common.errors import DeviceError
+from devicekit.common.plain import plain_dict
 from devicekit.common.provenance import Constant
 from devicekit.common.quantities import parse_quantity
 from devicekit.common.unit_checks import warn_of_current, warn_of_temperature, warn_of_time
@@ -286,6 +287,24 @@ class Cell:
             self,
             time=self.time if seconds is None else seconds,
             temperature=self.temperature if kelvin is None else kelvin,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the cell as plain values: its numbers with their units, its law of error, and all sources."""
+        values = self.error.values()
+        return plain_dict(
+            {
+                "name": self.name,
+                "technology": self.technology,
+                "i_max_a": self.i_max,
+                "on_off_ratio": self.on_off_ratio,
+                "read_voltage_v": self.read_voltage,
+                "time_s": self.time,
+                "temperature_k": self.temperature,
+                "error_model": self.error.name,
+                "parameters": {name: {"value": value, "unit": self.error.unit(name)} for name, value in values.items()},
+                "provenance": dict(self.provenance),
+            }
         )
 
     def on_die(self, seed: Seed, wafer_seed: Seed | None = None) -> Self:

@@ -10,6 +10,20 @@ from pathlib import Path
 from typing import Any
 
 
+class PlainValues:
+    """A data class whose fields are plain already, units in their names."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields by name as plain values, as JSON can hold them."""
+        assert dataclasses.is_dataclass(self)
+        return plain_dict({field.name: getattr(self, field.name) for field in dataclasses.fields(self)})
+
+
+def plain_dict(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a mapping with plain values, see `plain`."""
+    return {key: plain(value) for key, value in values.items()}
+
+
 def plain(value: Any) -> Any:
     """Return a value as JSON can hold it.
 
@@ -31,7 +45,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, Path | date):
         return str(value)
     if hasattr(value, "to_dict"):
-        return plain(value.to_dict(orient="records") if hasattr(value, "columns") else value.to_dict())
+        return plain(value.to_dict(orient="records") if hasattr(value, "iterrows") else value.to_dict())
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if hasattr(value, "model_dump"):

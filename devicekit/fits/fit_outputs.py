@@ -4,26 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pandas as pd
-
 from devicekit.cells.device_writing import save_device
 from devicekit.common.paths import replacing
 from devicekit.fits.fit_figures import plot_fit
 from devicekit.fits.fit_reports import summary
 from devicekit.fits.fit_values import FitValues
-
-_UNITS = {
-    "target": "target_a",
-    "mean": "mean_a",
-    "sigma": "sigma_a",
-    "mean_stderr": "mean_stderr_a",
-    "sigma_stderr": "sigma_stderr_a",
-    "mean_error": "mean_error_a",
-    "sigma_model": "sigma_model_a",
-    "threshold_sigma": "threshold_sigma_v",
-    "read_noise": "read_noise_a",
-}
-"""Columns of the state table that get their unit into the name when they leave for a file."""
 
 
 def save_fit(fit: FitValues, path: str | Path, title: str | None = None) -> Path:
@@ -53,7 +38,7 @@ def write_outputs(fit: FitValues, folder: str | Path, figures: bool = True) -> d
     with replacing(paths["report"]) as path:
         path.write_text(summary(fit) + "\n", encoding="utf-8")
     with replacing(paths["states"]) as path:
-        states_over_time(fit).to_csv(path, index=False)
+        fit.states_over_time.to_csv(path, index=False)
     with replacing(paths["models"]) as path:
         fit.comparison.to_csv(path)
     if not figures:
@@ -67,15 +52,3 @@ def write_outputs(fit: FitValues, folder: str | Path, figures: bool = True) -> d
     with replacing(paths["figure_pdf"]) as path:
         figure.savefig(path)
     return paths
-
-
-def states_over_time(fit: FitValues) -> pd.DataFrame:
-    """Return the state tables of all times as one, with units in the column names.
-
-    Args:
-        fit: a fitted device.
-    """
-    retention = fit.cell.retention
-    tables = [fit.table.assign(time_s=retention.start if retention is not None else 0.0)]
-    tables += [later.states.table.assign(time_s=later.time) for later in fit.later]
-    return pd.concat(tables, ignore_index=True).rename(columns=_UNITS)

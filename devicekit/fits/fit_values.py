@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +14,7 @@ from scipy import stats
 from devicekit.cells.cell import Cell
 from devicekit.cells.digital_levels import ERROR_RATES, digital_levels, state_overlap
 from devicekit.common.errors import DeviceError
+from devicekit.common.plain import plain_dict
 from devicekit.common.unit_checks import warn_of_current
 from devicekit.fits.model_choice import Criterion
 from devicekit.fits.model_fits import ModelFit, Parameter
@@ -21,6 +24,19 @@ from devicekit.statistics.state_tables import States
 from devicekit.statistics.variance_components import VarianceComponents
 
 Floats = NDArray[np.float64]
+
+_UNITS = {
+    "target": "target_a",
+    "mean": "mean_a",
+    "sigma": "sigma_a",
+    "mean_stderr": "mean_stderr_a",
+    "sigma_stderr": "sigma_stderr_a",
+    "mean_error": "mean_error_a",
+    "sigma_model": "sigma_model_a",
+    "threshold_sigma": "threshold_sigma_v",
+    "read_noise": "read_noise_a",
+}
+"""Columns of the state table that get their unit into the name when they leave for a file."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,6 +144,14 @@ class FitValues:
         )
 
     @property
+    def states_over_time(self) -> pd.DataFrame:
+        """The state tables of all times below each other, ``time_s`` beside them, units in the column names."""
+        retention = self.cell.retention
+        tables = [self.table.assign(time_s=retention.start if retention is not None else 0.0)]
+        tables += [later.states.table.assign(time_s=later.time) for later in self.later]
+        return pd.concat(tables, ignore_index=True).rename(columns=_UNITS)
+
+    @property
     def level_counts(self) -> dict[float, int]:
         """Number of digital levels by error rate."""
         return {rate: len(self.levels(rate)) for rate in ERROR_RATES}
@@ -157,3 +181,26 @@ class FitValues:
         # On the logarithm: a spread is positive and its error is relative.
         half = float(stats.norm.ppf(0.5 + coverage / 2)) * np.sqrt(variance)
         return sigma * np.exp(-half), sigma * np.exp(half)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what was found as plain values: the chosen model, its parameters, all candidates and all states.
+
+        Columns of the states carry their unit; what is not known is None.
+        """
+        return plain_dict(
+            {
+                "device": self.cell.name,
+                "source": Path(self.measurements.place).name,
+                "kind": self.measurements.kind,
+                "cells": self.measurements.rows,
+                "model": self.model,
+                "criterion": self.criterion,
+                "alternatives": self.alternatives,
+                "goodness_p": self.fit.goodness,
+                "parameters": self.parameters,
+                "comparison": self.comparison.reset_index(),
+                "states": self.states_over_time,
+                "digital_levels": {f"{rate:g}": count for rate, count in self.level_counts.items()},
+                "notes": [*self.measurements.notes, *self.notes],
+            }
+        )

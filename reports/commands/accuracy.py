@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from reports.commands.common import (
+    DesignsArgument,
     JsonOption,
     SeedOption,
     Step,
@@ -52,9 +52,7 @@ def register(app: typer.Typer) -> None:
 
 
 def accuracy(
-    designs: Annotated[
-        list[str] | None, typer.Argument(help="Designs: names, or FILE:NAME for one of your own; A to E by default.")
-    ] = None,
+    designs: DesignsArgument = None,
     network: Annotated[str, typer.Option(help="Network by name, or MODULE:FUNCTION of your own.")] = "digits_cnn",
     weights: Annotated[Path | None, typer.Option(help="Weight file; by default looked for in the data folder.")] = None,
     data: Annotated[Path | None, typer.Option(help="Folder with the data set, for networks that need one.")] = None,
@@ -99,10 +97,10 @@ def accuracy(
     from accuracy import calibrate, calibration_report, convert, evaluate, layer_report, networks
     from accuracy.arrays.physics import checked_bit_line
     from accuracy.data_sets import load as load_data
-    from circuits import load_design, load_peripherals
+    from circuits import choose_designs, load_peripherals
 
     changes = {} if r_p_hat is None else {"r_p_hat": r_p_hat}
-    chosen = {name: load_design(name).replace(**changes) for name in designs or ["A", "B", "C", "D", "E"]}
+    chosen = {name: own.replace(**changes) for name, own in choose_designs(designs or ["xiao2022"]).items()}
     overrides = {pattern: design.replace(**changes) for pattern, design in map(_override, override or [])}
     cell = _cell(device, age, temperature)
     # The user's own network takes its own weights; one known by name may have them beside its images.
@@ -139,24 +137,8 @@ def accuracy(
                 progress=_stage(step, f"{name}: evaluating"),
             )
             by_layer = _by_layer(layer_report(converted, test, seed), calibration_report(converted)) if layers else []
-            rows.append(
-                {
-                    "design": name,
-                    "device": device,
-                    "network": network,
-                    "baseline": result.baseline,
-                    "ideal": result.ideal,
-                    "mean": result.mean,
-                    "std": result.std,
-                    "loss": result.loss,
-                    "loss_interval": result.loss_interval(),
-                    "per_trial": result.per_trial,
-                    "trials": len(result.per_trial),
-                    "images": result.images,
-                    "clipped_inputs": result.clipped_inputs,
-                    **({"layers": by_layer} if layers else {}),
-                }
-            )
+            own = {"layers": by_layer} if layers else {}
+            rows.append({"design": name, "device": device, "network": network, **result.to_dict(), **own})
     used = min(calibration_images or loaded.size("calibration"), loaded.size("calibration"))
     if as_json:
         print_json({"network": network, "calibration_images": used, "seed": seed, "designs": rows})
@@ -172,7 +154,7 @@ def accuracy(
 
 def api_arguments() -> dict[str, str]:
     """Return the options for arguments of the API that are called otherwise here."""
-    return {"time": "--age"}
+    return {"time": "--age", "directory": "--data"}
 
 
 def _override(text: str) -> tuple[str, CoreDesign]:
@@ -215,7 +197,8 @@ _LAYER = {
 def _by_layer(reports: Sequence[LayerReport], ranges: Sequence[dict[str, object]]) -> list[dict[str, Any]]:
     """Join what each layer loses with how calibration set its ranges."""
     return [
-        {**asdict(report), "ranges": [entry for entry in ranges if entry["layer"] == report.name]} for report in reports
+        {**report.to_dict(), "ranges": [entry for entry in ranges if entry["layer"] == report.name]}
+        for report in reports
     ]
 
 
@@ -224,12 +207,16 @@ def _shown_layer(layer: dict[str, Any]) -> dict[str, Any]:
         "name": layer["name"],
         "rows": layer["rows"],
         "columns": layer["columns"],
-        "snr_db": f"{layer['snr_db']:.1f}",
-        "network_snr_db": f"{layer['network_snr_db']:.1f}",
+        "snr_db": _decibels(layer["snr_db"]),
+        "network_snr_db": _decibels(layer["network_snr_db"]),
         "clipped_inputs": f"{100 * layer['clipped_inputs']:.3f}",
         "used_codes": _by_slice(layer["ranges"], "used_code_fraction"),
         "useful_range": _by_slice(layer["ranges"], "useful_range_fraction"),
     }
+
+
+def _decibels(ratio: float | None) -> str:
+    return "no error" if ratio is None else f"{ratio:.1f}"
 
 
 def _by_slice(ranges: list[dict[str, Any]], column: str) -> str:

@@ -111,6 +111,11 @@ def bitline(
     )
 
 
+def api_arguments() -> dict[str, str]:
+    """Return the options for arguments of the API that are called otherwise here."""
+    return {"library": "--cell"}
+
+
 def _is_model_file(cell: str) -> bool:
     return Path(cell).suffix not in ("", ".toml")
 

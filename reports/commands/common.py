@@ -9,18 +9,20 @@ scipy; not `accuracy`), so that `devicekit --help` stays fast: import what you n
 
 
     def energy(
-        designs: Annotated[list[str], typer.Argument(help="Designs: names, or FILE:NAME for one of your own.")],
+        designs: DesignsArgument = None,
         as_json: JsonOption = False,
         seed: SeedOption = 0,
     ) -> None:
         '''Energy, area and latency of core designs.'''        # the help text; plain sentences
-        from energy import estimate_core                       # slow imports stand here
+        from circuits import choose_designs                    # slow imports stand here
+        from energy import estimate_core
 
         with progress("Estimating", as_json=as_json) as step:  # shown on a terminal only, on stderr
             rows = []
-            for number, name in enumerate(designs, start=1):
+            chosen = choose_designs(designs or ["xiao2022"])
+            for number, (name, design) in enumerate(chosen.items(), start=1):
                 rows.append(...)
-                step(number, len(designs))                     # same signature as evaluate's `progress`
+                step(number, len(chosen))                      # same signature as evaluate's `progress`
         if as_json:
             print_json({"designs": rows})                      # stdout carries this one document and nothing else
         else:
@@ -46,6 +48,10 @@ from devicekit.common.plain import plain
 
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else there.", show_default=False)
+]
+DesignsArgument = Annotated[
+    list[str] | None,
+    typer.Argument(help="Designs: names, FILE:NAME for one of your own, or a whole set or file; A to E by default."),
 ]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random; same seed, same result.")]
 

@@ -83,19 +83,8 @@ def show(
     cell = _moved(load_device(device), time, temperature)
     states = [_state(cell, share) for share in SHARES]
     if as_json:
-        print_json(
-            {
-                "name": cell.name,
-                "title": content.title,
-                "file": path,
-                "notes": content.notes,
-                "technology": cell.technology,
-                "time_s": cell.time,
-                "temperature_k": cell.temperature,
-                "states": states,
-                "provenance": cell.provenance,
-            }
-        )
+        facts = {"title": content.title, "file": path, "notes": content.notes, "states": states}
+        print_json(cell.to_dict() | facts)
         return
     out = console()
     out.print(f"{cell.name}: {content.title}", markup=False, soft_wrap=True, style="bold")

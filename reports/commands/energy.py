@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from reports.commands.common import JsonOption, SeedOption, examples, print_json, print_table, progress
+from reports.commands.common import (
+    DesignsArgument,
+    JsonOption,
+    SeedOption,
+    examples,
+    print_json,
+    print_table,
+    progress,
+)
 
 if TYPE_CHECKING:
     from circuits import CoreDesign, LayerShape
@@ -41,10 +49,7 @@ def register(app: typer.Typer) -> None:
 
 
 def energy(
-    designs: Annotated[
-        list[str] | None,
-        typer.Argument(help="Designs: names, FILE:NAME for one of your own, or a whole set; A to E by default."),
-    ] = None,
+    designs: DesignsArgument = None,
     library: Annotated[str, typer.Option(help="Component library: a name, or a TOML file of your own.")] = "sonos_40nm",
     device: Annotated[
         str | None, typer.Option(help="Device whose read current and voltage are used; the library's by default.")
@@ -93,6 +98,7 @@ def energy(
     seed: SeedOption = 0,
 ) -> None:
     """Energy, area and latency of analog cores, and of networks on them, with intervals, counts and sources."""
+    from circuits import choose_designs
     from devicekit.common.errors import unknown_name
     from energy import EnergyError, estimate_core, estimate_network, load_library
     from energy.tables import FORMATS
@@ -119,7 +125,7 @@ def energy(
 
         cell = load_device(device)
     loaded = load_library(library)
-    chosen = _designs(designs or ["xiao2022"])
+    chosen = list(choose_designs(designs or ["xiao2022"]).values())
     libraries = [loaded if peripherals is None else _simulated(loaded, peripherals, design) for design in chosen]
     costs = [
         estimate_core(design, library=own, cell=cell, adc=adc, structure=structure, seed=seed)
@@ -178,19 +184,6 @@ def _simulated(library: Library, peripherals: str, design: CoreDesign) -> Librar
     from circuits import load_peripherals
 
     return library.with_peripherals(load_peripherals(peripherals, design))
-
-
-def _designs(names: list[str]) -> list[CoreDesign]:
-    """Return designs by name, FILE:NAME, or all of a bundled set or file."""
-    from circuits import load_design, load_designs
-    from devicekit import data_path
-
-    sets = {path.stem for path in data_path("designs").glob("*.toml")}
-    chosen: list[CoreDesign] = []
-    for name in names:
-        whole = name in sets or name.endswith(".toml")
-        chosen += load_designs(name).values() if whole else [load_design(name)]
-    return chosen
 
 
 def _layers(network: str | None, image: str | None, layers: Path | None, exclude: list[str]) -> list[LayerShape]:
@@ -260,14 +253,11 @@ def _explain(
 
 
 def _json(costs: list[CoreCost], networks: list[NetworkCost], library: str) -> None:
-    from energy.tables import layer_rows, network_rows
+    from energy.tables import layer_rows
 
-    document: dict[str, Any] = {
-        "library": library,
-        "designs": [cost.row() | {"activity": cost.activity.source, "breakdown": cost.breakdown} for cost in costs],
-    }
+    document: dict[str, Any] = {"library": library, "designs": costs}
     if networks:
-        document["networks"] = network_rows(networks)
+        document["networks"] = [cost.row() for cost in networks]
         document["layers"] = layer_rows(networks)
     print_json(document)
 
@@ -275,7 +265,7 @@ def _json(costs: list[CoreCost], networks: list[NetworkCost], library: str) -> N
 def _calibrated(costs: list[CoreCost], loaded: Library) -> str:
     """Return which designs the library was fitted to, as a sentence; none once their totals are other than printed."""
     from energy.published import load_published
-    from reports.cost_step import calibration_note
+    from reports.sources import calibration_note
 
     printed = load_published()
     agree = all(
@@ -297,7 +287,7 @@ def _show(
         "cost": (lambda: [cost.row() for cost in costs], tables.SHORT, 1),
         "counts": (lambda: [cost.row() for cost in costs], tables.COUNT_HEADINGS, 1),
         "breakdown": (lambda: tables.breakdown_rows(costs), tables.BREAKDOWN_HEADINGS, 2),
-        "network": (lambda: tables.network_rows(networks), tables.NETWORK_HEADINGS, 1),
+        "network": (lambda: [cost.row() for cost in networks], tables.NETWORK_HEADINGS, 1),
         "layers": (
             lambda: tables.layer_rows(networks),
             ({"design": "Design"} if len(networks) > 1 else {}) | dict(tables.LAYER_HEADINGS),

@@ -94,22 +94,7 @@ def fit(
         written = fitted.write(folder, figures)
         step(3, 3)
     if as_json:
-        print_json(
-            {
-                "device": fitted.cell.name,
-                "kind": measurements.kind,
-                "cells": measurements.rows,
-                "model": fitted.model,
-                "alternatives": fitted.alternatives,
-                "goodness_p": fitted.fit.goodness,
-                "parameters": fitted.parameters,
-                "comparison": fitted.comparison.reset_index(),
-                "states": fitted.table,
-                "digital_levels": {f"{rate:g}": count for rate, count in fitted.level_counts.items()},
-                "notes": [*measurements.notes, *fitted.notes],
-                "files": written,
-            }
-        )
+        print_json(fitted.to_dict() | {"files": written})
         return
     console().print(fitted.summary(), markup=False, soft_wrap=True)
     console().print("\nWritten: " + ", ".join(str(path) for path in written.values()), markup=False, soft_wrap=True)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from reports.commands.common import (
+    DesignsArgument,
     JsonOption,
     SeedOption,
     console,
@@ -24,21 +25,15 @@ def register(app: typer.Typer) -> None:
     app.command(
         "report",
         epilog=examples(
-            "devicekit report --designs A --designs isaac2016 --trials 2 --images 50 --calibration-images 50",
-            "devicekit report --device sonos_40nm_iedm2022 --designs A --trials 2 --images 50 "
-            "--calibration-images 50 --json",
+            "devicekit report A isaac2016 --trials 2 --images 50 --calibration-images 50",
+            "devicekit report A --device sonos_40nm_iedm2022 --trials 2 --images 50 --calibration-images 50 --json",
         ),
     )(report)
 
 
 def report(
     ctx: typer.Context,
-    designs: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="A design: a bundled name, or FILE:NAME of your own; give it again for more. [default: A to E]"
-        ),
-    ] = None,
+    designs: DesignsArgument = None,
     network: Annotated[
         str | None, typer.Option(help="Network, or MODULE:FUNCTION of your own. [default: digits_cnn]")
     ] = None,
@@ -68,6 +63,7 @@ def report(
     study: Annotated[
         Path | None, typer.Option(help="A study file (TOML); the options given here take precedence over it.")
     ] = None,
+    designs_before: Annotated[list[str] | None, typer.Option("--designs", hidden=True)] = None,
     out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("out/report"),
     seed: SeedOption = 0,
     as_json: JsonOption = False,
@@ -81,6 +77,9 @@ def report(
     from reports.study import Study
     from reports.table import caption, short_rows
 
+    if designs_before:
+        print_note("Designs stand behind the command, as elsewhere: devicekit report A B; --designs still works.")
+        designs = [*(designs or ()), *designs_before]
     base = {} if study is None else Study.load(study).model_dump()
     given: dict[str, Any] = {
         "designs": designs or None,
@@ -108,6 +107,11 @@ def report(
     for remark in result.remarks:
         print_note(remark)
     console().print(f"Page: {page}", soft_wrap=True)
+
+
+def api_arguments() -> dict[str, str]:
+    """Return the options for arguments of the API that are called otherwise here."""
+    return {"directory": "--data"}
 
 
 def _given(ctx: typer.Context) -> set[str]:

@@ -221,7 +221,7 @@ def test_a_model_file_stands_beside_the_recorded_cells(ngspice):
         (["--cell", "sonos"], "Unknown transistor cell 'sonos'"),
         (["--orientation", "gate"], "Unknown --orientation"),
         (["--cell", "mine.lib"], "Expected --card NAME, the card of mine.lib to use"),
-        (["--cell", "mine.lib", "--card", "x"], "`library` to be a model file, but"),
+        (["--cell", "mine.lib", "--card", "x"], "--cell to be a model file, but"),
         (["--r-p-hat", "-1"], "--r-p-hat to be finite and at least 0"),
         (["--rows", "8", "--limit", "-1"], "limit of the envelope to be above 0 LSB"),
         (["--rows", "8", "--adc-range", "nan"], "--adc-range to be finite and above 0, but got nan"),

@@ -1,5 +1,6 @@
 """The whole chain: reduced models, what random patterns show, spread, sweeps, and the recorded file."""
 
+import json
 import time
 
 import numpy as np
@@ -20,6 +21,14 @@ BINARY = 2.0 ** np.arange(8) / 255
 @pytest.fixture(scope="module")
 def behavioural(ngspice):
     return circuits.characterize(NOMINAL, columns=6, patterns=14, transistors=False)
+
+
+def test_runs_are_json_as_they_stand(behavioural):
+    values = behavioural.to_dict()
+    assert json.loads(json.dumps(values, allow_nan=False)) == values
+    assert values["model"]["temperature_k"] == behavioural.model.temperature
+    assert [row["level"] for row in values["transfer"]] == behavioural.levels.tolist()
+    assert len(values["patterns"]) == 14
 
 
 def test_the_ideal_chain_converts_random_patterns_exactly(ngspice):

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 import circuits
 from reports.command import build_app
-from reports.wires_step import peripheral_summary
+from reports.page import peripheral_rows
 
 
 def run(*arguments):
@@ -30,8 +30,8 @@ def test_page_and_command_name_both_scatters_of_random_patterns():
     """What the bits' weights explain, and what they leave: two figures, far apart, each under its own name."""
     model = circuits.load_peripherals("sonos_40nm")
     assert model.pattern_scatter_lsb == model.figures["pattern_scatter_lsb"].value > 10 * model.pattern_lsb
-    summary = peripheral_summary("sonos_40nm")
-    figures = {label: float(value) for label, value, unit in summary.figures if unit == "LSB"}
+    rows = dict(peripheral_rows(model.to_dict()))
+    figures = {label: float(value.removesuffix(" LSB")) for label, value in rows.items() if value.endswith(" LSB")}
     binary, weighted = "bits in powers of two", "bits as the circuit weighs them"
     assert figures[f"random bit patterns, {binary}, rms"] == pytest.approx(model.pattern_scatter_lsb, rel=0.05)
     assert figures[f"random bit patterns, {weighted}, rms"] == pytest.approx(model.pattern_lsb, rel=0.05)

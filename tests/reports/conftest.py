@@ -14,24 +14,7 @@ from selenium import webdriver
 from selenium.webdriver.support.ui import WebDriverWait
 
 from circuits import load_designs
-from reports.results import (
-    AccuracyResult,
-    CostResult,
-    DesignResult,
-    DeviceSummary,
-    FitResult,
-    FittedParameter,
-    LayerCost,
-    LayerSignal,
-    LineError,
-    NetworkCostResult,
-    NetworkSummary,
-    PeripheralSummary,
-    Provenance,
-    Share,
-    SpiceCheck,
-    StudyResult,
-)
+from reports.results import StudyResult, Values
 
 ENERGY = {"A": 8.4, "B": 61.0, "C": 43.3, "D": 25.8, "E": 902.0}
 AREA = {"A": 0.24, "B": 1.6, "C": 1.3, "D": 0.27, "E": 11.14}
@@ -44,168 +27,183 @@ def sigma(current: float) -> float:
     return S_MAX * (1 - math.exp(-current / I_SAT))
 
 
-def accuracy(name: str) -> AccuracyResult:
+def accuracy(name: str) -> Values:
     mean = 0.965 - LOSS[name]
     spread = (-0.004, -0.002, 0.0, 0.002, 0.004)
-    return AccuracyResult(
-        baseline=0.965,
-        ideal=0.964,
-        mean=mean,
-        std=0.00316,
-        per_trial=tuple(mean + step for step in spread),
-        loss=LOSS[name],
-        loss_interval=(LOSS[name] - 0.006, LOSS[name] + 0.006),
-        images=360,
-    )
+    return {
+        "baseline": 0.965,
+        "ideal": 0.964,
+        "mean": mean,
+        "std": 0.00316,
+        "per_trial": [mean + step for step in spread],
+        "trials": len(spread),
+        "loss": LOSS[name],
+        "loss_interval": [LOSS[name] - 0.006, LOSS[name] + 0.006],
+        "images": 360,
+    }
 
 
-def cost(name: str) -> CostResult:
+def cost(name: str) -> Values:
     energy, area = ENERGY[name], AREA[name]
-    parts = {"integrator": 0.4, "ramp converter": 0.3, "array": 0.2, "row_driver": 0.09, "adder": 0.01}
-    return CostResult(
-        energy_fj_per_op=energy,
-        area_mm2=area,
-        latency_ns=LATENCY[name],
-        tops_per_w=1e3 / energy,
-        intervals={"energy_fj_per_op": (0.8 * energy, 1.2 * energy), "area_mm2": (0.9 * area, 1.1 * area)},
-        breakdown=tuple(
-            Share(component=part, energy_fj_per_op=share * energy, area_mm2=share * area)
+    parts = {"integrator": 0.4, "ramp ADC": 0.3, "array": 0.2, "row_driver": 0.09, "adder": 0.01}
+    return {
+        "energy_fj_per_op": energy,
+        "energy_fj_per_op_low": 0.8 * energy,
+        "energy_fj_per_op_high": 1.2 * energy,
+        "area_mm2": area,
+        "area_mm2_low": 0.9 * area,
+        "area_mm2_high": 1.1 * area,
+        "latency_ns": LATENCY[name],
+        "latency_ns_low": LATENCY[name],
+        "latency_ns_high": LATENCY[name],
+        "tops_per_w": 1e3 / energy,
+        "breakdown": [
+            {"label": part, "energy_fj_per_op": share * energy, "area_mm2": share * area}
             for part, share in parts.items()
-        ),
-        activity="published statistics",
-    )
+        ],
+    }
+
+
+def network_cost(name: str) -> Values:
+    return {
+        "cores": 4,
+        "area_mm2": 4 * AREA[name],
+        "energy_gated_uj": 0.02 * ENERGY[name],
+        "energy_gated_uj_low": 0.015 * ENERGY[name],
+        "energy_gated_uj_high": 0.025 * ENERGY[name],
+        "energy_ungated_uj": 0.1 * ENERGY[name],
+        "latency_us": 0.1 * LATENCY[name],
+        "inferences_per_s": 1e7 / LATENCY[name],
+        "spatial_utilisation": 0.014,
+        "peak_tops_per_w": 1e3 / ENERGY[name],
+        "utilised_tops_per_w": 1e2 / ENERGY[name],
+        "layers": [
+            {"layer": layer, "energy_gated_nj": nj * ENERGY[name]}
+            for layer, nj in (("conv1", 6.0), ("conv2", 9.0), ("fc", 0.5))
+        ],
+    }
+
+
+def fit() -> Values:
+    target = [1e-7 * (number + 0.5) for number in range(16)]
+    curve = [1.6e-6 * number / 40 for number in range(41)]
+    return {
+        "source": "sonos_40nm.csv",
+        "kind": "resampled from published statistics",
+        "round_trip": True,
+        "model": "saturating_exponential",
+        "parameters": {
+            "s_max": {"value": 39.9e-9, "stderr": 0.6e-9, "unit": "A"},
+            "i_sat": {"value": 530e-9, "stderr": 12e-9, "unit": "A"},
+        },
+        "published": {"s_max": S_MAX, "i_sat": I_SAT},
+        "states": [
+            {"target_a": own, "sigma_a": sigma(own), "sigma_stderr_a": 0.09 * sigma(own), "n": 64, "time_s": 0.0}
+            for own in target
+        ],
+        "curve": {
+            "current_a": curve,
+            "sigma_a": list(map(sigma, curve)),
+            "low_a": [0.97 * sigma(current) for current in curve],
+            "high_a": [1.03 * sigma(current) for current in curve],
+            "published_a": [1.01 * sigma(current) for current in curve],
+        },
+        "notes": ["all 1024 cells were used"],
+    }
 
 
 @pytest.fixture(scope="session")
 def made_up() -> StudyResult:
-    designs = load_designs("xiao2022")
-    target = tuple(1e-7 * (number + 0.5) for number in range(16))
-    curve = tuple(1.6e-6 * number / 40 for number in range(41))
     return StudyResult(
         title="digits_cnn on five cores",
         settings={"designs": list("ABCDE"), "network": "digits_cnn", "trials": 5, "seed": 0},
-        fit=FitResult(
-            source="sonos_40nm.csv",
-            kind="resampled from published statistics",
-            round_trip=True,
-            model="saturating_exponential",
-            parameters=(
-                FittedParameter(name="s_max", value=39.9e-9, stderr=0.6e-9, unit="A", published=S_MAX),
-                FittedParameter(name="i_sat", value=530e-9, stderr=12e-9, unit="A", published=I_SAT),
-            ),
-            target=target,
-            sigma=tuple(map(sigma, target)),
-            sigma_stderr=tuple(0.09 * sigma(current) for current in target),
-            cells=(64,) * 16,
-            curve_current=curve,
-            curve_sigma=tuple(map(sigma, curve)),
-            curve_low=tuple(0.97 * sigma(current) for current in curve),
-            curve_high=tuple(1.03 * sigma(current) for current in curve),
-            curve_published=tuple(1.01 * sigma(current) for current in curve),
-            notes=("All 1024 cells were used.",),
-        ),
-        device=DeviceSummary(
-            name="sonos_40nm",
-            label="SONOS",
-            technology="40 nm SONOS",
-            model="saturating exponential",
-            i_max=1.6e-6,
-            on_off_ratio=1e7,
-            read_voltage=0.1,
-            origin="Fitted to sonos_40nm.csv.",
-        ),
-        spice=SpiceCheck(simulator="ngspice-39", cells=64, relative_difference=3e-12),
-        network=NetworkSummary(
-            name="digits_cnn",
-            data_set="digits",
-            description="Handwritten 8 × 8 digits.",
-            baseline=0.965,
-            test_images=360,
-            calibration_images=1077,
-            classes=10,
-            layers=({"name": "conv1", "rows": 9, "columns": 16, "mvms": 64},),
-            notes=("An easy network <& honest>.",),
-        ),
-        designs=tuple(
-            DesignResult(
-                name=name,
-                fields=design.to_mapping(),
-                b_out=design.b_out,
-                slices=design.slices,
-                partitions=design.partitions,
-                conversions_per_mvm=design.conversions_per_mvm,
-                accuracy=accuracy(name),
-                cost=cost(name),
-                signals=tuple(
-                    LayerSignal(name=layer, own_db=db, network_db=db - 3)
+        fit=fit(),
+        device={
+            "name": "sonos_40nm",
+            "label": "SONOS",
+            "technology": "40 nm SONOS",
+            "error_model": "saturating_exponential",
+            "parameters": {"s_max": {"value": S_MAX, "unit": "A"}},
+            "i_max_a": 1.6e-6,
+            "on_off_ratio": 1e7,
+            "read_voltage_v": 0.1,
+            "origin": "Fitted to sonos_40nm.csv.",
+        },
+        spice={"ngspice_version": "39", "cells": 64, "relative_difference": 3e-12, "recorded": False},
+        network={
+            "name": "digits_cnn",
+            "data_set": "digits",
+            "description": "Handwritten 8 × 8 digits.",
+            "baseline": 0.965,
+            "test_images": 360,
+            "calibration_images": 1077,
+            "classes": 10,
+            "layers": [{"name": "conv1", "rows": 9, "columns": 16, "mvms": 64}],
+            "notes": ["An easy network <& honest>."],
+        },
+        designs=[
+            {
+                **design.to_dict(),
+                "accuracy": accuracy(name),
+                "cost": cost(name),
+                "network_cost": network_cost(name),
+                "layer_reports": [
+                    {"name": layer, "snr_db": db, "network_snr_db": db - 3}
                     for layer, db in (("conv1", 25.0), ("conv2", 18.0), ("fc", 22.0))
-                ),
-                network_cost=NetworkCostResult(
-                    cores=4,
-                    area_mm2=4 * AREA[name],
-                    energy_gated_uj=0.02 * ENERGY[name],
-                    energy_ungated_uj=0.1 * ENERGY[name],
-                    latency_us=0.1 * LATENCY[name],
-                    inferences_per_s=1e7 / LATENCY[name],
-                    spatial_utilisation=0.014,
-                    peak_tops_per_w=1e3 / ENERGY[name],
-                    utilised_tops_per_w=1e2 / ENERGY[name],
-                    intervals={"energy_gated_uj": (0.015 * ENERGY[name], 0.025 * ENERGY[name])},
-                    layers=tuple(
-                        LayerCost(
-                            name=layer, cores=1, utilisation=0.1, energy_gated_nj=nj * ENERGY[name], latency_us=1.0
-                        )
-                        for layer, nj in (("conv1", 6.0), ("conv2", 9.0), ("fc", 0.5))
-                    ),
-                ),
-            )
-            for name, design in designs.items()
-        ),
-        provenance=(
-            Provenance(
-                room="device",
-                name="s_max",
-                value="39.6",
-                unit="nA",
-                kind="published",
-                source="Xiao et al. 2022, Fig. 4",
-            ),
-            Provenance(
-                room="energy",
-                name="integrator energy",
-                value="0.94",
-                unit="pJ",
-                kind="fitted",
-                source="calibration",
-                interval="0.8 – 1.1",
-            ),
-        ),
+                ],
+            }
+            for name, design in load_designs("xiao2022").items()
+        ],
+        provenance=[
+            {
+                "room": "device",
+                "name": "s_max",
+                "value": 39.6e-9,
+                "unit": "A",
+                "kind": "published",
+                "source": "Xiao et al. 2022, Fig. 4",
+                "interval": None,
+            },
+            {
+                "room": "energy",
+                "name": "integrator energy",
+                "value": 0.94,
+                "unit": "pJ",
+                "kind": "fitted",
+                "source": "calibration",
+                "interval": [0.8, 1.1],
+            },
+        ],
         software={"devicekit": "0.1.0", "python": "3.11"},
-        remarks=("Nothing was skipped.",),
-        wires=tuple(
-            LineError(
-                designs=names,
-                rows=rows,
-                pairing=pairing,
-                mean_conductance=0.02,
-                r_p_hat=r_p_hat,
-                model=model,
-                line_error=scale * r_p_hat,
-                error_lsb=2e5 * scale * r_p_hat,
-                error_lsb_gain_removed=1e5 * scale * r_p_hat,
-            )
-            for names, rows, pairing in ((("A", "B", "D"), 1152, "differential"), (("E",), 72, "offset"))
+        remarks=["Nothing was skipped."],
+        wires=[
+            {
+                "designs": names,
+                "rows": rows,
+                "pairing": pairing,
+                "mean_conductance": 0.02,
+                "r_p_hat": r_p_hat,
+                "model": model,
+                "error_lsb_gain_removed": 1e5 * scale * r_p_hat,
+            }
+            for names, rows, pairing in ((["A", "B", "D"], 1152, "differential"), (["E"], 72, "offset"))
             for r_p_hat in (1e-6, 1e-5, 1e-4)
             for model, scale in (("ideal", 30.0), ("resistor", 20.0), ("affine", 2.0), ("relinearised", 0.01))
-        ),
-        peripherals=PeripheralSummary(
-            name="sonos_40nm",
-            kind="simulated",
-            source="ngspice 39",
-            adc_bits=8,
-            inl_lsb=tuple(0.3 * math.sin(code / 40) for code in range(256)),
-            figures=(("gain, mean over columns", "0.9615", ""), ("noise of one conversion, rms", "0.40", "LSB")),
-        ),
+        ],
+        peripherals={
+            "name": "sonos_40nm",
+            "kind": "simulated",
+            "source": "ngspice 39",
+            "adc_bits": 8,
+            "gain": 0.9615,
+            "gain_sigma": 0.01,
+            "offset_sigma_lsb": 0.5,
+            "noise_lsb": 0.4,
+            "pattern_lsb": 0.3,
+            "pattern_scatter_lsb": 1.0,
+            "inl_lsb": [0.3 * math.sin(code / 40) for code in range(256)],
+            "energy": {"comparator": {"value": 3.8e-12, "unit": "J"}},
+        },
         seconds=42,
     )
 

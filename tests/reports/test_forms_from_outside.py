@@ -138,6 +138,6 @@ def test_the_command_and_a_study_take_it_from_a_file(form: type[WeightCode], tmp
     study = Study(designs=(f"{file}:mine",), trials=2, images=20, calibration_images=20, device="sonos_40nm_iedm2022")
     result = compute(study, tmp_path / "out")
     (found,) = result.designs
-    assert found.fields["negative_weights"] == form.name
-    assert found.slices == design.slices
-    assert 0.5 < found.accuracy.mean <= 1
+    assert found["fields"]["negative_weights"] == form.name
+    assert found["slices"] == design.slices
+    assert 0.5 < found["accuracy"]["mean"] <= 1

@@ -30,6 +30,8 @@ OPTIONS = {
         ("leave them out with figures=False, or", "leave them out with --no-figures, or"),
         ("units=nA.", "--unit nA."),
         ("Expected `measurements` to be a path", "Expected FILE to be a path"),
+        ("study.toml: `bootstrap`: expected more.", None),
+        ("cells.csv: `bootstrap`: expected more.", "cells.csv: --bootstrap: expected more."),
         # What is no argument of the command stays as it is.
         ("Expected `states`, x.units=3, subunits=4, '# time = 1 s', `bootstrapped`", None),
     ],

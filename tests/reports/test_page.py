@@ -1,5 +1,6 @@
 """The page in a real browser, offline: nothing fails, nothing is loaded, every figure is drawn with its data."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -8,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from circuits import CoreDesign
+from reports.design_lines import descriptions
 from reports.figures import page_figures
 from reports.page import render
 from reports.results import StudyResult
@@ -84,31 +87,83 @@ def test_text_from_outside_is_escaped(page: Path) -> None:
 def test_every_constant_stands_with_its_source(page: Path, made_up: StudyResult) -> None:
     text = page.read_text(encoding="utf-8")
     for entry in made_up.provenance:
-        assert entry.source in text
-        assert f'class="kind {entry.kind}"' in text
+        assert entry["source"] in text
+        assert f'class="kind {entry["kind"]}"' in text
+    assert "<td>39.6 nA</td>" in text
+    assert "<td>0.94 pJ</td><td>0.800 – 1.10</td>" in text
 
 
 def test_the_page_says_when_there_was_no_simulator(made_up: StudyResult) -> None:
     assert made_up.spice is not None
-    text = render(replace(made_up, spice=replace(made_up.spice, recorded=True, note="Values of the package.")))
-    assert "Recorded earlier with ngspice-39" in text
-    assert "Values of the package." in text
+    text = render(replace(made_up, spice=made_up.spice | {"recorded": True}))
+    assert "Recorded earlier with ngspice 39" in text
+    assert "There is no ngspice on this machine" in text
     assert "was not confirmed by circuit simulation" in render(replace(made_up, spice=None))
 
 
-def test_the_page_does_without_a_fit_and_without_a_breakdown(
+def test_the_page_does_without_a_fit_wires_and_peripherals(
     made_up: StudyResult, tmp_path: Path, open_page: Callable[[Path], Any]
 ) -> None:
-    designs = tuple(
-        replace(design, cost=replace(design.cost, breakdown=()), network_cost=None, signals=())
-        for design in made_up.designs
-    )
+    # Digital networks have layers without error.
+    exact = [{"name": "fc", "snr_db": None, "network_snr_db": None}]
+    designs = [design | {"layer_reports": exact} for design in made_up.designs]
     path = tmp_path / "index.html"
-    bare = replace(made_up, fit=None, designs=designs, wires=(), peripherals=None)
+    bare = replace(made_up, fit=None, designs=designs, wires=[], peripherals=None)
     path.write_text(render(bare), encoding="utf-8")
     opened = open_page(path)
     assert opened.errors == []
-    assert len(opened.run(DRAWN)) == 2
+    assert [plot["name"] for plot in opened.run(DRAWN)] == [
+        f"plot-{name}" for name in ("accuracy-energy", "trials", "energy-breakdown", "area-breakdown", "layer-energy")
+    ]
+
+
+def alike(made_up: StudyResult, *designs: CoreDesign) -> str:
+    first = made_up.designs[0]
+    return render(replace(made_up, designs=[first | design.to_dict() for design in designs]))
+
+
+CHANGES = {
+    "matrix_rows": 576,
+    "matrix_columns": 128,
+    "negative_weights": "column_sign",
+    "subtraction": "digital",
+    "weight_bits": 9,
+    "weight_scale": "column",
+    "bits_per_cell": 4,
+    "max_rows": 144,
+    "input_bits": 6,
+    "bits_per_input_slice": 2,
+    "input_accumulation": "digital",
+    "accumulator_bits": 6,
+    "input_encoding": "pulse_width",
+    "adc_bits": 6,
+    "adc_range": "full",
+    "flipped_encoding": True,
+    "r_p_hat": 1e-5,
+}
+"""A change of every field of a design."""
+
+
+@pytest.mark.parametrize("field", CHANGES)
+def test_two_designs_that_differ_in_one_field_never_look_equal(made_up: StudyResult, field: str) -> None:
+    """The field stands in the table of designs with both values, and the row of the joint table is another one."""
+    base = CoreDesign(name="one", negative_weights="offset" if field == "flipped_encoding" else "differential")
+    other = base.replace(name="two", **{field: CHANGES[field]})
+    text = alike(made_up, base, other)
+    start = text.index("<tbody>", text.index('<section id="designs"'))
+    lines = [
+        re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row)
+        for row in text[start : text.index("</tbody>", start)].split("</tr>")
+    ]
+    shown = [value for line in lines if line for value in line[1:] if line[1] != line[2]]
+    assert str(other.to_mapping()[field]).replace("_", " ").replace("True", "yes") in shown
+    assert len(set(descriptions([base.to_dict(), other.to_dict()]))) == 2
+    joint = text[text.index('<table id="joint"') : text.index("</table>")]
+    assert len(set(re.findall(r'<span class="sub">([^<]*array[^<]*)</span>', joint))) == 2
+
+
+def test_every_field_of_a_design_has_its_change() -> None:
+    assert set(CHANGES) == set(CoreDesign().to_mapping()) - {"name"}
 
 
 def test_line_errors_stand_in_a_table(page: Path) -> None:

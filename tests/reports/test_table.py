@@ -117,9 +117,13 @@ def test_note_explains_small_figures(made_up: StudyResult) -> None:
 def test_cell_and_spice_sentences(made_up: StudyResult) -> None:
     result = made_up
     assert "1.60 µA at 0.100 V, on/off ratio 10⁷" in cell_sentence(result)
-    assert spice_sentence(result).startswith("Run afresh for this page with ngspice-39: a bit line of 64 cells")
+    assert "programming error saturating exponential (s_max 39.57 nA)" in cell_sentence(result)
+    device = result.device | {"on_off_ratio": None}
+    assert "on/off ratio without limit" in cell_sentence(replace(result, device=device))
+    assert "on/off ratio 2 × 10⁵" in cell_sentence(replace(result, device=device | {"on_off_ratio": 2e5}))
+    assert spice_sentence(result).startswith("Run afresh for this page with ngspice 39: a bit line of 64 cells")
     assert "differ by 3.0e-12" in spice_sentence(result)
     assert result.spice is not None
-    recorded = replace(result, spice=replace(result.spice, recorded=True))
+    recorded = replace(result, spice=result.spice | {"recorded": True})
     assert spice_sentence(recorded).startswith("Recorded earlier with")
     assert spice_sentence(replace(result, spice=None)) == ""
