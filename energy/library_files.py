@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import re
-import tomllib
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from devicekit.common.errors import UnitError, unknown_name
+from devicekit.common.foreign import read_toml
 from devicekit.common.paths import data_path, replacing
 from devicekit.common.provenance import Constant
 from energy.errors import EnergyError
@@ -82,11 +82,7 @@ def _load(path: Path, _modified: int, recipe: str) -> Library:
 
 
 def _parsed(path: Path) -> dict[str, Any]:
-    try:
-        with path.open("rb") as file:
-            return tomllib.load(file)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise EnergyError(f"{path}: not a TOML file: {error}.") from error
+    return read_toml(path, EnergyError)
 
 
 def _merged(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:

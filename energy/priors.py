@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from devicekit.common.errors import unknown_name
+from devicekit.common.foreign import read_toml
 from devicekit.common.paths import data_path
 from energy.errors import EnergyError
 from energy.expressions import Array
@@ -90,10 +90,7 @@ def load_priors(library: Library, path: str | Path | None = None) -> Mapping[str
     path = Path(path)
     if not path.is_file():
         raise EnergyError(f"No file of priors {str(path)!r} for the library {library.name!r}.")
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise EnergyError(f"{path}: not a TOML file: {error}.") from error
+    content = read_toml(path, EnergyError)
     priors = {}
     for name, entry in content.get("priors", {}).items():
         if name not in library.constants:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import pickle
-import zipfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -16,6 +15,7 @@ from accuracy.data_sets import pictures
 from accuracy.data_sets.data_set import DataSet, Images, Preprocess
 from accuracy.data_sets.errors import DataSetError
 from accuracy.data_sets.files import find, first_existing
+from devicekit.common.foreign import numpy_archive, reading
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 CALIBRATION_IMAGES = 4000
@@ -30,14 +30,14 @@ def read_npz(path: Path) -> Images:
     Raises:
         DataSetError: no archive, or a key is missing.
     """
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            missing = [key for key in ("images", "labels") if key not in archive.files]
-            if missing:
-                raise DataSetError(f"{path}: expected arrays `images` and `labels`, but found {archive.files}.")
-            return Images(archive["images"], archive["labels"].astype(np.int64).reshape(-1))
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise DataSetError(f"{path}: not a readable NumPy archive ({error}).") from None
+    with numpy_archive(path, DataSetError, "a readable NumPy archive") as archive:
+        missing = [key for key in ("images", "labels") if key not in archive.files]
+        if missing:
+            raise DataSetError(f"{path}: expected arrays `images` and `labels`, but found {archive.files}.")
+        try:
+            return Images(archive["images"], pictures.whole_labels(archive["labels"], str(path)))
+        except DataSetError as error:
+            raise DataSetError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from None
 
 
 # What a pickled array of any NumPy version names; nothing among it runs code of the file's choosing.
@@ -69,14 +69,13 @@ def read_python(paths: list[Path]) -> Images:
     """
     parts = []
     for path in paths:
-        try:
-            with path.open("rb") as file:
-                batch = _ArraysOnly(file, encoding="bytes").load()
-            data = np.asarray(batch[b"data"] if b"data" in batch else batch["data"], dtype=np.uint8)
-            labels = np.asarray(batch[b"labels"] if b"labels" in batch else batch["labels"], dtype=np.int64)
-            parts.append((data.reshape(-1, 3, 32, 32), labels))
-        except (pickle.UnpicklingError, EOFError, KeyError, TypeError, ValueError, AttributeError) as error:
-            raise DataSetError(f"{path}: not a batch of CIFAR-10's Python version ({error}).") from None
+        with reading(path, DataSetError, "a batch of CIFAR-10's Python version"), path.open("rb") as file:
+            batch = _ArraysOnly(file, encoding="bytes").load()
+            data = np.asarray(batch[b"data"] if b"data" in batch else batch["data"])
+            if data.dtype.kind not in "iu" or data.min() < 0 or data.max() > 255:
+                raise DataSetError(f"{path}: expected pixels as whole numbers from 0 to 255, but got {data.dtype}.")
+            labels = pictures.whole_labels(batch[b"labels"] if b"labels" in batch else batch["labels"], str(path))
+            parts.append((data.astype(np.uint8).reshape(-1, 3, 32, 32), labels))
     return _channels_last(parts)
 
 

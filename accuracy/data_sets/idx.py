@@ -14,9 +14,11 @@ from accuracy.data_sets.data_set import DataSet, Images
 from accuracy.data_sets.errors import DataSetError
 from accuracy.data_sets.files import find
 from accuracy.data_sets.preprocessing import Scale
+from devicekit.common.foreign import reading
 
 CALIBRATION_IMAGES = 4000
 _UNSIGNED_BYTE = 8
+LARGEST = 2_000_000_000
 _FILES = {"train": "train", "test": "t10k"}
 _CLASSES = {
     "mnist": tuple(str(digit) for digit in range(10)),
@@ -38,10 +40,8 @@ def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
     Raises:
         DataSetError: not such a file, or not of the length its header says.
     """
-    try:
-        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError) as error:
-        raise DataSetError(f"{path}: not a readable gzip file ({error}).") from None
+    with reading(path, DataSetError, "a readable gzip file" if path.suffix == ".gz" else "a readable file"):
+        data = _bytes(path)
     header = 4 + 4 * dimensions
     expected = bytes([0, 0, _UNSIGNED_BYTE, dimensions])
     if data[:4] != expected or len(data) < header:
@@ -53,6 +53,15 @@ def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
     if len(data) != header + math.prod(shape):
         raise DataSetError(f"{path}: expected {math.prod(shape)} bytes of data, but got {len(data) - header}.")
     return np.frombuffer(data, np.uint8, offset=header).reshape(shape)
+
+
+def _bytes(path: Path) -> bytes:
+    """Return the content of a file, decompressed, at most `LARGEST` bytes of it."""
+    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        data = file.read(LARGEST + 1)
+    if len(data) > LARGEST:
+        raise DataSetError(f"{path}: more than {LARGEST // 10**9} GB of data; no IDX file of images is as large.")
+    return data
 
 
 def read(name: str, directory: Path) -> DataSet:

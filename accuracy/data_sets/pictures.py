@@ -5,21 +5,25 @@ from __future__ import annotations
 import csv
 import io
 import tarfile
-import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from accuracy.data_sets.data_set import Images
 from accuracy.data_sets.errors import DataSetError
+from devicekit.common.foreign import numpy_archive, reading
 
 SUFFIXES = (".jpeg", ".jpg", ".png", ".bmp", ".webp")
 Geometry = Callable[[Image.Image], Image.Image]
 WITH_MARGIN = 256
 _FEW_PIXELS = 8
+MOST_PIXELS = 50_000_000
+LARGEST_PICTURE = 200_000_000
+"""Bytes of a picture's file; a member of an archive can claim far more than the archive holds."""
 
 
 def whole(picture: Image.Image) -> Image.Image:
@@ -97,13 +101,17 @@ def decode(data: bytes, geometry: Geometry, where: str) -> NDArray[np.uint8]:
     Raises:
         DataSetError: no picture, or one too small.
     """
-    try:
-        with Image.open(io.BytesIO(data)) as picture:
+    # Opening reads the header only: a small file can claim a picture that fills the memory.
+    with reading(where, DataSetError, "a readable picture"), Image.open(io.BytesIO(data)) as picture:
+        if picture.width * picture.height > MOST_PIXELS:
+            raise DataSetError(
+                f"{where}: a picture of {picture.width} x {picture.height} pixels, more than "
+                f"{MOST_PIXELS // 10**6} million, is not decoded."
+            )
+        try:
             return np.asarray(geometry(picture.convert("RGB")))
-    except DataSetError as error:
-        raise DataSetError(f"{where}: {error}") from None
-    except (UnidentifiedImageError, OSError) as error:
-        raise DataSetError(f"{where}: not a readable picture ({error}).") from None
+        except DataSetError as error:
+            raise DataSetError(f"{where}: {error}") from None
 
 
 def from_tar(archive: Path, table: Path, geometry: Geometry) -> Images:
@@ -111,27 +119,38 @@ def from_tar(archive: Path, table: Path, geometry: Geometry) -> Images:
 
     Args:
         archive: tar file (compressed or not) of pictures.
-        table: CSV with columns `filename` and `class_index` (0-based), one row a picture.
+        table: CSV with columns `filename` (its path in the archive, or its name) and `class_index` (0-based), one row
+            a picture.
         geometry: brings pictures to one size.
 
     Raises:
-        DataSetError: unreadable files, a picture without a label, or pictures of several sizes.
+        DataSetError: unreadable files, a picture without a label of its own, pictures of several sizes, or larger than
+            a picture may be.
     """
     labels = read_labels(table)
     pixels, classes = [], []
-    try:
-        with tarfile.open(archive) as tar:
-            for member in tar:
-                name = Path(member.name).name
-                file = tar.extractfile(member) if name.lower().endswith(SUFFIXES) else None
-                if file is None:
-                    continue
-                if name not in labels:
-                    raise DataSetError(f"{archive}: {name} has no label in {table}.")
-                pixels.append(decode(file.read(), geometry, f"{archive}: {name}"))
-                classes.append(labels[name])
-    except tarfile.TarError as error:
-        raise DataSetError(f"{archive}: not a readable tar archive ({error}).") from None
+    seen: dict[str, str] = {}
+    with reading(archive, DataSetError, "a readable tar archive"), tarfile.open(archive) as tar:
+        for member in tar:
+            path = member.name.removeprefix("./")
+            if not member.isfile() or not path.lower().endswith(SUFFIXES):
+                continue
+            if member.size > LARGEST_PICTURE:
+                raise DataSetError(f"{archive}: {path} has {member.size} bytes, more than a picture may.")
+            # A table lists pictures by their path in the archive, or by their name where no two share it.
+            key = path if path in labels else Path(path).name
+            if key not in labels:
+                raise DataSetError(f"{archive}: {path} has no label in {table}.")
+            if key in seen:
+                raise DataSetError(
+                    f"{archive}: {seen[key]} and {path} share the label of {key!r} in {table}; list pictures by their "
+                    "path in the archive."
+                )
+            seen[key] = path
+            file = tar.extractfile(member)
+            assert file is not None
+            pixels.append(decode(file.read(), geometry, f"{archive}: {path}"))
+            classes.append(labels[key])
     return _images(pixels, classes, archive)
 
 
@@ -142,20 +161,25 @@ def read_labels(table: Path) -> dict[str, int]:
         DataSetError: a column is missing, or an index is no whole number; the message names the line.
     """
     labels: dict[str, int] = {}
-    with table.open(newline="") as file:
+    with reading(table, DataSetError, "a table of labels"), table.open(newline="", encoding="utf-8-sig") as file:
         reader = csv.DictReader(file)
         if not {"filename", "class_index"} <= set(reader.fieldnames or ()):
             raise DataSetError(
                 f"{table}: expected columns `filename` and `class_index`, but found {reader.fieldnames}."
             )
         for row in reader:
+            name = row["filename"].removeprefix("./")
             try:
-                labels[row["filename"]] = int(row["class_index"])
+                index = int(row["class_index"])
             except (TypeError, ValueError):
                 raise DataSetError(
                     f"{table}:{reader.line_num}: expected a whole number as class_index, but got "
-                    f"{row['class_index']!r}."
+                    f"{row['class_index']!r:.100}."
                 ) from None
+            if labels.setdefault(name, index) != index:
+                raise DataSetError(
+                    f"{table}:{reader.line_num}: {name!r} has class_index {index} here and {labels[name]} above."
+                )
     return labels
 
 
@@ -196,14 +220,35 @@ def from_packed(path: Path, every: int = 1) -> Images:
     Raises:
         DataSetError: no archive, a key is missing, or pictures of several sizes.
     """
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            data, offsets, labels = archive["jpeg_bytes"], archive["offsets"], archive["labels"]
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise DataSetError(f"{path}: expected an archive of `jpeg_bytes`, `offsets` and `labels` ({error}).") from None
+    with numpy_archive(path, DataSetError, "an archive of `jpeg_bytes`, `offsets` and `labels`") as archive:
+        data, offsets = archive["jpeg_bytes"], archive["offsets"].astype(np.int64, casting="safe")
+        labels = whole_labels(archive["labels"], str(path))
+        if data.dtype != np.uint8 or data.ndim != 1 or offsets.shape != (len(labels) + 1,):
+            raise DataSetError(f"{path}: expected bytes end to end and one more of `offsets` than of `labels`.")
+        if len(labels) and not (offsets[0] >= 0 and (np.diff(offsets) > 0).all() and offsets[-1] <= len(data)):
+            raise DataSetError(f"{path}: expected `offsets` that rise within the {len(data)} bytes.")
     chosen = range(0, len(labels), every)
     pixels = [decode(data[offsets[i] : offsets[i + 1]].tobytes(), whole, f"{path}: picture {i}") for i in chosen]
     return _images(pixels, [int(labels[i]) for i in chosen], path)
+
+
+def whole_labels(labels: NDArray[Any], where: str) -> NDArray[np.int64]:
+    """Return labels as integers, shape (images,).
+
+    Args:
+        labels: whole numbers, as integers or not.
+        where: the file, for the message.
+
+    Raises:
+        DataSetError: a label that is no whole number; it would be cut to one in silence.
+    """
+    values = np.asarray(labels).reshape(-1)
+    if values.dtype.kind not in "iuf" or not np.all(np.isfinite(values) & (np.abs(values) < 2**31)):
+        raise DataSetError(f"{where}: expected labels as whole numbers, but got {values.dtype} values.")
+    broken = values[values != np.floor(values)]
+    if broken.size:
+        raise DataSetError(f"{where}: expected labels as whole numbers, but got {broken[0]}.")
+    return values.astype(np.int64)
 
 
 def _images(pixels: list[NDArray[np.uint8]], labels: list[int], where: Path) -> Images:

@@ -13,7 +13,6 @@ it, with activations rounded to 8 bits (`QuantisedGraph`), the digital reference
 from __future__ import annotations
 
 import json
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from torch.nn import functional
 
 from accuracy.layer_kinds import find_layers
 from accuracy.networks.errors import NetworkError
+from devicekit.common.foreign import numpy_archive
 
 BACKGROUND = 1
 
@@ -69,12 +69,10 @@ def read(path: Path) -> Archive:
     Raises:
         NetworkError: no archive, no graph, or a layer's arrays are missing.
     """
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            graph = json.loads(str(archive["graph_json"]))
-            layers = tuple(_layer(archive, operation) for operation in graph["ops"] if operation.get("weight"))
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise NetworkError(f"{path}: not a quantised network archive with `graph_json` ({error}).") from None
+    what = "a quantised network archive with `graph_json`"
+    with numpy_archive(path, NetworkError, what) as archive:
+        graph = json.loads(str(archive["graph_json"]))
+        layers = tuple(_layer(archive, operation) for operation in graph["ops"] if operation.get("weight"))
     return Archive(path, tuple(graph["ops"]), graph["input"], layers)
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
 from accuracy.networks.errors import NetworkError
+from devicekit.common.foreign import reading
 
 State = dict[str, torch.Tensor]
 
@@ -49,19 +48,15 @@ def read_state(path: Path) -> State:
         NetworkError: another suffix, or not readable as such.
     """
     if path.suffix == ".safetensors":
-        try:
+        with reading(path, NetworkError, "a readable safetensors file"):
             state: State = load_file(path)
-        except (SafetensorError, OSError) as error:
-            raise NetworkError(f"{path}: not a readable safetensors file ({error}).") from None
         return state
     if path.suffix not in (".pt", ".pth", ".th"):
         raise NetworkError(
             f"{path}: expected weights as .safetensors, .pt, .pth or .th (.npz if quantised), but got {path.suffix!r}."
         )
-    try:
+    with reading(path, NetworkError, "a readable state dict"):
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
-        raise NetworkError(f"{path}: not a readable state dict ({str(error).splitlines()[0]}).") from None
     if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
         content = content["state_dict"]
     if not isinstance(content, Mapping) or not all(isinstance(value, torch.Tensor) for value in content.values()):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -21,6 +20,7 @@ from pydantic import ValidationError
 
 from circuits.errors import CircuitError
 from devicekit.common.errors import unknown_name
+from devicekit.common.foreign import read_toml
 from devicekit.common.paths import data_path
 from devicekit.common.provenance import Constant
 
@@ -271,13 +271,7 @@ def load_transistor_cell(
         if str(name_or_path) not in known:
             raise CircuitError(unknown_name("transistor cell", str(name_or_path), known))
         path = data_path(f"circuits/{name_or_path}.toml")
-    try:
-        with path.open("rb") as file:
-            content = tomllib.load(file)
-    except OSError as error:
-        raise CircuitError(f"{path}: cannot be read: {error.strerror}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise CircuitError(f"{path}: not a TOML file: {error}.") from error
+    content = read_toml(path, CircuitError)
     flat: dict[str, Any] = {}
     for key, table in content.items():
         if isinstance(table, dict) and "value" not in table:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from pydantic import ValidationError
 from circuits.peripherals.definitions import DEFINITIONS
 from circuits.peripherals.model import PeripheralError
 from devicekit.common.errors import UnitError, unknown_name
+from devicekit.common.foreign import read_toml
 from devicekit.common.paths import data_path
 from devicekit.common.provenance import Constant
 from devicekit.common.quantities import unit_factor
@@ -231,10 +231,7 @@ def load_parameters(name_or_path: str | Path) -> Parameters:
     path = data_path(f"peripherals/{name_or_path}.toml") if bundled else Path(name_or_path)
     if not path.is_file():
         raise PeripheralError(unknown_name("parameter set or file", str(name_or_path), names))
-    try:
-        content = tomllib.loads(path.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise PeripheralError(f"{path}: not a TOML file: {error}.") from None
+    content = read_toml(path, PeripheralError)
     try:
         return _parse(content, path.stem).designed()
     except PeripheralError as error:
