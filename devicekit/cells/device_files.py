@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -26,9 +25,11 @@ from devicekit.cells.mean_shifts import MeanShift, PolynomialShift, TableShift
 from devicekit.cells.retention import Retention, RetentionPoint
 from devicekit.cells.subthreshold import ROOM_TEMPERATURE, MeasuredTemperature, SubthresholdTemperature, TemperatureLaw
 from devicekit.common.errors import DeviceError, DevicekitError, unknown_name
+from devicekit.common.foreign import read_toml
 from devicekit.common.paths import data_path
 from devicekit.common.provenance import Constant
 from devicekit.common.quantities import parse_quantity, unit_factor
+from devicekit.common.unit_checks import refuse_current
 
 
 def device_names() -> list[str]:
@@ -73,10 +74,7 @@ def read_device_file(name_or_path: str | Path) -> tuple[DeviceFile, Path]:
     if not path.is_file():
         message = unknown_name("device", str(name_or_path), bundled)
         raise DeviceError(message + " A device of your own is given as the path of its file.")
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise DeviceError(f"{path}: not a TOML file: {error}.") from error
+    content = read_toml(path, DeviceError)
     try:
         return DeviceFile.model_validate(content), path
     except ValidationError as error:
@@ -109,12 +107,18 @@ class _Builder:
                 self.number("spatial.die", content.spatial.die, ""),
                 self.number("spatial.wafer", content.spatial.wafer, ""),
             )
+        i_max = self.number("i_max", content.i_max, "A")
+        if i_max > 0:
+            refuse_current("the spread by [error]", float(error.sigma(i_max, i_max)), i_max, times=10.0)
+            means = [mean, *(point.mean for point in (retention.points if retention is not None else ()))]
+            targets = [target for shift in means if isinstance(shift, TableShift) for target in shift.targets]
+            refuse_current("the highest target of the mean currents", max(targets, default=0.0), i_max)
         return Cell(
             name=content.name,
             technology=content.technology,
             error=error,
             covariance=covariance,
-            i_max=self.number("i_max", content.i_max, "A"),
+            i_max=i_max,
             on_off_ratio=self.number("on_off_ratio", content.on_off_ratio, ""),
             read_voltage=self.number("read_voltage", content.read_voltage, "V"),
             mean_error=mean,

@@ -1,13 +1,19 @@
-"""Numbers that are plainly in another unit than the one asked for: a warning that says which was probably meant."""
+"""Numbers that are plainly in another unit than the one asked for.
+
+A warning says which unit was probably meant; where no cell could be meant, the number is refused.
+"""
 
 from __future__ import annotations
 
 import warnings
 
 from devicekit.common.engineering import engineering
+from devicekit.common.errors import DeviceError
 
 FAR = 100.0
 """Currents that many times a cell's full scale are not currents of that cell."""
+IMPOSSIBLE = 1000.0
+"""Currents that many times a cell's full scale are refused."""
 LARGEST = 1e-3
 """No memory cell is read with more current [A]."""
 COLD = 200.0
@@ -45,6 +51,25 @@ def warn_of_current(
         UnitWarning,
         stacklevel=stacklevel + 1,
     )
+
+
+def refuse_current(what: str, current: float, full_scale: float, times: float = IMPOSSIBLE) -> None:
+    """Refuse a current that no cell of that full scale can have.
+
+    Args:
+        what: subject of the sentence.
+        current: the largest value [A].
+        full_scale: of the cell [A].
+        times: how many full scales are too many.
+
+    Raises:
+        DeviceError: it names both currents.
+    """
+    if not current <= times * full_scale:
+        raise DeviceError(
+            f"{what} is {engineering(current, 'A')}, more than {times:g} times the full scale of "
+            f"{engineering(full_scale, 'A')}: one of the two is in another unit than the file says."
+        )
 
 
 def warn_of_temperature(what: str, temperature: float, stacklevel: int) -> None:

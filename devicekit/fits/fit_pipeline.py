@@ -19,7 +19,7 @@ from devicekit.cells.retention import Retention, RetentionPoint
 from devicekit.cells.subthreshold import ROOM_TEMPERATURE, threshold_spread
 from devicekit.common.errors import DeviceError
 from devicekit.common.provenance import Constant
-from devicekit.common.unit_checks import warn_of_current
+from devicekit.common.unit_checks import refuse_current, warn_of_current
 from devicekit.fits.bootstrap import bootstrap_parameters
 from devicekit.fits.cell_facts import CellFacts
 from devicekit.fits.conditions import Conditions, bake_fit, later_fits, read_temperature_fit
@@ -96,6 +96,7 @@ def fit_device(
     full_scale = facts.number("i_max", i_max, "A", highest, "the highest target")
     if not full_scale > 0:
         raise DeviceError(f"Expected `i_max` to be above 0 A, but got {full_scale!r}.")
+    refuse_current("The highest target", highest, full_scale)
     warn_of_current("`i_max`", full_scale, highest, stacklevel=2, called="the highest target")
     warn_of_current("The highest target", highest, full_scale, stacklevel=2, called="`i_max`")
     grouped, group_notes = group_targets(measurements, full_scale, states)
