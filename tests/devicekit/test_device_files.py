@@ -159,7 +159,10 @@ def bundled_text(folder: Path, change: tuple[str, str]) -> Path:
         (('s_max = "39.5656 nA"', 's_max = "39,5656 nA"'), r"a comma is no decimal point here; write '39\.5656'"),
         (('s_max = "39.5656 nA"', 's_max = "39.5656 uA"'), r"spread by \[error\] is 37\.63 uA, more than 10 times"),
         (('s_max = "39.5656 nA"', "s_max = inf"), r"finite"),
-        (("value = 1.6\n", "value = 1.6e-6\n"), r"the highest target of the mean currents is 1\.594 uA, more than 1000 times"),
+        (
+            ("value = 1.6\n", "value = 1.6e-6\n"),
+            r"the highest target of the mean currents is 1\.585 uA, more than 1000 times",
+        ),
         (('s_max = "39.5656 nA"', 's_max = "-1 nA"'), r"SaturatingExponential: expected `s_max`"),
         (("value = 1.6\n", ""), r"i_max\.value: Field required"),
         (("value = 1.6\n", "value = -1.6\n"), r"expected `i_max` to be a finite current"),
