@@ -36,7 +36,7 @@ class Unrolled(nn.Module):
         self.offset = array.mapping.offset + array.g_min * float(self.worth.sum()) if cells.shape[1] == 1 else 0.0
         adc = layer.adc_ranges()
         assert adc is not None
-        self.ranges, self.codes = adc.ranges, adc.codes_per_unit
+        self.ranges, self.codes = adc.ranges, adc.uniform().codes_per_unit.tolist()
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the layer's output."""

@@ -1,32 +1,29 @@
 """One layer's matrix on analog arrays: its programmed cells, and the digital constants of their readings.
 
-For every input slice that is converted by itself, and every partition, the currents of all physical columns are
-``v = x G`` (differential pairs subtracted where the design does so in analog). Each is converted; the digital side
-then forms ``sum a r + K sum x``, where ``a`` carries the worth of the slice, the division by (1 - g_min) and the sign
-of a flipped column, and ``K`` takes off pedestal and offset. `AnalogArray` holds cells and constants; `readout` reads.
+For every input slice that the ADCs read by itself, and every partition, the currents of all physical columns are
+``v = x G`` (differential pairs subtracted where the design does so in analog). From their readings r the digital side
+forms ``sum a r + K sum x``, where ``a`` carries the worth of the slice, the division by (1 - g_min) and the sign of a
+flipped column, and ``K`` takes off pedestal and offset. `AnalogArray` holds cells and constants; `kernels` read it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from typing import Any
+from collections.abc import Callable, Hashable, Iterator
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from accuracy.arrays.physics import NoiseSource, Physics, draw_column_errors
 from accuracy.errors import MappingError
-from accuracy.kernels import bit_serial
-from accuracy.kernels.direct_convolution import ConvolutionReader
-from accuracy.mapping.operators import Kernel, Operator
+from accuracy.mapping.operators import Operator
 from accuracy.mapping.weights import Mapping
 from circuits.peripherals.model import ColumnErrors, PeripheralModel
 from devicekit import Cell
 
 Floats = NDArray[np.float64]
-
+Layout = TypeVar("Layout")
 
 _CHUNK_CELLS = 1 << 16
 """Cells programmed together: their means and spreads stay in the cache."""
@@ -65,8 +62,17 @@ def program_cells(digits: NDArray[np.int32], targets: Floats, cell: Cell, genera
     return result
 
 
+class _Kept(NamedTuple):
+    """What a kernel made of an array's cells, and whether these are the cells still."""
+
+    key: Hashable
+    layout: Any
+    renewable: bool
+    fresh: bool = True
+
+
 class AnalogArray:
-    """The arrays that hold one matrix, and the digital constants of their readings.
+    """Programmed arrays of one matrix, with the digital constants of their readings.
 
     Args:
         mapping: digits of every cell.
@@ -78,10 +84,14 @@ class AnalogArray:
     Attributes:
         conductances: of every cell; shape of the mapping's digits.
         ideal: whether cells hold their exact targets and nothing but quantisation acts.
-        column_errors: gain and offset of the converted columns of each partition; None without peripherals.
-        noise: source of read and conversion noise.
+        column_errors: gain and offset of the columns of each partition, as the ADCs see them; None without peripherals.
+        noise: source of read noise and of the peripherals' noise.
         inputs_seen: input values read so far.
         inputs_clipped: how many of them lay outside the input range.
+        factors: worth of a reading; shape (partitions, blocks, physical columns).
+        sum_factors: worth of the sum of inputs; shape (partitions, physical columns), or None where it is 0.
+        step: value of one weight integer for each output; shape (columns,).
+        output_scale: what sums of readings are multiplied with; shape (physical columns,).
 
     Raises:
         MappingError: stages that the design cannot have.
@@ -107,11 +117,7 @@ class AnalogArray:
         self.ideal = False
         self.column_errors: list[ColumnErrors] | None = None
         self.noise = NoiseSource()
-        self._kernels: list[Kernel] | None = None
-        self._noise_kernels: list[Kernel] | None = None
-        self._readers: dict[bool, bit_serial.BitSerialReader] = {}
-        self._convolution: tuple[Hashable, ConvolutionReader] | None = None
-        self._convolution_is_old = False
+        self._layouts: dict[object, _Kept] = {}
         self.inputs_seen = 0
         self.inputs_clipped = 0
         if mapping.design.r_p_hat > 0 and mapping.design.input_bits is None:
@@ -122,12 +128,11 @@ class AnalogArray:
         self._constants()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what a copy starts from: programmed cells, not their layouts, which hold addresses."""
-        fresh: dict[str, Any] = {"_kernels": None, "_noise_kernels": None, "_readers": {}, "_convolution": None}
-        return {**self.__dict__, **fresh}
+        """Return what a copy starts from: programmed cells, not what kernels made of them, which holds addresses."""
+        return {**self.__dict__, "_layouts": {}}
 
     def _constants(self) -> None:
-        """Digital constants: reading factors (partitions, blocks, columns), input-sum factors (partitions, columns)."""
+        """Work out the digital constants from digits, flips and g_min."""
         mapping, design = self.mapping, self.mapping.design
         flips = mapping.flipped.transpose(1, 0, 2).astype(np.float64)
         worth = (mapping.slice_weights * mapping.levels)[None, :, None]
@@ -153,12 +158,12 @@ class AnalogArray:
 
     @property
     def lines(self) -> int:
-        """Lines of a column that are converted: 2 with digital subtraction, else 1."""
+        """Lines of a column that ADCs read: 2 with digital subtraction, else 1."""
         return 2 if self.mapping.design.subtraction == "digital" else 1
 
     @property
     def blocks(self) -> int:
-        """Converted columns for each physical column and partition: slices times lines."""
+        """ADC readings of each physical column and partition: slices times lines."""
         return self.mapping.design.slices * self.lines
 
     @property
@@ -185,6 +190,14 @@ class AnalogArray:
     def peripherals(self) -> PeripheralModel | None:
         """Column peripherals that act."""
         return None if self.ideal else self.physics.peripherals
+
+    @property
+    def only_quantises(self) -> bool:
+        """Whether nothing acts between programmed cells and codes but an ideal uniform ADC.
+
+        Whatever else comes to act there says no here; kernels with the ideal ADC built in then leave the array alone.
+        """
+        return not self.resistive and not self.reads_noisily and self.peripherals is None
 
     def program(self, seed: int | np.random.Generator) -> None:
         """Program the cells afresh and draw column errors; ideal cells take their targets."""
@@ -213,132 +226,57 @@ class AnalogArray:
         """Take conductances as they are; shape of the mapping's digits."""
         self.conductances = conductances
         self.ideal = False
-        self._kernels = self._noise_kernels = None
-        self._readers = {}
-        self._convolution_is_old = True
+        self._layouts = {name: kept._replace(fresh=False) for name, kept in self._layouts.items() if kept.renewable}
+
+    def laid_out(
+        self,
+        kernel: object,
+        key: Hashable,
+        make: Callable[[], Layout],
+        renew: Callable[[Layout], object] | None = None,
+    ) -> Layout:
+        """Return what a kernel made of the cells as they are programmed now.
+
+        Args:
+            kernel: whose it is; the array keeps the last layout of each.
+            key: what the layout depends on beside cells.
+            make: makes it.
+            renew: takes new cells into a layout that was made; None to drop it as soon as cells change.
+        """
+        kept = self._layouts.get(kernel)
+        if kept is None or kept.key != key:
+            # What there was is freed before the new one takes its room.
+            self._layouts.pop(kernel, None)
+            kept = None
+            kept = self._layouts[kernel] = _Kept(key, make(), renew is not None)
+        elif not kept.fresh and renew is not None:
+            renew(kept.layout)
+            self._layouts[kernel] = kept._replace(fresh=True)
+        layout: Layout = kept.layout
+        return layout
 
     def to(self, device: torch.device, dtype: torch.dtype) -> None:
         """Move currents and constants to a device and type."""
         if device != self.device or dtype != self.dtype:
             self.device, self.dtype = device, dtype
-            self._kernels = self._noise_kernels = None
             self.factors, self.step = self.factors.to(device), self.step.to(device)
             self.output_scale = self.output_scale.to(device)
             if self.sum_factors is not None:
                 self.sum_factors = self.sum_factors.to(device)
 
-    def column_matrix(self, rows: slice) -> Floats:
-        """Return what the physical columns of a partition weigh inputs with; shape (rows, blocks * columns)."""
-        part = self.conductances[:, :, rows, :]
-        return _by_row(part[:, :1] - part[:, 1:] if self.mapping.design.subtracts_lines else part)
+    def column_matrices(self) -> Iterator[Floats]:
+        """Yield what the columns of each partition weigh inputs with, shape (rows, blocks * physical columns)."""
+        for rows in self.mapping.partitions:
+            part = self.conductances[:, :, rows, :]
+            yield _by_row(part[:, :1] - part[:, 1:] if self.mapping.design.subtracts_lines else part)
 
-    def column_matrices(self) -> list[Floats]:
-        """Return `column_matrix` of every partition."""
-        return [self.column_matrix(rows) for rows in self.mapping.partitions]
-
-    def kernels(self) -> list[Kernel]:
-        """Return one kernel a partition, made when first needed after programming."""
-        if self._kernels is None:
-            self._kernels = [self._kernel(self.column_matrix(rows), rows) for rows in self.mapping.partitions]
-        return self._kernels
-
-    def noise_kernels(self) -> list[Kernel]:
-        """Return one kernel a partition of read-noise variances, laid out as `kernels`."""
-        if self._noise_kernels is None:
-            cell = self.cell
-            assert cell is not None
-            variance = (np.asarray(cell.read_sigma(self.conductances * cell.i_max)) / cell.i_max) ** 2
-            parts = [variance[:, :, rows, :] for rows in self.mapping.partitions]
-            subtracted = self.mapping.design.subtracts_lines
-            matrices = [_by_row(part.sum(axis=1, keepdims=True) if subtracted else part) for part in parts]
-            self._noise_kernels = [
-                self._kernel(matrix, rows) for matrix, rows in zip(matrices, self.mapping.partitions, strict=True)
-            ]
-        return self._noise_kernels
-
-    def reader(self, signed: bool) -> bit_serial.BitSerialReader:
-        """Return the look-up form of the programmed columns, made when first needed after programming."""
-        if signed not in self._readers:
-            self._readers[signed] = bit_serial.BitSerialReader(
-                self.mapping,
-                self.operator,
-                self.column_matrices(),
-                self.factors.numpy(),
-                None if self.sum_factors is None else self.sum_factors.numpy(),
-                signed,
-            )
-        return self._readers[signed]
-
-    def convolution_reader(self, key: Hashable) -> ConvolutionReader | None:
-        """Return the reader kept under a key, with the cells as they are programmed now, or None."""
-        if self._convolution is None or self._convolution[0] != key:
-            return None
-        reader = self._convolution[1]
-        if self._convolution_is_old:
-            reader.place(self.column_matrices())
-            self._convolution_is_old = False
-        return reader
-
-    def keep_convolution_reader(self, key: Hashable, reader: ConvolutionReader) -> None:
-        """Keep a reader of the cells as they are programmed now; the last one only."""
-        self._convolution, self._convolution_is_old = (key, reader), False
-
-    def _kernel(self, matrix: Floats, rows: slice) -> Kernel:
-        groups = self.operator.groups
-        if groups > 1:
-            matrix = self._group_major(matrix)
-        return self.operator.kernel(torch.from_numpy(matrix).to(self.device, self.dtype), rows)
-
-    def _group_major(self, matrix: Floats) -> Floats:
-        """Reorder columns (block, column) to (group, block, column of the group), as grouped convolutions want."""
-        return matrix[:, self._group_order()]
-
-    def _group_order(self) -> NDArray[np.int64]:
-        groups, columns = self.operator.groups, self.mapping.columns
-        physical = self.mapping.digits.shape[-1]
-        index = np.arange(self.blocks * physical).reshape(self.blocks, physical)
-        own = index[:, :columns].reshape(self.blocks, groups, -1)
-        unit = index[:, columns:].reshape(self.blocks, groups, -1)
-        return np.concatenate([own, unit], axis=2).transpose(1, 0, 2).reshape(-1)
-
-    def currents(self, x: Tensor, kernel: Kernel) -> Tensor:
-        """Column sums of one partition; shape (..., blocks, physical columns)."""
-        result = self.operator.apply(x, kernel)
-        if self.operator.groups > 1:
-            inverse = torch.from_numpy(np.argsort(self._group_order())).to(result.device)
-            result = result[..., inverse]
-        return result.reshape(*result.shape[:-1], self.blocks, -1)
-
-    def sum_kernel(self, rows: slice, dtype: torch.dtype) -> Kernel:
-        """Return a kernel of ones, one column a group, that sums the inputs of some rows."""
-        ones = torch.ones(rows.stop - rows.start, self.operator.groups, device=self.device, dtype=dtype)
-        return self.operator.kernel(ones, rows)
-
-    def input_sums(self, x: Tensor) -> Tensor:
-        """Return ``sum_p K_p sum x_p`` for integer inputs; exact, in float64; shape (..., physical columns)."""
-        assert self.sum_factors is not None
-        physical = self.sum_factors.shape[1]
-        total: Tensor | None = None
-        if self.mapping.design.input_bits is None:
-            x = x.to(torch.float64)
-        parts: list[tuple[slice, Tensor]]
-        if bool((self.sum_factors == self.sum_factors[:1]).all()):
-            whole = slice(self.mapping.partitions[0].start, self.mapping.partitions[-1].stop)
-            parts = [(whole, self.sum_factors[0])]
-        else:
-            parts = list(zip(self.mapping.partitions, self.sum_factors, strict=True))
-        for rows, factors in parts:
-            sums = self.operator.apply(x, self.sum_kernel(rows, x.dtype)).to(torch.float64)
-            if self.operator.groups > 1:
-                own = self.mapping.columns
-                repeat = [sums.repeat_interleave(own // self.operator.groups, dim=-1)]
-                if physical > own:
-                    repeat.append(sums)
-                sums = torch.cat(repeat, dim=-1)
-            term = sums * factors
-            total = term if total is None else total + term
-        assert total is not None
-        return total
+    def read_noise_variances(self) -> Iterator[Floats]:
+        """Yield read-noise variances laid out as `column_matrices`; those of lines subtracted in analog add up."""
+        assert self.cell is not None
+        variance = (np.asarray(self.cell.read_sigma(self.conductances * self.cell.i_max)) / self.cell.i_max) ** 2
+        for rows in self.mapping.partitions:
+            part = variance[:, :, rows, :]
+            yield _by_row(part.sum(axis=1, keepdims=True) if self.mapping.design.subtracts_lines else part)
 
 
 def _by_row(cells: Floats) -> Floats:

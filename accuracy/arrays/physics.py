@@ -1,12 +1,12 @@
-"""What stands between programmed cells and their ADC, stage by stage, in this order.
+"""Analog stages between programmed cells and the ADC, in this order.
 
-1. programming: mean shift and spread of the cell, clipped at 0 (`arrays.program_cells`);
+1. programming: mean shift and spread of the cell, clipped at 0 (`program_cells`);
 2. stuck cells: a fraction replaced by g_min or G_max (`Faults`);
 3. read noise: resampled at every input slice, one Gaussian an output (`read_noise_inputs`);
-4. bit-line resistance: every phase, slice and line solved by itself (`accuracy.wires`);
+4. bit-line resistance: every phase, slice and line solved by itself (`wires`);
 5. analog subtraction of differential lines and analog accumulation over input slices (unequal bit weights included);
 6. peripherals: gain and offset of each column, clipping, non-linearity, thermal and shot noise (`apply_peripherals`);
-7. the ADC (`AdcRanges`).
+7. the ADC (`UniformAdc`).
 
 Each stage is off unless asked for. Stages 3 to 6 are left out where cells are ideal: calibration and the ideal-cell
 accuracy see quantisation only.
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from accuracy.errors import MappingError
-from accuracy.mapping.adc import AdcRanges
+from accuracy.mapping.adc import UniformAdc
 from accuracy.mapping.inputs import input_digits, input_steps, slice_layout
 from circuits import CoreDesign
 from circuits.bit_line.solve import BitLineCell
@@ -37,7 +37,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Faults:
-    """Cells that do not take their target.
+    """Fractions of cells that are stuck and do not take their target.
 
     Attributes:
         stuck_low: fraction of cells that stay at g_min.
@@ -66,7 +66,7 @@ class Faults:
 
 @dataclass(frozen=True, eq=False)
 class Physics:
-    """Stages that a layer's arrays go through beside programming.
+    """Analog stages of a layer's arrays beside programming.
 
     Attributes:
         bit_line: cell model of the bit-line solution, used where the design has a bit-line resistance.
@@ -116,7 +116,7 @@ class NoiseSource:
         self._streams: list[np.random.Generator] = []
 
     def place(self, first: int, images: int) -> None:
-        """Say which images the network reads next, so that a layer that it uses several times knows whose turn it is.
+        """Set which images come next, so that a layer that the network uses several times knows whose turn it is.
 
         Args:
             first: number of the batch's first image.
@@ -153,7 +153,7 @@ class NoiseSource:
 
 
 def read_noise_inputs(integers: Tensor, unit: float, design: CoreDesign, signed: bool) -> Tensor:
-    """Return what multiplies a cell's read-noise variance in the variance of an analog-accumulated output.
+    """Return the weight of each cell's read-noise variance in the variance of an analog-accumulated output.
 
     Noise is resampled at every input slice: ``sum_b (weight_b * input_b)^2``, which is ``sum_b (2^b/255)^2 x_b`` for
     eight one-bit slices. A pulse of d unit times is d samples: d instead of d^2.
@@ -178,7 +178,7 @@ def slice_noise_input(digits: Tensor, design: CoreDesign) -> Tensor:
 
 
 def weighted_inputs(integers: Tensor, design: CoreDesign, signed: bool, bit_weights: Sequence[float]) -> Tensor:
-    """Return inputs as an accumulator with unequal bit weights sums them, as a fraction of full scale.
+    """Return input values summed with an accumulator's unequal bit weights, as fractions of full scale.
 
     Args:
         integers: inputs as integers.
@@ -198,36 +198,34 @@ def weighted_inputs(integers: Tensor, design: CoreDesign, signed: bool, bit_weig
 def draw_column_errors(
     model: PeripheralModel, partitions: int, columns: int, seed: np.random.Generator
 ) -> list[ColumnErrors]:
-    """Draw gain and offset of every converted column of every partition."""
+    """Return gain and offset of the columns of every partition, drawn from a seed, for so many columns each."""
     drawn = draw_columns(model, partitions * columns, seed)
     gain, offset = (values.reshape(partitions, columns) for values in (drawn.gain, drawn.offset_lsb))
     return [ColumnErrors(gain=gain[p], offset_lsb=offset[p]) for p in range(partitions)]
 
 
 def through_peripherals(
-    v: Tensor, adc: AdcRanges, lines: int, model: PeripheralModel, errors: ColumnErrors, noise: NoiseSource
+    v: Tensor, adc: UniformAdc, model: PeripheralModel, errors: ColumnErrors, noise: NoiseSource
 ) -> Tensor:
     """Return currents as the ADC sees them, by the law of `PeripheralModel`.
 
     Args:
         v: currents, shape (images, ..., blocks, columns).
-        adc: one a slice.
-        lines: converted lines of a column.
+        adc: the ADC of each block; peripherals act on positions in its range.
         model: the peripherals.
-        errors: gain and offset of each of the blocks * columns converted columns.
-        noise: source of the conversion noise.
+        errors: gain and offset of each of the blocks * columns columns.
+        noise: source of the noise.
     """
     parts = []
     columns = v.shape[-1]
     for block in range(v.shape[-2]):
-        lo, hi = adc.ranges[block // lines]
         own = slice(block * columns, (block + 1) * columns)
         block_errors = ColumnErrors(gain=errors.gain[own], offset_lsb=errors.offset_lsb[own])
-        positions = (v[..., block, :].to(torch.float64).cpu().numpy() - lo) / (hi - lo)
-        zero = -lo / (hi - lo)
+        positions = adc.positions(v[..., block, :].to(torch.float64).cpu().numpy(), block)
+        zero = float(adc.positions(np.zeros(()), block))
         reading = apply_peripherals(positions, model, block_errors, zero=zero)
         if model.noise_lsb or model.pattern_lsb or model.shot_noise_lsb:
             rms = torch.from_numpy(noise_rms(positions, model, zero=zero) * model.lsb)
             reading = reading + (rms * noise.normals(positions.shape, rms)).numpy()
-        parts.append(torch.from_numpy(lo + reading * (hi - lo)).to(v.device, v.dtype))
+        parts.append(torch.from_numpy(adc.currents(reading, block)).to(v.device, v.dtype))
     return torch.stack(parts, dim=-2)

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from accuracy.kernels.patches import windows
+from accuracy.arrays.patches import windows
 from accuracy.mapping.inputs import slice_layout
 from accuracy.mapping.operators import ConvolutionOperator, Operator
 from circuits import CoreDesign, PreparedCells, solve_bit_lines, solve_bit_serial
@@ -29,8 +29,8 @@ def unrolled(operator: Operator, x: Tensor, rows: slice) -> NDArray[np.integer]:
     that is the unit matrix copies every row to a column of its own.
     """
     count = rows.stop - rows.start
-    if isinstance(operator, ConvolutionOperator) and operator.dimensions == 2 and operator.plain:
-        return windows(operator, _integers(x), rows)[..., None, :]
+    if isinstance(operator, ConvolutionOperator) and operator.geometry is not None:
+        return windows(operator.geometry, _integers(x), rows)[..., None, :]
     unit = torch.eye(count, dtype=x.dtype, device=x.device).repeat(1, operator.groups)
     result = operator.apply(x, operator.kernel(unit, rows))
     return _integers(result.reshape(*result.shape[:-1], operator.groups, count))
@@ -56,7 +56,7 @@ def line_currents(
     signed: bool,
     bit_weights: Sequence[float] | None = None,
 ) -> list[NDArray[np.floating]]:
-    """Return the current of every bit line for what is converted at once, in units of a full cell with input 1.
+    """Return the current of every bit line for each ADC reading, in units of a full cell with input 1.
 
     Args:
         integers: row inputs, shape (positions, rows).
@@ -122,7 +122,7 @@ def bit_line_currents(
     signed: bool,
     bit_weights: Sequence[float] | None = None,
 ) -> list[Tensor]:
-    """Return the currents of a partition for each input slice that is converted by itself.
+    """Return the column currents of a partition, one tensor for each ADC reading (see `digitised_slices`).
 
     Args:
         operator: how inputs meet rows.
@@ -171,7 +171,7 @@ def _solve(
     signed: bool,
     bit_weights: Sequence[float] | None,
 ) -> list[NDArray[np.floating]]:
-    """Return (positions, blocks, columns) for each conversion of one group."""
+    """Return the currents (positions, blocks, columns) of one group, for each ADC reading."""
     slices, lines, rows, columns = conductances.shape
     matrix = np.ascontiguousarray(conductances.transpose(2, 0, 1, 3)).reshape(rows, -1)
     cells = PreparedCells(matrix) if cell in ("affine", "relinearised") and matrix.dtype == np.float32 else matrix

@@ -1,1 +1,1 @@
-"""What is measured on calibration data: ranges, activity, corrections of columns."""
+"""Measurements on calibration data: ranges, activity, corrections of columns."""

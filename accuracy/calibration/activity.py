@@ -1,4 +1,4 @@
-"""What energy needs to know of each layer: conductance by weight slice and input activity by input slice.
+"""Statistics of each layer for the energy model: mean conductance by weight slice, input activity by input slice.
 
 Conductances are averages over every physical cell, both cells of a differential pair and the unit column included.
 Input activity is averaged over rows as the array sees them: a pixel counts as often as kernels cover it, padding as 0.
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from accuracy.calibration.calibrate import Batches, inputs_of, layer_mode, require_layers, require_reiterable
 from accuracy.errors import EvaluationError
+from accuracy.kernels.products import sum_kernel
 from accuracy.layers.analog_layers import AnalogLayer, Mode
 from accuracy.mapping.inputs import input_digits, quantise_inputs, slice_layout
 from circuits import Activity
@@ -97,7 +98,7 @@ def _slice_means(layer: AnalogLayer, x: Tensor) -> tuple[np.ndarray, int]:
     integers = array.operator.prepare(integers)
     result = np.zeros(layer.design.input_slices)
     rows = array.mapping.rows
-    kernel = array.sum_kernel(slice(0, rows), integers.dtype)
+    kernel = sum_kernel(array, slice(0, rows), integers.dtype)
     positions = 0
     for index, (shift, bits, unit, _) in enumerate(slice_layout(layer.design, calibration.signed)):
         driven = array.operator.apply(input_digits(integers, shift, bits).abs(), kernel)

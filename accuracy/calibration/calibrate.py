@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from accuracy.errors import CalibrationError, EvaluationError
-from accuracy.kernels.ranges import INNER_FRACTION, Observation, input_range
+from accuracy.kernels.histograms import INNER_FRACTION, Observation, input_range
 from accuracy.layers.analog_layers import AnalogLayer, Calibration, Mode
 from accuracy.layers.convert import analog_layers, model_device
 from accuracy.mapping.adc import powers_of_two_ranges
@@ -172,7 +172,7 @@ def _set_adc_ranges(layers: Iterable[AnalogLayer]) -> None:
 
 
 def calibration_report(model: nn.Module) -> list[dict[str, object]]:
-    """Return what calibration found, one row for each layer and weight slice.
+    """Return calibrated ranges and how well they are used, one row for each layer and weight slice.
 
     Columns: layer, slice, x_min, x_max, lo, hi, clipped_fraction, used_code_fraction, useful_range_fraction; the last
     five are None for designs without calibrated ADCs. Used codes count magnitudes on symmetric ranges.

@@ -18,7 +18,7 @@ from devicekit.common.plain import PlainValues
 
 @dataclass(frozen=True)
 class LayerReport(PlainValues):
-    """One layer's share in the loss.
+    """Signal-to-noise ratios of one layer, and the loss with that layer alone analog.
 
     Attributes:
         name: the layer.

@@ -1,4 +1,4 @@
-"""What is counted: top-k accuracy, a score of the user's for every image, or a metric that accumulates by itself."""
+"""Metrics: top-k accuracy, a score of the user's for every image, or a metric that accumulates by itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an evaluation found, with its uncertainty: over chips, over images, and paired with the digital baseline."""
+"""Result of an evaluation with its uncertainty: over chips, over images, and paired with the digital baseline."""
 
 from __future__ import annotations
 
@@ -52,17 +52,17 @@ class Accuracy:
 
     @property
     def loss(self) -> float:
-        """What analog costs: baseline minus mean."""
+        """Accuracy loss: baseline minus mean over trials."""
         return self.baseline - self.mean
 
     @property
     def quantisation_loss(self) -> float:
-        """What quantisation alone costs: baseline minus ideal cells."""
+        """Loss from quantisation alone: baseline minus accuracy with ideal cells."""
         return self.baseline - self.ideal
 
     @property
     def device_loss(self) -> float:
-        """What the cells cost: ideal cells minus mean."""
+        """Loss from cells and circuits: accuracy with ideal cells minus mean over trials."""
         return self.ideal - self.mean
 
     @property

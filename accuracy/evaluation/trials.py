@@ -30,7 +30,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """What every trial of an evaluation does.
+    """Settings that all trials of an evaluation share.
 
     Attributes:
         batches: pairs (inputs, labels).
@@ -51,7 +51,7 @@ class Plan:
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """What one trial found.
+    """Result of one trial.
 
     Attributes:
         value: the metric.

@@ -18,9 +18,10 @@ from torch import Tensor, nn
 
 from accuracy.arrays.analog_array import AnalogArray
 from accuracy.arrays.physics import Physics
-from accuracy.arrays.readout import Reading, read
 from accuracy.errors import CalibrationError, ConversionError, MappingError
-from accuracy.kernels.ranges import Observation
+from accuracy.kernels.histograms import Observation
+from accuracy.kernels.protocol import Reading
+from accuracy.kernels.readout import read
 from accuracy.layer_kinds import MatrixKind, kind_of
 from accuracy.mapping.adc import AdcRanges, Range, adc_levels, full_adc_ranges
 from accuracy.mapping.weights import Mapping, map_weights

@@ -1,8 +1,7 @@
 """Ranges and resolutions of the ADCs that read column currents, and the codes that follow from them.
 
 An ADC of b bits has ``2^b`` levels over [0, hi] where currents cannot be negative, and ``2^b - 1`` levels over
-[-hi, hi], with a code at 0, where they can. Its reading is ``rint((clip(v, lo, hi) - lo) * q) / q + lo`` with
-``q = (levels - 1) / (hi - lo)``. Currents are in units of one full cell with input 1.
+[-hi, hi], with a code at 0, where they can. Currents are in units of one full cell with input 1.
 """
 
 from __future__ import annotations
@@ -10,14 +9,68 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from accuracy.errors import CalibrationError
 from accuracy.mapping.inputs import input_steps
 from circuits import CoreDesign
 
 Range = tuple[float, float]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class UniformAdc:
+    """Ideal uniform ADCs: codes and readings of column currents, for each block (weight slice, line) of a column.
+
+    The code of a current v is ``rint((clip(v, lo, hi) - lo) * q)``, and its reading ``code / q + lo``.
+
+    Attributes:
+        lo: lower edge of each block's range; shape (blocks,).
+        hi: upper edge.
+        codes_per_unit: the factor q, (levels - 1) / (hi - lo).
+    """
+
+    lo: NDArray[np.floating]
+    hi: NDArray[np.floating]
+    codes_per_unit: NDArray[np.floating]
+
+    def read(self, v: Tensor) -> Tensor:
+        """Return the readings of currents, shape (..., blocks, columns)."""
+        lo, hi, q = (torch.from_numpy(part).to(v)[:, None] for part in (self.lo, self.hi, self.codes_per_unit))
+        return torch.round((torch.minimum(torch.maximum(v, lo), hi) - lo) * q) / q + lo
+
+    @cached_property
+    def single(self) -> UniformAdc:
+        """The same in single precision, as the C kernels take it."""
+        return UniformAdc(*(np.ascontiguousarray(e, np.float32) for e in (self.lo, self.hi, self.codes_per_unit)))
+
+    @property
+    def addresses(self) -> tuple[int, int, int]:
+        """Where lo, hi and codes_per_unit lie in memory, for C."""
+        return self.lo.ctypes.data, self.hi.ctypes.data, self.codes_per_unit.ctypes.data
+
+    @property
+    def lowest(self) -> Floats:
+        """Lower edge of the range in codes, ``lo * q``: what is added to a code for its reading."""
+        return self.lo.astype(np.float64) * self.codes_per_unit.astype(np.float64)
+
+    def worth(self, factors: Floats) -> Floats:
+        """Return what one code adds to each output, from what a unit current adds; both (..., blocks, columns)."""
+        return np.asarray(factors / self.codes_per_unit[:, None])
+
+    def positions(self, v: NDArray[np.floating], block: int) -> Floats:
+        """Return where currents of a block lie in its range: 0 at the lowest code, 1 at the highest."""
+        return np.asarray((v - self.lo[block]) / (self.hi[block] - self.lo[block]))
+
+    def currents(self, positions: Floats, block: int) -> Floats:
+        """Return the currents that lie at positions of a block's range."""
+        return np.asarray(self.lo[block] + positions * (self.hi[block] - self.lo[block]))
 
 
 @dataclass(frozen=True)
@@ -37,10 +90,10 @@ class AdcRanges:
             if not (math.isfinite(lo) and math.isfinite(hi) and lo < hi):
                 raise CalibrationError(f"Expected an ADC range (lo, hi) with lo < hi, but got ({lo}, {hi}).")
 
-    @property
-    def codes_per_unit(self) -> tuple[float, ...]:
-        """Codes per unit of current, the factor q of each slice."""
-        return tuple((n - 1) / (hi - lo) for (lo, hi), n in zip(self.ranges, self.levels, strict=True))
+    def uniform(self, lines: int = 1) -> UniformAdc:
+        """Return the ideal ADCs of all blocks, with so many lines a slice."""
+        lo, hi = np.repeat(np.array(self.ranges, np.float64), lines, axis=0).T
+        return UniformAdc(lo, hi, (np.repeat(self.levels, lines) - 1) / (hi - lo))
 
 
 def adc_levels(design: CoreDesign, signed_inputs: bool) -> tuple[int, ...]:

@@ -80,8 +80,13 @@ def input_digits(integers: Tensor, shift: int, bits: int) -> Tensor:
     return torch.where(integers < 0, -digit, digit)
 
 
+def digitised_weights(design: CoreDesign, signed: bool) -> list[float]:
+    """Return the `InputSlice.weight` of each of `digitised_slices`."""
+    return [1.0] if design.input_accumulation == "analog" else [weight for *_, weight in slice_layout(design, signed)]
+
+
 def digitised_slices(integers: Tensor, unit: float, design: CoreDesign, signed: bool) -> Iterator[InputSlice]:
-    """Yield what is converted at once: the whole input with analog accumulation, else slice by slice.
+    """Yield what the ADCs read at once: the whole input with analog accumulation, else slice by slice.
 
     Args:
         integers: as `quantise_inputs` returns them.

@@ -1,17 +1,20 @@
 """How a layer's inputs meet the rows of an array: a matrix product, or a convolution that never unrolls its input.
 
 An operator turns the physical columns of one partition, a matrix (rows, columns), into a kernel of its own layout
-once, and then applies it to inputs. Results always carry the columns last, so that what follows (conversion, digital
+once, and then applies it to inputs. Results always carry the columns last, so that what follows (ADC, digital
 sums) is the same for every layer. Rows of a convolution are ordered (input channel, kernel position).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -31,6 +34,44 @@ class Kernel:
     columns: int
 
 
+def channels_of(rows: slice, area: int) -> slice:
+    """Return the input channels that some rows belong to, with so many rows a channel."""
+    return slice(rows.start // area, -(-rows.stop // area))
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Where the rows of a plane convolution lie in its images; a matrix product is a convolution of single pixels.
+
+    Attributes:
+        taps: kernel positions along y and x.
+        stride: as in torch.
+        padding: as in torch.
+        dilation: as in torch.
+    """
+
+    taps: tuple[int, int] = (1, 1)
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int] = (0, 0)
+    dilation: tuple[int, int] = (1, 1)
+
+    @property
+    def area(self) -> int:
+        """Kernel positions."""
+        return self.taps[0] * self.taps[1]
+
+    def out_size(self, height: int, width: int) -> tuple[int, int]:
+        """Return the output positions along both axes, as in torch."""
+        sizes = zip((height, width), self.taps, self.stride, self.padding, self.dilation, strict=True)
+        y, x = ((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in sizes)
+        return y, x
+
+    def tap_offsets(self, width: int) -> NDArray[np.int64]:
+        """Return where the taps lie, in pixels after the first one, in padded images of a width."""
+        (ky, kx), (dy, dx) = self.taps, self.dilation
+        return np.array([y * dy * width + x * dx for y in range(ky) for x in range(kx)], np.int64)
+
+
 class Operator(Protocol):
     """Applies partitions of a layer's matrix to the layer's input."""
 
@@ -42,6 +83,11 @@ class Operator(Protocol):
     @property
     def area(self) -> int:
         """Rows of one input channel."""
+        ...
+
+    @property
+    def geometry(self) -> Geometry | None:
+        """Geometry of a matrix product, or of an ungrouped two-dimensional convolution; None for other layers."""
         ...
 
     def kernel(self, matrix: Tensor, rows: slice) -> Kernel:
@@ -70,6 +116,7 @@ class MatrixOperator:
 
     groups = 1
     area = 1
+    geometry: Geometry | None = Geometry()
 
     def ordered(self, x: Tensor) -> Tensor:
         """Return the input dense, rows innermost."""
@@ -126,17 +173,17 @@ class ConvolutionOperator:
         return len(self.kernel_size)
 
     @property
-    def plain(self) -> bool:
-        """Whether it is neither grouped nor transposed."""
-        return self.groups == 1 and not self.transposed
+    def geometry(self) -> Geometry | None:
+        """Geometry of an ungrouped two-dimensional convolution; None for others."""
+        if len(self.kernel_size) != 2 or self.groups != 1 or self.transposed:
+            return None
+        pairs = (self.kernel_size, self.stride, self.padding, self.dilation)
+        return Geometry(*((y, x) for y, x in pairs))
 
     @property
     def area(self) -> int:
         """Positions of the kernel, the rows of one input channel."""
-        area = 1
-        for extent in self.kernel_size:
-            area *= extent
-        return area
+        return math.prod(self.kernel_size)
 
     def ordered(self, x: Tensor) -> Tensor:
         """Return the input dense; channels last for two-dimensional convolutions."""
@@ -161,15 +208,15 @@ class ConvolutionOperator:
         Rows of a channel that belong to another partition hold zeros, which add exactly nothing.
         """
         area, columns = self.area, matrix.shape[1]
-        first, last = rows.start // area, -(-rows.stop // area)
-        full = matrix.new_zeros(((last - first) * area, columns))
-        full[rows.start - first * area : rows.stop - first * area] = matrix
-        weight = full.reshape(last - first, *self.kernel_size, columns)
+        channels = channels_of(rows, area)
+        full = matrix.new_zeros(((channels.stop - channels.start) * area, columns))
+        full[rows.start - channels.start * area : rows.stop - channels.start * area] = matrix
+        weight = full.reshape(-1, *self.kernel_size, columns)
         if self.groups > 1:
-            return Kernel(self._grouped(weight), slice(first, last), columns)
+            return Kernel(self._grouped(weight), channels, columns)
         channel_axes = tuple(range(1, 1 + self.dimensions))
         order = (0, 1 + self.dimensions, *channel_axes) if self.transposed else (1 + self.dimensions, 0, *channel_axes)
-        return Kernel(self._ordered(weight.permute(order)), slice(first, last), columns)
+        return Kernel(self._ordered(weight.permute(order)), channels, columns)
 
     def _ordered(self, weight: Tensor) -> Tensor:
         if self.dimensions == 2:

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from accuracy import CalibrationError, EvaluationError, analog_layers, calibrate, calibration_report, convert
-from accuracy.kernels import fused as fused_module
-from accuracy.kernels.ranges import BINS, INNER_FRACTION, Histogram, input_range
+from accuracy.kernels import elementwise
+from accuracy.kernels.histograms import BINS, INNER_FRACTION, Histogram, input_range
 from accuracy.mapping.adc import AdcRanges, given_adc_ranges, powers_of_two_ranges
 from devicekit import load_device
 from tests.accuracy.small_networks import design, small_data, small_network
@@ -23,7 +23,7 @@ from tests.accuracy.small_networks import design, small_data, small_network
 @pytest.mark.parametrize("compiled", [True, False])
 def test_histogram_quantiles_are_values_that_occurred(compiled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if not compiled:
-        monkeypatch.setattr(fused_module, "available", lambda: False)
+        monkeypatch.setattr(elementwise, "available", lambda: False)
     rng = np.random.default_rng(0)
     values = np.abs(rng.standard_normal(40_000)).astype(np.float32)
     values[rng.random(values.size) < 0.3] = 0.0
@@ -172,4 +172,4 @@ def test_the_report_has_a_row_for_each_layer_and_slice() -> None:
 def test_impossible_adc_ranges_are_refused(ranges: Any) -> None:
     with pytest.raises(CalibrationError, match=r"adc_range|ADC range"):
         given_adc_ranges(design("A"), False, ranges)
-    assert AdcRanges(((0.0, 1.0),), (256,)).codes_per_unit == (255.0,)
+    assert AdcRanges(((0.0, 1.0),), (256,)).uniform().codes_per_unit == 255.0

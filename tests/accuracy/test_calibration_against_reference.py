@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from accuracy import analog_layers, calibrate, calibration_report, convert
-from accuracy.kernels import fused as fused_module
-from accuracy.kernels.ranges import BINS
+from accuracy.kernels import elementwise
+from accuracy.kernels.histograms import BINS
 from accuracy.layers.analog_layers import AnalogLayer
 from circuits import CoreDesign
 from devicekit import Cell, StateIndependent
@@ -121,8 +121,7 @@ def test_every_mapping_of_one_matrix(case: Case, dtype: torch.dtype, inner: floa
 def test_both_passes_through_two_layers(name: str, compiled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second layer's input range is that of the float network; its currents are those of quantised first layers."""
     if not compiled:
-        monkeypatch.setattr(fused_module, "available", lambda: False)
-        monkeypatch.setattr("accuracy.kernels.bit_serial.available", lambda: False)
+        monkeypatch.setattr(elementwise, "available", lambda: False)
     own = named(name)
     torch.manual_seed(3)
     network = nn.Sequential(nn.Linear(24, 7), nn.ReLU(), nn.Linear(7, 5))

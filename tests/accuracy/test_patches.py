@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from accuracy.kernels.patches import windows
-from accuracy.mapping.operators import ConvolutionOperator
+from accuracy.arrays.patches import windows
+from accuracy.mapping.operators import Geometry
 
 
 @pytest.mark.parametrize("compiled", [True, False])
@@ -25,7 +25,7 @@ from accuracy.mapping.operators import ConvolutionOperator
     dtype=st.sampled_from((np.uint8, np.int8, np.int32)),
 )
 def test_windows_are_what_torch_unfolds(compiled, channels, kernel, stride, dilation, padding, cut, dtype):
-    operator = ConvolutionOperator(channels, kernel, stride, padding, dilation)
+    geometry = Geometry(kernel, stride, padding, dilation)
     x = np.random.default_rng(0).integers(-100 if dtype != np.uint8 else 0, 100, (2, channels, 8, 9)).astype(dtype)
     unfolded = nn.Unfold(kernel, dilation, padding, stride)(torch.from_numpy(x.astype(np.float32)))
     rows = unfolded.shape[1]
@@ -33,8 +33,8 @@ def test_windows_are_what_torch_unfolds(compiled, channels, kernel, stride, dila
     first, last = min(first, last - 1), max(first + 1, last)
     with pytest.MonkeyPatch.context() as patch:
         if not compiled:
-            patch.setattr("accuracy.kernels.patches.load_library", lambda *_: None)
-        found = windows(operator, x, slice(first, last))
+            patch.setattr("accuracy.arrays.patches.load_library", lambda *_: None)
+        found = windows(geometry, x, slice(first, last))
     assert found.dtype == dtype
     expected = unfolded.transpose(1, 2)[..., first:last]
     np.testing.assert_array_equal(found.reshape(2, -1, found.shape[-1]), expected.numpy())

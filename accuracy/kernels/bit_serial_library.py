@@ -26,7 +26,7 @@ class Packing(ctypes.Structure):
     ]
 
 
-class Reading(ctypes.Structure):
+class Lookup(ctypes.Structure):
     """`struct reading` of the C source."""
 
     _fields_ = [
@@ -55,7 +55,7 @@ def kernels() -> ctypes.CDLL | None:
     if library is not None:
         library.pack_inputs.argtypes = [ctypes.POINTER(Packing), _LONG, _LONG]
         library.pack_inputs.restype = None
-        library.read_positions.argtypes = [ctypes.POINTER(Reading), _LONG, _LONG]
+        library.read_positions.argtypes = [ctypes.POINTER(Lookup), _LONG, _LONG]
         library.read_positions.restype = ctypes.c_int
     return library
 

@@ -34,7 +34,7 @@ CLONES int64_t quantise(const float *restrict x, float *restrict out, int64_t n,
     return outside;
 }
 
-struct conversion {
+struct digitisation {
     const float *v; /* currents in units of `unit`, (positions, blocks, columns) */
     int64_t blocks, columns;
     float unit;
@@ -46,8 +46,8 @@ struct conversion {
 };
 
 /* Sums over the blocks of one position; LANES columns at once, the rest one by one. */
-#define CONVERT(NAME, TYPE)                                                                                            \
-    CLONES void NAME(const struct conversion *c, int64_t start, int64_t end)                                          \
+#define DIGITISE(NAME, TYPE)                                                                                           \
+    CLONES void NAME(const struct digitisation *c, int64_t start, int64_t end)                                        \
     {                                                                                                                  \
         int64_t columns = c->columns, whole = columns / LANES * LANES;                                                 \
         const TYPE *worth = c->worth, *begin = c->first;                                                               \
@@ -85,8 +85,8 @@ struct conversion {
 #define CLIPPED(i) ((i) > lo ? ((i) < hi ? (i) : hi) : lo)
 #define CODE(value) (((CLIPPED((value) * unit) - lo) * q + ROUNDER) - ROUNDER)
 
-CONVERT(convert_single, float)
-CONVERT(convert_double, double)
+DIGITISE(digitise_single, float)
+DIGITISE(digitise_double, double)
 
 /* Count values in equal bins from 0 and keep the largest of each; returns the number of zeros. scale = bins / reach. */
 int64_t count_values(const float *v, int64_t n, float scale, int64_t bins, int64_t *counts, double *largest)

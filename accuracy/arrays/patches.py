@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from accuracy.mapping.operators import ConvolutionOperator
+from accuracy.mapping.operators import Geometry, channels_of
 from circuits.native import DEFAULT_FLAGS, load_library
 
 _SOURCE = Path(__file__).parent / "native" / "patches.c"
@@ -28,25 +28,23 @@ class _Convolution(ctypes.Structure):
     )
 
 
-def windows(operator: ConvolutionOperator, x: NDArray[np.integer], rows: slice) -> NDArray[np.integer]:
+def windows(geometry: Geometry, x: NDArray[np.integer], rows: slice) -> NDArray[np.integer]:
     """Return the integers that some rows of an ungrouped two-dimensional convolution see.
 
     Args:
-        operator: the convolution.
+        geometry: of the convolution.
         x: images of shape (images, channels, height, width).
         rows: rows of the array, in order (channel, kernel row, kernel column).
 
     Returns:
         Shape (images, height, width, rows) of the output positions.
     """
-    area = operator.area
-    first, last = rows.start // area, -(-rows.stop // area)
-    (py, px), (sy, sx), (dy, dx) = operator.padding, operator.stride, operator.dilation
-    ky, kx = operator.kernel_size
-    padded = np.ascontiguousarray(np.pad(x[:, first:last], ((0, 0), (0, 0), (py, py), (px, px))))
-    images, channels, height, width = padded.shape
-    size = ((height - dy * (ky - 1) - 1) // sy + 1, (width - dx * (kx - 1) - 1) // sx + 1)
-    start, count = rows.start - first * area, rows.stop - rows.start
+    area, (ky, kx), size = geometry.area, geometry.taps, geometry.out_size(*x.shape[2:])
+    own = channels_of(rows, area)
+    (py, px), (sy, sx), (dy, dx) = geometry.padding, geometry.stride, geometry.dilation
+    padded = np.ascontiguousarray(np.pad(x[:, own], ((0, 0), (0, 0), (py, py), (px, px))))
+    images, channels = padded.shape[:2]
+    start, count = rows.start - own.start * area, rows.stop - rows.start
     library = load_library(_SOURCE, DEFAULT_FLAGS)
     if library is not None and padded.dtype.itemsize == 1:
         result = np.empty((images, *size, count), dtype=padded.dtype)

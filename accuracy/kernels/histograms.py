@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from accuracy.errors import CalibrationError
-from accuracy.kernels import fused
+from accuracy.kernels import elementwise
 
 BINS = 1 << 16
 INPUT_RANGE_BITS = 12
@@ -20,7 +20,7 @@ INNER_FRACTION = 0.9998
 
 
 class Histogram:
-    """Counts of non-negative values in equal bins from 0, whose reach doubles when a larger value comes.
+    """Histogram of non-negative values in equal bins from 0; its reach doubles when a larger value comes.
 
     Each bin keeps its largest value, so that quantiles are values that occurred: currents of ideal cells lie on a few
     levels, and ranges tied by powers of two must meet them exactly.
@@ -56,8 +56,8 @@ class Histogram:
             self.zeros += values.numel()
             return
         flat = values.reshape(-1)
-        if fused.available() and flat.dtype == torch.float32 and flat.device.type == "cpu":
-            self.zeros += fused.count_values(flat.contiguous(), self.counts, self.largest, self.reach)
+        if elementwise.available() and flat.dtype == torch.float32 and flat.device.type == "cpu":
+            self.zeros += elementwise.count_values(flat.contiguous(), self.counts, self.largest, self.reach)
             return
         flat = flat[flat > 0]
         self.zeros += values.numel() - flat.numel()
@@ -77,7 +77,7 @@ class Histogram:
             self.reach *= 2.0
 
     def merge(self, counts: NDArray[np.int64], largest: NDArray[np.floating], reach: float) -> None:
-        """Add bins that someone else counted, of this width or a power of two finer.
+        """Add bins of another histogram, of this width or a power of two finer.
 
         Args:
             counts: values in each bin from 0, exact zeros left out.
@@ -143,7 +143,7 @@ def input_range(positive: Histogram, negative: Histogram) -> tuple[float, float]
 
 
 class Observation:
-    """What a layer sees during calibration; histograms only, so memory is bounded.
+    """Histograms of a layer's inputs and column currents during calibration; memory does not grow with the data.
 
     Args:
         slices: weight slices of the layer's design.

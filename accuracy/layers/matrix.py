@@ -13,8 +13,9 @@ from torch import Tensor
 
 from accuracy.arrays.analog_array import AnalogArray
 from accuracy.arrays.physics import Faults, Physics, checked_bit_line
-from accuracy.arrays.readout import Reading, read
 from accuracy.errors import CalibrationError, InputError, InputRangeWarning
+from accuracy.kernels.protocol import Reading
+from accuracy.kernels.readout import read
 from accuracy.mapping.adc import AdcRanges, Range, full_adc_ranges, given_adc_ranges
 from accuracy.mapping.operators import MatrixOperator
 from accuracy.mapping.weights import map_weights

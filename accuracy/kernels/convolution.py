@@ -1,16 +1,14 @@
-"""Convolutions accumulated in analog, summed and converted in the processor's registers by a C kernel.
+"""Convolutions accumulated in analog, summed and digitised in the processor's registers by a C kernel.
 
-It gives the same numbers as the general path (float32 currents, in another order of summation), without ever writing a
-current to memory: nearly as fast as the plain convolution, however many slices are converted. `suits` says where it
-serves: an ungrouped two-dimensional convolution or a matrix product, on an x86 processor with AVX2 or AVX-512.
+No current is ever written to memory, so that it is nearly as fast as the plain convolution however many slices the
+ADCs read. It exists for x86 processors with AVX2 or AVX-512.
 """
 
 from __future__ import annotations
 
 import ctypes
 import math
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Sequence
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -21,12 +19,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from accuracy.mapping.adc import AdcRanges
-from accuracy.mapping.operators import ConvolutionOperator, MatrixOperator, Operator
-from circuits import CoreDesign
+from accuracy.arrays.analog_array import AnalogArray
+from accuracy.kernels.elementwise import LARGEST_CODE
+from accuracy.kernels.protocol import Reading, quantises_in_single
+from accuracy.kernels.steps import as_images, from_images, input_scale
+from accuracy.kernels.threads import in_threads, thread_count
+from accuracy.mapping.adc import Floats
+from accuracy.mapping.operators import ConvolutionOperator, channels_of
 from circuits.native import DEFAULT_FLAGS, load_library
 
-Floats = NDArray[np.float64]
 _SOURCE = Path(__file__).parent / "native" / "convolution.c"
 _POINTER, _LONG, _FLOAT = ctypes.c_void_p, ctypes.c_int64, ctypes.c_float
 _PIECE = 2048
@@ -83,74 +84,65 @@ def lanes() -> int:
     return 0 if library is None else int(library.lanes())
 
 
-def suits(operator: Operator, design: CoreDesign) -> bool:
-    """Whether the kernel can apply an operator as a design wants on this machine."""
-    if design.input_accumulation != "analog":
-        return False
-    if isinstance(operator, ConvolutionOperator):
-        if operator.dimensions != 2 or operator.groups != 1 or operator.transposed:
-            return False
-    elif not isinstance(operator, MatrixOperator):
-        return False
-    return lanes() > 0
-
-
-class ConvolutionReader:
-    """Programmed columns of one matrix with their ADCs, laid out for the kernel.
+class Convolution:
+    """Reads a plane convolution or a matrix product that is accumulated in analog; sums need no double precision.
 
     Args:
-        operator: how inputs meet rows; see `suits`.
-        partitions: rows of each array.
-        matrices: what each partition's columns weigh inputs with, (rows of the partition, blocks * columns).
-        factors: worth of a reading in the output, (partitions, blocks, columns).
-        adc: one a slice.
-        lines: converted lines of a column and slice.
-        start: what is added to each output, (columns,).
-        floor: outputs below it are raised to it.
         width: columns handled together; None for what suits the processor.
     """
 
-    def __init__(
-        self,
-        operator: Operator,
-        partitions: Sequence[slice],
-        matrices: Sequence[Floats],
-        factors: Floats,
-        adc: AdcRanges,
-        *,
-        lines: int,
-        start: Floats,
-        floor: float = -math.inf,
-        width: int | None = None,
-    ):
-        self.operator, self.floor = operator, floor
-        self.width = lanes() if width is None else width
-        self.partitions, self.blocks, self.columns = factors.shape
-        self.vectors = -(-self.columns // self.width)
-        self._lay_out(partitions)
-        self.place(matrices)
-        lo, hi, q = (
-            np.repeat(np.asarray(values, np.float64), lines)
-            for values in (
-                [r[0] for r in adc.ranges],
-                [r[1] for r in adc.ranges],
-                adc.codes_per_unit,
-            )
+    def __init__(self, width: int | None = None) -> None:
+        self._width = width
+
+    def suits(self, array: AnalogArray, how: Reading) -> bool:
+        """Whether only quantisation acts on such a layer, on a processor that the C code knows."""
+        if how.adc is None or max(how.adc.levels) >= LARGEST_CODE or not quantises_in_single(array, how):
+            return False
+        if array.wide or array.mapping.design.input_accumulation != "analog" or array.operator.geometry is None:
+            return False
+        return lanes() >= (self._width or 1)
+
+    def read(self, array: AnalogArray, x: Tensor, how: Reading) -> Tensor:
+        """Quantise, sum, digitise and finish outputs in one pass; cells stay laid out until they change."""
+        bias = None if how.bias is None else how.bias.detach().numpy().astype(np.float64)
+        key = (how.full_scale, how.signed, how.adc, how.relu, None if bias is None else bias.tobytes())
+        layout = array.laid_out(
+            self,
+            key,
+            lambda: _Layout(array, how, bias, self._width or lanes()),
+            renew=lambda known: known.place(array.column_matrices()),
         )
-        self._lo, self._hi, self._q = (np.ascontiguousarray(values, np.float32) for values in (lo, hi, q))
-        worth = factors / q[:, None]
-        first = start + np.einsum("pbc,b->c", worth, lo * q)
+        result, clipped = layout.read(x, *input_scale(array, how))
+        array.inputs_seen += x.numel()
+        array.inputs_clipped += clipped
+        return result
+
+
+class _Layout:
+    """Programmed columns of one matrix with the worth of their codes, laid out for the C code.
+
+    Args:
+        array: the programmed cells.
+        how: says how they are read.
+        bias: what is added to each output; None for nothing.
+        width: columns handled together.
+    """
+
+    def __init__(self, array: AnalogArray, how: Reading, bias: Floats | None, width: int):
+        assert array.operator.geometry is not None
+        assert how.adc is not None
+        self.operator, self.geometry, self.width = array.operator, array.operator.geometry, width
+        self.floor = 0.0 if how.relu else -math.inf
+        self.partitions, self.blocks, self.columns = array.factors.shape
+        self.vectors = -(-self.columns // width)
+        self._lay_out(array.mapping.partitions)
+        self.place(array.column_matrices())
+        adc = how.adc.uniform(array.lines)
+        worth = adc.worth(array.factors.numpy() * (array.output_scale.numpy() * how.full_scale))
+        first = (0.0 if bias is None else bias) + np.einsum("pbc,b->c", worth, adc.lowest)
+        self._adc = adc.single
         self._worth = np.ascontiguousarray(self._by_vector(worth).transpose(0, 2, 1, 3), np.float32)
         self._first = np.ascontiguousarray(self._by_vector(first), np.float32)
-
-    @property
-    def _geometry(self) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int], tuple[int, int]]:
-        """Kernel size, stride, padding and dilation; a matrix product is a convolution of single pixels."""
-        if isinstance(self.operator, ConvolutionOperator):
-            own = self.operator
-            (ky, kx), (sy, sx), (py, px), (dy, dx) = own.kernel_size, own.stride, own.padding, own.dilation
-            return (ky, kx), (sy, sx), (py, px), (dy, dx)
-        return (1, 1), (1, 1), (0, 0), (1, 1)
 
     def _by_vector(self, values: Floats) -> Floats:
         """(..., columns) -> (..., vectors, lanes), zeros where columns do not fill a vector."""
@@ -160,28 +152,27 @@ class ConvolutionReader:
 
     def _lay_out(self, partitions: Sequence[slice]) -> None:
         """Find which channels each partition takes and where its weights go."""
-        area = math.prod(self._geometry[0])
-        self._rows = list(partitions)
-        low = np.array([rows.start // area for rows in partitions], np.int64)
-        high = np.array([-(-rows.stop // area) for rows in partitions], np.int64)
-        self._channel_first, self._channel_count = low, high - low
+        area = self.geometry.area
+        self._rows, spans = partitions, [channels_of(rows, area) for rows in partitions]
+        self._channel_first = np.array([span.start for span in spans], np.int64)
+        self._channel_count = np.array([span.stop - span.start for span in spans], np.int64)
         sizes = self._channel_count * (area * self.vectors * self.blocks * self.width)
         self._weight_start = np.cumsum([0, *sizes[:-1]]).astype(np.int64)
         self._weight = _aligned(int(sizes.sum()))
 
-    def place(self, matrices: Sequence[Floats]) -> None:
+    def place(self, matrices: Iterable[Floats]) -> None:
         """Take weights, laid out as (groups of units, taps, channels, units of the group, lanes) for each partition.
 
         Args:
-            matrices: one a partition, (rows of the partition, blocks * columns).
+            matrices: one a partition, (rows of the partition, blocks * columns); rows are ordered (channel, tap).
         """
-        area, units = math.prod(self._geometry[0]), self.vectors * self.blocks
+        area, units = self.geometry.area, self.vectors * self.blocks
         pieces = zip(self._rows, matrices, self._channel_first, self._channel_count, self._weight_start, strict=True)
         for rows, matrix, low, channels, start in pieces:
             full = np.zeros((channels * area, self.blocks, self.vectors * self.width), np.float32)
             own = full[rows.start - low * area : rows.stop - low * area, :, : self.columns]
             own[...] = matrix.reshape(-1, self.blocks, self.columns)
-            # Rows are ordered (channel, tap); units (vector, block).
+            # Units are ordered (vector, block).
             by_tap = full.reshape(channels, area, self.blocks, self.vectors, self.width)
             by_unit = by_tap.transpose(1, 0, 3, 2, 4).reshape(area * channels, units, self.width)
             for a, b in pairwise(_groups(units)):
@@ -205,15 +196,16 @@ class ConvolutionReader:
         """
         library = _library()
         assert library is not None
-        pixels = isinstance(self.operator, ConvolutionOperator)
-        image = x if pixels else x.reshape(-1, x.shape[-1], 1, 1)
+        image = as_images(self.operator, x)
+        repeated = 0
         if isinstance(self.operator, ConvolutionOperator) and any(self.operator.edges):
             image = functional.pad(image, self.operator.edges, mode=self.operator.edge_mode)
-        (ky, kx), (sy, sx), (py, px), (dy, dx) = self._geometry
+            repeated = _outside(image, factor, lowest, highest) - _outside(x, factor, lowest, highest)
+        (py, px), (sy, sx) = self.geometry.padding, self.geometry.stride
         images, channels, height, width = image.shape
         tall, wide = height + 2 * py, width + 2 * px
-        out_y, out_x = (tall - dy * (ky - 1) - 1) // sy + 1, (wide - dx * (kx - 1) - 1) // sx + 1
-        taps = np.array([(y * dy * wide + x * dx) * channels for y in range(ky) for x in range(kx)], np.int64)
+        out_y, out_x = self.geometry.out_size(height, width)
+        taps = self.geometry.tap_offsets(wide) * channels
         result = torch.empty((images, out_y, out_x, self.columns))
         # Few images at a time: their integers stay in the cache, and one zeroed border serves them all.
         many = max(1, min(images, _CHUNK_VALUES * torch.get_num_threads() // max(1, tall * wide * channels)))
@@ -226,7 +218,7 @@ class ConvolutionReader:
             integers.data_ptr(), tall, wide, channels, out_y, out_x, sy, sx, taps.size, taps.ctypes.data,
             self.partitions, self._channel_first.ctypes.data, self._channel_count.ctypes.data,
             self._weight_start.ctypes.data, self._weight.ctypes.data, self.blocks, self.vectors, self.columns, unit,
-            *(values.ctypes.data for values in (self._lo, self._hi, self._q, self._worth, self._first)),
+            *self._adc.addresses, self._worth.ctypes.data, self._first.ctypes.data,
             result.data_ptr(), self.floor,
         )  # fmt: skip
         clipped = 0
@@ -235,24 +227,19 @@ class ConvolutionReader:
             layout.x = image.data_ptr() + 4 * start * image.stride(0)
             job.out = result.data_ptr() + 4 * start * out_y * out_x * self.columns
             clipped += int(library.quantise_images(ctypes.byref(layout), 0, count))
-            _run(library, job, self.width, count * out_y * out_x)
-        return (result if pixels else result.reshape(*x.shape[:-1], self.columns)), clipped
-
-
-def _run(library: ctypes.CDLL, job: _Convolution, width: int, positions: int) -> None:
-    """Read all positions, in as many threads as torch uses; each position is computed alike wherever it falls."""
-    threads = max(1, min(torch.get_num_threads(), positions // _PIECE))
-    if threads == 1:
-        library.read_positions(ctypes.byref(job), width, 0, positions)
-        return
-    edges = np.linspace(0, positions, threads + 1).astype(int)
-    with ThreadPoolExecutor(threads) as pool:
-        list(
-            pool.map(
-                lambda part: library.read_positions(ctypes.byref(job), width, int(part[0]), int(part[1])),
-                pairwise(edges),
+            # Each position is computed alike wherever it falls, so the number of threads is no matter.
+            positions = count * out_y * out_x
+            in_threads(
+                lambda _, first, last: library.read_positions(ctypes.byref(job), self.width, first, last),
+                positions,
+                thread_count(positions, _PIECE),
             )
-        )
+        return from_images(self.operator, result, x), clipped - repeated
+
+
+def _outside(x: Tensor, factor: float, lowest: float, highest: float) -> int:
+    scaled = x * factor
+    return int(((scaled < lowest) | (scaled > highest)).sum())
 
 
 def _groups(units: int) -> list[int]:

@@ -1,0 +1,88 @@
+"""Column currents by torch's own products: a matrix product or a convolution for each partition, on any device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from accuracy.arrays.analog_array import AnalogArray
+from accuracy.mapping.operators import Kernel
+
+
+class Products:
+    """The columns of an array, laid out for torch.
+
+    Args:
+        array: says how inputs meet rows, and where and in which type to compute.
+        matrices: what the columns of each partition weigh inputs with, (rows, blocks * physical columns).
+    """
+
+    def __init__(self, array: AnalogArray, matrices: Iterable[NDArray[np.float64]]):
+        self._operator, self._blocks = array.operator, array.blocks
+        order = _group_order(array) if array.operator.groups > 1 else None
+        self._inverse = None if order is None else torch.from_numpy(np.argsort(order)).to(array.device)
+        self._kernels = [
+            array.operator.kernel(
+                torch.from_numpy(matrix if order is None else matrix[:, order]).to(array.device, array.dtype), rows
+            )
+            for matrix, rows in zip(matrices, array.mapping.partitions, strict=True)
+        ]
+
+    def __len__(self) -> int:
+        """Partitions."""
+        return len(self._kernels)
+
+    def currents(self, x: Tensor, partition: int) -> Tensor:
+        """Return the column sums of one partition; shape (..., blocks, physical columns)."""
+        result = self._operator.apply(x, self._kernels[partition])
+        if self._inverse is not None:
+            result = result[..., self._inverse]
+        return result.reshape(*result.shape[:-1], self._blocks, -1)
+
+
+def column_products(array: AnalogArray) -> Products:
+    """Return the products of an array's columns, kept until its cells change."""
+    where = (array.device, array.dtype)
+    return array.laid_out(column_products, where, lambda: Products(array, array.column_matrices()))
+
+
+def _group_order(array: AnalogArray) -> NDArray[np.int64]:
+    """From columns (block, column) to (group, block, column of the group), as grouped convolutions want them."""
+    groups, columns = array.operator.groups, array.mapping.columns
+    physical = array.mapping.digits.shape[-1]
+    index = np.arange(array.blocks * physical).reshape(array.blocks, physical)
+    own = index[:, :columns].reshape(array.blocks, groups, -1)
+    unit = index[:, columns:].reshape(array.blocks, groups, -1)
+    return np.concatenate([own, unit], axis=2).transpose(1, 0, 2).reshape(-1)
+
+
+def sum_kernel(array: AnalogArray, rows: slice, dtype: torch.dtype) -> Kernel:
+    """Return a kernel of ones, one column a group, that sums the inputs of some rows."""
+    ones = torch.ones(rows.stop - rows.start, array.operator.groups, device=array.device, dtype=dtype)
+    return array.operator.kernel(ones, rows)
+
+
+def input_sums(array: AnalogArray, x: Tensor) -> Tensor:
+    """Return ``sum_p K_p sum x_p`` for integer inputs; exact, in float64; shape (..., physical columns)."""
+    assert array.sum_factors is not None
+    if array.mapping.design.input_bits is None:
+        x = x.to(torch.float64)
+    parts = list(zip(array.mapping.partitions, array.sum_factors, strict=True))
+    if bool((array.sum_factors == array.sum_factors[:1]).all()):
+        parts = [(slice(0, array.mapping.rows), array.sum_factors[0])]
+    groups, columns = array.operator.groups, array.mapping.columns
+    total: Tensor | None = None
+    for rows, factors in parts:
+        sums = array.operator.apply(x, sum_kernel(array, rows, x.dtype)).to(torch.float64)
+        if groups > 1:
+            # Own columns group by group, then one unit column a group, where there are any.
+            own = sums.repeat_interleave(columns // groups, dim=-1)
+            sums = torch.cat([own, sums], dim=-1) if factors.shape[0] > columns else own
+        term = sums * factors
+        total = term if total is None else total + term
+    assert total is not None
+    return total

@@ -1,0 +1,71 @@
+"""What every kernel is asked and has to answer: one protocol for all ways to compute what a layer reads.
+
+A kernel lays out programmed cells as it likes (`AnalogArray.laid_out` keeps that until they change), and agrees with
+`PlainTorch` but for the order of summation, which can move a current across the border of two codes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from accuracy.arrays.analog_array import AnalogArray
+from accuracy.kernels.histograms import Observation
+from accuracy.mapping.adc import AdcRanges
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """How a layer reads its array.
+
+    Attributes:
+        full_scale: input value that counts as 1.
+        signed: whether inputs carry signs.
+        adc: range and levels of each slice; None to leave currents as they are.
+        bias: digital biases, shape (columns,).
+        relu: whether negative outputs become 0.
+        observer: called with the currents of every (input slice, partition) before the ADC, shape
+            (..., blocks, physical columns).
+        observation: where currents are counted, for calibration.
+    """
+
+    full_scale: float
+    signed: bool
+    adc: AdcRanges | None
+    bias: Tensor | None = None
+    relu: bool = False
+    observer: Callable[[Tensor], None] | None = None
+    observation: Observation | None = None
+
+
+class ReadingKernel(Protocol):
+    """One way to compute what a layer reads from its array."""
+
+    def suits(self, array: AnalogArray, how: Reading) -> bool:
+        """Whether this kernel can read the array in this way, on this machine."""
+        ...
+
+    def read(self, array: AnalogArray, x: Tensor, how: Reading) -> Tensor:
+        """Return the layer's outputs, shape (..., columns), in the floating type of the array.
+
+        Inputs are counted on the array (`inputs_seen`, `inputs_clipped`) as they are quantised.
+
+        Args:
+            array: programmed cells that `suits` said yes to.
+            x: real inputs, in the layout of the array's operator; the first axis counts images.
+            how: scales, ADC ranges, biases.
+        """
+        ...
+
+
+def quantises_in_single(array: AnalogArray, how: Reading) -> bool:
+    """Whether float32 kernels of the host serve: quantised inputs, and nothing before an ideal ADC but programming."""
+    if how.observer is not None or (how.observation is not None and how.adc is not None):
+        return False
+    if array.device.type != "cpu" or array.dtype != torch.float32 or array.mapping.design.input_bits is None:
+        return False
+    return array.only_quantises

@@ -1,0 +1,36 @@
+"""From a layer's inputs to its outputs: the first kernel of `KERNELS` that suits an array reads it.
+
+All kernels agree but for rounding ties. A further one, that knows more of a machine or of a kind of layer, is added by
+``KERNELS.insert(0, kernel)``; see `ReadingKernel` for what it has to answer.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from accuracy.arrays.analog_array import AnalogArray
+from accuracy.kernels.bit_serial import BitSerial
+from accuracy.kernels.convolution import Convolution
+from accuracy.kernels.fused import Fused
+from accuracy.kernels.plain_torch import PlainTorch
+from accuracy.kernels.protocol import Reading, ReadingKernel
+
+KERNELS: list[ReadingKernel] = [BitSerial(), Convolution(), Fused(), PlainTorch()]
+"""Fastest first; the last suits everything."""
+
+
+def kernel_for(array: AnalogArray, how: Reading) -> ReadingKernel:
+    """Return the kernel that reads an array in this way."""
+    return next(kernel for kernel in KERNELS if kernel.suits(array, how))
+
+
+def read(array: AnalogArray, x: Tensor, how: Reading) -> Tensor:
+    """Return a layer's outputs for real inputs, shape (..., columns), in the floating type of the array.
+
+    Args:
+        array: programmed cells.
+        x: inputs, in the layout of the array's operator; the first axis counts images.
+        how: scales, ADC ranges, biases.
+    """
+    array.noise.begin(x.shape[0])
+    return kernel_for(array, how).read(array, x, how)

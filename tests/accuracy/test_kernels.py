@@ -1,0 +1,216 @@
+"""Every kernel against plain torch in float64: the same codes but where a current lies on the border of two.
+
+Plain torch itself is held to the independent reference in `test_against_reference`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from accuracy.arrays.analog_array import AnalogArray
+from accuracy.arrays.physics import Physics
+from accuracy.kernels import convolution, elementwise, readout
+from accuracy.kernels.bit_serial import BitSerial
+from accuracy.kernels.convolution import Convolution
+from accuracy.kernels.fused import Fused
+from accuracy.kernels.histograms import BINS, Observation
+from accuracy.kernels.plain_torch import PlainTorch
+from accuracy.kernels.protocol import Reading, ReadingKernel
+from accuracy.kernels.readout import KERNELS, kernel_for, read
+from accuracy.kernels.steps import finished, quantised
+from accuracy.layers.matrix import AnalogMatrix
+from accuracy.mapping.adc import given_adc_ranges
+from accuracy.mapping.operators import MatrixOperator
+from accuracy.mapping.weights import map_weights
+from circuits import PeripheralModel
+from tests.accuracy.kernel_cases import CASES, CELL, DESIGNS, Case, in_double
+
+NARROW = Convolution(width=8)
+"""The form for processors with AVX2 only, which those with AVX-512 run as well."""
+COMPILED = [kernel for kernel in [*KERNELS, NARROW] if isinstance(kernel, BitSerial | Convolution)]
+
+needs_c = pytest.mark.skipif(not elementwise.available(), reason="no compiler: the C kernels are not there")
+
+
+def name_of(kernel: ReadingKernel) -> str:
+    return type(kernel).__name__ + (" of 8 lanes" if kernel is NARROW else "")
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_every_kernel_that_suits_reads_what_plain_torch_reads(case: Case) -> None:
+    array, x, how = case.array(), case.inputs(), case.reading()
+    expected, ties = in_double(array, x, how)
+    seen, clipped = array.inputs_seen, array.inputs_clipped
+    assert 0 < clipped < seen == x.numel()
+    assert float((ties > 0).double().mean()) < 0.3
+    assert float(expected.std()) > 0
+    for kernel in [kernel for kernel in [*KERNELS, NARROW] if kernel.suits(array, how)]:
+        array.inputs_seen = array.inputs_clipped = 0
+        found = kernel.read(array, x, how)
+        assert found.shape == expected.shape, name_of(kernel)
+        assert found.dtype == torch.float32, name_of(kernel)
+        excess = (found.double() - expected).abs() - ties
+        assert float(excess.max()) <= 1e-5 * float(expected.abs().max()), name_of(kernel)
+        assert (array.inputs_seen, array.inputs_clipped) == (seen, clipped), name_of(kernel)
+        # Cells that are programmed anew are read anew.
+        before = array.conductances
+        array.set_conductances(np.zeros_like(before))
+        kernel.read(array, x, how)
+        array.set_conductances(before)
+        assert torch.equal(kernel.read(array, x, how), found), name_of(kernel)
+
+
+@needs_c
+@pytest.mark.parametrize("kernel", [*KERNELS, NARROW], ids=name_of)
+def test_every_kernel_has_a_case(kernel: ReadingKernel) -> None:
+    if isinstance(kernel, Convolution) and convolution.lanes() == 0:
+        pytest.skip("no vector units that the convolution kernel knows")
+    assert any(kernel.suits(case.array(), case.reading()) for case in CASES)
+
+
+class Numpy:
+    """A kernel from outside: matrix products accumulated in analog, in numpy."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def suits(self, array: AnalogArray, how: Reading) -> bool:
+        analog = array.mapping.design.input_accumulation == "analog" and not array.wide
+        return isinstance(array.operator, MatrixOperator) and analog and array.only_quantises and how.adc is not None
+
+    def read(self, array: AnalogArray, x: torch.Tensor, how: Reading) -> torch.Tensor:
+        assert how.adc is not None
+        self.calls += 1
+        integers, unit = quantised(array, x, how)
+        adc, total = how.adc.uniform(array.lines), torch.zeros(())
+        for rows, matrix, factors in zip(array.mapping.partitions, array.column_matrices(), array.factors, strict=True):
+            v = integers.double().numpy()[..., rows] @ matrix * unit
+            readings = adc.read(torch.from_numpy(v.reshape(*v.shape[:-1], array.blocks, -1)))
+            total = total + (readings * factors).sum(dim=-2)
+        return finished(array, total * array.output_scale * how.full_scale, how)
+
+
+def test_a_kernel_from_outside_is_used_where_it_suits(monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = Numpy()
+    monkeypatch.setattr(readout, "KERNELS", [mine, *KERNELS])
+    weight, x = np.random.default_rng(4).normal(size=(90, 7)), np.random.default_rng(5).uniform(size=(4, 90))
+    for name in ("A", "cut channels", "D", "offset in analog"):
+        calls = mine.calls
+        found = AnalogMatrix(weight, DESIGNS[name], CELL, "full").matmul(x)
+        monkeypatch.setattr(readout, "KERNELS", KERNELS)
+        assert np.allclose(found, AnalogMatrix(weight, DESIGNS[name], CELL, "full").matmul(x), rtol=0, atol=1e-9)
+        monkeypatch.setattr(readout, "KERNELS", [mine, *KERNELS])
+        assert mine.calls - calls == (1 if name in ("A", "cut channels") else 0), name
+
+
+@needs_c
+@pytest.mark.parametrize(
+    ("case", "kernel"),
+    [
+        (Case("E", "convolution", False), BitSerial),
+        (Case("A", "convolution", True), Convolution),
+        (Case("A", "grouped", False), Fused),
+        (Case("offset in analog", "convolution", False), Fused),
+        (Case("two bits a slice", "matrix", False), Fused),
+    ],
+    ids=str,
+)
+def test_the_fastest_that_suits_reads(case: Case, kernel: type) -> None:
+    array, how = case.array(), case.reading()
+    if kernel is Convolution and convolution.lanes() == 0:
+        kernel = Fused
+    assert type(kernel_for(array, how)) is kernel
+    assert type(kernel_for(array, replace(how, observer=lambda currents: None))) is PlainTorch
+    array.physics = Physics(peripherals=PeripheralModel.ideal())
+    assert type(kernel_for(array, how)) is PlainTorch
+    array.idealise()
+    assert type(kernel_for(array, how)) is kernel
+    array.to(torch.device("cpu"), torch.float64)
+    assert type(kernel_for(array, how)) is PlainTorch
+
+
+@needs_c
+def test_codes_beyond_what_float32_counts_are_left_to_others() -> None:
+    for name, bits, kernel in (("D", 16, Fused), ("A", 16, Convolution), ("D", 23, PlainTorch), ("A", 23, PlainTorch)):
+        array, design = Case(name, "matrix", False).array(), DESIGNS[name].replace(adc_bits=bits)
+        how = Reading(1.0, False, given_adc_ranges(design, False, (-1.0, 1.0)))
+        assert not BitSerial().suits(array, how)
+        if kernel is not Convolution or convolution.lanes():
+            assert type(kernel_for(array, how)) is kernel
+
+
+@needs_c
+@pytest.mark.parametrize("kernel", COMPILED, ids=name_of)
+@pytest.mark.parametrize("layer", ["matrix", "convolution", "strided, dilated"])
+def test_neither_batch_nor_threads_change_an_image(kernel: ReadingKernel, layer: str) -> None:
+    case = Case("E" if isinstance(kernel, BitSerial) else "B", layer, False)
+    array, how = case.array(), case.reading()
+    if not kernel.suits(array, how):
+        pytest.skip("not on this processor")
+    # Enough images that each of several threads gets some.
+    x = torch.cat([case.inputs()] * 150)
+    before = torch.get_num_threads()
+    try:
+        found = []
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            found.append(kernel.read(array, x, how))
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(found[0], found[1])
+    assert torch.equal(found[0], found[2])
+    assert torch.equal(kernel.read(array, x[4:5], how), found[0][4:5])
+
+
+def test_fine_adcs_over_a_wide_range_give_the_product() -> None:
+    """An independent float64 product decides, for whichever kernel comes first."""
+    for name, design in DESIGNS.items():
+        fine = design.replace(adc_bits=13, input_bits=8)
+        weight = np.random.default_rng(3).normal(0.0, 0.1, (90, 22))
+        array = AnalogArray(map_weights(weight, fine), MatrixOperator(), CELL)
+        array.idealise()
+        x = np.random.default_rng(4).integers(0, 256, (6, 90))
+        lo = -40.0 if fine.symmetric_adc(signed_inputs=False) else 0.0
+        how = Reading(1.0, False, given_adc_ranges(fine, False, (lo, 40.0)))
+        found = read(array, torch.from_numpy(x / 255).float(), how).numpy()
+        exact = x / 255 @ array.mapping.weights()
+        # Each reading errs by half a code at most, (hi - lo) / 8190 / 2 of a full cell.
+        worth = (np.abs(array.factors.numpy()).sum(axis=(0, 1)) * float(array.step.abs().max())).max()
+        slices = 1 if fine.input_accumulation == "analog" else 255 / (2**fine.input_slice_bits - 1)
+        bound = worth * (40.0 - lo) / 8190 / 2 * slices * (2 if fine.has_unit_column else 1)
+        assert np.abs(found - exact).max() < bound, name
+
+
+@needs_c
+@pytest.mark.parametrize("signed", [False, True], ids=["unsigned", "signed"])
+@pytest.mark.parametrize("name", ["D", "both lines", "E", "four-bit inputs"])
+def test_counts_every_current_once(name: str, signed: bool) -> None:
+    """The histograms of calibration against numpy's, over the currents that plain torch shows an observer."""
+    case = Case(name, "strided, dilated", signed)
+    array, x, design = case.array(), case.inputs(), DESIGNS[name]
+    symmetric = design.symmetric_adc(signed_inputs=signed)
+    seen: list[torch.Tensor] = []
+    expected = read(array, x, Reading(1.7, signed, None, observer=seen.append))
+
+    observation = Observation(design.slices)
+    observation.symmetric = symmetric
+    # One histogram starts with too little reach, the others with none: both must grow.
+    observation.currents[0].cover(1e-3)
+    how = Reading(1.7, signed, None, observation=observation)
+    assert isinstance(kernel_for(array, how), BitSerial)
+    total = read(array, x, how)
+    assert float((total - expected).abs().max()) < 1e-5 * float(expected.abs().max())
+    for index, histogram in enumerate(observation.currents):
+        lines = array.lines
+        own = torch.cat([v[..., index * lines : (index + 1) * lines, :].reshape(-1) for v in seen]).double().numpy()
+        values = np.sort(np.abs(own) if symmetric else np.maximum(own, 0.0))
+        assert histogram.total == values.size
+        # Sums in another order make exact zeros of differences, or not: compare edges, not single values.
+        assert histogram.reach >= values[-1] * (1 - 1e-6)
+        for fraction in (0.1, 0.5, 0.9, 0.999, 1.0):
+            wanted = values[min(int(fraction * values.size), values.size - 1)]
+            assert histogram.quantile(fraction) == pytest.approx(wanted, rel=0.02, abs=2 * histogram.reach / BINS)
