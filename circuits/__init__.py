@@ -1,4 +1,4 @@
-"""What the wires and peripherals do: core designs, bit lines, SPICE, integrator, accumulator and ramp converter."""
+"""What the wires and peripherals do: core designs, bit lines, SPICE, integrator, accumulator and ramp ADC."""
 
 from circuits.bit_line.affine import PreparedCells
 from circuits.bit_line.envelope import EnvelopeWarning, expected_error_lsb, warn_outside_envelope

@@ -46,7 +46,7 @@ class CoreDesign:
         input_accumulation: whether input slices are summed before (analog) or after (digital) conversion.
         accumulator_bits: resolution of the analog accumulator where it is below `input_bits`.
         input_encoding: how a slice of the input is applied.
-        adc_bits: resolution of the converter: None (no converter), one number, or one per weight slice.
+        adc_bits: resolution of the ADC: None (no ADC), one number, or one per weight slice.
         adc_range: ``calibrated`` on data or ``full`` scale of the array.
         flipped_encoding: columns above half of full scale are stored complemented.
         r_p_hat: bit-line resistance between neighbouring cells over the minimum cell resistance.
@@ -232,7 +232,7 @@ class CoreDesign:
 
     @property
     def adc_bits_per_slice(self) -> tuple[int, ...]:
-        """Resolution of the converter for each weight slice; empty without converters."""
+        """Resolution of the ADC for each weight slice; empty without ADCs."""
         if self.adc_bits is None:
             return ()
         return self.adc_bits if isinstance(self.adc_bits, tuple) else (self.adc_bits,) * self.slices
@@ -253,14 +253,14 @@ class CoreDesign:
 
     @property
     def full_precision_bits(self) -> float:
-        """Converter bits from which conversion over the full range loses nothing (inf for unquantised inputs)."""
+        """ADC bits from which conversion over the full range loses nothing (inf for unquantised inputs)."""
         if math.isinf(self.b_out):
             return math.inf
         return math.ceil(self.b_out) - (1 if self.flipped_encoding else 0)
 
     @property
     def full_precision(self) -> bool:
-        """Whether every converter reaches `full_precision_bits`."""
+        """Whether every ADC reaches `full_precision_bits`."""
         return self.adc_bits is not None and min(self.adc_bits_per_slice) >= self.full_precision_bits
 
     @property
@@ -269,7 +269,7 @@ class CoreDesign:
         return 2 * self.matrix_rows * self.matrix_columns
 
     def symmetric_adc(self, *, signed_inputs: bool = False) -> bool:
-        """Whether converters span a symmetric range with a code at 0, because a column's current can be negative.
+        """Whether ADCs span a symmetric range with a code at 0, because a column's current can be negative.
 
         Args:
             signed_inputs: whether the inputs carry signs.

@@ -50,7 +50,7 @@ class CoreCost:
         design: the design.
         library: the component library, with the cell's current and voltage.
         activity: what the cells conduct and how often rows are driven.
-        adc: kind of converter.
+        adc: kind of ADC.
         seed: seed of the draws behind the intervals.
     """
 
@@ -253,8 +253,8 @@ class CoreCost:
 
     def row(self) -> dict[str, Any]:
         """Return the results as one flat row of a table, intervals as ``_low`` and ``_high``."""
-        converter = "none" if self.design.adc_bits is None else self.adc
-        row: dict[str, Any] = {"design": self.design.name, "adc": converter}
+        adc = "none" if self.design.adc_bits is None else self.adc
+        row: dict[str, Any] = {"design": self.design.name, "adc": adc}
         for formula in self.library.results:
             row[formula.name] = self.value(formula.name)
             row[f"{formula.name}_low"], row[f"{formula.name}_high"] = self.interval_of(formula.name)

@@ -19,7 +19,7 @@ FIELDS: dict[str, str] = {
     "input_slice_bits": "bits of the input applied at once",
     "input_resolution": "bits of an input (inf: inputs are not quantised)",
     "accumulator_resolution": "bits that an analog accumulator resolves (inf: no fewer than the input)",
-    "adc_bits": "converter resolution of each weight slice (0: no converter)",
+    "adc_bits": "ADC resolution of each weight slice (0: no ADC)",
     "slices": "cells (or pairs) that share one weight",
     "lines_per_column": "bit lines of one output: 2 where a weight is a pair of cells",
     "offset": "1 where weights are shifted to be non-negative",
@@ -30,9 +30,9 @@ FIELDS: dict[str, str] = {
     "pulse_width": "1 where input slices are pulse lengths",
     "voltage_inputs": "1 where input slices are voltages",
     "has_adc": "1 where the outputs are converted",
-    "ramp_adc": "1 for a ramp converter: one ramp generator, a comparator a column",
-    "sar_adc": "1 for a successive-approximation converter a column",
-    "flash_adc": "1 for a flash converter a column",
+    "ramp_adc": "1 for a ramp ADC: one ramp generator, a comparator a column",
+    "sar_adc": "1 for a successive-approximation ADC a column",
+    "flash_adc": "1 for a flash ADC a column",
     "slice_valid": "1 for each weight slice that the design has",
     "input_slice_width": "bits of each input slice",
     "mean_conductance": "mean conductance of each weight slice over G_max, over every physical cell",
@@ -69,7 +69,7 @@ COUNTS = (
         "total((1 - (1 - input_activity) ** max(input_slice_width, 1)) * (input_slice_width > 0))",
         "input slices, on average, that drive a row at all",
     ),
-    Formula("input_dacs", "", "voltage_inputs * row_lines", "digital-to-analog converters, one a driven row"),
+    Formula("input_dacs", "", "voltage_inputs * row_lines", "DACs, one a driven row"),
     Formula("signal_chains", "", "columns_of_arrays * (1 + digital_subtraction)", "integrators, one an output line"),
     Formula("ideal_conversion_phases", "", "where(digital_inputs > 0, input_slices, 1)", "conversions of one line"),
     Formula("conversion_phases", "", "has_adc * ideal_conversion_phases", "conversions of one line, one after another"),
@@ -78,7 +78,7 @@ COUNTS = (
         "slice_conversions", "", "conversions / slices * slice_valid", "conversions of each weight slice in one MVM"
     ),
     Formula("slice_chains", "", "signal_chains / slices * slice_valid", "signal chains of each weight slice"),
-    Formula("largest_adc_bits", "", "largest(adc_bits)", "resolution of the finest converter"),
+    Formula("largest_adc_bits", "", "largest(adc_bits)", "resolution of the finest ADC"),
     Formula("comparator_steps", "", "total(slice_conversions * 2 ** adc_bits)", "ramp steps that comparators watch"),
     Formula(
         "ramps",
@@ -204,13 +204,13 @@ TIMES = (
 
 SURVEY = (
     Formula("survey_bits", "", "max(adc_bits, survey.lowest_bits)", "bits at which the survey is read"),
-    Formula("survey_rate_hz", "Hz", "1 / (conversion_s + timing.settling)", "conversions a second of one converter"),
+    Formula("survey_rate_hz", "Hz", "1 / (conversion_s + timing.settling)", "conversions a second of one ADC"),
     Formula(
         "survey_fom_db",
         "dB",
         "min(survey.fom_intercept_db + survey.fom_per_bit_db * survey_bits, "
         "survey.fom_rate_intercept_db + survey.fom_per_log_rate_db * log(survey_rate_hz))",
-        "Schreier figure of merit of a good converter of these bits and rate",
+        "Schreier figure of merit of a good ADC of these bits and rate",
     ),
     Formula(
         "survey_energy_j",
@@ -225,10 +225,10 @@ SURVEY = (
         "m^2",
         "survey.area_spread * 1e-12 * exp(survey.area_intercept + survey.area_per_log_node * log(process.node_nm) "
         "+ survey.area_per_log_rate * log(survey_rate_hz) + survey.area_per_log_energy * log(survey_energy_j * 1e12))",
-        "area of one converter by the survey regression",
+        "area of one ADC by the survey regression",
     ),
 )
-"""Converters by the regression of the ADC survey; the signal-to-noise ratio of b bits is 6.02 b + 1.76 dB."""
+"""ADCs by the regression of the ADC survey; the signal-to-noise ratio of b bits is 6.02 b + 1.76 dB."""
 
 RESULTS = (
     Formula("energy_fj_per_op", "fJ/op", "energy_j_per_mvm / operations * 1e15", "energy of one operation"),

@@ -24,7 +24,7 @@ Values = dict[str, Array]
 
 
 def check_adc(adc: str) -> None:
-    """Refuse an unknown converter.
+    """Refuse an unknown ADC.
 
     Raises:
         EnergyError: the name is none of ramp, sar, flash.
@@ -194,7 +194,7 @@ def design_arrays(designs: Sequence[CoreDesign], activities: Sequence[Activity],
     Args:
         designs: the designs.
         activities: one a design.
-        adcs: converter of each design.
+        adcs: ADC of each design.
     """
     rows = [field_values(design, adc) for design, adc in zip(designs, adcs, strict=True)]
     for row, activity in zip(rows, activities, strict=True):

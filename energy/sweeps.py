@@ -73,7 +73,7 @@ def estimate_designs(
 
     Raises:
         DesignError: an unknown column, or an impossible design; the message names the row.
-        EnergyError: unknown library, structure or converter, or a cell of another technology.
+        EnergyError: unknown library, structure or ADC, or a cell of another technology.
     """
     loaded = load_library(library)
     if structure is not None:
@@ -202,7 +202,7 @@ def _read(designs: pd.DataFrame) -> _Sweep:
 
     Raises:
         DesignError: an unknown column, or an impossible design; the message names the row.
-        EnergyError: an unknown converter.
+        EnergyError: an unknown ADC.
     """
     for name in designs.columns:
         if name not in DEFAULTS and name != "name":
@@ -244,7 +244,7 @@ def _ways(designs: pd.DataFrame, names: Sequence[str]) -> tuple[NDArray[np.intp]
 
 
 def _refuse(designs: pd.DataFrame, row: int) -> NoReturn:
-    """Refuse a row in the words of `CoreDesign`, or for its converter."""
+    """Refuse a row in the words of `CoreDesign`, or for its ADC."""
     label = designs.index[row]
     fields = {str(name): designs[name].iloc[row] for name in designs.columns}
     try:

@@ -1,4 +1,4 @@
-"""Core designs by the hundred, priced at once: what rows, slices and converter bits cost, and which lose the least."""
+"""Core designs by the hundred, priced at once: what rows, slices and ADC bits cost, and which lose the least."""
 
 import itertools
 
@@ -15,7 +15,7 @@ grid["weight_bits"], grid["bits_per_input_slice"] = 8, 1
 
 costs = estimate_designs(grid)
 table = grid.join(costs[["energy_fj_per_op", "area_mm2", "latency_ns"]])
-# How many bits of the ideal result the converter throws away. Accuracy tolerates some: see `devicekit report`.
+# How many bits of the ideal result the ADC throws away. Accuracy tolerates some: see `devicekit report`.
 b_out = [CoreDesign(name="grid", **row).b_out for row in grid.to_dict(orient="records")]
 table["bits_lost"] = np.maximum(np.array(b_out) - table["adc_bits"], 0.0)
 
@@ -26,6 +26,6 @@ for limit in (20, 16, 12, 8, 4, 2):
         best = kept.loc[kept["energy_fj_per_op"].idxmin()]
         print(
             f"  {limit:2d} bits: {best['max_rows']:4d} rows, {best['bits_per_cell']} bits a cell, "
-            f"{best['adc_bits']:2d}-bit converter, {best['input_accumulation']:7s} accumulation: "
+            f"{best['adc_bits']:2d}-bit ADC, {best['input_accumulation']:7s} accumulation: "
             f"{best['energy_fj_per_op']:7.1f} fJ/op {best['area_mm2']:6.2f} mm2 {best['latency_ns']:6.0f} ns"
         )

@@ -31,7 +31,7 @@ class Study(BaseModel):
         data: folder with the network's data set; not needed for a bundled one.
         exclude: name patterns of the network's layers that stay digital, in accuracy and in energy.
         images: so many test images at most; None for all.
-        calibration_images: so many training images at most set the converter ranges; a thousand give each layer
+        calibration_images: so many training images at most set the ADC ranges; a thousand give each layer
             millions of currents, more cost time.
         trials: how often the network is programmed afresh.
         seed: seed of everything random.

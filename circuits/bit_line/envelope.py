@@ -101,7 +101,7 @@ def warn_outside_envelope(
         beyond = beyond_map(point)
         far = f" That is beyond the map in {' and '.join(beyond)}: its law is continued." if beyond else ""
         warnings.warn(
-            f"The bit-line model {model!r} is expected to be off by {error:.2g} LSB of an 8-bit converter where cells "
+            f"The bit-line model {model!r} is expected to be off by {error:.2g} LSB of an 8-bit ADC where cells "
             f"are transistors with their source on the bit line: {point.rows} rows, R_p_hat = {point.r_p_hat:g}, "
             f"{point.activity:.0%} of the rows on, mean conductance {point.mean_conductance:.3g}. Its envelope ends at "
             f"{limit_lsb:g} LSB.{far}{advice}",

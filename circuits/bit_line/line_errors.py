@@ -2,7 +2,7 @@
 
 Arrays of random cells are solved with each model and with the transistor cell behind them (Newton's method, which
 agrees with ngspice to 1e-9). The error is what is left after the differential subtraction, in least significant bits
-(LSB) of the column's own converter, as it stands and with the one gain removed that fits the array best: a common
+(LSB) of the column's own ADC, as it stands and with the one gain removed that fits the array best: a common
 gain is absorbed by the layer's digital scale, so what remains of it is what costs accuracy.
 """
 
@@ -30,7 +30,7 @@ Pairing = Literal["differential", "offset"]
 Model = Literal["ideal", "resistor", "affine", "relinearised"]
 
 INNER_RANGE = 0.9998
-"""Part of a column's values that its converter's range holds."""
+"""Part of a column's values that its ADC's range holds."""
 LIMIT_LSB = 0.5
 """The error at which the envelope ends."""
 _MOST_CONDUCTANCE: dict[str, float] = {"differential": 0.5, "offset": 1.0}
@@ -124,8 +124,8 @@ def bit_line_errors(
         columns: columns of the array.
         patterns: input patterns, one bit a row.
         seed: of conductances and patterns.
-        adc_bits: converter's resolution: 2^bits - 1 steps over a symmetric range, 2^bits over an unsigned one.
-        adc_range: the converter's upper limit in units of one full cell; None for each column's own inner 99.98 %.
+        adc_bits: ADC's resolution: 2^bits - 1 steps over a symmetric range, 2^bits over an unsigned one.
+        adc_range: the ADC's upper limit in units of one full cell; None for each column's own inner 99.98 %.
 
     Returns:
         One row a model: the point, ``line_error`` (mean relative error of a line's current, signed, before
@@ -134,7 +134,7 @@ def bit_line_errors(
         the ideal line current that the wires take).
 
     Raises:
-        CircuitError: a converter without steps or range, or as for `solve_bit_lines`.
+        CircuitError: an ADC without steps or range, or as for `solve_bit_lines`.
     """
     symmetric = point.pairing == "differential"
     if adc_bits < (2 if symmetric else 1):

@@ -1,4 +1,4 @@
-"""Integrator, rescaling accumulator, gain stage and ramp converter: their model, and the SPICE that it comes from."""
+"""Integrator, rescaling accumulator, gain stage and ramp ADC: their model, and the SPICE that it comes from."""
 
 from circuits.peripherals.apply import apply_peripherals, draw_columns, noise_rms, non_linearity
 from circuits.peripherals.characterization import Characterization, characterize

@@ -44,9 +44,9 @@ def apply_peripherals(
     weighted: bool = True,
     generator: np.random.Generator | None = None,
 ) -> NDArray[np.float64]:
-    """Return what the converter reads, before rounding, for values given as positions in its range.
+    """Return what the ADC reads, before rounding, for values given as positions in its range.
 
-    With v the value before conversion and (lo, hi) the converter's range, ``positions = (v - lo) / (hi - lo)``; the
+    With v the value before conversion and (lo, hi) the ADC's range, ``positions = (v - lo) / (hi - lo)``; the
     code is ``rint(clip(result, 0, 1) * (levels - 1))``.
 
     Args:
@@ -102,7 +102,7 @@ def non_linearity(positions: ArrayLike, model: PeripheralModel) -> NDArray[np.fl
     """Return the integral non-linearity at any position, held constant beyond the ends of the range.
 
     Args:
-        positions: positions in the converter's range, any shape.
+        positions: positions in the ADC's range, any shape.
         model: the peripherals.
 
     Returns:
@@ -118,7 +118,7 @@ def noise_rms(
     """Return the rms noise of a conversion: constant parts, and shot noise that goes with the root of the signal.
 
     Args:
-        positions: positions in the converter's range, any shape.
+        positions: positions in the ADC's range, any shape.
         model: the peripherals.
         zero: position of zero signal, see `apply_peripherals`; None takes the model's own.
         weighted: whether the values were summed with `bit_weights`, see `apply_peripherals`.

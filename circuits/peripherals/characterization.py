@@ -2,8 +2,8 @@
 
 The front end (conveyor, integrator, accumulator, gain stage) is run on levels that are the same in all bits, which
 gives the static curve and its non-linearity; on random patterns, which show what a straight ramp hides and set gain
-and offset; on a single bit, for the memory of the next; and with mismatch. The converter is run on its codes. The
-integrator's amplifier and the converter are of transistors, or macromodels.
+and offset; on a single bit, for the memory of the next; and with mismatch. The ADC is run on its codes. The
+integrator's amplifier and the ADC are of transistors, or macromodels.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def characterize(
         patterns: random bit patterns, each level uniform over the full scale of both signs.
         transistors: whether the integrator's amplifier, the comparators and the ramp generator are transistors; energy
             is claimed then only. Otherwise they are macromodels.
-        calibrate: whether the ramp is fitted to the gain of front end and converter, once for all columns, as chips
+        calibrate: whether the ramp is fitted to the gain of front end and ADC, once for all columns, as chips
             do; what mismatch does to the gain of a column stays.
         unsigned: whether currents have one sign and the range starts at zero signal, as offset cells need it;
             otherwise both signs, over a symmetric range. Parameters that are unsigned already stay so.
@@ -100,7 +100,7 @@ def characterize(
         The model and the runs; ``.model`` and ``.save(path)`` are what other rooms need.
 
     Raises:
-        PeripheralError: bad parameters, one column only, too few patterns, or a converter that does not decide.
+        PeripheralError: bad parameters, one column only, too few patterns, or an ADC that does not decide.
         MissingDependencyError: ngspice or PySpice is absent.
         SpiceError: a run fails.
     """
@@ -126,7 +126,7 @@ def characterize(
     done()
     if calibrate:
         p = _calibrated(p, levels, static.gain_stage, transistors)
-    # What the front end gives, with a margin, and the converter's lower end, where late comparators read no 0.
+    # What the front end gives, with a margin, and the ADC's lower end, where late comparators read no 0.
     low, high = (float(extreme(static.gain_stage)) * 1.01 for extreme in (np.min, np.max))
     low = min(low, p.lowest_voltage - (_REACH - 1) / 2 * (p.full_scale_voltage - p.lowest_voltage))
     adc = simulate_ramp_adc(p, np.linspace(low, high, 65 if transistors else p.codes), transistors=transistors)
@@ -159,13 +159,13 @@ def _calibrated(
     inputs = p.lowest_voltage + positions * (p.full_scale_voltage - p.lowest_voltage)
     run = simulate_ramp_adc(p, inputs, transistors=transistors)
     _require_decisions(run)
-    return p.calibrated(converter=fit_line(positions, run.readings / steps, zero=p.zero, steps=steps).gain)
+    return p.calibrated(adc=fit_line(positions, run.readings / steps, zero=p.zero, steps=steps).gain)
 
 
 def _require_decisions(run: RampRun) -> None:
     if not np.all(np.isfinite(run.crossings)):
         raise PeripheralError(
-            "The converter does not decide on some values within its range: the comparator is too slow or too weak, "
+            "The ADC does not decide on some values within its range: the comparator is too slow or too weak, "
             "or the ramp does not reach the front end's output."
         )
 
@@ -173,7 +173,7 @@ def _require_decisions(run: RampRun) -> None:
 def _spread(
     p: Parameters, columns: int, seed: int, threshold_seed: int, transistors: bool
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return gain and offset [LSB] of columns with mismatch, front end and converter together."""
+    """Return gain and offset [LSB] of columns with mismatch, front end and ADC together."""
     if columns == 0:
         return np.ones(0), np.zeros(0)
     drawn = p.draw(columns, seed)

@@ -71,10 +71,10 @@ def non_linearity_table(
 
 
 def transition_non_linearity(transitions: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return a converter's INL and DNL as data sheets define them, from its code transitions.
+    """Return an ADC's INL and DNL as data sheets define them, from its code transitions.
 
     The LSB is the mean code width; the line goes through the first and the last transition. DNL of a code is its
-    width less one LSB; INL of a transition is the sum of DNL before it, so it is positive where the converter reads
+    width less one LSB; INL of a transition is the sum of DNL before it, so it is positive where the ADC reads
     too low.
 
     Args:

@@ -98,7 +98,7 @@ DEFINITIONS: dict[str, Definition] = {
     "gain_stage.output_swing": _limit("V", "largest output either side of mid-supply"),
     "gain_stage.offset_voltage": _error("V", "input offset of the amplifier"),
     "gain_stage.noise_density": _leak("V/Hz**0.5", "white input noise of the amplifier"),
-    "adc.bits": _size("", "resolution of the ramp converter"),
+    "adc.bits": _size("", "resolution of the ramp ADC"),
     "adc.columns": Definition("", "columns that share the ramp, whose decisions kick it", ideal=1.0, low=1.0),
     "adc.clock_frequency": _size("Hz", "rate at which the counter counts, one code a period"),
     "adc.clock_jitter": _leak("s", "rms jitter of the counting edge"),
@@ -132,6 +132,6 @@ DEFINITIONS: dict[str, Definition] = {
     "comparator.load_width": _size("m", "width of the mirror load"),
     "comparator.length": _size("m", "channel length of the input pair and the current sources"),
     "comparator.load_length": _size("m", "channel length of the mirror load and the second stage"),
-    "comparator.common_mode": _size("V", "voltage at which the converter's mid-range sits"),
+    "comparator.common_mode": _size("V", "voltage at which the ADC's mid-range sits"),
     "comparator.load_capacitance": _size("F", "logic behind the comparator"),
 }

@@ -99,7 +99,7 @@ class Disturbances:
 
 
 def simulate_disturbances(p: Parameters) -> Disturbances:
-    """Move the supply under front end and converter, and let neighbours decide before a column.
+    """Move the supply under front end and ADC, and let neighbours decide before a column.
 
     Args:
         p: parameters.

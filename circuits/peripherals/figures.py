@@ -55,7 +55,7 @@ def figures(
     Args:
         p: parameters.
         random: front end on `probes`, followed by random patterns.
-        adc: converter.
+        adc: run of the ADC.
         noise: noise sources.
         table: INL of the whole chain [LSB].
         pattern_errors: random patterns against the static curve [LSB].
@@ -134,7 +134,7 @@ def energies(random: FrontEndRun, adc: RampRun, source: str) -> dict[str, Consta
 
     Args:
         random: front end.
-        adc: converter.
+        adc: run of the ADC.
         source: what the figures are drawn from.
     """
     if random.amplifier_energy is None or adc.comparator_energy is None or adc.ramp_energy is None:

@@ -1,8 +1,8 @@
-"""Netlist of a column up to the converter: current conveyor, integrator, rescaling accumulator, gain stage.
+"""Netlist of a column up to the ADC: current conveyor, integrator, rescaling accumulator, gain stage.
 
 One input bit after the other: the two bit lines' currents are subtracted by the conveyor and integrated; the result
 is sampled on one capacitor, which then shares its charge with an equal one, so that what was there before is halved
-with every bit (least significant bit first); at the end a gain stage fits the sum to the converter's range. Voltages
+with every bit (least significant bit first); at the end a gain stage fits the sum to the ADC's range. Voltages
 count from mid-supply. The tests hold every error of it to a closed form (`tests/reference/peripheral_closed_forms.py`).
 """
 

@@ -30,10 +30,10 @@ class PeripheralError(CircuitError):
 
 
 class PeripheralModel(BaseModel):
-    """Integrator, rescaling accumulator, gain stage and converter of a column, as seen by one conversion.
+    """Integrator, rescaling accumulator, gain stage and ADC of a column, as seen by one conversion.
 
-    Values are positions in the converter's range, u = (v - lo) / (hi - lo): 0 at the lowest code, 1 at the highest.
-    One LSB is 1 / (2**adc_bits - 1) of that range *at this model's own* `adc_bits`; a converter of another
+    Values are positions in the ADC's range, u = (v - lo) / (hi - lo): 0 at the lowest code, 1 at the highest.
+    One LSB is 1 / (2**adc_bits - 1) of that range *at this model's own* `adc_bits`; an ADC of another
     resolution sees the same analog errors, as fractions of the range. With `zero` the position of zero signal
     (0 on an unsigned range, 0.5 on a symmetric one) and z, z' standard normals per column and per conversion:
 
@@ -52,7 +52,7 @@ class PeripheralModel(BaseModel):
         name: what tables call it.
         kind: how the numbers were obtained, ``"simulated"`` for those of ngspice.
         source: the simulator, its version, the parameter file and the seed.
-        adc_bits: resolution of the converter that was characterised; sets the LSB.
+        adc_bits: resolution of the ADC that was characterised; sets the LSB.
         zero: position of zero signal in the range that was characterised.
         temperature: of the characterisation [K].
         corner: process corner of the characterisation.
@@ -66,8 +66,8 @@ class PeripheralModel(BaseModel):
         pattern_lsb: rms of what random input bit patterns add to the static curve beyond gain, offset and
             `bit_weights`: a different value each conversion, hence applied as noise [LSB]. Where the weights are not
             applied, `pattern_scatter_lsb` is what they would have explained and this together.
-        clip_low: lowest position the analog part can reach; below 0 where the converter clips first.
-        clip_high: highest such position; above 1 where the converter clips first.
+        clip_low: lowest position the analog part can reach; below 0 where the ADC clips first.
+        clip_high: highest such position; above 1 where the ADC clips first.
         bit_weights: weights that the input bits really get, least significant first, sum 1: unequal capacitors, and
             memory of the bit before. Ideal are 2**b / (2**bits - 1). None without accumulation.
         energy: energy of one conversion of one column by block, in J; blocks simulated at transistor level only.
@@ -130,7 +130,7 @@ class PeripheralModel(BaseModel):
 
     @property
     def lsb(self) -> float:
-        """One LSB as a fraction of the converter's range."""
+        """One LSB as a fraction of the ADC's range."""
         return 1.0 / float(2**self.adc_bits - 1)
 
     @property
@@ -171,7 +171,7 @@ class PeripheralModel(BaseModel):
 
         Returns:
             The model with gain 1 and offset 0, and without their spread where columns are trimmed. What the analog
-            part or the converter cut off stays cut off: the clip points become the ends of the reachable range,
+            part or the ADC cut off stays cut off: the clip points become the ends of the reachable range,
             seen through the trim. The table of INL is kept by position, which neglects gain times its slope.
         """
 

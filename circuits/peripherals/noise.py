@@ -2,7 +2,7 @@
 
 A switched circuit is taken phase by phase: the noise sampled when a switch opens is the integrated noise of the
 circuit with the switch closed. Phases are independent, so that variances add, each weighted with its way to the
-converter.
+ADC.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class NoiseFloor:
         simulated: by ngspice, rms where it arises [V], or None where only a closed form exists.
         closed_form: of theory, rms where it arises [V]; None for blocks of transistors, whose bandwidth has
             none.
-        lsb: what it is at the converter, rms [LSB].
+        lsb: what it is at the ADC, rms [LSB].
     """
 
     simulated: float | None

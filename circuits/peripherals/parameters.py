@@ -42,11 +42,11 @@ class Parameters:
         corners: factor by name for each process corner.
         temperature: of the circuit [K].
         corner: of the circuit.
-        full_scale_voltage: ideal voltage at the converter of an input that is full scale in every bit [V].
+        full_scale_voltage: ideal voltage at the ADC of an input that is full scale in every bit [V].
         ramp_current: current that gives the nominal ramp one LSB a clock period [A]. This and the voltage before are
             designed for the file's values: a corner, a mismatch or a temperature does not change them.
         calibration: factor by which the range was fitted to a front end, see `calibrated`.
-        unsigned: whether the converter's range starts at zero signal, see `for_use`.
+        unsigned: whether the ADC's range starts at zero signal, see `for_use`.
     """
 
     name: str
@@ -75,22 +75,22 @@ class Parameters:
 
     @property
     def codes(self) -> int:
-        """Codes of the converter."""
+        """Codes of the ADC."""
         return 1 << round(self["adc.bits"])
 
     @property
     def zero(self) -> float:
-        """Position of zero signal in the converter's range: its start, or its middle."""
+        """Position of zero signal in the ADC's range: its start, or its middle."""
         return 0.0 if self.unsigned else 0.5
 
     @property
     def lowest_voltage(self) -> float:
-        """Lowest voltage of the converter's range, from zero signal [V]; the highest is `full_scale_voltage`."""
+        """Lowest voltage of the ADC's range, from zero signal [V]; the highest is `full_scale_voltage`."""
         return 0.0 if self.unsigned else -self.full_scale_voltage
 
     @property
     def lsb_voltage(self) -> float:
-        """One code at the converter's input [V]."""
+        """One code at the ADC's input [V]."""
         return (self.full_scale_voltage - self.lowest_voltage) / (self.codes - 1)
 
     @property
@@ -185,17 +185,17 @@ class Parameters:
             drawn.append(self.with_values(changes))
         return drawn
 
-    def calibrated(self, *, front_end: float = 1.0, converter: float = 1.0) -> Parameters:
-        """Return the set with the converter's range and ramp fitted to gains that are not the ideal ones.
+    def calibrated(self, *, front_end: float = 1.0, adc: float = 1.0) -> Parameters:
+        """Return the set with the ADC's range and ramp fitted to gains that are not the ideal ones.
 
         Args:
             front_end: gain of the front end over the ideal one; range and ramp follow it.
-            converter: gain of the converter, above 1 where its ramp is too slow; the ramp's current follows it.
+            adc: gain of the ADC, above 1 where its ramp is too slow; the ramp's current follows it.
         """
         return dataclasses.replace(
             self,
             full_scale_voltage=self.full_scale_voltage * front_end,
-            ramp_current=self.ramp_current * front_end * converter,
+            ramp_current=self.ramp_current * front_end * adc,
             calibration=self.calibration * front_end,
         )
 

@@ -53,14 +53,14 @@ def plot_characterization(run: Runs) -> tuple[Figure, dict[str, Axes]]:
         axes = {
             "waveforms": page.add_subplot(grid[0, 0]),
             "curve": page.add_subplot(grid[0, 1]),
-            "converter": page.add_subplot(grid[1, 0]),
+            "adc": page.add_subplot(grid[1, 0]),
             "patterns": page.add_subplot(grid[1, 1]),
             "columns": page.add_subplot(grid[2, 0]),
             "noise": page.add_subplot(grid[2, 1]),
         }
         _waveforms(run, axes["waveforms"])
         _curve(run, axes["curve"])
-        _converter(run, axes["converter"])
+        _adc(run, axes["adc"])
         _patterns(run, axes["patterns"])
         _columns(run, axes["columns"])
         _noise(run, axes["noise"])
@@ -98,14 +98,14 @@ def _curve(run: Runs, axis: Axes) -> None:
     axis.annotate(note, (0.98, 0.04), xycoords="axes fraction", ha="right", fontsize=8, color=INK)
 
 
-def _converter(run: Runs, axis: Axes) -> None:
+def _adc(run: Runs, axis: Axes) -> None:
     transitions = run.adc.transitions()
     codes = 1 + np.flatnonzero(np.isfinite(transitions))
     integral, differential = transition_non_linearity(transitions[codes - 1])
     axis.plot(codes, integral, color=BLUE, lw=1.4, label="INL of transitions")
     axis.plot(codes[:-1], differential, color=ORANGE, lw=1.2, label="DNL of codes")
     axis.axhline(0, color=GREY, lw=0.8)
-    axis.set(title="Ramp converter by itself", xlabel="code", ylabel="[LSB]", xlim=(0, codes[-1]))
+    axis.set(title="Ramp ADC by itself", xlabel="code", ylabel="[LSB]", xlim=(0, codes[-1]))
     axis.legend()
 
 

@@ -1,4 +1,4 @@
-"""The ramp converter: one ramp generator, a comparator in every column, a counter that stops at the comparator.
+"""The ramp ADC: one ramp generator, a comparator in every column, a counter that stops at the comparator.
 
 The ramp rises by one code a clock period and passes half a code below the range when the counter starts, which so
 reads rint((v - lo) / LSB); it sets out eight codes earlier, when comparators are still settling. Comparators are
@@ -198,7 +198,7 @@ def _crossing(time: NDArray[np.float64], wave: NDArray[np.float64], level: float
 
 def _netlist(sets: Sequence[Parameters], voltages: NDArray[np.float64]) -> str:
     p = sets[0]
-    netlist = Netlist("ramp converter", p.temperature)
+    netlist = Netlist("ramp ADC", p.temperature)
     # The generator is held at the ramp's first voltage by a switch that opens at LEAD.
     netlist.voltage("start", "start", "0", _lowest(p))
     netlist.clock("hold", [(0.0, 1.0), (LEAD, 1.0), (LEAD + 1e-12, 0.0)])
@@ -225,7 +225,7 @@ def _netlist(sets: Sequence[Parameters], voltages: NDArray[np.float64]) -> str:
 
 def _transistor_netlist(sets: Sequence[Parameters], voltages: NDArray[np.float64], errors: NDArray[np.float64]) -> str:
     p = sets[0]
-    netlist = Netlist("ramp converter of transistors", p.temperature)
+    netlist = Netlist("ramp ADC of transistors", p.temperature)
     add_models(netlist, p)
     netlist.voltage("supply", "supply", "0", p["supply.voltage"])
     add_bias(netlist, p)

@@ -27,7 +27,7 @@ class Runs:
         parameters: of the circuit, with the calibrated ramp.
         levels: of the static curve, in units of full scale in every bit, shape (levels,).
         front_end: static output of the front end at the levels, shape (levels,) [V].
-        adc: the converter's run over its codes.
+        adc: the ADC's run over its codes.
         pattern_levels: bit levels of random patterns, least significant first, shape (patterns, bits).
         pattern_errors: output for a pattern less that of the static curve at the same sum, shape (patterns,) [LSB].
         weighted_errors: the same, with the sum taken with the weights that the bits really get.
@@ -53,10 +53,10 @@ class Runs:
     waveforms: dict[str, NDArray[np.float64]]
 
     def tables(self) -> dict[str, pd.DataFrame]:
-        """Return the runs as tables: transfer curve, converter, random patterns, and columns with mismatch.
+        """Return the runs as tables: transfer curve, ADC, random patterns, and columns with mismatch.
 
         ``transfer``: level in units of full scale, front end's output [V], reading in codes and what is ideal.
-        ``converter``: input from zero signal [V] and reading in codes. ``patterns``: levels of the bits, least
+        ``adc``: input from zero signal [V] and reading in codes. ``patterns``: levels of the bits, least
         significant first, and differences from the static curve [LSB]. ``columns``: gain and offset [LSB] of each.
         """
         import pandas as pd
@@ -73,14 +73,14 @@ class Runs:
                     "ideal_codes": (p.zero + self.levels * (1 - p.zero)) * (p.codes - 1),
                 }
             ),
-            "converter": pd.DataFrame({"input_v": self.adc.inputs, "reading_codes": self.adc.readings}),
+            "adc": pd.DataFrame({"input_v": self.adc.inputs, "reading_codes": self.adc.readings}),
             "patterns": pd.DataFrame(bits | differences),
             "columns": pd.DataFrame({"gain": self.column_gain, "offset_lsb": self.column_offset_lsb}),
         }
 
 
 def reading(adc: RampRun, voltage: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the position in the range that the converter reads for a voltage, interpolated between its columns.
+    """Return the position in the range that the ADC reads for a voltage, interpolated between its columns.
 
     Args:
         adc: a run with inputs in rising order.

@@ -1,4 +1,4 @@
-"""Transistor-level parts of the converter: MOSFET models, bias, ramp source and comparator.
+"""Transistor-level parts of the ADC: MOSFET models, bias, ramp source and comparator.
 
 ngspice's level-1 MOSFET (square law) with a handful of parameters: enough for bias currents, delays and energy, and
 simple enough that gain, slew and noise have closed forms. A foundry's cards give better numbers, not other circuits.

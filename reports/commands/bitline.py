@@ -52,7 +52,7 @@ def bitline(
     ] = False,
     instance: Annotated[str, typer.Option(help="Parameters of one transistor of that card.")] = "w=1u l=200n",
     orientation: Annotated[str, typer.Option(help="End of the cell on the bit line: source or drain.")] = "source",
-    adc_bits: Annotated[int, typer.Option(min=1, max=24, help="Resolution of the converter.")] = 8,
+    adc_bits: Annotated[int, typer.Option(min=1, max=24, help="Resolution of the ADC.")] = 8,
     adc_range: Annotated[
         float | None, typer.Option(help="Upper end of its range in full cells; each column's inner 99.98 % by default.")
     ] = None,

@@ -57,7 +57,7 @@ def energy(
     peripherals: Annotated[
         str | None, typer.Option(help="Simulated peripherals whose energies are used: a name or a file.")
     ] = None,
-    adc: Annotated[str, typer.Option(help="Converter: ramp, sar or flash.")] = "ramp",
+    adc: Annotated[str, typer.Option(help="ADC: ramp, sar or flash.")] = "ramp",
     structure: Annotated[str | None, typer.Option(help="A structural alternative, such as ramp_per_array.")] = None,
     network: Annotated[
         str | None, typer.Option(help="Network to place on the cores: a name, module:function or file.py:function.")

@@ -1,4 +1,4 @@
-"""`devicekit peripherals`: integrator, accumulator, gain stage and ramp converter in ngspice, reduced to one model."""
+"""`devicekit peripherals`: integrator, accumulator, gain stage and ramp ADC in ngspice, reduced to one model."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ def test_impossible_points(fields, message):
         BitLinePoint(**{"rows": 10, "r_p_hat": 1e-5} | fields)
 
 
-def test_a_converter_without_steps_or_range_is_refused():
+def test_an_adc_without_steps_or_range_is_refused():
     point = BitLinePoint(10, 1e-5)
     with pytest.raises(circuits.CircuitError, match="`adc_bits` of at least 2 for differential cells, but got 1"):
         bit_line_errors(point, adc_bits=1, **SMALL)

@@ -83,7 +83,7 @@ def test_unit_column_is_a_column_of_cells_and_conversions():
     assert unit.conversions_per_mvm - plain.conversions_per_mvm == unit.slices * unit.partitions
 
 
-def test_no_converter_no_conversions():
+def test_no_adc_no_conversions():
     design = CoreDesign(adc_bits=None)
     assert design.conversions_per_mvm == 0
     assert design.adc_bits_per_slice == ()

@@ -1,4 +1,4 @@
-"""The ramp converter in ngspice: each error moves its figure as theory says and vanishes with it."""
+"""The ramp ADC in ngspice: each error moves its figure as theory says and vanishes with it."""
 
 import numpy as np
 import pytest
@@ -18,12 +18,12 @@ LEVELS = np.linspace(-1, 1, 18)[1:-1]
 
 
 def readings(changes, levels=LEVELS, **options):
-    """Readings of the ideal converter with one error, as positions in the range."""
+    """Readings of the ideal ADC with one error, as positions in the range."""
     run = simulate_ramp_adc(IDEAL.with_values(changes), levels * NOMINAL.full_scale_voltage, **options)
     return run.readings / STEPS
 
 
-def test_the_ideal_converter_reads_every_code_and_every_halfway_point():
+def test_the_ideal_adc_reads_every_code_and_every_halfway_point():
     run = simulate_ramp_adc(IDEAL)
     np.testing.assert_array_equal(run.counts(), np.arange(256))
     np.testing.assert_allclose(run.readings, np.arange(256), atol=1e-3)
@@ -82,14 +82,14 @@ def test_jitter_blurs_the_count_and_vanishes():
     assert lost.counts()[0] == STEPS, "a comparator that never decides leaves the counter full"
 
 
-def test_the_transistor_converter_is_monotone_and_its_energy_is_its_supply_current():
+def test_the_transistor_adc_is_monotone_and_its_energy_is_its_supply_current():
     levels = np.linspace(-1, 1, 9)
     run = simulate_ramp_adc(NOMINAL, levels * NOMINAL.full_scale_voltage, transistors=True)
     assert np.all(np.diff(run.crossings) > 0)
     line = fit_line((levels + 1) / 2, run.readings / STEPS, zero=0.5, steps=STEPS)
     assert line.gain == pytest.approx(1, abs=0.02)
     assert 0 < line.offset_lsb < 5
-    # Two class-A branches draw their bias while the converter runs; mirrors copy it to a few per cent.
+    # Two class-A branches draw their bias while the ADC runs; mirrors copy it to a few per cent.
     bias = NOMINAL["comparator.tail_current"] + NOMINAL["comparator.output_current"] / 2
     expected = NOMINAL["supply.voltage"] * bias * 256e-9
     assert run.comparator_energy == pytest.approx(expected, rel=0.2)
@@ -106,7 +106,7 @@ def test_a_finer_time_step_changes_nothing(monkeypatch):
     assert usual.comparator_energy == pytest.approx(fine.comparator_energy, rel=1e-4)
 
 
-def test_the_unsigned_converter_reads_its_codes_from_zero_signal():
+def test_the_unsigned_adc_reads_its_codes_from_zero_signal():
     unsigned = IDEAL.for_use(unsigned=True)
     assert (unsigned.lowest_voltage, unsigned.lsb_voltage) == (0, NOMINAL.lsb_voltage / 2)
     run = simulate_ramp_adc(unsigned)

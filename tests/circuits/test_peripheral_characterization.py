@@ -121,7 +121,7 @@ def test_same_seed_same_model(ngspice, behavioural):
 
 def test_the_figures_can_be_drawn_and_the_model_saved(behavioural, tmp_path):
     figure, axes = behavioural.plot()
-    assert set(axes) == {"waveforms", "curve", "converter", "patterns", "columns", "noise"}
+    assert set(axes) == {"waveforms", "curve", "adc", "patterns", "columns", "noise"}
     figure.savefig(tmp_path / "page.png", dpi=40)
     assert circuits.load_peripherals(behavioural.save(tmp_path / "m.json")) == behavioural.model
 
@@ -135,7 +135,7 @@ def test_bad_requests_are_refused():
         circuits.characterize(input_bits=0)
 
 
-def test_a_converter_that_cannot_decide_is_refused(ngspice):
+def test_an_adc_that_cannot_decide_is_refused(ngspice):
     blind = NOMINAL.with_values({"adc.ramp_error": -0.5})
     with pytest.raises(circuits.PeripheralError, match="does not decide on some values within its range"):
         circuits.characterize(blind, columns=0, patterns=10, transistors=False)

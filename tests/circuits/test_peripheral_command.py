@@ -58,7 +58,7 @@ def test_a_run_writes_model_and_figures(ngspice, tmp_path):
         "peripherals.png",
         "peripherals.svg",
         "transfer.csv",
-        "converter.csv",
+        "adc.csv",
         "patterns.csv",
         "columns.csv",
     }

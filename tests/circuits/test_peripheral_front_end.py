@@ -172,8 +172,8 @@ def test_the_common_current_moves_the_gain_of_loaded_cells(conductance):
 
 def test_the_common_current_is_an_offset_where_the_lines_gains_differ():
     found = simulate_common_mode(IDEAL.with_values({"conveyor.mismatch": 0.02}))
-    at_converter = 0.02 * NOMINAL["input.common_current"] / NOMINAL["input.full_scale_current"] * 127.5
-    assert found.offset_lsb == pytest.approx(at_converter, rel=1e-3)
+    at_adc = 0.02 * NOMINAL["input.common_current"] / NOMINAL["input.full_scale_current"] * 127.5
+    assert found.offset_lsb == pytest.approx(at_adc, rel=1e-3)
 
 
 @pytest.mark.parametrize(("column", "resistance"), [("reset 1k", 1e3), ("reset 0.5k", 500)])

@@ -48,7 +48,7 @@ def test_inl_is_added_at_its_code_and_between_codes_interpolated():
     np.testing.assert_allclose(changed.dnl, np.diff(table))
 
 
-def test_a_converter_of_another_resolution_sees_the_same_fraction_of_the_range():
+def test_an_adc_of_another_resolution_sees_the_same_fraction_of_the_range():
     fine = model(adc_bits=10, inl_lsb=(4.0,) * 1024)
     coarse = model(inl_lsb=(4.0 * 255 / 1023,) * 256)
     positions = np.linspace(0, 1, 7)

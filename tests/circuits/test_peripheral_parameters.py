@@ -134,7 +134,7 @@ def test_an_unknown_set_is_refused_and_an_own_file_is_read(variant):
 
 
 def test_calibration_moves_range_and_ramp_and_nothing_else():
-    fitted = NOMINAL.calibrated(front_end=0.9, converter=1.1)
+    fitted = NOMINAL.calibrated(front_end=0.9, adc=1.1)
     assert fitted.full_scale_voltage == pytest.approx(0.9 * NOMINAL.full_scale_voltage)
     assert fitted.ramp_current == pytest.approx(0.99 * NOMINAL.ramp_current)
     assert fitted.calibration == pytest.approx(0.9)

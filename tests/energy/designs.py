@@ -1,4 +1,4 @@
-"""Random designs for property tests: every mapping, encoding and converter that a `CoreDesign` can express."""
+"""Random designs for property tests: every mapping, encoding and ADC that a `CoreDesign` can express."""
 
 from hypothesis import strategies as st
 

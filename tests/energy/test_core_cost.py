@@ -194,7 +194,7 @@ def test_the_survey_agrees_with_its_published_reading():
 
 
 @pytest.mark.parametrize("adc", ["sar", "flash"])
-def test_survey_converters_cost_more_with_each_bit_and_are_held_below_four(adc):
+def test_survey_adcs_cost_more_with_each_bit_and_are_held_below_four(adc):
     costs = [energy.estimate_core(XIAO["A"].replace(adc_bits=bits), adc=adc) for bits in range(1, 17)]
     joules = [cost.value("survey_energy_j") for cost in costs]
     assert joules[0] == joules[1] == joules[2] == joules[3]
@@ -202,7 +202,7 @@ def test_survey_converters_cost_more_with_each_bit_and_are_held_below_four(adc):
     assert np.all(np.diff(joules[3:]) > 0)
 
 
-def test_every_accelerator_gets_a_row_with_every_converter():
+def test_every_accelerator_gets_a_row_with_every_adc():
     for name, design in circuits.load_designs("accelerators").items():
         for adc in ADCS:
             row = energy.estimate_core(design, adc=adc).row()

@@ -82,7 +82,7 @@ def test_a_sweep_refuses_exactly_what_a_design_refuses(data):
         assert estimate_designs(frame)["energy_fj_per_op"].iloc[0] > 0
 
 
-def test_unknown_columns_and_converters_are_refused():
+def test_unknown_columns_and_adcs_are_refused():
     with pytest.raises(DesignError, match=r"Unknown column 'max_row'\. Did you mean 'max_rows'"):
         estimate_designs(pd.DataFrame({"max_row": [72]}))
     with pytest.raises(EnergyError, match=r"Row 1: Unknown ADC 'sarr'\. Did you mean 'sar'"):

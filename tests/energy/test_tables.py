@@ -243,7 +243,7 @@ def test_a_number_may_be_asked_for_by_its_heading(tmp_path):
     assert run(*own, "comparator.energy_pj").stdout.startswith("core.comparator.energy_pj = ")
 
 
-def test_a_design_without_converter_shows_none():
+def test_a_design_without_adc_shows_none():
     guo = energy.estimate_core(circuits.load_design("guo2017"), adc="sar")
     assert guo.row()["adc"] == "none"
     _, axes = breakdown_figure([guo])
