@@ -93,7 +93,7 @@ def load_design(name: str) -> CoreDesign:
 
 
 def choose_designs(names: Iterable[str]) -> dict[str, CoreDesign]:
-    """Return designs by what names each of them, as commands and studies take them.
+    """Return core designs for names, files and whole sets, as commands and studies take them.
 
     Args:
         names: bundled designs, ``FILE:NAME``, a bundled set (``"xiao2022"``) or a whole file (its path, which ends in

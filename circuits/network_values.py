@@ -1,4 +1,4 @@
-"""What energy needs to know of a network, as plain values that carry no network library with them."""
+"""Activity of arrays and shapes of layers: what energy asks of a network, without a network library."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from devicekit.common.plain import PlainValues
 
 @dataclass(frozen=True, eq=False)
 class Activity(PlainValues):
-    """How busy arrays are: what their cells conduct and how often their rows are driven.
+    """Mean conductance of an array's cells and mean activity of its rows.
 
     Attributes:
         mean_conductance: mean normalised conductance of each weight slice, over every physical cell (both cells of a

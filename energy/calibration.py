@@ -94,7 +94,7 @@ def fit_quantity(
     seed: int = 0,
     fewest: float = 50.0,
 ) -> QuantityFit:
-    """Fit the constants that one quantity depends on.
+    """Return the fit of the constants that one quantity depends on.
 
     Args:
         library: components; constants without a prior keep their values.
@@ -281,7 +281,7 @@ def calibrate(
     seed: int = 0,
     fewest: float = 50.0,
 ) -> Calibration:
-    """Fit the free component values of a library to published totals.
+    """Return a library whose free component values are fitted to published totals, with the evidence for it.
 
     Energy and area are fitted one after the other, for no constant enters both.
 

@@ -44,7 +44,7 @@ STRUCTURES: Mapping[str, Mapping[str, float]] = {
 
 @dataclass(frozen=True)
 class CoreCost:
-    """Cost of one core. Every number can be explained (`explain`).
+    """Energy, area, latency and counts of one core; every number can be explained (`explain`).
 
     Attributes:
         design: the design.
@@ -155,7 +155,7 @@ class CoreCost:
 
     @property
     def counts(self) -> dict[str, int | float]:
-        """How much of everything: arrays, cells, conversions, bit-additions."""
+        """Number of arrays, cells, conversions, bit-additions and so on, by name."""
         values = {name: self.value(name) for name in ("operations", *COUNT_COLUMNS)}
         return {name: int(value) if value.is_integer() else value for name, value in values.items()}
 
@@ -207,7 +207,7 @@ class CoreCost:
         return explain_quantity(name, self.library.formulas, self.values, self.leaf)
 
     def leaf(self, name: str, value: Value) -> Explanation:
-        """Return the explanation of what no formula of the library gives.
+        """Return the explanation of a constant, a field of the design, or its activity.
 
         Args:
             name: a constant, a field of the design or of its activity.
@@ -275,7 +275,7 @@ def estimate_core(
     structure: str | None = None,
     seed: int = 0,
 ) -> CoreCost:
-    """Return what a core costs.
+    """Return energy, area and latency of a core, with counts, breakdown and intervals.
 
     Args:
         design: the core.

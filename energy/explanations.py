@@ -119,7 +119,7 @@ class Explanation:
         return (explained for explained in self.parts() if explained.formula is None)
 
     def part(self, name: str) -> Explanation | None:
-        """Return what bears a name among everything the number rests on."""
+        """Return the number of a name among those this one rests on; None where there is none."""
         return next((explained for explained in self.parts() if explained.name == name), None)
 
 

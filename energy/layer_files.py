@@ -1,4 +1,4 @@
-"""Layers of a network from a file, for whoever has their shapes but not the network."""
+"""Shapes of a network's layers from a CSV file, where the network itself is not at hand."""
 
 from __future__ import annotations
 

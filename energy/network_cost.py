@@ -20,7 +20,7 @@ from energy.placement import PlacedNetwork, balanced_replicas
 
 
 class NetworkCost(PlacedNetwork):
-    """Cost of a network; every number can be explained (`explain`). Attributes as in `PlacedNetwork`."""
+    """Energy, area and latency of a network; each number can be explained. Attributes as in `PlacedNetwork`."""
 
     def explain(self, name: str, layer: str | None = None) -> Explanation:
         """Return where a number came from.
@@ -67,7 +67,7 @@ def estimate_network(
     core_budget: int | None = None,
     seed: int = 0,
 ) -> NetworkCost:
-    """Return what a network costs on cores of one design.
+    """Return energy, area and latency of a network on cores of one design, layer by layer.
 
     Every layer holds its weights in cores of its own. Element-wise operations, pooling, buffers and the wires between
     cores are not counted.

@@ -123,14 +123,54 @@ NETWORK_FORMULAS = (
         "interval_us", "us", "largest(layers.busy_s) * 1e6", "time between inferences when layers work at the same time"
     ),
     Formula("inferences_per_s", "1/s", "1e6 / interval_us", "inferences a second when layers work at the same time"),
-    Formula("peak_tops", "TOPS", "cores * core.operations / core.interval_s * 1e-12", "of all cores, always busy"),
-    Formula("utilised_tops", "TOPS", "2 * macs * inferences_per_s * 1e-12", "of this network, pipelined"),
-    Formula("peak_tops_per_w", "TOPS/W", "core.operations / core.energy_j_per_mvm * 1e-12", "of a full core"),
-    Formula("utilised_tops_per_w_ungated", "TOPS/W", "2 * macs / energy_ungated_uj * 1e-6", "of this network, ungated"),
-    Formula("utilised_tops_per_w", "TOPS/W", "2 * macs / energy_gated_uj * 1e-6", "of this network, gated"),
-    Formula("peak_tops_per_mm2", "TOPS/mm2", "peak_tops / area_mm2", "of all cores, always busy"),
-    Formula("utilised_tops_per_mm2", "TOPS/mm2", "utilised_tops / area_mm2", "of this network, pipelined"),
-    Formula("power_w", "W", "energy_gated_uj * 1e-6 * inferences_per_s", "pipelined at full rate, gated"),
+    Formula(
+        "peak_tops",
+        "TOPS",
+        "cores * core.operations / core.interval_s * 1e-12",
+        "operations a second of all cores, always busy",
+    ),
+    Formula(
+        "utilised_tops",
+        "TOPS",
+        "2 * macs * inferences_per_s * 1e-12",
+        "operations a second of this network, pipelined",
+    ),
+    Formula(
+        "peak_tops_per_w",
+        "TOPS/W",
+        "core.operations / core.energy_j_per_mvm * 1e-12",
+        "operations a joule of a full core",
+    ),
+    Formula(
+        "utilised_tops_per_w_ungated",
+        "TOPS/W",
+        "2 * macs / energy_ungated_uj * 1e-6",
+        "operations a joule of this network, ungated",
+    ),
+    Formula(
+        "utilised_tops_per_w",
+        "TOPS/W",
+        "2 * macs / energy_gated_uj * 1e-6",
+        "operations a joule of this network, gated",
+    ),
+    Formula(
+        "peak_tops_per_mm2",
+        "TOPS/mm2",
+        "peak_tops / area_mm2",
+        "operations a second and mm2 of all cores, always busy",
+    ),
+    Formula(
+        "utilised_tops_per_mm2",
+        "TOPS/mm2",
+        "utilised_tops / area_mm2",
+        "operations a second and mm2 of this network, pipelined",
+    ),
+    Formula(
+        "power_w",
+        "W",
+        "energy_gated_uj * 1e-6 * inferences_per_s",
+        "power of all cores, pipelined at full rate, gated",
+    ),
 )
 
 CORE_VALUES = (

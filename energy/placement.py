@@ -47,7 +47,7 @@ class Tile:
 
 
 def tiles_of(layer: LayerShape, design: CoreDesign, *, packed: bool = True) -> tuple[Tile, ...]:
-    """Return the kinds of cores that a layer uses, at most four.
+    """Return the kinds of cores that a layer uses (full ones, and those at its last rows and columns), at most four.
 
     Args:
         layer: the layer.
@@ -237,7 +237,7 @@ class PlacedNetwork:
 
 
 def balanced_replicas(cores: Sequence[int], mvms: Sequence[int], budget: int) -> tuple[int, ...]:
-    """Return how many copies of each layer make the slowest layer as fast as a number of cores allows.
+    """Return copies of each layer for the fastest pipeline on so many cores.
 
     Args:
         cores: cores of one copy of each layer.

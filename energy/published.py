@@ -16,7 +16,7 @@ COLUMNS = {"energy_fj_per_op": "energy_fj_per_op", "area_mm2": "area_mm2"}
 
 @dataclass(frozen=True)
 class Printed:
-    """A number as a table prints it.
+    """A published number with the digits it was printed with.
 
     Attributes:
         text: the digits.

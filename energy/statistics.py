@@ -1,4 +1,4 @@
-"""What the cells of an array conduct on average when nobody has measured it.
+"""Mean state of an array's cells, from the statistics of weights where no network was measured.
 
 Signed weights are taken as two-sided exponentially distributed integers of a given mean magnitude; the form in which
 they are stored then fixes which digits cells hold. The published statistic (2 % of G_max in unsliced differential

@@ -1,4 +1,4 @@
-"""What a calibration is worth: designs left out and predicted, and structures compared."""
+"""Tests of a calibration: designs left out and predicted, and structures compared."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def leave_one_out(
     proposals: int = 50_000,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Predict each design from a fit to the others.
+    """Return predictions of designs from fits to the others, beside the printed numbers.
 
     Args:
         library: as for `calibrate`.
@@ -91,7 +91,7 @@ def compare_structures(
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> pd.DataFrame:
-    """Fit structural alternatives and compare how probable they make the printed table.
+    """Return structural alternatives with how probable each makes the printed table, each fitted.
 
     Args:
         library: as for `calibrate`.

@@ -61,7 +61,7 @@ class ResultCache:
         return document
 
     def put(self, name: str, inputs: dict[str, Any], document: dict[str, Any]) -> None:
-        """Keep a document.
+        """Write a document, to be found again for the same inputs.
 
         Args:
             name: what the document is, for its file name.

@@ -10,7 +10,7 @@ from reports.results import StudyResult, Values
 
 
 def spread(fit: Values) -> Figure:
-    """The fitted spread over the states it was fitted to.
+    """Return the figure of the fitted spread, over the states it was fitted to.
 
     Args:
         fit: the fit.
@@ -105,7 +105,7 @@ LIMIT_LSB = 0.5
 
 
 def bit_line_envelope(result: StudyResult) -> Figure:
-    """Errors of the bit-line models on the longest lines of the study, against wire resistance.
+    """Return the figure of bit-line errors on the longest lines of the study, against wire resistance.
 
     Args:
         result: what the study found.
@@ -181,7 +181,7 @@ def bit_line_envelope(result: StudyResult) -> Figure:
 
 
 def adc_inl(model: Values) -> Figure:
-    """Integral non-linearity of the chain from bit line to code.
+    """Return the figure of the integral non-linearity from bit line to code.
 
     Args:
         model: the characterisation.

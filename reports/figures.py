@@ -27,7 +27,7 @@ def _error(values: Sequence[float], lows: Sequence[float], highs: Sequence[float
 
 
 def accuracy_against_energy(result: StudyResult) -> Figure:
-    """Accuracy on ideal and on real cells against energy an operation.
+    """Return the figure of accuracy, on ideal and on real cells, against energy an operation.
 
     Args:
         result: what the study found.
@@ -136,7 +136,7 @@ def _front_trace(designs: Sequence[Values]) -> dict[str, Any]:
 
 
 def trials(result: StudyResult) -> Figure:
-    """Every trial's loss against the float network.
+    """Return the figure of every trial's accuracy, less that of the float network.
 
     Args:
         result: what the study found.
@@ -206,7 +206,7 @@ def _shares(design: Values, attribute: str) -> dict[str, float]:
 
 
 def breakdown(result: StudyResult, attribute: str) -> Figure:
-    """Shares of the components in energy or area, one bar a design.
+    """Return the figure of the components' shares in energy or area, one bar a design.
 
     Args:
         result: what the study found.
@@ -268,7 +268,7 @@ def breakdown(result: StudyResult, attribute: str) -> Figure:
 
 
 def layer_energy(result: StudyResult) -> Figure:
-    """Energy of an inference, layer by layer.
+    """Return the figure of the energy of an inference, layer by layer.
 
     Args:
         result: what the study found.
@@ -290,7 +290,7 @@ def layer_energy(result: StudyResult) -> Figure:
 
 
 def layer_signals(result: StudyResult) -> Figure:
-    """Signal-to-error ratio of every layer.
+    """Return the figure of every layer's signal-to-error ratio.
 
     Args:
         result: what the study found.

@@ -60,7 +60,7 @@ class LoadedNetwork:
 
 
 def load_network(study: Study) -> LoadedNetwork:
-    """Load the network and the data set of a study.
+    """Return the network of a study with its images.
 
     Args:
         study: the study.
@@ -100,7 +100,7 @@ def load_network(study: Study) -> LoadedNetwork:
 def evaluate_design(
     study: Study, network: LoadedNetwork, design: CoreDesign, cell: Cell, cache: ResultCache, report: Report
 ) -> Values:
-    """Evaluate a network on one design, or take the result of an earlier run with the same inputs.
+    """Return the accuracy of a network on one design; that of an earlier run where all inputs are the same.
 
     Args:
         study: the study.

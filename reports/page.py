@@ -29,7 +29,7 @@ KINDS = (
 
 
 def render(result: StudyResult, *, made: datetime | None = None) -> str:
-    """Return the page.
+    """Return the page of a study as HTML.
 
     Args:
         result: what the study found.

@@ -27,10 +27,10 @@ SKIPPED_SPICE = "The SPICE step was skipped for want of ngspice; its recorded va
 
 
 class Progress(Protocol):
-    """Hears how far a study is."""
+    """Called as a study goes on, such as by a progress bar."""
 
     def __call__(self, done: int, total: int, text: str | None = None) -> None:
-        """Hear that `done` of `total` steps are done, and what comes next."""
+        """Take note: `done` of `total` steps are done; `text` says what comes next."""
 
 
 def run_study(study: Study | str | Path, out: str | Path, *, progress: Progress | None = None) -> Path:
@@ -58,7 +58,7 @@ def run_study(study: Study | str | Path, out: str | Path, *, progress: Progress 
 
 
 def compute(study: Study, folder: Path, progress: Progress | None = None) -> StudyResult:
-    """Run the chain of a study.
+    """Return what a study finds: cell, wires, costs and accuracy of its designs.
 
     Args:
         study: the study.

@@ -32,7 +32,7 @@ def whole(picture: Image.Image) -> Image.Image:
 
 
 def centre_crop(size: int) -> Geometry:
-    """Return what cuts the middle square out, of `size` pixels; an odd pixel over is left at the bottom and right.
+    """Return a function that crops a picture to its middle square of `size` pixels; an odd pixel goes right and below.
 
     Args:
         size: side of the square; smaller pictures are refused with a `DataSetError`.
@@ -48,7 +48,7 @@ def centre_crop(size: int) -> Geometry:
 
 
 def stretch(size: int) -> Geometry:
-    """Return what resizes the whole picture to a square of `size` pixels (bilinear, antialiased)."""
+    """Return a function that resizes the whole picture to a square of `size` pixels (bilinear, antialiased)."""
 
     def resize(picture: Image.Image) -> Image.Image:
         return picture if picture.size == (size, size) else picture.resize((size, size), Image.Resampling.BILINEAR)
@@ -57,7 +57,7 @@ def stretch(size: int) -> Geometry:
 
 
 def fit_prepared(size: int, side: int) -> Geometry:
-    """Return what brings square pictures of one size to a network's, as the field does.
+    """Return a function that brings square pictures of one size to a network's, as is usual.
 
     Of pictures with a margin (256 pixels and more: a shorter side of 224 / 0.875) networks see the middle 87.5 %, of
     smaller ones the whole. That is cut to `size` where it is few pixels larger, for resampling would blur it; else
@@ -74,7 +74,7 @@ def fit_prepared(size: int, side: int) -> Geometry:
 
 
 def shrink_and_crop(size: int) -> Geometry:
-    """Return the field's usual way with pictures of any size: shorter side to `size` / 0.875, then the middle square.
+    """Return a function for pictures of any size: shorter side to `size` / 0.875, then the middle square, as is usual.
 
     Args:
         size: side of the square.

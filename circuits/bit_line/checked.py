@@ -23,10 +23,10 @@ TOLERANCE = 1e-14
 
 
 class CellModel(Protocol):
-    """What a bit line needs to know of a cell that is no resistor."""
+    """Current law of a cell that is no resistor, as a bit line asks for it."""
 
     def prepare(self, conductance: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return whatever names the programmed state of each cell, given its target current; same shape."""
+        """Return the programmed state of each cell, in the law's own terms, for its target current; same shape."""
 
     def evaluate(self, state: ArrayLike, drop: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return current and minus its slope at a bit-line voltage `drop`, in units of the full current and V_D."""

@@ -21,7 +21,7 @@ MARKERS = {"ideal": "s", "resistor": "o", "affine": "^", "relinearised": "D"}
 
 
 def plot_envelope(errors: pd.DataFrame, limit_lsb: float = LIMIT_LSB, *, gain_removed: bool = False) -> tuple[Any, Any]:
-    """Draw the most rows at which each model stays below the limit, against wire resistance.
+    """Return a figure of the most rows at which each model stays below the limit, against wire resistance.
 
     One panel for each mean conductance (across) and input activity (down). A triangle at the upper edge stands for a
     model that holds at every size of the map, one at the lower edge for a model that fails at the smallest.

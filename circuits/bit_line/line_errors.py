@@ -41,7 +41,7 @@ _LEAST = 1e-9
 
 @dataclass(frozen=True)
 class BitLinePoint(PlainValues):
-    """One place of the error map.
+    """Array and wire for which bit-line models are compared: one place of the error map.
 
     Attributes:
         rows: cells of a bit line.
@@ -115,7 +115,7 @@ def bit_line_errors(
     adc_bits: int = 8,
     adc_range: float | None = None,
 ) -> pd.DataFrame:
-    """Solve one random array with several models and compare each with the transistor cell.
+    """Return the errors of several bit-line models on one random array, against the transistor cell.
 
     Args:
         point: the array and its inputs.

@@ -129,7 +129,7 @@ def _transistor_netlist(
 
 @dataclass(frozen=True)
 class BitLineConfirmation(PlainValues):
-    """Whether ngspice gives what the exact solution gives.
+    """Largest difference between ngspice and the exact solution on a bit line.
 
     Attributes:
         ngspice_version: of the ngspice that ran.
@@ -145,7 +145,7 @@ class BitLineConfirmation(PlainValues):
 
 
 def confirm_bit_line(cells: int = 64, seed: int = 0) -> BitLineConfirmation:
-    """Run a bit line in ngspice now and compare it with `solve_bit_lines`; recorded values where ngspice is absent.
+    """Return how far ngspice and `solve_bit_lines` differ on a bit line; recorded values where ngspice is absent.
 
     Three patterns (all on, half on, a tenth on) of random conductances at r_p_hat = 1e-3.
 

@@ -255,7 +255,7 @@ def _f(x: float) -> float:
 def load_transistor_cell(
     name_or_path: str | Path = "sonos_cell", orientation: Orientation = "source"
 ) -> TransistorCell:
-    """Read a transistor cell's parameters.
+    """Return a transistor cell: a bundled one, or that of a TOML file.
 
     Args:
         name_or_path: name of a bundled file of ``data/circuits/``, or the path of a TOML file in the same form, where

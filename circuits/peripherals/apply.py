@@ -11,7 +11,7 @@ from circuits.peripherals.model import ColumnErrors, PeripheralError, Peripheral
 
 
 def draw_columns(model: PeripheralModel, columns: int, seed: int | np.random.Generator | None) -> ColumnErrors:
-    """Draw the gain and offset that mismatch gives to each column.
+    """Return gain and offset of each column, drawn from the spread that mismatch gives them.
 
     Column k gets the same errors however many columns are drawn.
 

@@ -78,7 +78,7 @@ def characterize(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Characterization:
-    """Simulate a column's peripherals in ngspice and reduce them to a `PeripheralModel`.
+    """Return the characterisation of a column's peripherals: simulated in ngspice, reduced to a `PeripheralModel`.
 
     Args:
         parameters: a bundled set by name, a TOML file, or a set.

@@ -25,7 +25,7 @@ class Line:
 
 
 def fit_line(positions: ArrayLike, readings: ArrayLike, *, zero: float, steps: int) -> Line:
-    """Return gain and offset by least squares.
+    """Return the best straight line through readings: gain and offset by least squares.
 
     Args:
         positions: ideal positions in the range, shape (points,).
@@ -89,7 +89,7 @@ def transition_non_linearity(transitions: ArrayLike) -> tuple[NDArray[np.float64
 
 
 def bit_weights(levels: ArrayLike, outputs: ArrayLike) -> tuple[NDArray[np.float64], float, NDArray[np.float64]]:
-    """Return what each bit contributes to an output, by least squares over random patterns.
+    """Return the weight of each input bit in an output, by least squares over random patterns.
 
     Args:
         levels: bit levels, shape (patterns, bits).

@@ -32,7 +32,7 @@ COMMON_STEP = 0.1
 
 @dataclass(frozen=True)
 class CommonMode:
-    """How far a reading moves with the current that both bit lines carry, which differs by column and input.
+    """Gain and offset from the common current of both bit lines, which differs by column and input.
 
     Attributes:
         gain: relative change of the gain over the relative change of the common current.
@@ -44,7 +44,7 @@ class CommonMode:
 
 
 def simulate_common_mode(p: Parameters, *, transistors: bool = False) -> CommonMode:
-    """Change the common current of both lines, with signals of both signs.
+    """Return what the common current of both lines does to a reading, from runs with signals of both signs.
 
     Args:
         p: parameters for both signs; a line alone has no common current.
@@ -67,7 +67,7 @@ def simulate_common_mode(p: Parameters, *, transistors: bool = False) -> CommonM
 
 @dataclass(frozen=True)
 class Disturbances:
-    """How far a reading moves.
+    """How far supply and neighbouring columns move a reading.
 
     Attributes:
         supply_offset_lsb: shift of zero signal by the supply [LSB/V].
@@ -80,7 +80,7 @@ class Disturbances:
     kick_back_lsb: float
 
     def floors(self, p: Parameters) -> dict[str, NoiseFloor]:
-        """Return them as noise sources.
+        """Return the disturbances as sources of noise.
 
         The supply counts at the end of the range where it does most. Of the N - 1 neighbours each has decided before
         or not, independently and evenly: a binomial count, whose mean is calibrated away, around it
@@ -99,7 +99,7 @@ class Disturbances:
 
 
 def simulate_disturbances(p: Parameters) -> Disturbances:
-    """Move the supply under front end and ADC, and let neighbours decide before a column.
+    """Return what supply and neighbours do to a reading: the supply moved, and neighbours that decide first.
 
     Args:
         p: parameters.

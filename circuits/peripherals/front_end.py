@@ -30,7 +30,7 @@ _STEP = 100e-12
 
 @dataclass(frozen=True)
 class FrontEndRun:
-    """What one simulation of the front end gives; all voltages count from mid-supply.
+    """Voltages and energies of one simulation of the front end; all voltages count from mid-supply.
 
     Attributes:
         integrator: output of the integrator at the end of each bit's integration, shape (columns, bits) [V].
@@ -101,7 +101,7 @@ def simulate_front_end(
     transistors: bool = False,
     columns_a_run: int | None = None,
 ) -> FrontEndRun:
-    """Run the front end in ngspice for many columns.
+    """Return what the front end of many columns does in ngspice.
 
     Args:
         parameters: one set for all columns, or one a column.

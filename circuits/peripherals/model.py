@@ -1,4 +1,4 @@
-"""What a column's peripherals do to a value on its way to a code, reduced to a handful of numbers: `PeripheralModel`.
+"""Gain, offset, non-linearity, noise and clipping of a column's peripherals as one small model: `PeripheralModel`.
 
 The model stands between SPICE and the networks: `circuits.characterize` writes it, `circuits.apply_peripherals` and
 the energy library read it. It needs neither ngspice nor PySpice.
@@ -235,7 +235,7 @@ def peripheral_names() -> list[str]:
 def load_peripherals(
     name_or_path: str | Path, design: CoreDesign | None = None, *, signed_inputs: bool = False
 ) -> PeripheralModel:
-    """Read a recorded characterisation: a bundled one by name, or a file.
+    """Return a recorded characterisation: a bundled one by name, or that of a file.
 
     Args:
         name_or_path: one of `peripheral_names`, or the path of a JSON file written by `PeripheralModel.save`.

@@ -168,7 +168,7 @@ class Parameters:
         return dataclasses.replace(moved, temperature=temperature, corner=corner)
 
     def draw(self, columns: int, seed: int) -> list[Parameters]:
-        """Draw what mismatch gives to each column; column k is the same however many are drawn.
+        """Return one parameter set a column, with mismatch drawn; column k is the same however many are drawn.
 
         Args:
             columns: number of columns.
@@ -215,7 +215,7 @@ def parameter_names() -> list[str]:
 
 
 def load_parameters(name_or_path: str | Path) -> Parameters:
-    """Read a parameter file: a bundled one by name, or a path.
+    """Return a parameter set: a bundled one by name, or that of a file.
 
     Every name of `DEFINITIONS` has an entry ``{value, unit, kind, source}`` in the table of its block; ``[mismatch]``,
     ``[temperature]`` and ``[corners.NAME]`` hold entries keyed by quoted parameter names.

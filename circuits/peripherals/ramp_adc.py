@@ -36,7 +36,7 @@ _OVERRUN = 0.125
 
 @dataclass(frozen=True)
 class RampRun:
-    """What one conversion of many columns gives.
+    """Times, readings and energies of one conversion of many columns.
 
     Attributes:
         inputs: input voltages from zero signal, shape (columns,) [V].
@@ -102,7 +102,7 @@ def simulate_ramp_adc(
     threshold_errors: ArrayLike | None = None,
     columns_a_run: int | None = None,
 ) -> RampRun:
-    """Convert many columns at once in ngspice: they share the ramp, as on the chip.
+    """Return one conversion of many columns in ngspice; they share the ramp, as on the chip.
 
     Args:
         parameters: one set for all columns, or one a column; the ramp takes the first.

@@ -27,7 +27,7 @@ def sweep(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> list[PeripheralModel]:
-    """Characterise at every temperature of the typical corner, and at every corner of the nominal temperature.
+    """Return models at every temperature of the typical corner, and at every corner of the nominal temperature.
 
     The ramp is calibrated at the nominal temperature of each corner, as a chip is once, and stays so at other
     temperatures. Mismatch is left out: what remains moves all columns alike.

@@ -229,7 +229,7 @@ _PERCENT = ("baseline", "ideal", "mean", "std", "loss")
 
 
 def _shown(key: str, value: Any) -> Any:
-    """A cell of the main table."""
+    """Return a value as the main table shows it."""
     if key == "loss_interval":
         return " to ".join(_percent(end) for end in value)
     return _percent(value) if key in _PERCENT else value
@@ -240,5 +240,5 @@ def _percent(fraction: float) -> str:
 
 
 def _stage(step: Step, description: str) -> Callable[[int, int], None]:
-    """Return what moves the bar under a description of its own."""
+    """Return a progress function that shows its own description."""
     return lambda done, total: step(done, total, description)

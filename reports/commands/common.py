@@ -57,7 +57,7 @@ SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of everythi
 
 
 class Step(Protocol):
-    """Moves a progress bar."""
+    """Called to move a progress bar."""
 
     def __call__(self, done: int, total: int, text: str | None = None) -> None:
         """Show that `done` of `total` is reached, with another description where `text` is given."""

@@ -48,7 +48,7 @@ def peripherals(
     as_json: JsonOption = False,
     seed: SeedOption = 0,
 ) -> None:
-    """What a column's peripherals do to a value on its way to a code: gain, offset, INL, noise, energy."""
+    """Gain, offset, INL, noise and energy of a column's peripherals, simulated in ngspice or recorded."""
     from circuits import PeripheralError, characterize, load_peripherals, peripheral_names
     from circuits.peripherals import sweep as run_sweep
     from circuits.peripherals import with_intervals
