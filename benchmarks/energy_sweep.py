@@ -16,8 +16,7 @@ from rich.table import Table
 
 from benchmarks.measure import alternate, machine
 from circuits import CoreDesign, weight_codes
-from energy import estimate_core, estimate_designs
-from energy.sweeps import design_fields
+from energy import design_fields, estimate_core, estimate_designs
 
 TARGET = 2.0
 ALONE = 200

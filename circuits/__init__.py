@@ -1,8 +1,10 @@
 """What the wires and peripherals do: core designs, bit lines, SPICE, integrator, accumulator and ramp ADC."""
 
 from circuits.bit_line.affine import PreparedCells
+from circuits.bit_line.checked import CellModel
 from circuits.bit_line.envelope import EnvelopeWarning, expected_error_lsb, warn_outside_envelope
-from circuits.bit_line.line_errors import BitLinePoint
+from circuits.bit_line.figure import plot_envelope
+from circuits.bit_line.line_errors import BitLinePoint, bit_line_errors, envelope, error_map
 from circuits.bit_line.solve import solve_bit_lines, solve_bit_serial
 from circuits.bit_line.spice_cell import SpiceCell
 from circuits.bit_line.spice_line import BitLineConfirmation, confirm_bit_line, simulate_bit_line
@@ -14,6 +16,7 @@ from circuits.network_values import Activity, LayerShape
 from circuits.peripherals import (
     Characterization,
     ColumnErrors,
+    Parameters,
     PeripheralError,
     PeripheralModel,
     apply_peripherals,
@@ -21,6 +24,7 @@ from circuits.peripherals import (
     draw_columns,
     load_parameters,
     load_peripherals,
+    parameter_names,
     peripheral_names,
 )
 from circuits.weight_codes import WeightCode, register_weight_code, weight_code, weight_codes
@@ -29,12 +33,14 @@ __all__ = [
     "Activity",
     "BitLineConfirmation",
     "BitLinePoint",
+    "CellModel",
     "Characterization",
     "CircuitError",
     "ColumnErrors",
     "CoreDesign",
     "EnvelopeWarning",
     "LayerShape",
+    "Parameters",
     "PeripheralError",
     "PeripheralModel",
     "PreparedCells",
@@ -43,18 +49,23 @@ __all__ = [
     "TransistorCell",
     "WeightCode",
     "apply_peripherals",
+    "bit_line_errors",
     "characterize",
     "choose_designs",
     "confirm_bit_line",
     "design_notes",
     "draw_columns",
+    "envelope",
+    "error_map",
     "expected_error_lsb",
     "load_design",
     "load_designs",
     "load_parameters",
     "load_peripherals",
     "load_transistor_cell",
+    "parameter_names",
     "peripheral_names",
+    "plot_envelope",
     "register_weight_code",
     "simulate_bit_line",
     "solve_bit_lines",

@@ -3,36 +3,52 @@
 from typing import TYPE_CHECKING, Any
 
 from energy.core_cost import STRUCTURES, CoreCost, estimate_core
+from energy.core_model import ADCS
 from energy.errors import EnergyError
+from energy.explanations import Explanation
+from energy.layer_files import read_layers
 from energy.library import Library
 from energy.library_files import library_names, load_library
 from energy.network_cost import NetworkCost, estimate_network
-from energy.sweeps import estimate_designs
+from energy.priors import Prior, load_priors
+from energy.published import Printed, load_published
+from energy.sweeps import design_fields, estimate_designs
 
 if TYPE_CHECKING:
     from energy.calibration import Calibration, calibrate
+    from energy.reproduction import Reproduction
     from energy.validation import compare_structures, leave_one_out
 
 __all__ = [
+    "ADCS",
     "STRUCTURES",
     "Calibration",
     "CoreCost",
     "EnergyError",
+    "Explanation",
     "Library",
     "NetworkCost",
+    "Printed",
+    "Prior",
+    "Reproduction",
     "calibrate",
     "compare_structures",
+    "design_fields",
     "estimate_core",
     "estimate_designs",
     "estimate_network",
     "leave_one_out",
     "library_names",
     "load_library",
+    "load_priors",
+    "load_published",
+    "read_layers",
 ]
 
 # Fitting needs lmfit, which takes two seconds to import: whoever only asks for a cost need not wait for it.
 _FITTING = {
     "Calibration": "energy.calibration",
+    "Reproduction": "energy.reproduction",
     "calibrate": "energy.calibration",
     "compare_structures": "energy.validation",
     "leave_one_out": "energy.validation",

@@ -6,11 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from reports.errors import StudyError
-    from reports.run import run_study
+    from reports.page import render
+    from reports.results import StudyResult
+    from reports.run import Progress, run_study
     from reports.study import Study
 
-__all__ = ["Study", "StudyError", "run_study"]
-_HOMES = {"Study": "reports.study", "StudyError": "reports.errors", "run_study": "reports.run"}
+__all__ = ["Progress", "Study", "StudyError", "StudyResult", "render", "run_study"]
+_HOMES = {
+    "Progress": "reports.run",
+    "Study": "reports.study",
+    "StudyError": "reports.errors",
+    "StudyResult": "reports.results",
+    "render": "reports.page",
+    "run_study": "reports.run",
+}
 
 
 def __getattr__(name: str) -> Any:

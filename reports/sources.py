@@ -85,8 +85,7 @@ def calibration_note(designs: Sequence[CoreDesign], library: str | Library) -> s
         designs: the core designs.
         library: component library.
     """
-    from energy import load_library
-    from energy.published import load_published
+    from energy import load_library, load_published
 
     published = load_published()
     fitted = [design.name for design in designs if design.name in published and design == load_design(design.name)]

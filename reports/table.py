@@ -50,11 +50,12 @@ def _row(design: Values, result: StudyResult) -> Values:
         low, high = interval_of(cost, column) or (None, None)
         row |= {column: cost[column], f"{column}_low": low, f"{column}_high": high}
     whole = design["network_cost"]
-    return row | {
+    row |= {
         "network_cores": whole["cores"],
         "network_energy_gated_uj": whole["energy_gated_uj"],
         "network_latency_us": whole["latency_us"],
     }
+    return row | {name: value for name, value in design["fields"].items() if name not in (*row, "name")}
 
 
 def to_csv(rows: Sequence[Values]) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from circuits import CoreDesign
-from circuits.bit_line.line_errors import BitLinePoint, Pairing, bit_line_errors, pairing_of
+from circuits import BitLinePoint, CoreDesign, bit_line_errors
+from circuits.bit_line.line_errors import Pairing, pairing_of
 from devicekit.common.plain import plain
 from reports.cache import ResultCache, code_hash
 from reports.results import Values

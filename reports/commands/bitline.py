@@ -64,8 +64,7 @@ def bitline(
     seed: SeedOption = 0,
 ) -> None:
     """Errors of bit-line models against the transistor cell, and the arrays in which they stay small."""
-    from circuits import confirm_bit_line
-    from circuits.bit_line.line_errors import envelope, error_map
+    from circuits import confirm_bit_line, envelope, error_map
 
     confirmation = confirm_bit_line()
     transistor = _cell(cell, orientation, card, instance, section, subcircuit)
@@ -163,8 +162,8 @@ def _beside_recorded(limits: Any, cell: str, limit: float) -> Any:
     """Add the envelope of the recorded transistors where they were solved at the same places."""
     import pandas as pd
 
+    from circuits import envelope
     from circuits.bit_line.envelope import recorded_errors
-    from circuits.bit_line.line_errors import envelope
 
     places = limits[["pairing", "mean_conductance", "activity", "r_p_hat"]].drop_duplicates()
     frames = [limits]
@@ -197,7 +196,7 @@ def _worded(row: dict[Any, Any], name: str) -> str:
 
 
 def _write(out: Path, errors: Any, limits: Any, limit: float) -> None:
-    from circuits.bit_line.figure import plot_envelope
+    from circuits import plot_envelope
     from devicekit.common.paths import replacing
 
     for name, table in (("errors.csv", errors), ("envelope.csv", limits)):

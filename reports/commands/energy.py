@@ -189,7 +189,7 @@ def _simulated(library: Library, peripherals: str, design: CoreDesign) -> Librar
 def _layers(network: str | None, image: str | None, layers: Path | None, exclude: list[str]) -> list[LayerShape]:
     """Return the layers to place: of a file, or traced from a network with random weights."""
     if layers is not None:
-        from energy.layer_files import read_layers
+        from energy import read_layers
 
         return read_layers(layers)
     if network is None:
@@ -264,7 +264,7 @@ def _json(costs: list[CoreCost], networks: list[NetworkCost], library: str) -> N
 
 def _calibrated(costs: list[CoreCost], loaded: Library) -> str:
     """Return which designs the library was fitted to, as a sentence; none once their totals are other than printed."""
-    from energy.published import load_published
+    from energy import load_published
     from reports.sources import calibration_note
 
     printed = load_published()

@@ -39,8 +39,7 @@ def reproduce(
 ) -> None:
     """Fit the component library to a published table again: agreement, prediction, leave-one-out, structures."""
     from devicekit.common.errors import unknown_name
-    from energy import EnergyError
-    from energy.reproduction import Reproduction
+    from energy import EnergyError, Reproduction
 
     if table not in _TABLES:
         raise EnergyError(unknown_name("table to reproduce", table, _TABLES))

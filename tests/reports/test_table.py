@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from circuits import CoreDesign
 from reports.figures import pareto_front
 from reports.prose import cell_sentence, spice_sentence, summary, table_note
 from reports.results import StudyResult
@@ -55,7 +56,7 @@ def test_csv_holds_every_number_with_its_unit_in_the_name(made_up: StudyResult) 
     assert float(first["b_out_bits"]) == pytest.approx(26.17, abs=0.01)
     units = ("_percent", "_points", "_per_op", "_mm2", "_ns", "_per_w", "_bits", "_low", "_high", "_uj", "_us")
     named = {"design", "negative_weights", "slices", "partitions", "conversions_per_mvm", "network", "test_images",
-             "device", "trials", "network_cores", "loss_points"}  # fmt: skip
+             "device", "trials", "network_cores", "loss_points", *CoreDesign().to_mapping()}  # fmt: skip
     assert all(column in named or column.endswith(units) for column in first)
 
 
