@@ -1,4 +1,4 @@
-"""What tells the designs of a page apart: a line a property, and a few words below each name."""
+"""Differences between the designs of a page: a line a property, and a few words below each name."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def design_lines(designs: Sequence[Values]) -> list[dict[str, Any]]:
 
 
 def descriptions(designs: Sequence[Values]) -> list[str]:
-    """Return a few words about each design: how weights are held; where that is alike, what tells them apart.
+    """Return a few words about each design: how weights are held; where that is alike, what is unusual about one.
 
     Args:
         designs: as in `StudyResult`.
@@ -54,10 +54,15 @@ def descriptions(designs: Sequence[Values]) -> list[str]:
         apart = [
             f"{_label(key)} {_shown(value)}"
             for key, value in design["fields"].items()
-            if key != "name" and any(fields[key] != value for fields in alike)
+            if key != "name" and value != _most_common([fields[key] for fields in alike])
         ]
         texts.append(", ".join([text, *apart]))
     return texts
+
+
+def _most_common(values: Sequence[Any]) -> Any:
+    """Return the value that stands most often, the first of several; values of a design need no hash."""
+    return max(values, key=lambda value: (values.count(value), -values.index(value)))
 
 
 def _described(design: Values) -> str:

@@ -53,6 +53,20 @@ def test_nothing_sticks_out_sideways(page: Path, open_page: Callable[[Path], Any
     assert all(plot["width"] <= width for plot in opened.run(DRAWN))
 
 
+def test_axis_titles_stay_inside_when_the_window_changes(page: Path, open_page: Callable[[Path], Any]) -> None:
+    opened = open_page(page)
+    before = opened.run("return document.getElementById('plot-spread')._fullLayout.width")
+    opened.resize(1000)
+    opened.wait_until(f"return document.getElementById('plot-spread')._fullLayout.width !== {before}")
+    outside = """
+    return [...document.querySelectorAll('.plot')].filter(plot => {
+        const title = plot.querySelector('.xtitle'), own = plot.getBoundingClientRect();
+        return title && title.getBoundingClientRect().bottom > own.bottom;
+    }).map(plot => plot.id);
+    """
+    assert opened.run(outside) == []
+
+
 def test_figures_follow_the_colour_scheme(page: Path, open_page: Callable[[Path], Any]) -> None:
     opened = open_page(page)
     ink = "return document.getElementById('plot-trials').layout.font.color"
