@@ -263,7 +263,7 @@ class Offset(WeightCode):
 
 @register_weight_code
 class OffsetUnitColumn(Offset):
-    """As `Offset`, the offset measured: a column that stores it passes the same cells, lines and converters."""
+    """As `Offset`, the offset measured: a column that stores it passes the same cells, lines and ADCs."""
 
     name = "offset_unit_column"
     unit_column = True

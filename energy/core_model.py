@@ -71,7 +71,7 @@ def size_values(design: CoreDesign) -> dict[str, Any]:
 
 
 def adc_values(adc: str) -> dict[str, int]:
-    """Return what the formulas read of the kind of converter."""
+    """Return what the formulas read of the kind of ADC."""
     return {f"{kind}_adc": int(adc == kind) for kind in ADCS}
 
 

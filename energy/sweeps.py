@@ -56,7 +56,7 @@ def estimate_designs(
     intervals: bool = False,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Return what many cores cost; the numbers are those of `estimate_core`, one by one.
+    """Return energy, area, latency and counts of many cores; the numbers of `estimate_core`, one row a design.
 
     Args:
         designs: one row a design; columns are fields of `CoreDesign` and ``adc``, absent ones have its defaults, an
