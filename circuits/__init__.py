@@ -1,5 +1,8 @@
 """What the wires and peripherals do: core designs, bit lines, SPICE, integrator, accumulator and ramp ADC."""
 
+from circuits.adc import Adc, load_adc
+from circuits.adc_kinds import AdcKind, adc_kind_names, register_adc_kind
+from circuits.adc_transfer import AdcErrors, adc_codes, quantisation_variance, transition_levels
 from circuits.bit_line.affine import PreparedCells
 from circuits.bit_line.checked import CellModel
 from circuits.bit_line.envelope import EnvelopeWarning, expected_error_lsb, warn_outside_envelope
@@ -9,6 +12,8 @@ from circuits.bit_line.solve import solve_bit_lines, solve_bit_serial
 from circuits.bit_line.spice_cell import SpiceCell
 from circuits.bit_line.spice_line import BitLineConfirmation, confirm_bit_line, simulate_bit_line
 from circuits.bit_line.transistor_cell import TransistorCell, load_transistor_cell
+from circuits.core import Core, as_core, load_core, load_cores
+from circuits.core_parts import Faults, Wires
 from circuits.design_files import choose_designs, design_notes, load_design, load_designs
 from circuits.designs import CoreDesign, split_rows
 from circuits.errors import CircuitError, SpiceError
@@ -31,14 +36,19 @@ from circuits.weight_codes import WeightCode, register_weight_code, weight_code,
 
 __all__ = [
     "Activity",
+    "Adc",
+    "AdcErrors",
+    "AdcKind",
     "BitLineConfirmation",
     "BitLinePoint",
     "CellModel",
     "Characterization",
     "CircuitError",
     "ColumnErrors",
+    "Core",
     "CoreDesign",
     "EnvelopeWarning",
+    "Faults",
     "LayerShape",
     "Parameters",
     "PeripheralError",
@@ -48,7 +58,11 @@ __all__ = [
     "SpiceError",
     "TransistorCell",
     "WeightCode",
+    "Wires",
+    "adc_codes",
+    "adc_kind_names",
     "apply_peripherals",
+    "as_core",
     "bit_line_errors",
     "characterize",
     "choose_designs",
@@ -58,6 +72,9 @@ __all__ = [
     "envelope",
     "error_map",
     "expected_error_lsb",
+    "load_adc",
+    "load_core",
+    "load_cores",
     "load_design",
     "load_designs",
     "load_parameters",
@@ -66,11 +83,14 @@ __all__ = [
     "parameter_names",
     "peripheral_names",
     "plot_envelope",
+    "quantisation_variance",
+    "register_adc_kind",
     "register_weight_code",
     "simulate_bit_line",
     "solve_bit_lines",
     "solve_bit_serial",
     "split_rows",
+    "transition_levels",
     "warn_outside_envelope",
     "weight_code",
     "weight_codes",

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from circuits.designs import CoreDesign, design_from_mapping
 from devicekit.common.errors import DesignError, unknown_name
+from devicekit.common.foreign import read_toml
 from devicekit.common.paths import data_path
 
 
-def _bundled() -> dict[str, Path]:
+def bundled_sets() -> dict[str, Path]:
+    """Return the files of the bundled sets of designs by name."""
     return {path.stem: path for path in sorted(data_path("designs").glob("*.toml"))}
 
 
@@ -32,20 +33,35 @@ def load_designs(name_or_path: str | Path) -> dict[str, CoreDesign]:
     Raises:
         DesignError: no such set or file, no TOML, an unknown key, or an impossible design.
     """
-    content, path = _read(name_or_path)
+    content, path = read_designs_file(name_or_path)
+    result = {}
+    for name, fields in design_fields(content, path).items():
+        try:
+            result[name] = design_from_mapping({"name": name, **fields})
+        except DesignError as error:
+            raise DesignError(f"{path}: {error}") from None
+    return result
+
+
+def design_fields(content: Mapping[str, Any], path: Path) -> dict[str, dict[str, Any]]:
+    """Return the fields of each design of a file by name, defaults included, unchecked.
+
+    Args:
+        content: the file as read.
+        path: for messages.
+
+    Raises:
+        DesignError: no designs, or something else than tables.
+    """
     designs = content.get("designs")
     if not isinstance(designs, dict) or not designs:
         raise DesignError(f"{path}: expected a table [designs.NAME] for each design, but found none.")
-    defaults = content.get("defaults", {})
     result = {}
     for name, values in designs.items():
         if not isinstance(values, dict):
             raise DesignError(f"{path}: expected [designs.{name}] to be a table, but got {values!r}.")
-        own = {key: _none(value) for key, value in {**defaults, **values}.items() if key not in _NOTES}
-        try:
-            result[name] = design_from_mapping({"name": name, **own})
-        except DesignError as error:
-            raise DesignError(f"{path}: {error}") from None
+        both = {**content.get("defaults", {}), **values}
+        result[name] = {key: none_of(value) for key, value in both.items() if key not in _NOTES}
     return result
 
 
@@ -61,7 +77,7 @@ def design_notes(name_or_path: str | Path) -> dict[str, dict[str, Any]]:
     Raises:
         DesignError: as for `load_designs`.
     """
-    content, _ = _read(name_or_path)
+    content, _ = read_designs_file(name_or_path)
     shared = {key: content[key] for key in _NOTES if key in content}
     return {
         name: {**shared, **{key: values[key] for key in _NOTES if key in values}}
@@ -85,7 +101,7 @@ def load_design(name: str) -> CoreDesign:
             raise DesignError(f"{path}: " + unknown_name("design", own, designs))
         return designs[own]
     known: dict[str, CoreDesign] = {}
-    for bundle in _bundled():
+    for bundle in bundled_sets():
         known |= load_designs(bundle)
     if name not in known:
         raise DesignError(unknown_name("design", name, known) + " A design of your own is given as FILE:NAME.")
@@ -104,7 +120,7 @@ def choose_designs(names: Iterable[str]) -> dict[str, CoreDesign]:
     """
     chosen: dict[str, CoreDesign] = {}
     for name in names:
-        if name in _bundled():
+        if name in bundled_sets():
             chosen |= load_designs(name)
         elif name.endswith(".toml"):
             chosen |= {f"{name}:{own}": design for own, design in load_designs(name).items()}
@@ -113,18 +129,19 @@ def choose_designs(names: Iterable[str]) -> dict[str, CoreDesign]:
     return chosen
 
 
-def _read(name_or_path: str | Path) -> tuple[dict[str, Any], Path]:
-    bundled = _bundled()
+def read_designs_file(name_or_path: str | Path) -> tuple[dict[str, Any], Path]:
+    """Return the content of a bundled set or a file, and its path.
+
+    Raises:
+        DesignError: no such set or file, or no TOML.
+    """
+    bundled = bundled_sets()
     path = bundled.get(str(name_or_path), Path(name_or_path))
     if not path.is_file():
         raise DesignError(unknown_name("design set or file", str(name_or_path), bundled))
-    try:
-        with path.open("rb") as file:
-            return tomllib.load(file), path
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise DesignError(f"{path}: not a TOML file: {error}.") from error
+    return read_toml(path, DesignError), path
 
 
-def _none(value: Any) -> Any:
+def none_of(value: Any) -> Any:
     """TOML has no null: the text "none" stands for it."""
     return None if value == "none" else value

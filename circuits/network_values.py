@@ -17,24 +17,38 @@ class Activity(PlainValues):
 
     Attributes:
         mean_conductance: mean normalised conductance of each weight slice, over every physical cell (both cells of a
-            differential pair), least significant slice first; shape (slices,), in 0..1.
+            differential pair), least significant slice first; shape (slices,), in 0..`most`.
         input_activity: mean of each input slice over rows and inputs, least significant first; for one-bit slices
             the fraction of rows driven; shape (input slices,), in 0..1.
         source: where the numbers come from.
+        most: largest mean conductance that can be: 1, or more where hot cells conduct more than G_max.
     """
 
     mean_conductance: NDArray[np.float64]
     input_activity: NDArray[np.float64]
     source: str
+    most: float
 
-    def __init__(self, mean_conductance: ArrayLike, input_activity: ArrayLike, source: str = "given by the caller"):
-        for name, values in (("mean_conductance", mean_conductance), ("input_activity", input_activity)):
+    def __init__(
+        self,
+        mean_conductance: ArrayLike,
+        input_activity: ArrayLike,
+        source: str = "given by the caller",
+        most: float = 1.0,
+    ):
+        for name, values, largest in (
+            ("mean_conductance", mean_conductance, most),
+            ("input_activity", input_activity, 1.0),
+        ):
             array = np.array(values, dtype=np.float64)
-            if array.ndim != 1 or array.size == 0 or not np.all((array >= 0) & (array <= 1)):
-                raise DesignError(f"Expected `{name}` of an Activity to be numbers in 0..1, but got {values!r}.")
+            if array.ndim != 1 or array.size == 0 or not np.all((array >= 0) & (array <= largest)):
+                raise DesignError(
+                    f"Expected `{name}` of an Activity to be numbers in 0..{largest:g}, but got {values!r}."
+                )
             array.setflags(write=False)
             object.__setattr__(self, name, array)
         object.__setattr__(self, "source", source)
+        object.__setattr__(self, "most", float(most))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING, Any
 
 from energy.core_cost import STRUCTURES, CoreCost, estimate_core
-from energy.core_model import ADCS
 from energy.errors import EnergyError
 from energy.explanations import Explanation
 from energy.layer_files import read_layers
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from energy.validation import compare_structures, leave_one_out
 
 __all__ = [
-    "ADCS",
     "STRUCTURES",
     "Calibration",
     "CoreCost",

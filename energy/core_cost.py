@@ -11,14 +11,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from circuits import Activity, CoreDesign
+from circuits import Activity, Adc, Core, CoreDesign, as_core
+from circuits.core import AdcLike, CellLike
+from circuits.core_entries import cell_recipe
+from devicekit import Cell
 from devicekit.common.errors import unknown_name
 from devicekit.common.plain import plain_dict
+from energy.adc_costs import with_adc
+from energy.adc_formulas import flag, flag_meaning
 from energy.core_formulas import COUNT_COLUMNS, FIELDS
 from energy.core_model import (
     Values,
     check_activity,
-    check_adc,
     default_activity,
     default_draws,
     design_arrays,
@@ -28,7 +32,7 @@ from energy.errors import EnergyError
 from energy.explanations import Draws, Explanation, Value, explain_quantity, interval_end, provenance, quantile
 from energy.library import BREAKDOWN, Library
 from energy.library_files import load_library
-from energy.statistics import mean_digits
+from energy.statistics import as_aged, mean_digits, mean_states_as_read
 from energy.uncertainty import DRAWS, draw_constants
 
 STRUCTURES: Mapping[str, Mapping[str, float]] = {
@@ -50,21 +54,24 @@ class CoreCost:
         design: the design.
         library: the component library, with the cell's current and voltage.
         activity: what the cells conduct and how often rows are driven.
-        adc: kind of ADC.
+        adc: the ADC.
         seed: seed of the draws behind the intervals.
+        aged: the cell where its currents are read at another time or temperature than it was programmed at; None where
+            they are the library's statistics as they stand.
     """
 
     design: CoreDesign
     library: Library = field(repr=False)
     activity: Activity = field(repr=False)
-    adc: str = "ramp"
+    adc: Adc = field(default_factory=Adc)
     seed: int = 0
     _measured: bool = field(default=False, repr=False)
+    aged: Cell | None = field(default=None, repr=False)
 
     @cached_property
     def arrays(self) -> Values:
         """What the formulas read of the design."""
-        return design_arrays([self.design], [self.activity], [self.adc])
+        return design_arrays([self.design], [self.activity], [self.adc.kind])
 
     @cached_property
     def values(self) -> Values:
@@ -77,7 +84,7 @@ class CoreCost:
         draws = draw_constants(self.library, seed=self.seed)
         arrays = self.arrays
         if not self._measured:
-            arrays = default_draws([self.design], self.library, arrays, draws)
+            arrays = default_draws([self.design], self.library, arrays, draws, self.aged)
         return evaluate(self.library, arrays, draws)
 
     def value(self, name: str) -> float:
@@ -223,7 +230,8 @@ class CoreCost:
             inputs = self._constant("activity.per_bit"), self._field("input_slice_width")
             return Explanation(name, value, "", f"{FIELDS[name]}: the library's statistics", formula, inputs)
         measured = f": {self.activity.source}" if name in ("mean_conductance", "input_activity") else ""
-        return Explanation(name, value, "", FIELDS[name] + measured)
+        fields = FIELDS | {flag(kind): flag_meaning(kind) for kind in library.adc_kinds}
+        return Explanation(name, value, "", fields[name] + measured)
 
     def _constant(self, name: str) -> Explanation:
         return self.leaf(name, self.library.si[name])
@@ -235,15 +243,23 @@ class CoreCost:
     def _default_conductance(self, value: Value) -> Explanation:
         """Explain the mean conductance of weights that nobody has seen."""
         design, magnitude = self.design, self._constant("activity.mean_magnitude")
-        digits = mean_digits(design.weight_code, self.library.si["activity.mean_magnitude"])
-        stored = f"circuits.weight_code({design.negative_weights!r})({design.weight_bits}, {design.cell_bits})"
+        arguments = [
+            f"circuits.weight_code({design.negative_weights!r})({design.weight_bits}, {design.cell_bits})",
+            magnitude.name,
+        ]
+        if self.aged is None:
+            digits, how = mean_digits(design.weight_code, self.library.si["activity.mean_magnitude"]), ""
+        else:
+            digits = mean_states_as_read(design.weight_code, self.library.si["activity.mean_magnitude"], self.aged)
+            arguments.append(cell_recipe(self.aged))
+            how = ", as it is read at the cell's age and temperature"
         states = Explanation(
             "mean_state",
             digits if len(digits) > 1 else digits[0],
             "",
-            "mean programmed state of each weight slice, 0..1, over every physical cell, for weights of a two-sided "
-            "exponential distribution of that mean magnitude",
-            f"energy.statistics.mean_states({stored}, {magnitude.name})",
+            f"mean programmed state of each weight slice, 0..1, over every physical cell{how}, for weights of a "
+            "two-sided exponential distribution of that mean magnitude",
+            f"energy.statistics.mean_states({', '.join(arguments)})",
             (magnitude,),
         )
         g_min = self._constant("cell.off_on_ratio")
@@ -253,7 +269,7 @@ class CoreCost:
 
     def row(self) -> dict[str, Any]:
         """Return the results as one flat row of a table, intervals as ``_low`` and ``_high``."""
-        adc = "none" if self.design.adc_bits is None else self.adc
+        adc = "none" if self.design.adc_bits is None else self.adc.label
         row: dict[str, Any] = {"design": self.design.name, "adc": adc}
         for formula in self.library.results:
             row[formula.name] = self.value(formula.name)
@@ -266,40 +282,47 @@ class CoreCost:
 
 
 def estimate_core(
-    design: CoreDesign,
+    design: Core | CoreDesign | str,
     activity: Activity | None = None,
     library: str | Path | Library = "sonos_40nm",
-    cell: Any = None,
+    cell: CellLike | None = None,
     *,
-    adc: str = "ramp",
+    adc: AdcLike | None = None,
     structure: str | None = None,
     seed: int = 0,
 ) -> CoreCost:
     """Return energy, area and latency of a core, with counts, breakdown and intervals.
 
     Args:
-        design: the core.
+        design: the core: as built, a design, or a name (``"A"``, ``"FILE:NAME"``).
         activity: mean conductance by weight slice and input activity by input slice, measured on a network; None for
-            the library's statistics, whose interval is wide.
+            the library's statistics, whose interval is wide. An activity that is given is taken as it is; the
+            statistics are of the cell at its age and temperature.
         library: name, path or library of components.
-        cell: a `devicekit.Cell` whose read current, voltage and on/off ratio replace the library's.
-        adc: ``"ramp"`` (calibrated), ``"sar"`` or ``"flash"`` (survey regression).
+        cell: the memory cell, or its name, whose read current, voltage and on/off ratio replace the library's; None
+            for the core's own. Where it was moved in time or temperature, so are the currents of its states.
+        adc: the ADC, its file, or its kind: ``"ramp"`` (calibrated), ``"sar"`` or ``"flash"`` (survey regression) or a
+            registered one; None for the core's own, a ramp where it has none.
         structure: a structural alternative, see `STRUCTURES`; None for the library's.
         seed: seed of the draws behind the intervals.
 
     Raises:
-        EnergyError: unknown library, ADC or structure, a cell of another technology, an activity of another design.
+        DesignError: no core, design or name; an unknown or impossible ADC; a cell or ADC beside one of the core's own.
+        EnergyError: unknown library or structure, a cell of another technology, an activity of another design.
     """
-    check_adc(adc)
+    core = as_core(design, cell=cell, adc=adc)
     loaded = load_library(library)
     if structure is not None:
         loaded = with_structure(loaded, structure)
-    if cell is not None:
-        loaded = loaded.with_cell(cell)
+    if core.cell is not None:
+        loaded = loaded.with_cell(core.cell)
+    used_adc = core.adc_in_use
+    loaded = with_adc(loaded, used_adc)
     if activity is not None:
-        check_activity(design, activity)
-    used = default_activity(design, loaded) if activity is None else activity
-    return CoreCost(design, loaded, used, adc, seed, activity is not None)
+        check_activity(core.design, activity)
+    aged = as_aged(core.cell)
+    used = default_activity(core.design, loaded, aged) if activity is None else activity
+    return CoreCost(core.design, loaded, used, used_adc, seed, activity is not None, aged)
 
 
 def with_structure(library: Library, structure: str) -> Library:

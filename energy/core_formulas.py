@@ -30,15 +30,15 @@ FIELDS: dict[str, str] = {
     "pulse_width": "1 where input slices are pulse lengths",
     "voltage_inputs": "1 where input slices are voltages",
     "has_adc": "1 where the outputs are converted",
-    "ramp_adc": "1 for a ramp ADC: one ramp generator, a comparator a column",
-    "sar_adc": "1 for a successive-approximation ADC a column",
-    "flash_adc": "1 for a flash ADC a column",
     "slice_valid": "1 for each weight slice that the design has",
     "input_slice_width": "bits of each input slice",
     "mean_conductance": "mean conductance of each weight slice over G_max, over every physical cell",
     "input_activity": "mean of each input slice over its largest value",
 }
-"""What the formulas read of a design (and of its activity), with the meaning of each."""
+"""What the formulas read of a design (and of its activity), with the meaning of each.
+
+The kinds of ADC have their flags, and the time of a conversion, from `energy.adc_formulas`.
+"""
 
 COUNTS = (
     Formula("operations", "", "2 * matrix_rows * matrix_columns", "operations of one MVM; a MAC counts as two"),
@@ -169,13 +169,6 @@ COUNTS = (
 
 TIMES = (
     Formula("integration_s", "s", "unit_times * timing.input_bit", "time in which one input is applied"),
-    Formula(
-        "conversion_s",
-        "s",
-        "has_adc * (ramp_adc * 2 ** largest_adc_bits * timing.ramp_step "
-        "+ sar_adc * (largest_adc_bits + 1) * timing.sar_cycle + flash_adc * timing.flash_cycle)",
-        "time of one conversion",
-    ),
     Formula(
         "conversions_s",
         "s",

@@ -4,33 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 
 from circuits import Activity, CoreDesign, WeightCode
+from circuits.adc_kinds import adc_kind_names
 from circuits.designs import SIZE_FIELDS
-from devicekit.common.errors import unknown_name
-from energy.core_formulas import FIELDS
+from devicekit import Cell
+from energy.adc_formulas import flag
 from energy.errors import EnergyError
 from energy.expressions import Array
 from energy.library import Library
 from energy.statistics import mean_states
 
-Adc = Literal["ramp", "sar", "flash"]
-ADCS: tuple[Adc, ...] = get_args(Adc)
-
 Values = dict[str, Array]
-
-
-def check_adc(adc: str) -> None:
-    """Refuse an unknown ADC.
-
-    Raises:
-        EnergyError: the name is none of ramp, sar, flash.
-    """
-    if adc not in ADCS:
-        raise EnergyError(unknown_name("ADC", str(adc), ADCS))
 
 
 def weight_values(design: CoreDesign) -> dict[str, Any]:
@@ -71,8 +59,8 @@ def size_values(design: CoreDesign) -> dict[str, Any]:
 
 
 def adc_values(adc: str) -> dict[str, int]:
-    """Return what the formulas read of the kind of ADC."""
-    return {f"{kind}_adc": int(adc == kind) for kind in ADCS}
+    """Return what the formulas read of the kind of ADC: a flag for each kind there is."""
+    return {flag(kind): int(adc == kind) for kind in adc_kind_names()}
 
 
 def field_values(design: CoreDesign, adc: str) -> dict[str, Any]:
@@ -91,31 +79,37 @@ def input_widths(input_bits: int, slice_bits: int) -> list[int]:
     return [slice_bits] * full + ([rest] if rest else [])
 
 
-def default_activity(design: CoreDesign, library: Library) -> Activity:
+def default_activity(design: CoreDesign, library: Library, aged: Cell | None = None) -> Activity:
     """Return the activity of a design where none is measured, from the library's statistics.
 
     Args:
         design: the design.
         library: gives the activity of an input bit, the mean magnitude of weights and the on/off ratio.
+        aged: the cell where it is read at another time or temperature than it was programmed at.
     """
     widths = input_widths(design.input_bits or 0, design.input_slice_bits)
+    conductance = default_conductance(design.weight_code, library, aged=aged)[0]
     return Activity(
-        default_conductance(design.weight_code, library)[0],
+        conductance,
         np.full(len(widths), library.si["activity.per_bit"]),
         source="the library's statistics (activity.per_bit, activity.mean_magnitude)",
+        most=max(1.0, float(conductance.max())),
     )
 
 
 _OF_CONDUCTANCE = ("activity.mean_magnitude", "cell.off_on_ratio")
 
 
-def default_conductance(code: WeightCode, library: Library, draws: Mapping[str, Array] | None = None) -> Array:
+def default_conductance(
+    code: WeightCode, library: Library, draws: Mapping[str, Array] | None = None, aged: Cell | None = None
+) -> Array:
     """Return the mean conductance of each slice where none is measured, in units of G_max.
 
     Args:
         code: how weights are stored.
         library: gives the mean magnitude of weights and the on/off ratio.
         draws: draws (draws,) of constants by name, which replace the library's.
+        aged: the cell where it is read at another time or temperature than it was programmed at.
 
     Returns:
         Shape (draws, slices), one row where neither constant is drawn; see `energy.statistics.mean_states`.
@@ -123,10 +117,12 @@ def default_conductance(code: WeightCode, library: Library, draws: Mapping[str, 
     mean_magnitude, g_min = (
         np.atleast_1d((draws or {}).get(name, np.float64(library.si[name])))[:, None] for name in _OF_CONDUCTANCE
     )
-    return np.asarray(g_min + (1 - g_min) * mean_states(code, mean_magnitude))
+    return np.asarray(g_min + (1 - g_min) * mean_states(code, mean_magnitude, aged))
 
 
-def default_draws(designs: Sequence[CoreDesign], library: Library, arrays: Values, draws: Values) -> Values:
+def default_draws(
+    designs: Sequence[CoreDesign], library: Library, arrays: Values, draws: Values, aged: Cell | None = None
+) -> Values:
     """Return the design arrays with the default activity drawn as well: it is as uncertain as its statistics.
 
     Args:
@@ -134,11 +130,12 @@ def default_draws(designs: Sequence[CoreDesign], library: Library, arrays: Value
         library: the library.
         arrays: `design_arrays` of them.
         draws: draws of constants by name, shape (draws,).
+        aged: see `default_conductance`.
     """
     drawn = dict(arrays)
     if any(name in draws for name in _OF_CONDUCTANCE):
         slices = arrays["mean_conductance"].shape[-1]
-        rows = [default_conductance(design.weight_code, library, draws) for design in designs]
+        rows = [default_conductance(design.weight_code, library, draws, aged) for design in designs]
         drawn["mean_conductance"] = np.stack([np.pad(row, ((0, 0), (0, slices - row.shape[1]))) for row in rows])
     if "activity.per_bit" in draws:
         valid = arrays["input_slice_width"] > 0
@@ -189,18 +186,18 @@ def constants(library: Library, draws: dict[str, Array] | None = None) -> Values
 
 
 def design_arrays(designs: Sequence[CoreDesign], activities: Sequence[Activity], adcs: Sequence[str]) -> Values:
-    """Return every field of `FIELDS` as an array (designs, 1, slices or 1).
+    """Return every field of the formulas as an array (designs, 1, slices or 1).
 
     Args:
         designs: the designs.
         activities: one a design.
-        adcs: ADC of each design.
+        adcs: kind of ADC of each design.
     """
     rows = [field_values(design, adc) for design, adc in zip(designs, adcs, strict=True)]
     for row, activity in zip(rows, activities, strict=True):
         row["mean_conductance"] = activity.mean_conductance
         row["input_activity"] = activity.input_activity
-    return {name: stacked([row[name] for row in rows]) for name in FIELDS}
+    return {name: stacked([row[name] for row in rows]) for name in rows[0]}
 
 
 def evaluate(library: Library, arrays: Values, draws: dict[str, Array] | None = None) -> Values:

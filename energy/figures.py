@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from circuits.adc_kinds import DEFAULT_KIND
 from energy.core_cost import CoreCost
 from energy.errors import EnergyError
 
@@ -30,6 +31,12 @@ def _ink(colour: str) -> str:
     """Return black or white, whichever reads better on a colour (its luma as in ITU-R BT.601)."""
     red, green, blue = (int(colour[place : place + 2], 16) for place in (1, 3, 5))
     return "black" if 0.299 * red + 0.587 * green + 0.114 * blue > 140 else "white"
+
+
+def _name(cost: CoreCost) -> str:
+    """Return the design's name, with the ADC's where that is not the one of a core that says nothing."""
+    usual = cost.design.adc_bits is None or cost.adc.label == DEFAULT_KIND
+    return cost.design.name if usual else f"{cost.design.name} ({cost.adc.label})"
 
 
 def breakdown_figure(costs: Sequence[CoreCost]) -> tuple[Any, Any]:
@@ -57,10 +64,7 @@ def breakdown_figure(costs: Sequence[CoreCost]) -> tuple[Any, Any]:
         for name in labels.index
         if any(table.loc[name, "energy_share"] + table.loc[name, "area_share"] > 0.002 for table in tables)
     ]
-    names = [
-        cost.design.name if cost.adc == "ramp" or cost.design.adc_bits is None else f"{cost.design.name} ({cost.adc})"
-        for cost in costs
-    ]
+    names = [_name(cost) for cost in costs]
     figure = Figure(figsize=(11, 1.7 + 0.5 * len(costs)), layout="constrained")
     axes = figure.subplots(1, 2, sharey=True)
     places = np.arange(len(costs))[::-1]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -15,6 +14,7 @@ from circuits import PeripheralModel
 from devicekit.common.errors import unknown_name
 from devicekit.common.provenance import Constant
 from devicekit.common.quantities import unit_factor
+from energy.adc_formulas import conversion_formula, flag, kinds_of
 from energy.core_formulas import COUNTS, FIELDS, RESULTS, SURVEY, TIMES, WRITING
 from energy.errors import EnergyError
 from energy.expressions import Array
@@ -112,8 +112,14 @@ class Library:
     @cached_property
     def formulas(self) -> Formulas:
         """Every quantity of a core as formulas of its design and of these constants."""
-        core = (*COUNTS, *component_formulas(self.components), *TIMES, *SURVEY, *self.results)
-        return Formulas(core, (*FIELDS, *self.si))
+        time = conversion_formula(self.adc_kinds, self.si)
+        core = (*COUNTS, *component_formulas(self.components), time, *TIMES, *SURVEY, *self.results)
+        return Formulas(core, (*FIELDS, *map(flag, self.adc_kinds), *self.si))
+
+    @cached_property
+    def adc_kinds(self) -> tuple[str, ...]:
+        """Kinds of ADC whose time and cost the library knows."""
+        return kinds_of(self.si)
 
     @property
     def results(self) -> tuple[Formula, ...]:
@@ -282,7 +288,7 @@ def _each(total: Constant, times: float) -> Constant:
 
 
 def si_factor(unit: str, si_unit: str, name: str) -> float:
-    """Return what a number in `unit` is multiplied with to be in `si_unit`; ``um2`` is read as ``um^2``.
+    """Return what a number in `unit` is multiplied with to be in `si_unit`.
 
     Args:
         unit: the given unit.
@@ -292,7 +298,7 @@ def si_factor(unit: str, si_unit: str, name: str) -> float:
     Raises:
         UnitError: an unknown unit or one of another dimension.
     """
-    return unit_factor(re.sub(r"([a-zA-Z])2$", r"\1^2", unit), si_unit, name) if si_unit else 1.0
+    return unit_factor(unit, si_unit, name) if si_unit else 1.0
 
 
 def checked_constant(values: Mapping[str, Any], name: str, where: object) -> Constant:

@@ -7,7 +7,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from circuits import Activity, CoreDesign, LayerShape
+from circuits import Activity, Core, CoreDesign, LayerShape, as_core
+from circuits.core import AdcLike, CellLike
 from devicekit.common.errors import unknown_name
 from devicekit.common.plain import plain_dict
 from energy.core_cost import estimate_core
@@ -56,12 +57,12 @@ class NetworkCost(PlacedNetwork):
 
 def estimate_network(
     layers: Sequence[LayerShape],
-    design: CoreDesign,
+    design: Core | CoreDesign | str,
     activities: Mapping[str, Activity] | Activity | None = None,
     library: str | Path | Library = "sonos_40nm",
-    cell: Any = None,
+    cell: CellLike | None = None,
     *,
-    adc: str = "ramp",
+    adc: AdcLike | None = None,
     structure: str | None = None,
     groups: str = "packed",
     core_budget: int | None = None,
@@ -74,11 +75,11 @@ def estimate_network(
 
     Args:
         layers: the layers, such as `accuracy.layer_shapes` gives them.
-        design: the core.
+        design: the core: as built, a design, or a name.
         activities: one for all layers, or by layer name; the library's statistics elsewhere.
         library: name, path or library of components.
-        cell: a `devicekit.Cell` whose read current and voltage replace the library's.
-        adc: ``"ramp"``, ``"sar"`` or ``"flash"``.
+        cell: the memory cell, or its name, see `estimate_core`.
+        adc: the ADC, see `estimate_core`.
         structure: a structural alternative.
         groups: ``"packed"``: groups that fit lie block-diagonally in one core; ``"one_core_each"``.
         core_budget: cores to spend on copies of slow layers, so that the pipeline is balanced; None: no copies.
@@ -96,13 +97,14 @@ def estimate_network(
         raise EnergyError(f"Expected layers of different names, but {doubled[0]!r} stands twice.")
     if groups not in ("packed", "one_core_each"):
         raise EnergyError(unknown_name("way to place groups", groups, ("packed", "one_core_each")))
+    built = as_core(design, cell=cell, adc=adc)
     shared = activities if isinstance(activities, Activity) else None
     own = dict(activities) if isinstance(activities, Mapping) else {}
     for name, activity in own.items():
         if name not in names:
             raise EnergyError(unknown_name("layer", name, names))
-        estimate_core(design, activity, library, cell, adc=adc, structure=structure)
-    core = estimate_core(design, shared, library, cell, adc=adc, structure=structure, seed=seed)
+        estimate_core(built, activity, library, structure=structure)
+    core = estimate_core(built, shared, library, structure=structure, seed=seed)
     if shared is not None:
         own = dict.fromkeys(names, shared)
     packed = groups == "packed"

@@ -119,7 +119,9 @@ class PlacedNetwork:
         activity = self.activities.get(self.layers[layer].name, self.core.activity)
         if used.density < 1:
             source = f"{activity.source}; {used.density:.4g} of the cells hold weights of block-diagonal groups"
-            activity = Activity(activity.mean_conductance * used.density, activity.input_activity, source)
+            activity = Activity(
+                activity.mean_conductance * used.density, activity.input_activity, source, activity.most
+            )
         return CoreCost(own, self.core.library, activity, self.core.adc, self.core.seed, True)
 
     def _core_values(self, draws: dict[str, Array] | None) -> Values:
@@ -130,9 +132,9 @@ class PlacedNetwork:
         """Return the energy of each kind of core of each layer, (kinds, 1 or draws)."""
         costs = [self.tile_cost(index, tile) for index, own in enumerate(self.tiles) for tile in range(len(own))]
         designs = [cost.design for cost in costs]
-        arrays = design_arrays(designs, [cost.activity for cost in costs], [self.core.adc] * len(costs))
+        arrays = design_arrays(designs, [cost.activity for cost in costs], [self.core.adc.kind] * len(costs))
         if draws is not None:
-            drawn = default_draws(designs, self.core.library, arrays, draws)
+            drawn = default_draws(designs, self.core.library, arrays, draws, self.core.aged)
             densities = np.array([tile.density for own in self.tiles for tile in own])
             default = np.array([layer.name not in self.activities for layer in self.layers])
             kinds = np.repeat(default, [len(own) for own in self.tiles])[:, None, None]

@@ -17,31 +17,34 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from circuits import CoreDesign, WeightCode
+from circuits import Adc, CoreDesign, WeightCode
+from circuits.adc_kinds import DEFAULT_KIND, adc_kind
+from circuits.core import CellLike
 from circuits.designs import INPUT_FIELDS, SIZE_FIELDS, WEIGHT_FIELDS, is_count
+from devicekit import Cell, load_device
 from devicekit.common.errors import DesignError, DevicekitError, unknown_name
+from energy.adc_costs import with_adc
 from energy.core_cost import with_structure
 from energy.core_formulas import COUNT_COLUMNS
 from energy.core_model import (
     Values,
     adc_values,
-    check_adc,
     constants,
     default_conductance,
     input_values,
     stacked,
     weight_values,
 )
-from energy.errors import EnergyError
 from energy.expressions import Array
 from energy.formulas import needed
 from energy.library import Library
 from energy.library_files import load_library
+from energy.statistics import as_aged
 from energy.uncertainty import draw_constants
 
 DEFAULTS: Mapping[str, Any] = {
     field.name: field.default for field in dataclasses.fields(CoreDesign) if field.name != "name"
-} | {"adc": "ramp"}
+} | {"adc": DEFAULT_KIND}
 """Columns of a sweep and what a design has where a column is absent."""
 
 _CHUNK = 4096
@@ -50,7 +53,7 @@ _CHUNK = 4096
 def estimate_designs(
     designs: pd.DataFrame,
     library: str | Path | Library = "sonos_40nm",
-    cell: Any = None,
+    cell: CellLike | None = None,
     *,
     structure: str | None = None,
     intervals: bool = False,
@@ -59,10 +62,10 @@ def estimate_designs(
     """Return energy, area, latency and counts of many cores; the numbers of `estimate_core`, one row a design.
 
     Args:
-        designs: one row a design; columns are fields of `CoreDesign` and ``adc``, absent ones have its defaults, an
-            empty cell (None, NaN) stands for none. ``adc_bits`` may hold a tuple, one number a slice.
+        designs: one row a design; columns are fields of `CoreDesign` and ``adc``, a known kind; absent ones have its
+            defaults, an empty cell (None, NaN) stands for none. ``adc_bits`` may hold a tuple, one number a slice.
         library: name, path or library of components.
-        cell: a `devicekit.Cell` whose read current and voltage replace the library's.
+        cell: the memory cell, or its name, see `estimate_core`.
         structure: a structural alternative.
         intervals: add the 95 % interval of energy and area (columns ``_low``, ``_high``); takes about a hundred times
             longer.
@@ -73,15 +76,18 @@ def estimate_designs(
 
     Raises:
         DesignError: an unknown column, or an impossible design; the message names the row.
-        EnergyError: unknown library, structure or ADC, or a cell of another technology.
+        EnergyError: unknown library or structure, or a cell of another technology.
     """
     loaded = load_library(library)
     if structure is not None:
         loaded = with_structure(loaded, structure)
     if cell is not None:
-        loaded = loaded.with_cell(cell)
+        loaded = loaded.with_cell(load_device(cell))
     sweep = _read(designs)
-    conductance = _conductance(sweep.codes, loaded)
+    for kind in dict.fromkeys(designs.get("adc", ())):
+        loaded = with_adc(loaded, Adc(kind))
+    aged = None if cell is None else as_aged(load_device(cell))
+    conductance = _conductance(sweep.codes, loaded, aged)
     wanted = [*(formula.name for formula in loaded.results), *COUNT_COLUMNS]
     formulas, names = needed(loaded.formulas, wanted)
     fixed = {name: value for name, value in constants(loaded).items() if name in names}
@@ -92,7 +98,7 @@ def estimate_designs(
         parts.append({name: np.broadcast_to(values[name][:, 0, 0], size) for name in wanted})
     table = pd.DataFrame({name: _joined([part[name] for part in parts]) for name in wanted}, index=designs.index)
     if intervals:
-        for name, (low, high) in _intervals(sweep, len(designs), loaded, seed).items():
+        for name, (low, high) in _intervals(sweep, len(designs), loaded, seed, aged).items():
             table[f"{name}_low"], table[f"{name}_high"] = low, high
     return table
 
@@ -106,12 +112,14 @@ def _chunks(count: int, size: int) -> Iterator[slice]:
         yield slice(start, min(start + size, count))
 
 
-def _intervals(sweep: _Sweep, count: int, library: Library, seed: int) -> dict[str, tuple[Array, Array]]:
+def _intervals(
+    sweep: _Sweep, count: int, library: Library, seed: int, aged: Cell | None
+) -> dict[str, tuple[Array, Array]]:
     """Return low and high of energy and area for every design, with the draws of `estimate_core`."""
     results = ("energy_fj_per_op", "area_mm2")
     formulas, names = needed(library.formulas, results)
     draws = draw_constants(library, seed=seed)
-    conductance = _conductance(sweep.codes, library, draws)
+    conductance = _conductance(sweep.codes, library, aged, draws)
     fixed = {name: value for name, value in constants(library, draws).items() if name in names}
     found: dict[str, list[Array]] = {name: [] for name in results}
     for rows in _chunks(count, 128):
@@ -183,8 +191,7 @@ def _size(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _adc(fields: Mapping[str, Any]) -> dict[str, Any]:
-    check_adc(fields["adc"])
-    return dict(adc_values(fields["adc"]))
+    return dict(adc_values(adc_kind(fields["adc"]).name))
 
 
 _PARTS: tuple[tuple[tuple[str, ...], Callable[[Mapping[str, Any]], dict[str, Any]]], ...] = (
@@ -201,8 +208,7 @@ def _read(designs: pd.DataFrame) -> _Sweep:
     """Return the designs of a data frame.
 
     Raises:
-        DesignError: an unknown column, or an impossible design; the message names the row.
-        EnergyError: an unknown ADC.
+        DesignError: an unknown column, or an impossible design or ADC; the message names the row.
     """
     for name in designs.columns:
         if name not in DEFAULTS and name != "name":
@@ -248,10 +254,10 @@ def _refuse(designs: pd.DataFrame, row: int) -> NoReturn:
     label = designs.index[row]
     fields = {str(name): designs[name].iloc[row] for name in designs.columns}
     try:
-        check_adc(fields.get("adc", DEFAULTS["adc"]))
+        adc_kind(fields.get("adc", DEFAULTS["adc"]))
         CoreDesign(**{**design_fields(fields), "name": f"row {label}"})
-    except (DesignError, EnergyError) as error:
-        raise type(error)(f"Row {label}: {error}") from None
+    except DesignError as error:
+        raise DesignError(f"Row {label}: {error}") from None
     raise AssertionError(f"row {label} is refused by the sweep alone")
 
 
@@ -296,9 +302,11 @@ def _arrays(
     return {name: value for name, value in arrays.items() if name in names}
 
 
-def _conductance(codes: Sequence[WeightCode], library: Library, draws: Mapping[str, Array] | None = None) -> Array:
+def _conductance(
+    codes: Sequence[WeightCode], library: Library, aged: Cell | None, draws: Mapping[str, Array] | None = None
+) -> Array:
     """Return the default mean conductance of each way in which weights are stored, (codes, 1 or draws, slices)."""
-    rows = [default_conductance(code, library, draws) for code in codes]
+    rows = [default_conductance(code, library, draws, aged) for code in codes]
     widest = max((row.shape[1] for row in rows), default=1)
     table = np.zeros((len(rows), rows[0].shape[0] if rows else 1, widest))
     for index, row in enumerate(rows):

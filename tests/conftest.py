@@ -44,12 +44,13 @@ def shared_data() -> Path:
 
 @pytest.fixture
 def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Forms of signed weights that a test registers are forgotten after it."""
-    from circuits import weight_codes
+    """Forms of signed weights and kinds of ADC that a test registers are forgotten after it."""
+    from circuits.adc_kinds import _KINDS
     from circuits.weight_codes import _FORMS
 
-    monkeypatch.setattr(_FORMS, "_classes", dict(weight_codes()))
-    monkeypatch.setattr(_FORMS, "_complete", True)
+    for registry in (_FORMS, _KINDS):
+        monkeypatch.setattr(registry, "_classes", dict(registry.all()))
+        monkeypatch.setattr(registry, "_complete", True)
 
 
 def _reason(report: pytest.TestReport) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -18,9 +19,17 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from circuits.designs import CoreDesign
 from circuits.errors import CircuitError
-from devicekit.common.errors import unknown_name
+from devicekit.common.errors import DesignError, unknown_name
 from devicekit.common.paths import data_path, replacing
 from devicekit.common.provenance import Constant, Kind
+
+ADC_NOISE = (
+    "noise_comparator_lsb",
+    "noise_comparator_flicker_lsb",
+    "noise_clock_jitter_lsb",
+    "noise_kick_back_of_neighbours_lsb",
+)
+"""Figures of a characterisation that are noise of its ADC; the rest of `noise_lsb` stands before it."""
 
 NonNegative = Annotated[float, Field(ge=0)]
 
@@ -188,6 +197,32 @@ class PeripheralModel(BaseModel):
             changes |= {"gain_sigma": 0.0, "offset_sigma_lsb": 0.0}
         return self.model_copy(update=changes)
 
+    def without_adc(self) -> PeripheralModel:
+        """Return the model for another ADC behind the same columns: without the noise of the one characterised.
+
+        Its comparator, clock and the kick-back on its ramp are taken out of `noise_lsb` as the figures `ADC_NOISE`
+        give them; a model without such figures has nothing to take out. Offset spread and non-linearity are those of
+        the whole chain and stay.
+        """
+        own = sum(self.figures[name].value ** 2 for name in ADC_NOISE if name in self.figures)
+        return self.model_copy(update={"noise_lsb": math.sqrt(max(self.noise_lsb**2 - own, 0.0))})
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any], where: str = "peripherals") -> Self:
+        """Return a model from plain values, as a file holds them.
+
+        Args:
+            values: fields by name.
+            where: what they came from, for the message.
+
+        Raises:
+            PeripheralError: a field missing, unknown or out of its range.
+        """
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise PeripheralError(f"{where}: {_first_problem(error)}") from None
+
     def save(self, path: Path | str) -> Path:
         """Write the model as a JSON file, whole or not at all.
 
@@ -264,6 +299,24 @@ def load_peripherals(
         raise PeripheralError(f"{path}: {_first_problem(error)}") from None
     except UnicodeDecodeError as error:
         raise PeripheralError(f"{path}: not a text file: {error}.") from None
+
+
+def as_peripherals(peripherals: PeripheralModel | str | Path, design: CoreDesign | None = None) -> PeripheralModel:
+    """Return peripherals from a model, or from a name or path as for `load_peripherals`.
+
+    Args:
+        peripherals: the model, or its name.
+        design: whose use decides the variant of a bundled name.
+
+    Raises:
+        PeripheralError: as for `load_peripherals`.
+        DesignError: something that is none of these.
+    """
+    if isinstance(peripherals, PeripheralModel):
+        return peripherals
+    if isinstance(peripherals, str | Path):
+        return load_peripherals(peripherals, design)
+    raise DesignError(f"Expected peripherals, their name or their file, but got {type(peripherals).__name__}.")
 
 
 def _first_problem(error: ValidationError) -> str:

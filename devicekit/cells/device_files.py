@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,10 +57,37 @@ def load_device(name_or_path: str | Path | Cell) -> Cell:
     if isinstance(name_or_path, Cell):
         return name_or_path
     content, path = read_device_file(name_or_path)
+    return _built(content, path)
+
+
+def cell_from_content(content: Mapping[str, Any], where: str | Path) -> Cell:
+    """Return the cell that plain values describe, in the form of a device file (`device_writing.device_content`).
+
+    Args:
+        content: the values.
+        where: what they came from, for the message.
+
+    Raises:
+        DeviceError: as `load_device`.
+    """
+    return _built(_checked(content, where), where)
+
+
+def _built(content: DeviceFile, where: str | Path) -> Cell:
     try:
-        return _Builder(path).cell(content)
+        return _Builder().cell(content)
     except DevicekitError as error:
-        raise DeviceError(f"{path}: {error}") from error
+        raise DeviceError(f"{where}: {error}") from error
+
+
+def _checked(content: Mapping[str, Any], where: str | Path) -> DeviceFile:
+    try:
+        return DeviceFile.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        more = f" ({error.error_count()} faults in all)" if error.error_count() > 1 else ""
+        raise DeviceError(f"{where}: {place}: {first['msg']}, but got {first['input']!r:.200}{more}.") from error
 
 
 def read_device_file(name_or_path: str | Path) -> tuple[DeviceFile, Path]:
@@ -74,21 +103,13 @@ def read_device_file(name_or_path: str | Path) -> tuple[DeviceFile, Path]:
     if not path.is_file():
         message = unknown_name("device", str(name_or_path), bundled)
         raise DeviceError(message + " A device of your own is given as the path of its file.")
-    content = read_toml(path, DeviceError)
-    try:
-        return DeviceFile.model_validate(content), path
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        more = f" ({error.error_count()} faults in all)" if error.error_count() > 1 else ""
-        raise DeviceError(f"{path}: {where}: {first['msg']}, but got {first['input']!r:.200}{more}.") from error
+    return _checked(read_toml(path, DeviceError), path), path
 
 
 class _Builder:
     """Builds a cell from the checked tables of a device file, with the provenance of each number."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self) -> None:
         self.provenance: dict[str, Constant] = {}
 
     def cell(self, content: DeviceFile) -> Cell:

@@ -43,6 +43,16 @@ def save_device(
         DeviceError: no cell, or one at another time or temperature or on a die: files describe it as programmed. Or an
             error model that is not registered, which a file could not name.
     """
+    content = device_content(cell, title, notes, fit)
+    with replacing(path) as temporary:
+        temporary.write_text(tomli_w.dumps(content), encoding="utf-8")
+    return Path(path)
+
+
+def device_content(
+    cell: Cell, title: str | None = None, notes: Sequence[str] = (), fit: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return what a device file of a cell holds, as plain values; arguments and errors as for `save_device`."""
     if not isinstance(cell, Cell):
         raise DeviceError(f"Expected `cell` to be a Cell, but got {cell!r}.")
     if cell.temperature is not None or cell.time or cell.die_deviate is not None:
@@ -73,9 +83,7 @@ def save_device(
             "die": _number(cell, "spatial.die", cell.spatial.die, ""),
             "wafer": _number(cell, "spatial.wafer", cell.spatial.wafer, ""),
         }
-    with replacing(path) as temporary:
-        temporary.write_text(tomli_w.dumps(content), encoding="utf-8")
-    return Path(path)
+    return content
 
 
 def _number(cell: Cell, name: str, value: float, unit: str) -> dict[str, Any]:

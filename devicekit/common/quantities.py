@@ -116,7 +116,8 @@ def _unit(unit: str, si_unit: str, argument: str, text: str) -> Any:
         raise _no_quantity(text, si_unit, argument, f"{unit.strip()[:LONGEST_UNIT]!r} is not a unit")
     registry = unit_registry()
     try:
-        return registry.Quantity(1.0, registry.parse_units(unit.strip()))
+        # Areas are written as um2.
+        return registry.Quantity(1.0, registry.parse_units(re.sub(r"(?<=[a-zA-Z])2$", "^2", unit.strip())))
     except Exception as error:
         # pint raises half a dozen unrelated types (its own, tokenizer, type and assertion errors) on odd text.
         raise _no_quantity(text, si_unit, argument, str(error) or type(error).__name__) from error

@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 import circuits
 import energy
 from circuits import LayerShape
+from energy.adc_formulas import flag
 from energy.core_formulas import FIELDS
-from energy.core_model import ADCS
 from energy.errors import EnergyError
 from energy.explanations import Explanation
 from energy.network_formulas import NETWORK_FORMULAS
@@ -18,6 +18,8 @@ from energy.reproduction import Reproduction
 from energy.sweeps import design_fields
 from reports.command import build_app
 from tests.energy.printed import EVERYTHING, check_number, recompute
+
+ADCS = circuits.adc_kind_names()
 
 XIAO = circuits.load_designs("xiao2022")
 ACCELERATORS = circuits.load_designs("accelerators")
@@ -175,7 +177,8 @@ def test_every_constant_behind_the_tables_names_its_source():
 def test_leaves_are_constants_and_fields_of_the_design():
     cost = energy.estimate_core(XIAO["B"])
     leaves = {leaf.name for leaf in cost.explain("energy_fj_per_op").leaves()}
-    assert leaves <= set(FIELDS) | set(cost.library.constants)
+    flags = {flag(kind) for kind in cost.library.adc_kinds}
+    assert leaves <= set(FIELDS) | flags | set(cost.library.constants)
     assert {"comparator.convert.energy", "matrix_rows", "activity.mean_magnitude"} <= leaves
     assert "mean_conductance" not in leaves, "it follows from the statistics"
 

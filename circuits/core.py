@@ -1,0 +1,430 @@
+"""A core as built: design, cells as they are read, ADC, peripherals, wires, corrections, faults; a TOML file holds one.
+
+Every room takes a core where it takes a design: `accuracy.convert` and `energy.estimate_core` then speak of the same
+cells, the same ADC and the same wires.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from circuits.adc import Adc, as_adc
+from circuits.adc_kinds import DEFAULT_KIND
+from circuits.adc_transfer import AdcErrors
+from circuits.bit_line.solve import BitLineCell
+from circuits.core_entries import cell_entry, design_entry, peripherals_entry
+from circuits.core_files import KEYS, CoreTable, core_tables, find_core
+from circuits.core_parts import (
+    Correction,
+    Faults,
+    FaultsLike,
+    Wires,
+    WiresLike,
+    as_faults,
+    as_wires,
+    checked_corrections,
+)
+from circuits.design_files import load_design
+from circuits.designs import CoreDesign, design_from_mapping
+from circuits.peripherals.model import PeripheralModel, as_peripherals
+from devicekit.cells.cell import Cell
+from devicekit.cells.device_files import cell_from_content, load_device
+from devicekit.common.errors import DesignError, DeviceError, DevicekitError, UnitError
+from devicekit.common.paths import replacing
+from devicekit.common.quantities import parse_quantity
+
+CellLike = Cell | str | Path
+AdcLike = Adc | str | Path | Mapping[str, Any]
+PeripheralsLike = PeripheralModel | str | Path
+
+
+@dataclass(frozen=True, eq=False, init=False)
+class Core:
+    """A core as built. Immutable; `replace` gives another one.
+
+    What is None is left open: accuracy takes it as ideal (no cell errors, an ideal ADC, ideal columns), energy as the
+    component library has it (its cell, a ramp ADC), and a function that is given the same by itself fills it in.
+
+    Attributes:
+        design: how weights, inputs and conversions are laid out; its `r_p_hat` is that of the wires.
+        cell: the memory cell as it is read, at `age` and `temperature`.
+        adc: the ADC.
+        peripherals: what stands between columns and codes, as characterised.
+        wires: resistance of the bit lines and the cell model they are solved with; None: the design's resistance,
+            resistors.
+        corrections: what the digital side corrects after programming, in order.
+        faults: cells that do not take their target.
+        age: time after programming at which the cell is read [s]; 0 is fresh. None: of whichever cell comes.
+        temperature: of the read [K]; None: that of the cell's measurement.
+        name: what tables call it.
+
+    The constructor takes names wherever it takes objects: a bundled design, device or characterisation, a kind of ADC,
+    or the path of a file; `age` and `temperature` also as text such as ``"1 day"``; `wires` also as a plain R_p_hat.
+
+    Args:
+        design: a design, or its name.
+        cell: a cell as programmed, or already moved in time and temperature; None leaves it open.
+        adc: an ADC, a kind, a file, or plain values.
+        peripherals: a model, or a name, of which the variant for the design's use is taken.
+        wires: resistance and cell model; a resistance given here stands in for the design's own.
+        corrections: names of `circuits.core_parts.Correction`.
+        faults: stuck cells.
+        age: [s].
+        temperature: [K].
+        name: the design's name where empty.
+
+    Raises:
+        DesignError: a part that is unknown, impossible, of the wrong type, or at odds with another.
+        DeviceError: an unknown cell, or one without a law for the age or temperature asked for.
+        PeripheralError: unknown or malformed peripherals.
+    """
+
+    design: CoreDesign
+    cell: Cell | None
+    adc: Adc | None
+    peripherals: PeripheralModel | None
+    wires: Wires | None
+    corrections: tuple[Correction, ...]
+    faults: Faults | None
+    age: float | None
+    temperature: float | None
+    name: str
+
+    def __init__(
+        self,
+        design: CoreDesign | str,
+        cell: CellLike | None = None,
+        adc: AdcLike | None = None,
+        peripherals: PeripheralsLike | None = None,
+        wires: WiresLike | None = None,
+        corrections: str | Sequence[str] = (),
+        faults: FaultsLike | None = None,
+        *,
+        age: float | str | None = None,
+        temperature: float | str | None = None,
+        name: str = "",
+    ) -> None:
+        own = load_design(design) if isinstance(design, str) else design
+        if not isinstance(own, CoreDesign):
+            raise DesignError(f"Expected `design` of a core to be a design or its name, but got {_kind(design)}.")
+        if not isinstance(name, str):
+            raise DesignError(f"Expected `name` of a core to be a text, but got {name!r}.")
+        called = name or own.name
+        with _about(called):
+            time, kelvin = _quantity(age, "s", "age"), _quantity(temperature, "K", "temperature")
+            as_read = None if cell is None else load_device(cell)
+            if as_read is not None and not (time is None and kelvin is None):
+                as_read = as_read.at(time=time, temperature=kelvin)
+            lines = None if wires is None else as_wires(wires)
+            own = _wired(own if own.name == called else own.replace(name=called), lines, as_read)
+            if lines is not None and lines.resistance is None:
+                lines = dataclasses.replace(lines, r_p_hat=own.r_p_hat)
+            values = {
+                "design": own,
+                "cell": as_read,
+                "adc": None if adc is None else as_adc(adc),
+                "peripherals": None if peripherals is None else as_peripherals(peripherals, own),
+                "wires": lines,
+                "corrections": checked_corrections(corrections),
+                "faults": None if faults is None else as_faults(faults),
+                "age": time if as_read is None else as_read.time,
+                "temperature": kelvin if as_read is None else as_read.temperature,
+                "name": called,
+            }
+        for field, value in values.items():
+            object.__setattr__(self, field, value)
+        with _about(called):
+            self._check_together()
+
+    def _check_together(self) -> None:
+        bits = self.design.adc_bits_per_slice
+        if self.adc is not None:
+            self.adc.check_bits(bits, self.name)
+            for each in set(bits):
+                self.adc.errors(each)
+        if self.peripherals is not None and not bits:
+            raise DesignError("Peripherals act on an ADC's range, but the design has no ADC (`adc_bits` is none).")
+
+    # -- what acts ----------------------------------------------------------------------------------------------
+
+    @property
+    def bit_line(self) -> BitLineCell:
+        """Cell model with which bit lines are solved."""
+        return "resistor" if self.wires is None else self.wires.bit_line
+
+    @property
+    def adc_in_use(self) -> Adc:
+        """The ADC, an ideal one of the default kind where it is left open."""
+        return Adc(DEFAULT_KIND) if self.adc is None else self.adc
+
+    @property
+    def adc_errors(self) -> tuple[AdcErrors | None, ...]:
+        """Errors of the ADC of each weight slice, None for an ideal one; empty without ADC."""
+        return tuple(self.adc_in_use.errors(bits) for bits in self.design.adc_bits_per_slice)
+
+    @property
+    def column_peripherals(self) -> PeripheralModel | None:
+        """The peripherals before the ADC.
+
+        A characterisation holds the noise of the ramp ADC it was made with. It stays where the core's ADC is a ramp
+        without errors of its own; otherwise the core's ADC takes its place.
+        """
+        if self.peripherals is None or self.adc is None:
+            return self.peripherals
+        own_errors = self.adc.has_errors or any(errors is not None for errors in self.adc_errors)
+        return self.peripherals.without_adc() if own_errors or self.adc.kind != DEFAULT_KIND else self.peripherals
+
+    @property
+    def programmed_cell(self) -> Cell | None:
+        """The cell as programmed: at age 0 and the temperature of its measurement."""
+        return None if self.cell is None else dataclasses.replace(self.cell, time=0.0, temperature=None)
+
+    def require_cell(self) -> None:
+        """Refuse an age, a temperature or a wire resistance in Ohm that no cell gives a meaning.
+
+        Raises:
+            DesignError: the core has one of them and no cell.
+        """
+        if self.cell is not None:
+            return
+        wired = self.wires is not None and self.wires.resistance is not None
+        given = {"age": self.age is not None, "temperature": self.temperature is not None, "wires.resistance": wired}
+        for what, there in given.items():
+            if there:
+                raise DesignError(f"Core {self.name!r} has `{what}`, which says nothing without a cell: give `cell`.")
+
+    def replace(self, **changes: Any) -> Core:
+        """Return the core with some parts changed, validated again.
+
+        Args:
+            **changes: arguments of the constructor. Another design takes the wires of this core, another cell its age
+                and temperature, unless they are changed as well.
+
+        Raises:
+            DesignError: an argument that a core does not have, or as for the constructor.
+        """
+        known = [field.name for field in dataclasses.fields(self)]
+        unknown = [key for key in changes if key not in known]
+        if unknown:
+            raise DesignError(f"A core has no {unknown[0]!r}; it has {', '.join(known)}.")
+        values = {field: getattr(self, field) for field in known}
+        values |= {"cell": self.programmed_cell, "age": self.age or None}
+        if "design" in changes and self.name == self.design.name and "name" not in changes:
+            values["name"] = ""
+        return Core(**{**values, **changes})
+
+    # -- plain values and files ---------------------------------------------------------------------------------
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Core):
+            return NotImplemented
+        return self is other or (self.name == other.name and _key(self) == _key(other))
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.design, self.corrections))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what is in the core, as plain values for tables and JSON; units stand in the names."""
+        cell, model = self.cell, self.peripherals
+        wires: dict[str, Any] = {"r_p_hat": self.design.r_p_hat, "bit_line": self.bit_line}
+        if self.wires is not None and self.wires.resistance is not None:
+            wires["resistance_ohm"] = self.wires.resistance
+        return {
+            "name": self.name,
+            "design": self.design.to_mapping(),
+            "cell": None
+            if cell is None
+            else {
+                "name": cell.name,
+                "technology": cell.technology,
+                "i_max_a": cell.i_max,
+                "read_voltage_v": cell.read_voltage,
+                "on_off_ratio": cell.on_off_ratio,
+            },
+            "age_s": self.age,
+            "temperature_k": self.temperature,
+            "adc": None if self.design.adc_bits is None else self.adc_in_use.to_mapping(),
+            "peripherals": None if model is None else model.name,
+            "wires": wires,
+            "corrections": list(self.corrections),
+            "faults": None if self.faults is None else dataclasses.asdict(self.faults),
+        }
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Return the core as its table in a core file: what is bundled by name, everything else written out.
+
+        Raises:
+            DeviceError: the cell has no form in a file.
+        """
+        values: dict[str, Any] = {"design": design_entry(self.design, of_wires=self.wires is not None)}
+        if self.cell is not None:
+            values["cell"] = cell_entry(self.cell)
+        values |= {"age": self.age} if self.age else {}
+        values |= {} if self.temperature is None else {"temperature": self.temperature}
+        if self.adc is not None:
+            entry = self.adc.to_mapping()
+            values["adc"] = self.adc.kind if len(entry) == 1 else entry
+        if self.peripherals is not None:
+            values["peripherals"] = peripherals_entry(self.peripherals, self.design)
+        if self.wires is not None:
+            own = dataclasses.asdict(self.wires)
+            values["wires"] = {key: value for key, value in own.items() if value is not None}
+        values |= {"corrections": list(self.corrections)} if self.corrections else {}
+        values |= {} if self.faults is None else {"faults": dataclasses.asdict(self.faults)}
+        return values
+
+    def save(self, path: str | Path) -> Path:
+        """Write the core as a file that `load` and every command take; what is not bundled is written out in it.
+
+        Args:
+            path: a ``.toml`` file, written whole or not at all.
+
+        Returns:
+            The path.
+
+        Raises:
+            DeviceError: the cell has no form in a file.
+        """
+        import tomli_w
+
+        text = tomli_w.dumps({"cores": {self.name: self.to_mapping()}})
+        with replacing(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+        return Path(path)
+
+    @classmethod
+    def load(cls, name_or_path: str | Path) -> Core:
+        """Return a core by name, see `load_core`."""
+        return load_core(name_or_path)
+
+
+def load_core(name_or_path: str | Path) -> Core:
+    """Return a core by name: ``FILE:NAME`` of a core or design file, or a bundled design.
+
+    A core file has one table ``[cores.NAME]`` a core, with ``design`` (a name, or a table of fields), fields in which
+    it differs from that design, and the arguments of `Core`; paths are taken from the file's folder. The path of a
+    file with one core needs no name.
+
+    Args:
+        name_or_path: the name.
+
+    Raises:
+        DesignError: an unknown name, key or file, or an impossible core; the message says the file.
+        DevicekitError: as for `Core`.
+    """
+    return _core(find_core(name_or_path))
+
+
+def load_cores(name_or_path: str | Path) -> dict[str, Core]:
+    """Return every core of a file, or of a bundled set of designs, by name.
+
+    Args:
+        name_or_path: the path of a core or design file, or the name of a bundled set.
+
+    Raises:
+        DevicekitError: as for `load_core`.
+    """
+    return {name: _core(table) for name, table in core_tables(name_or_path).items()}
+
+
+def as_core(
+    core: Core | CoreDesign | str | Path,
+    *,
+    cell: CellLike | None = None,
+    adc: AdcLike | None = None,
+    peripherals: PeripheralsLike | None = None,
+    wires: WiresLike | None = None,
+    faults: FaultsLike | None = None,
+) -> Core:
+    """Return a core ready for use from a core, a design or a name, with what it leaves open filled in.
+
+    Args:
+        core: a core, a design, or a name as for `load_core`.
+        cell: fills in the cell, and so on for the others; None fills in nothing.
+        adc: the ADC.
+        peripherals: the peripherals.
+        wires: the wires.
+        faults: the faults.
+
+    Raises:
+        DesignError: something that is no core, design or name; a part given that the core has already; an age,
+            temperature or resistance in Ohm without a cell.
+        DevicekitError: as for `Core` and `load_core`.
+    """
+    parts = {"cell": cell, "adc": adc, "peripherals": peripherals, "wires": wires, "faults": faults}
+    given: dict[str, Any] = {key: value for key, value in parts.items() if value is not None}
+    if isinstance(core, CoreDesign):
+        made = Core(core, **given)
+    else:
+        made = load_core(core) if isinstance(core, str | Path) else core
+        if not isinstance(made, Core):
+            raise DesignError(f"Expected a core, a design or a name, but got {_kind(core)}.")
+        taken = [key for key in given if getattr(made, key) is not None]
+        if taken:
+            raise DesignError(
+                f"Core {made.name!r} has `{taken[0]}` of its own, but another is given beside it: leave it out, or "
+                f"change the core with core.replace({taken[0]}=...)."
+            )
+        made = made.replace(**given) if given else made
+    made.require_cell()
+    return made
+
+
+def _kind(value: object) -> str:
+    return type(value).__name__
+
+
+@contextmanager
+def _about(core: str) -> Iterator[None]:
+    """Say in an error which core it is about."""
+    try:
+        yield
+    except DesignError as error:
+        raise DesignError(f"Core {core!r}: {error}") from None
+
+
+def _quantity(value: float | str | None, unit: str, what: str) -> float | None:
+    try:
+        return None if value is None else parse_quantity(value, unit, f"`{what}`")
+    except UnitError as error:
+        raise DesignError(str(error)) from None
+
+
+def _wired(design: CoreDesign, wires: Wires | None, cell: Cell | None) -> CoreDesign:
+    """Return the design with the wires' resistance; one in Ohm waits for its cell."""
+    if wires is None or (wires.resistance is not None and cell is None):
+        return design
+    r_p_hat = wires.relative_resistance(None if cell is None else cell.g_max)
+    return design if r_p_hat is None or r_p_hat == design.r_p_hat else design.replace(r_p_hat=r_p_hat)
+
+
+# -- tables -----------------------------------------------------------------------------------------------------------
+
+
+def _core(table: CoreTable) -> Core:
+    """Return the core of a table."""
+    values = {key: table.values[key] for key in KEYS if key in table.values and key != "design"}
+    try:
+        design = design_from_mapping(dict(table.values["design"]))
+        if isinstance(values.get("cell"), Mapping):
+            values["cell"] = cell_from_content(values["cell"], "`cell`")
+        if isinstance(values.get("peripherals"), Mapping):
+            values["peripherals"] = PeripheralModel.from_mapping(values["peripherals"], "`peripherals`")
+        return Core(design, name=table.name, **values)
+    except DevicekitError as error:
+        # The same kind of error, with the place.
+        raise type(error)(f"{table.where}: {error}") from None
+
+
+def _key(core: Core) -> Any:
+    """Return what two equal cores have in common."""
+    try:
+        return core.to_mapping()
+    except DeviceError:
+        # A cell without a form in a file equals only itself.
+        return {**core.replace(cell=None).to_mapping(), "cell": id(core.cell)}

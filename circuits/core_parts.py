@@ -1,0 +1,186 @@
+"""Parts of a core beside design, cell and ADC: wires, stuck cells, digital corrections. Plain values."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from circuits.bit_line.solve import BitLineCell
+from devicekit.common.errors import DesignError, UnitError, unknown_name
+from devicekit.common.quantities import parse_quantity
+
+Correction = Literal["drift", "column_trim", "batch_norm"]
+"""What the digital side may correct after programming, see `accuracy.evaluate`."""
+
+BIT_LINES: tuple[BitLineCell, ...] = get_args(BitLineCell)
+
+
+@dataclass(frozen=True)
+class Wires:
+    """The bit lines of a core and how they are solved.
+
+    Attributes:
+        r_p_hat: bit-line resistance between neighbouring cells over the minimum cell resistance; None: the design's.
+        bit_line: cell model of the solution: ``"resistor"``, ``"affine"``, ``"relinearised"`` or ``"transistor"``, see
+            `circuits.solve_bit_lines`.
+        resistance: the same resistance [Ohm] instead, or text with a unit such as ``"1.2 Ohm"``; what it is relative
+            to the cell follows from the cell the core is built with.
+
+    Raises:
+        DesignError: a negative resistance, both resistances, or an unknown cell model.
+    """
+
+    r_p_hat: float | None = None
+    bit_line: BitLineCell = "resistor"
+    resistance: float | str | None = None
+
+    def __post_init__(self) -> None:
+        if self.bit_line not in BIT_LINES:
+            raise DesignError("Wires: " + unknown_name("bit-line model", str(self.bit_line), BIT_LINES))
+        if self.resistance is not None:
+            try:
+                object.__setattr__(self, "resistance", parse_quantity(self.resistance, "Ohm", "`resistance`"))
+            except UnitError as error:
+                raise DesignError(f"Wires: {error}") from None
+        for field in ("r_p_hat", "resistance"):
+            value = getattr(self, field)
+            if value is not None and not (_is_number(value) and value >= 0):
+                raise DesignError(f"Wires: expected `{field}` to be none, or finite and at least 0, but got {value!r}.")
+        if self.r_p_hat is not None and self.resistance is not None:
+            raise DesignError("Wires: expected `r_p_hat` or `resistance`, but got both.")
+
+    def relative_resistance(self, g_max: float | None) -> float | None:
+        """Return R_p_hat, None where it is left to the design.
+
+        Args:
+            g_max: conductance of a full cell [S]; None where the cell is not known.
+
+        Raises:
+            DesignError: a resistance in Ohm and no cell to relate it to.
+        """
+        if self.resistance is None:
+            return self.r_p_hat
+        if g_max is None:
+            raise DesignError("Wires: a `resistance` in Ohm is relative to a cell's conductance: give the core a cell.")
+        return float(self.resistance) * g_max
+
+
+@dataclass(frozen=True)
+class Faults:
+    """Cells that do not take their target.
+
+    Attributes:
+        stuck_low: fraction of cells that stay at g_min.
+        stuck_high: fraction of cells that stay at G_max.
+
+    Raises:
+        DesignError: fractions that are negative or sum to more than 1.
+    """
+
+    stuck_low: float = 0.0
+    stuck_high: float = 0.0
+
+    def __post_init__(self) -> None:
+        values = (self.stuck_low, self.stuck_high)
+        if not all(_is_number(value) and value >= 0 for value in values) or sum(values) > 1:
+            raise DesignError(
+                "Expected the fractions of stuck cells to be at least 0 and to sum to at most 1, but got "
+                f"stuck_low={self.stuck_low!r}, stuck_high={self.stuck_high!r}."
+            )
+
+    def apply(
+        self, conductances: NDArray[np.float64], g_min: float, generator: np.random.Generator
+    ) -> NDArray[np.float64]:
+        """Return conductances of which some are stuck.
+
+        Args:
+            conductances: normalised, any shape.
+            g_min: conductance of an idle cell.
+            generator: which cells are stuck; one uniform number a cell is drawn from it, in array order.
+
+        Returns:
+            The same shape.
+        """
+        chance = generator.random(conductances.shape)
+        stuck = np.where(chance < self.stuck_low, g_min, conductances)
+        return np.where(chance >= 1.0 - self.stuck_high, 1.0, stuck)
+
+
+Part = TypeVar("Part", Wires, Faults)
+WiresLike = Wires | float | Mapping[str, Any]
+FaultsLike = Faults | Mapping[str, Any]
+
+
+def part_from_mapping(part: type[Part], values: Mapping[str, Any]) -> Part:
+    """Return wires or faults from plain values.
+
+    Args:
+        part: `Wires` or `Faults`.
+        values: its fields.
+
+    Raises:
+        DesignError: an unknown field, or an impossible value.
+    """
+    known = [field.name for field in dataclasses.fields(part)]
+    for key in values:
+        if key not in known:
+            raise DesignError(unknown_name(f"field of {part.__name__.lower()}", str(key), known))
+    return part(**values)
+
+
+def as_wires(wires: WiresLike) -> Wires:
+    """Return wires from wires, plain values, or a plain R_p_hat.
+
+    Raises:
+        DesignError: impossible wires, or something that is none of these.
+    """
+    if isinstance(wires, Wires):
+        return wires
+    if isinstance(wires, Mapping):
+        return part_from_mapping(Wires, wires)
+    if isinstance(wires, int | float) and not isinstance(wires, bool):
+        return Wires(float(wires))
+    raise DesignError(f"Expected `wires` to be Wires or a number, but got {type(wires).__name__}.")
+
+
+def as_faults(faults: FaultsLike) -> Faults:
+    """Return faults from faults or plain values.
+
+    Raises:
+        DesignError: impossible fractions, or something that is none of these.
+    """
+    if isinstance(faults, Faults):
+        return faults
+    if isinstance(faults, Mapping):
+        return part_from_mapping(Faults, faults)
+    raise DesignError(f"Expected `faults` to be Faults, but got {type(faults).__name__}.")
+
+
+def checked_corrections(wanted: str | Sequence[str]) -> tuple[Correction, ...]:
+    """Return corrections in the order given; one name alone is one correction.
+
+    Raises:
+        DesignError: an unknown name, one twice, or something that is no list of names.
+    """
+    known: dict[str, Correction] = {name: name for name in get_args(Correction)}
+    names = (wanted,) if isinstance(wanted, str) else wanted
+    if not isinstance(names, Sequence):
+        raise DesignError(f"Expected `corrections` to be a list of names, but got {wanted!r}.")
+    for name in names:
+        if name not in known:
+            raise DesignError(unknown_name("correction", str(name), known))
+    return tuple(known[name] for name in names)
+
+
+def _is_number(value: object) -> bool:
+    return (
+        isinstance(value, int | float | np.integer | np.floating)
+        and not isinstance(value, bool)
+        and math.isfinite(value)
+    )
