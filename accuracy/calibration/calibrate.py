@@ -1,7 +1,7 @@
 """Ranges from training data in two streaming passes: layer inputs first, then column currents.
 
 Pass one runs the float network and finds each layer's input range; pass two runs it with quantised inputs and ideal
-cells, without conversion, and finds one ADC range a layer and slice, pooled over partitions and input slices.
+cells, without ADCs, and finds one ADC range a layer and slice, pooled over partitions and input slices.
 Ranges therefore do not depend on any seed.
 """
 

@@ -110,7 +110,7 @@ class AnalogLayer(nn.Module):
         physics: what stands between cells and ADCs.
 
     Attributes:
-        relu: whether the layer applies the ReLU that followed it, in the same pass over memory as its conversion.
+        relu: whether the layer applies the ReLU that followed it, in the same pass over memory as its ADCs.
         vectors_only: whether a batch norm was folded into it that holds for single vectors, not for sequences.
     """
 

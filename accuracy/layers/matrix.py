@@ -35,7 +35,7 @@ class AnalogMatrix:
         weight: shape (rows, columns), numpy or torch; rows are inputs.
         design: how it is laid out.
         cell: memory cell; None for ideal cells with g_min = 0.
-        adc_range: None for no conversion whatever the design's ADCs, ``"full"``, (lo, hi), or one pair for
+        adc_range: None for no ADC whatever the design says, ``"full"``, (lo, hi), or one pair for
             each slice, in units of one full cell with input 1.
         seed: everything random is drawn from it.
         peripherals: what stands between columns and codes; None for ideal columns.

@@ -1,9 +1,9 @@
-/* Reading arrays whose inputs are applied one bit at a time and converted bit by bit.
+/* Reading arrays whose inputs are applied one bit at a time and whose ADCs read bit by bit.
  *
  * Rows are driven or not, so the currents that eight rows add to a column take 2 x 16 values only: the sums over the
  * two halves of the eight are looked up (16 columns at once) instead of multiplied, all bits of an input side by side.
  * The sixteen sums of a half are made afresh for each tile of positions; they stay in the first-level cache. The
- * conversion and the weighted sum over bits happen in registers; only finished outputs are written.
+ * ADC and the weighted sum over bits happen in registers; only finished outputs are written.
  *
  * Inputs come packed: a word holds, for eight rows, byte b = bit b of each of them. A convolution's words are made once
  * a pixel and shared by all kernel positions, so nothing is unrolled.
@@ -106,7 +106,7 @@ struct reading {
     double bit_weight[BITS];     /* worth of each input bit as an integer; 0 for bits that are not applied */
     float *out;                  /* (positions, columns) */
     double *wide;                /* the same in double precision; one of the two is NULL */
-    int64_t *counts;             /* (blocks, bins) for calibration, or NULL: currents are counted, not converted */
+    int64_t *counts;             /* (blocks, bins) for calibration, or NULL: currents are counted, not digitised */
     float *tops;                 /* (blocks, bins): the largest current of each bin */
     int64_t *zeros;              /* (blocks): how many were exactly 0 */
     float *largest;              /* (blocks): the largest seen; those beyond the last bin are not counted */
@@ -142,10 +142,10 @@ static inline __attribute__((always_inline)) void look_up(columns_t a[BITS], con
     }
 }
 
-/* Add the codes of eight conversions, weighted by their input bits. Plain loops over memory: compilers turn these
+/* Add the codes of eight readings, weighted by their input bits. Plain loops over memory: compilers turn these
  * comparisons into vector minima and maxima, which they do not for lanes of a vector type. */
-static inline __attribute__((always_inline)) void convert(float *codes, const columns_t a[BITS], const float *weight,
-                                                          float lo, float hi, float q)
+static inline __attribute__((always_inline)) void digitise(float *codes, const columns_t a[BITS], const float *weight,
+                                                           float lo, float hi, float q)
 {
     float current[BITS * LANES] __attribute__((aligned(64)));
     memcpy(current, a, sizeof current);
@@ -158,7 +158,7 @@ static inline __attribute__((always_inline)) void convert(float *codes, const co
         }
 }
 
-/* Count the currents of the bits that are applied, and add them up unconverted. */
+/* Count the currents of the bits that are applied, and add them up as they are. */
 static inline __attribute__((always_inline)) void count(const struct reading *r, int64_t block, float *sums,
                                                         const columns_t a[BITS], const float *weight, int64_t columns)
 {
@@ -278,7 +278,7 @@ CLONES int read_positions(const struct reading *r, int64_t start, int64_t end)
                                 count(r, block, (float *)(codes + t), a, weight,
                                       r->columns - v * LANES < LANES ? r->columns - v * LANES : LANES);
                             else if (w + chunk == words)
-                                convert((float *)(codes + t), a, weight, lo, hi, q);
+                                digitise((float *)(codes + t), a, weight, lo, hi, q);
                             else
                                 for (int b = 0; b < BITS; b++)
                                     kept[b] = a[b];

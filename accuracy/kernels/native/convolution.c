@@ -1,4 +1,4 @@
-/* A convolution on arrays with its conversions in registers: no current is ever written to memory.
+/* A convolution on arrays whose currents become codes in registers: no current is ever written to memory.
  *
  * Positions are rows of a matrix that is never made: each points into the padded image, and the taps of the kernel are
  * offsets from there. A unit is one block (slice and line) of a vector of columns. Up to four units of several positions
