@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from devicekit.fits.device_fits import DeviceFit
     from devicekit.fits.fit_pipeline import fit_device
     from devicekit.fits.repeated_reads import fit_read_noise
-    from devicekit.measurements.measurements import Measurements, read_measurements
+    from devicekit.measurements.measurements import Measurements
+    from devicekit.measurements.reading import read_measurements
 
 __all__ = [
     "Cell",
@@ -92,7 +93,7 @@ _LATER = {
     "digital_levels": "devicekit.cells.digital_levels",
     "fit_device": "devicekit.fits.fit_pipeline",
     "fit_read_noise": "devicekit.fits.repeated_reads",
-    "read_measurements": "devicekit.measurements.measurements",
+    "read_measurements": "devicekit.measurements.reading",
     "state_overlap": "devicekit.cells.digital_levels",
 }
 

@@ -15,7 +15,7 @@ from typing import Literal
 OUR_NAMES = ("devicekit", "circuits", "energy", "accuracy", "reports")
 LIBRARIES = (
     "numpy", "scipy", "lmfit", "pandas", "torch", "numba", "pydantic", "pint", "typer", "rich", "jinja2", "plotly",
-    "matplotlib", "safetensors", "pillow", "pyarrow", "openpyxl", "tomli-w",
+    "matplotlib", "safetensors", "pillow", "pyarrow", "openpyxl", "xlrd", "tomli-w",
 )  # fmt: skip
 OPTIONAL = {
     "PySpice": "pip install 'devicekit[spice]'; without it SPICE steps are skipped and recorded values shown",

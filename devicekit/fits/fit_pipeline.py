@@ -29,7 +29,8 @@ from devicekit.fits.model_choice import INDISTINGUISHABLE, Criterion, compare_mo
 from devicekit.fits.model_fits import ModelFit, deviance_residuals
 from devicekit.fits.repeated_reads import RepeatedReads, average_reads, fit_read_noise, without_read_noise
 from devicekit.fits.temperature_fits import BakeFit
-from devicekit.measurements.measurements import Measurements, as_measurements
+from devicekit.measurements.measurements import Measurements
+from devicekit.measurements.reading import as_measurements
 from devicekit.statistics.state_statistics import StateSample
 from devicekit.statistics.state_tables import Estimator, States, state_statistics
 from devicekit.statistics.target_groups import group_targets

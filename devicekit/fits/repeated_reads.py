@@ -15,7 +15,8 @@ from devicekit.common.quantities import parse_quantity
 from devicekit.common.unit_checks import warn_of_current
 from devicekit.fits.model_choice import compare_models, fit_candidates
 from devicekit.fits.model_fits import ModelFit
-from devicekit.measurements.measurements import Measurements, as_measurements
+from devicekit.measurements.measurements import Measurements
+from devicekit.measurements.reading import as_measurements
 
 Floats = NDArray[np.float64]
 

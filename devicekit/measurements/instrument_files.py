@@ -2,31 +2,44 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import re
 
 from devicekit.common.errors import MeasurementError
 from devicekit.measurements.raw_tables import RawTable, check_headers
-from devicekit.measurements.text_tables import read_text
 
 _UNIT_OF_KIND = {"V": "V", "I": "A", "T": "s", "F": "Hz", "C": "F", "G": "S"}
 """What the type letter of an IC-CAP input or output means, in SI units."""
 
 
-def is_iccap(path: Path) -> bool:
+_NETLIST = re.compile(r"^\s*\.(subckt|model|ends|include|lib)\b", re.IGNORECASE | re.MULTILINE)
+
+
+def refuse_netlist(text: str, suffix: str, place: str) -> None:
+    """Refuse a SPICE library: it describes a cell, it does not measure one.
+
+    Raises:
+        MeasurementError: what the file is and which command reads it.
+    """
+    if suffix in (".lib", ".sp", ".spice", ".cir", ".mod", ".net", ".scs") or _NETLIST.search(text[:4096]):
+        raise MeasurementError(
+            f"{place}: a SPICE netlist or model library, not measurements; 'devicekit bitline --cell' takes it."
+        )
+
+
+def is_iccap(text: str, suffix: str) -> bool:
     """Return whether a file is IC-CAP measured data, by its ending or its keywords."""
-    if path.suffix.lower() == ".mdm":
-        return True
-    with path.open("rb") as file:
-        return b"BEGIN_HEADER" in (head := file.read(4096)) and (b"ICCAP" in head or b"BEGIN_DB" in head)
+    head = text[:4096]
+    return suffix == ".mdm" or ("BEGIN_HEADER" in head and ("ICCAP" in head or "BEGIN_DB" in head))
 
 
-def read_iccap_table(path: Path) -> RawTable:
+def read_iccap_table(text: str, path: str) -> RawTable:
     """Return the rows of all data blocks of an IC-CAP ``.mdm`` file.
 
     Values that are fixed in a block (``ICCAP_VAR name value`` and ``USER_VAR``) become columns; units follow from the
     type letters of the header's inputs and outputs, in SI.
 
     Args:
+        text: the file's text.
         path: the file.
 
     Raises:
@@ -40,7 +53,7 @@ def read_iccap_table(path: Path) -> RawTable:
     block_header: list[str] | None = None
     section = ""
     opened = 0
-    for number, raw in enumerate(read_text(path).splitlines(), start=1):
+    for number, raw in enumerate(text.splitlines(), start=1):
         line = raw.strip()
         if not line or line.startswith("!"):
             continue
@@ -77,26 +90,27 @@ def read_iccap_table(path: Path) -> RawTable:
         raise MeasurementError(f"{path}: no data block (BEGIN_DB ... END_DB) with rows.")
     units = {index: kinds[name] for index, name in enumerate(headers) if name in kinds}
     return RawTable(
-        str(path),
+        path,
         tuple(headers),
         tuple(zip(*rows, strict=True)),
         lines,
         units=units,
+        units_from="IC-CAP header",
         notes=("IC-CAP data: values are in SI units",),
     )
 
 
-def is_easyexpert(path: Path) -> bool:
+def is_easyexpert(text: str) -> bool:
     """Return whether a file is a Keysight EasyEXPERT export: rows are labelled DataName and DataValue."""
-    with path.open("rb") as file:
-        head = file.read(65536)
-    return b"DataName" in head and (b"DataValue" in head or b"SetupTitle" in head)
+    head = text[:65536]
+    return "DataName" in head and ("DataValue" in head or "SetupTitle" in head)
 
 
-def read_easyexpert_table(path: Path) -> RawTable:
+def read_easyexpert_table(text: str, path: str) -> RawTable:
     """Return the rows of a Keysight EasyEXPERT CSV export; every other labelled line is metadata.
 
     Args:
+        text: the file's text.
         path: the file.
 
     Raises:
@@ -105,8 +119,10 @@ def read_easyexpert_table(path: Path) -> RawTable:
     headers: list[str] | None = None
     rows: list[list[str]] = []
     lines: list[int] = []
+    records: list[str] = []
+    record = 0
     metadata: dict[str, str] = {}
-    for number, line in enumerate(read_text(path).splitlines(), start=1):
+    for number, line in enumerate(text.splitlines(), start=1):
         label, _, rest = line.partition(",")
         label = label.strip().strip('"')
         fields = [field.strip().strip('"') for field in rest.split(",")]
@@ -117,6 +133,7 @@ def read_easyexpert_table(path: Path) -> RawTable:
                 )
             headers = fields
             check_headers(headers, f"{path}:{number}")
+            record += 1
         elif label == "DataValue":
             if headers is None:
                 raise MeasurementError(f"{path}:{number}: a DataValue line stands before any DataName line.")
@@ -124,18 +141,24 @@ def read_easyexpert_table(path: Path) -> RawTable:
                 raise MeasurementError(f"{path}:{number}: expected {len(headers)} values, but got {len(fields)}.")
             rows.append(fields)
             lines.append(number)
+            records.append(str(record))
         elif label and rest:
             metadata.setdefault(label.lower(), rest.strip())
     if headers is None or not rows:
         raise MeasurementError(f"{path}: no DataName line with DataValue lines after it.")
     units = {index: "A" for index, name in enumerate(headers) if name.lower().startswith("i")}
+    columns = [*zip(*rows, strict=True)]
+    if record > 1:
+        # What differs between records stands in their own lines; a column of them shows whether it matters.
+        headers, columns = [*headers, "record"], [*columns, tuple(records)]
     units |= {index: "s" for index, name in enumerate(headers) if name.lower() in ("time", "t")}
     return RawTable(
-        str(path),
+        path,
         tuple(headers),
-        tuple(zip(*rows, strict=True)),
+        tuple(columns),
         lines,
         metadata,
         units,
+        "EasyEXPERT, in SI units",
         ("Keysight EasyEXPERT export: values without a unit are in SI units",),
     )

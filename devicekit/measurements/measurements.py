@@ -1,26 +1,23 @@
-"""Measurements of cells in SI units, and the one function that reads them from a file."""
+"""Measurements of cells in SI units, with the account of what was understood of their file and what was not used."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Self
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from devicekit.common.errors import MeasurementError, UnitError
-from devicekit.common.quantities import parse_quantity
-from devicekit.measurements.binary_tables import read_excel_table, read_parquet_table
+from devicekit.common.engineering import engineering
 from devicekit.measurements.column_roles import ColumnRole
-from devicekit.measurements.instrument_files import is_easyexpert, is_iccap, read_easyexpert_table, read_iccap_table
-from devicekit.measurements.raw_tables import RawTable
-from devicekit.measurements.table_layouts import Layout, interpret
-from devicekit.measurements.text_tables import read_text_table
+from devicekit.measurements.raw_tables import Unused
 
 CONDITIONS = ("time", "temperature", "bake_temperature")
 """What a measurement may have been repeated at, beside the target."""
+_CELL = ("target", "bake_temperature", "wafer", "die")
+"""What tells programmed cells apart, beside their own column; cells of other bakes are other cells."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,12 +28,18 @@ class Measurements:
         place: the file they came from.
         columns: arrays by role, all of one length: ``target`` and ``value`` [A], or ``target``, ``bin_low``,
             ``bin_high`` [A] and ``count`` for histograms; where the file has them ``time`` [s], ``temperature`` and
-            ``bake_temperature`` [K], and the codes ``cycle`` (programmed again), ``read`` (read again), ``cell``,
-            ``die`` and ``wafer``.
+            ``bake_temperature`` [K], the window that cells were written into, ``target_low`` and ``target_high`` [A],
+            and the codes ``cycle`` (programmed again), ``read`` (read again), ``cell``, ``die`` and ``wafer``.
         roles: what each column of the file was taken for, and in which unit.
         notes: what was assumed and what was left out, with counts.
         metadata: what the file says about itself (``kind``, ``source``, ...).
         read_voltage: voltage conductances were turned into currents with [V]; None for currents without one.
+        unused: columns, sheets, files and rows that were not read, each with the reason.
+        warnings: what may make a fit wrong, each with the option that settles it.
+        lower_limit: currents at it are known only to be as small (a limit of the instrument) [A]; None: no such limit.
+        upper_limit: currents at it are known only to be as large (a compliance) [A]; None: no such limit.
+        bins_are_cut: whether cells outside the listed bins were not counted; else an unlisted bin is an empty one.
+        names: the file's own labels by role, in the order of their codes.
     """
 
     place: str
@@ -45,6 +48,12 @@ class Measurements:
     notes: tuple[str, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
     read_voltage: float | None = None
+    unused: tuple[Unused, ...] = ()
+    warnings: tuple[str, ...] = ()
+    lower_limit: float | None = None
+    upper_limit: float | None = None
+    bins_are_cut: bool = False
+    names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def is_histogram(self) -> bool:
@@ -53,137 +62,124 @@ class Measurements:
 
     @property
     def rows(self) -> int:
-        """Cells, or bins of histograms."""
+        """Reads of cells, or bins of histograms."""
         return len(self.columns["target"])
+
+    @property
+    def cells(self) -> int:
+        """Cells that were programmed: read again, later, hotter or after another cycle they are still the same ones.
+
+        Without a column of cells, as many as were looked at most under one condition.
+        """
+        if "cell" in self.columns and not self.is_histogram:
+            return len(np.unique(self._codes((*_CELL, "cell"))))
+        weight = self.columns.get("count", np.ones(self.rows))
+        group, looks = self._codes(_CELL), self._codes(("time", "temperature", "read", "cycle"))
+        table = np.zeros((int(group.max()) + 1, int(looks.max()) + 1))
+        np.add.at(table, (group, looks), weight)
+        return round(float(table.max(axis=1).sum()))
 
     @property
     def kind(self) -> str:
         """How the numbers were obtained, as the file says; measured where it says nothing."""
         return self.metadata.get("kind", "measured")
 
+    @property
+    def condition_count(self) -> int:
+        """Number of combinations of time and temperatures that were measured."""
+        return len(np.unique(self._codes(CONDITIONS)))
+
+    @property
+    def windows(self) -> pd.DataFrame:
+        """Targets that were windows: ``target``, ``low``, ``high`` [A], ``cells``, ``inside`` (share of them)."""
+        columns = self.columns
+        if "target_low" not in columns or self.is_histogram:
+            return pd.DataFrame(columns=["target", "low", "high", "cells", "inside"])
+        inside = (columns["value"] >= columns["target_low"]) & (columns["value"] <= columns["target_high"])
+        table = pd.DataFrame(
+            {
+                "target": columns["target"],
+                "low": columns["target_low"],
+                "high": columns["target_high"],
+                "inside": inside.astype(np.float64),
+            }
+        )
+        found = table.groupby(["target", "low", "high"])["inside"].agg(["size", "mean"]).reset_index()
+        return found.rename(columns={"size": "cells", "mean": "inside"})
+
+    @property
+    def understood(self) -> dict[str, Any]:
+        """What was read and what was not, as plain values: columns, unused, warnings, notes, files, counts."""
+        return {
+            "place": self.place,
+            "kind": self.kind,
+            "rows": self.rows,
+            "cells": self.cells,
+            "conditions": self.condition_count,
+            "histogram": self.is_histogram,
+            "columns": [
+                {"column": line.header, "role": line.role, "unit": line.unit, "unit_from": line.unit_from,
+                 "rows": line.rows}
+                for line in self.roles
+            ],
+            "unused": [
+                {"kind": item.kind, "name": item.name, "reason": item.reason, "explains": item.explains, "p": item.p}
+                for item in self.unused
+            ],
+            "warnings": list(self.warnings),
+            "notes": list(self.notes),
+            "read_voltage_v": self.read_voltage,
+            "lower_limit_a": self.lower_limit,
+            "upper_limit_a": self.upper_limit,
+            "windows": [
+                {"target_a": row.target, "low_a": row.low, "high_a": row.high, "cells": int(row.cells),
+                 "inside": row.inside}
+                for row in self.windows.itertuples()
+            ],
+        }  # fmt: skip
+
     def where(self, mask: NDArray[np.bool_]) -> Self:
         """Return the rows of a mask."""
         return replace(self, columns={role: values[mask] for role, values in self.columns.items()})
 
-    @property
-    def condition_count(self) -> int:
-        """Number of combinations of time and temperatures that were measured."""
-        codes = np.zeros(self.rows, dtype=np.int64)
-        for role in CONDITIONS:
-            if role in self.columns:
-                distinct, own = np.unique(self.columns[role], return_inverse=True)
-                codes = codes * len(distinct) + own
-        return len(np.unique(codes))
-
     def describe(self) -> str:
-        """Return what was read, column by column, as text."""
-        what = "bins of histograms" if self.is_histogram else "cells"
-        lines = [f"{self.place}: {self.rows} {what} ({self.kind})"]
-        lines += [f"  {role}" for role in self.roles]
-        lines += [f"  note: {note}" for note in self.notes]
+        """Return what was read, column by column, and what was not, as text."""
+        told = [(str(line), line.unit_from, str(line.rows)) for line in self.roles]
+        heads = ("role = column [unit]", "unit from", "rows")
+        widths = [max(len(name), *(len(row[at]) for row in told)) if told else 0 for at, name in enumerate(heads)]
+        lines = [f"{self.place}: {self._size()} ({self.kind})"]
+        lines += [
+            f"  {role:<{widths[0]}}  {unit:<{widths[1]}}  {rows:>{widths[2]}}"
+            for role, unit, rows in ([heads, *told] if told else [])
+        ]
+        lines += [f"  not used: {item}" for item in self.unused]
+        lines += [
+            f"  window {engineering(row.low, 'A', 3)} to {engineering(row.high, 'A', 3)}: {row.inside:.1%} of"
+            f" {row.cells} cells end inside"
+            for row in self.windows.itertuples()
+        ]
+        lines += [f"  warning: {text}" for text in self.warnings]
+        lines += [f"  note: {text}" for text in self.notes]
         return "\n".join(lines)
 
+    def _size(self) -> str:
+        rows, cells = self.rows, self.cells
+        if self.is_histogram:
+            return f"{rows} bins of histograms, {cells} cells"
+        if cells == rows:
+            return f"{rows} cells"
+        counts = {
+            name: len(np.unique(self.columns[role]))
+            for role, name in zip(CONDITIONS, ("times", "temperatures", "bakes"), strict=True)
+            if role in self.columns
+        }
+        at = " and ".join(f"{count} {name}" for name, count in counts.items() if count > 1)
+        return f"{cells} cells, {rows} reads" + (f" at {at}" if at else "")
 
-def read_measurements(
-    path: str | Path,
-    *,
-    units: str | Mapping[str, str] | None = None,
-    read_voltage: float | str | None = None,
-    layout: Layout = "auto",
-    missing: Literal["error", "drop"] = "error",
-    sheet: str | None = None,
-    delimiter: str | None = None,
-    **columns: str,
-) -> Measurements:
-    """Read cell currents or conductances from a lab's own file.
-
-    Long tables have one row a cell (target, value, and where measured time, temperature, bake temperature, cycle,
-    read, cell, die, wafer), wide ones one column a target, histograms bin edges and counts a target. Text files may
-    have any delimiter, comment lines and a preamble; ``.parquet``, ``.xlsx``, IC-CAP ``.mdm`` and Keysight
-    EasyEXPERT CSV are read as well. Columns are recognised by name and units by header (``current (nA)``, ``G [uS]``,
-    ``Id_A``).
-
-    Args:
-        path: the file.
-        units: unit of the currents or conductances where headers state none, or units by role.
-        read_voltage: voltage of the read [V], needed with conductances; a file may state it in a comment
-            ``# read_voltage = 0.1 V``.
-        layout: ``"auto"``, ``"long"``, ``"wide"`` or ``"histogram"``.
-        missing: ``"error"`` refuses missing numbers, ``"drop"`` leaves their rows out and counts them in the notes.
-        sheet: sheet of an XLSX file; None: the first.
-        delimiter: of a text file; None: found.
-        **columns: header by role, where names are not recognised: ``target="Iset", value="Imeas"``.
-
-    Returns:
-        The measurements; `.describe()` echoes what each column was taken for.
-
-    Raises:
-        MeasurementError: the file cannot be read or understood; the message names the file, and line or column.
-    """
-    file = Path(path)
-    if missing not in ("error", "drop"):
-        raise MeasurementError(f"Expected `missing` to be 'error' or 'drop', but got {missing!r}.")
-    table = _read_table(file, sheet, delimiter)
-    voltage = read_voltage if read_voltage is not None else table.metadata.get("read_voltage")
-    try:
-        volts = None if voltage is None else parse_quantity(_plain_number(voltage), "V", "read_voltage")
-    except UnitError as error:
-        raise MeasurementError(f"{file}: {error}") from error
-    if volts is not None and volts <= 0:
-        raise MeasurementError(f"{file}: expected `read_voltage` to be above 0 V, but got {voltage!r}.")
-    unit_by_role = {"current": units} if isinstance(units, str) else dict(units or {})
-    found = interpret(table, columns, unit_by_role, volts, layout, drop_missing=missing == "drop")
-    return Measurements(
-        place=str(file),
-        columns=found.columns,
-        roles=tuple(found.roles),
-        notes=(*table.notes, *found.notes),
-        metadata=table.metadata,
-        read_voltage=volts,
-    )
-
-
-def as_measurements(measurements: Measurements | str | Path, read_voltage: float | str | None = None) -> Measurements:
-    """Return measurements as they are, or those of the file that a path names.
-
-    Args:
-        measurements: what was read, or the path of a file that needs no further word (see `read_measurements`).
-        read_voltage: voltage of the read [V], for a file of conductances.
-
-    Raises:
-        MeasurementError: neither of them, or a file that cannot be read.
-    """
-    if isinstance(measurements, Measurements):
-        return measurements
-    if isinstance(measurements, str | Path):
-        return read_measurements(measurements, read_voltage=read_voltage)
-    raise MeasurementError(
-        "Expected `measurements` to be what read_measurements returns, or the path of a file, but got a"
-        f" {type(measurements).__name__}."
-    )
-
-
-def _plain_number(value: float | str) -> float | str:
-    """Return text that is only a number as that number: metadata is always text."""
-    try:
-        return float(value)
-    except ValueError:
-        return value
-
-
-def _read_table(file: Path, sheet: str | None, delimiter: str | None) -> RawTable:
-    if not file.is_file():
-        what = "is a folder, not a file" if file.is_dir() else "no such file"
-        raise MeasurementError(f"{file}: {what}.")
-    if file.stat().st_size == 0:
-        raise MeasurementError(f"{file}: the file is empty.")
-    suffix = file.suffix.lower()
-    if suffix in (".parquet", ".pq"):
-        return read_parquet_table(file)
-    if suffix in (".xlsx", ".xlsm"):
-        return read_excel_table(file, sheet)
-    if is_iccap(file):
-        return read_iccap_table(file)
-    if is_easyexpert(file):
-        return read_easyexpert_table(file)
-    return read_text_table(file, delimiter)
+    def _codes(self, roles: Sequence[str]) -> NDArray[np.int64]:
+        codes = np.zeros(self.rows, dtype=np.int64)
+        for role in roles:
+            if role in self.columns:
+                distinct, own = np.unique(self.columns[role], return_inverse=True)
+                codes = np.unique(codes * len(distinct) + own, return_inverse=True)[1]
+        return codes

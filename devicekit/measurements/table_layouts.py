@@ -1,278 +1,287 @@
-"""Long, wide and histogram tables turned into SI arrays by role."""
+"""How a table is laid out: one row a cell, a column a target, a row a state, bins with counts."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from devicekit.common.errors import MeasurementError
-from devicekit.measurements.column_roles import (
-    CURRENT_ROLES,
-    ColumnRole,
-    Conversion,
-    conversion,
-    recognise_columns,
-    split_header,
-)
-from devicekit.measurements.raw_tables import RawTable
+from devicekit.measurements.column_roles import Roles, one_column, recognise_columns
+from devicekit.measurements.grids import NO_HEADER
+from devicekit.measurements.header_names import parse_header
+from devicekit.measurements.interpreted import Interpreted
+from devicekit.measurements.labelled_columns import ColumnLabel, column_label, replicates
+from devicekit.measurements.layout_readers import LayoutReader
+from devicekit.measurements.number_formats import is_number
+from devicekit.measurements.raw_tables import RawTable, Unused
+from devicekit.measurements.read_options import ReadOptions
 
-Layout = Literal["auto", "long", "wide", "histogram"]
-LAYOUTS = ("auto", "long", "wide", "histogram")
-_LABELS = ("cycle", "read", "cell", "die", "wafer")
-_TARGET_HEADER = re.compile(
-    r"^(?:[A-Za-z_]+\s*[=@:_]\s*)?(?P<number>[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*[\[\(]?\s*"
-    r"(?P<unit>[A-Za-zµμ]*)\s*[\]\)]?$"
-)
+_PULSES = re.compile(r"^(?:n_?)?(?:pulse|pulses|pulse_?(?:number|no|index|count|nr|num)|puls|impuls|number_of_pulses"
+                     r"|impulsnummer|pulse_?#)$")  # fmt: skip
+_BINS = ("bin_low", "bin_high", "bin_center")
+FAR = 5.0
+"""Of two readings of a table, one that lies this many times farther from the targets than the other is wrong."""
 
 
-@dataclass
-class Interpreted:
-    """Arrays by role in SI units, with how they were found."""
-
-    columns: dict[str, NDArray[np.float64]] = field(default_factory=dict)
-    roles: list[ColumnRole] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-
-def interpret(
-    table: RawTable,
-    given: Mapping[str, str],
-    units: Mapping[str, str],
-    read_voltage: float | None,
-    layout: Layout,
-    drop_missing: bool,
-) -> Interpreted:
+def interpret(table: RawTable, options: ReadOptions, target_told: bool = False) -> Interpreted:
     """Return a raw table's columns in SI units.
 
     Args:
         table: what the file holds.
-        given: header by role, as told.
-        units: unit by role, as told; ``"current"`` holds for every current or conductance.
-        read_voltage: turns conductances into currents [V]; None: not known.
-        layout: how the table is laid out, or ``"auto"``.
-        drop_missing: whether rows with missing numbers are left out (and counted) instead of refused.
+        options: how it is to be read.
+        target_told: whether something outside the table says what its cells were programmed to.
 
     Raises:
-        MeasurementError: no such layout, roles that are not there, units or numbers that cannot be used.
+        MeasurementError: roles that are not there, a layout that has to be asked for, units or numbers that cannot be
+            used.
     """
-    if layout not in LAYOUTS:
-        raise MeasurementError(f"Expected `layout` to be one of {', '.join(LAYOUTS)}, but got {layout!r}.")
-    reader = _Reader(table, units, read_voltage, drop_missing)
-    roles = recognise_columns(table.headers, given, table.place)
-    wide = [index for index in range(len(table.headers)) if _target_of(table.headers[index]) is not None]
-    wide = [index for index in wide if index not in roles.values()]
-    edges = "bin_low" in roles and "bin_high" in roles
-    if layout == "auto":
-        if edges and ("count" in roles or wide):
-            layout = "histogram"
-        elif "target" in roles and "value" in roles:
-            layout = "long"
-        elif wide:
-            layout = "wide"
-    if layout == "histogram" and edges and "count" in roles and "target" in roles:
-        return reader.long(roles, ("target", "bin_low", "bin_high", "count"))
-    if layout == "histogram" and edges and wide:
-        return reader.wide(roles, wide, histogram=True)
-    if layout == "long" and "target" in roles and "value" in roles:
-        return reader.long(roles, ("target", "value"))
-    if layout == "wide" and wide:
-        return reader.wide(roles, wide, histogram=False)
-    found = ", ".join(f"{role} = {table.headers[index]!r}" for role, index in roles.items()) or "none"
+    table, selected = _selected(table, options)
+    ignored = [one_column(table.headers, name, "ignore", table.place) for name in options.ignore]
+    roles = recognise_columns(table.headers, options.columns, table.place, ignored)
+    for index, question in roles.questions.items():
+        if index not in roles.taken:
+            raise MeasurementError(question)
+    result = _read(table, roles, options, ignored, target_told or options.levels == "first")
+    result.unused[:0] = selected
+    result.unused += [Unused("column", repr(table.headers[index]), "left out as asked") for index in ignored]
+    for name in options.only:
+        index = one_column(table.headers, name, "only", table.place)
+        if result.spare.pop(table.headers[index].strip(), None) is not None:
+            result.notes.append(f"the column {table.headers[index]!r} says which rows were read")
+    return result
+
+
+def _read(
+    table: RawTable, roles: Roles, options: ReadOptions, ignored: Sequence[int], target_told: bool
+) -> Interpreted:
+    free = [i for i in range(len(table.headers)) if i not in roles.taken and i not in ignored]
+    labels = {i: label for i in free if table.named and (label := column_label(table.headers[i])) is not None}
+    labels = {i: label for i, label in labels.items() if table.is_numeric(i)}
+    reader = LayoutReader(table, roles, options, free)
+    layout = options.layout
+    window = "target_low" in roles and "target_high" in roles
+    target = "target" in roles or window
+    bins = any(role in roles for role in _BINS)
+    if layout == "confusion":
+        return reader.confusion()
+    if layout == "histogram" or (layout == "auto" and bins and ("count" in roles or (labels and "value" not in roles))):
+        if bins and "count" in roles:
+            return reader.long(("target", "bin_low", "bin_high", "bin_center", "count"))
+        if bins and labels:
+            return reader.wide(_of_one_kind(table, labels), histogram=True)
+    elif layout == "long" or (layout == "auto" and "value" in roles and (target or not labels)):
+        if "value" in roles:
+            _check_long(table, roles, free)
+        if "value" in roles and (target or target_told):
+            return reader.long(("target", "target_low", "target_high", "value"))
+    elif layout in ("auto", "rows", "wide"):
+        found = _wide_or_rows(table, roles, options, reader, labels, free)
+        if found is not None:
+            return found
+    raise MeasurementError(_not_told(table, roles))
+
+
+def _wide_or_rows(
+    table: RawTable, roles: Roles, options: ReadOptions, reader: LayoutReader, labels: dict[int, ColumnLabel],
+    free: list[int],
+) -> Interpreted | None:  # fmt: skip
+    target = "target" in roles
+    copies = replicates([table.headers[i] for i in free if table.is_numeric(i)]) if table.named else None
+    numeric = [i for i in free if table.is_numeric(i)]
+    rows = None if copies is None else (copies[0], [numeric[i] for i in copies[1]], copies[2])
+    if options.layout == "rows" and rows is None and target:
+        rows = ("cell", numeric, [table.headers[i] for i in numeric])
+    by_role = _of_one_kind(table, labels) if labels and not (target and rows and len(rows[1]) >= len(labels)) else {}
+    kind = next(iter(by_role.values())).role if by_role else ""
+    if target and kind in ("target", "state") and options.layout != "rows":
+        # The header row holds targets and the first header only says so, or the states stand in rows.
+        return _corner(table, roles, options, reader, by_role, rows)
+    if options.layout != "wide" and target and rows is not None and rows[1]:
+        if by_role == {} and options.layout == "auto" and _header_is_data(table):
+            raise MeasurementError(_no_header(table))
+        return reader.rows(*rows)
+    if options.layout != "rows" and by_role:
+        if not any(label.unit or label.text for label in by_role.values()):
+            _check_copies(table, by_role)
+            if not _near(table, by_role):
+                raise MeasurementError(_no_header(table))
+        return reader.wide(_with_blanks(table, by_role, free), histogram=False)
+    return None
+
+
+def _corner(
+    table: RawTable, roles: Roles, options: ReadOptions, reader: LayoutReader, labels: dict[int, ColumnLabel],
+    rows: tuple[str, list[int], list[str]] | None,
+) -> Interpreted:  # fmt: skip
+    """Read a table whose first header names targets while the others are some: which of them are the states?"""
+    corner = roles.index["target"]
+    unit = parse_header(table.headers[corner]).unit
+    wide = {
+        i: ColumnLabel(label.role, label.number, label.unit or unit or "", label.text) for i, label in labels.items()
+    }
+    values = {i: table.numbers(i) for i in labels}
+    if options.layout == "wide" or not table.is_numeric(corner):
+        del roles.index["target"]
+        return reader.wide(wide, histogram=False)
+    own = table.numbers(corner)
+    across = _distance(np.concatenate([values[i] / (label.number or np.nan) for i, label in labels.items()]))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        down = _distance(np.concatenate([values[i] / np.where(own > 0, own, np.nan) for i in labels]))
+    if across * FAR < down:
+        del roles.index["target"]
+        reader.free.append(corner)
+        return reader.wide(wide, histogram=False)
+    if down * FAR < across and rows is not None:
+        return reader.rows(*rows)
     raise MeasurementError(
+        f"{table.place}: the column {table.headers[corner]!r} has targets and the columns"
+        f" {', '.join(repr(table.headers[i]) for i in list(labels)[:3])} are named by some; say which are the states"
+        " with layout='rows' or layout='wide' (--layout)."
+    )
+
+
+def _distance(ratio: np.ndarray) -> float:
+    """Return how far values lie from their targets: the median factor between them, less one."""
+    ratio = np.abs(ratio[np.isfinite(ratio) & (ratio != 0)])
+    return float(np.expm1(np.median(np.abs(np.log(ratio))))) if len(ratio) else np.inf
+
+
+def _of_one_kind(table: RawTable, labels: dict[int, ColumnLabel]) -> dict[int, ColumnLabel]:
+    kinds = {label.role for label in labels.values()}
+    if "bias" in kinds:
+        names = ", ".join(repr(table.headers[i]) for i in labels)
+        raise MeasurementError(
+            f"{table.place}: columns are named by a bias ({names}); say which is the read with value (--value)."
+        )
+    if len(kinds) > 1:
+        raise MeasurementError(
+            f"{table.place}: columns are named by {' and '.join(sorted(kinds))}:"
+            f" {', '.join(repr(table.headers[i]) for i in labels)}; leave out what is no cell with ignore (--ignore)."
+        )
+    return labels
+
+
+def _check_copies(table: RawTable, labels: dict[int, ColumnLabel]) -> None:
+    """Refuse ``100`` beside ``100.1``: two targets, or two columns of one, as pandas renames them."""
+    headers = {table.headers[i].strip() for i in labels}
+    copies = sorted(header for header in headers if re.fullmatch(r"\d+\.1", header) and header[:-2] in headers)
+    if len(copies) > 1:
+        raise MeasurementError(
+            f"{table.place}: the headers {copies[0][:-2]!r} and {copies[0]!r} can be two targets, or two columns of"
+            f" one, which pandas numbers; name them '{copies[0][:-2]} nA' and '{copies[0][:-2]} nA (2)', or"
+            f" '{copies[0]} nA'."
+        )
+
+
+def _near(table: RawTable, labels: dict[int, ColumnLabel]) -> bool:
+    """Return whether bare numbers in the first line can be targets: the numbers below each scatter around it."""
+    highest = max(abs(label.number) for label in labels.values())
+    if len({label.number for label in labels.values()}) < len(labels) or not highest:
+        return False
+    for index, label in labels.items():
+        numbers = table.numbers(index)
+        numbers = numbers[~np.isnan(numbers)]
+        if len(numbers) == 0:
+            return False
+        far = np.abs(numbers - label.number) > 0.5 * max(abs(label.number), 0.1 * highest)
+        same = float(np.mean(numbers == label.number))
+        few = len(numbers) >= 10 and len(np.unique(numbers)) <= 0.2 * len(numbers)
+        if np.mean(far) > 0.03 or same > 0.9 or (few and same > 0.3):
+            return False
+    return True
+
+
+def _with_blanks(table: RawTable, labels: dict[int, ColumnLabel], free: Sequence[int]) -> dict[int, ColumnLabel]:
+    """Return labels with columns that stand without a name to the right of one, as below a merged cell of a sheet."""
+    found = dict(labels)
+    highest = max(abs(label.number) for label in labels.values())
+    for index in sorted(free):
+        if table.headers[index].strip() or index - 1 not in found or not table.is_numeric(index):
+            continue
+        left = found[index - 1]
+        middle = float(np.nanmedian(table.numbers(index)))
+        if left.role == "target" and abs(middle - left.number) <= 0.5 * max(abs(left.number), 0.1 * highest):
+            found[index] = left
+    return dict(sorted(found.items()))
+
+
+def _header_is_data(table: RawTable) -> bool:
+    return all(is_number(header) for header in table.headers)
+
+
+def _check_long(table: RawTable, roles: Roles, free: Sequence[int]) -> None:
+    """Refuse what looks like a table of cells and is none."""
+    pulses = [i for i in free if _PULSES.match(parse_header(table.headers[i]).name)]
+    if pulses and "target" not in roles and "target_low" not in roles:
+        raise MeasurementError(
+            f"{table.place}: {table.headers[roles.index['value']]!r} against {table.headers[pulses[0]]!r}: these are"
+            " update curves (conductance by pulse number), not cells programmed to targets; a target column is needed"
+            " here."
+        )
+    if ("bin_low" in roles or "bin_high" in roles) and "target" not in roles:
+        raise MeasurementError(
+            f"{table.place}: {table.headers[roles.index.get('bin_low', roles.index.get('bin_high', 0))]!r} beside"
+            " values and without counts: is it the window that cells were written into? Say target_low and"
+            " target_high (--column target_low=... --column target_high=...)."
+        )
+
+
+def _selected(table: RawTable, options: ReadOptions) -> tuple[RawTable, list[Unused]]:
+    """Return the rows that were asked for with `only`."""
+    unused = []
+    for name, wanted in options.only.items():
+        index = one_column(table.headers, name, "only", table.place)
+        match = re.match(r"[+-]?[\d.]+(?:[eE][+-]?\d+)?", wanted.strip())
+        if table.is_numeric(index) and match is not None:
+            numbers = table.numbers(index)
+            keep = np.isclose(numbers, float(match[0]), rtol=1e-6, atol=0.0) | (numbers == float(match[0]))
+        else:
+            keep = np.array([str(item).strip().lower() == wanted.strip().lower() for item in table.columns[index]])
+        if not np.any(keep):
+            found = list(dict.fromkeys(map(str, table.columns[index])))
+            raise MeasurementError(
+                f"{table.place}: no row has {table.headers[index]!r} = {wanted}; there are {', '.join(found[:8])}"
+                + (" ..." if len(found) > 8 else ".")
+            )
+        if not np.all(keep):
+            unused.append(Unused("rows", str(int((~keep).sum())), f"{table.headers[index]!r} is not {wanted}"))
+        where = [int(row) for row in np.flatnonzero(keep)]
+        table = replace(
+            table,
+            columns=tuple(c[where] if isinstance(c, np.ndarray) else [c[row] for row in where] for c in table.columns),
+            lines=[table.lines[row] for row in where] if table.lines is not None else [row + 1 for row in where],
+        )
+    return table, unused
+
+
+def _no_header(table: RawTable) -> str:
+    first = table.place if table.lines is None else f"{table.place}:{max(table.lines[0] - 1, 1)}"
+    return f"{first}: no header line, the first line has numbers only ({', '.join(table.headers[:4])}); {NO_HEADER}."
+
+
+def _not_told(table: RawTable, roles: Roles) -> str:
+    if table.named and _header_is_data(table):
+        return _no_header(table)
+    found = ", ".join(f"{role} = {table.headers[index]!r}" for role, index in roles.index.items()) or "none"
+    named = "" if table.named else " Columns have no names: give them by number, such as target=1, value=2."
+    if not table.named and len(table.headers) == table.rows:
+        named += " A square matrix of counts by level is read with layout='confusion' (--layout confusion)."
+    without = (
+        " Where the file holds one target, say each={'target': '100 nA'} (--each target=100nA); where a cell's first"
+        " read is its target, levels='first' (--levels first)."
+        if "value" in roles
+        else ""
+    )
+    return (
         f"{table.place}: cannot tell which columns hold the programmed target and the measured value. Columns:"
-        f' {_listed(table.headers)}. Recognised: {found}. Say which with target="..." and value="...", or name wide'
-        " columns by their targets, such as '50 nA'."
+        f' {_listed(table.headers)}. Recognised: {found}. Say which with target="..." and value="..." (--target,'
+        f" --value), or name wide columns by their targets, such as '50 nA'.{without}{named}"
     )
 
 
 def _listed(headers: tuple[str, ...]) -> str:
     shown = ", ".join(map(repr, headers[:12]))
     return f"{shown} and {len(headers) - 12} more" if len(headers) > 12 else shown
-
-
-def _target_of(header: str) -> tuple[float, str] | None:
-    match = _TARGET_HEADER.match(header.strip())
-    return (float(match["number"]), match["unit"]) if match else None
-
-
-class _Reader:
-    def __init__(
-        self, table: RawTable, units: Mapping[str, str], read_voltage: float | None, drop_missing: bool
-    ) -> None:
-        self.table = table
-        self.units = units
-        self.read_voltage = read_voltage
-        self.drop_missing = drop_missing
-        self.result = Interpreted()
-
-    def long(self, roles: Mapping[str, int], needed: tuple[str, ...]) -> Interpreted:
-        """Read one row a cell (or a bin)."""
-        keep = np.ones(self.table.rows, dtype=bool)
-        unit_source = "value" if "value" in roles else "bin_low"
-        for role, index in roles.items():
-            if role in ("value", "bin_low", "bin_high", "count") and role not in needed:
-                continue
-            if role in _LABELS:
-                self._note_role(role, index, "", "name")
-                self.result.columns[role] = self.table.labels(index).astype(np.float64)
-                continue
-            numbers = self.table.numbers(index)
-            keep &= self._present(numbers, index)
-            self.result.columns[role] = self._si(role, index, numbers, roles[unit_source])
-        return self._finish(keep)
-
-    def wide(self, roles: Mapping[str, int], wide: list[int], histogram: bool) -> Interpreted:
-        """Read one column a target; the other columns belong to every cell of their row."""
-        per_row = {role: index for role, index in roles.items() if role not in ("target", "value", "count")}
-        if not histogram:
-            per_row = {role: index for role, index in per_row.items() if role not in ("bin_low", "bin_high")}
-        shared = {}
-        keep_row = np.ones(self.table.rows, dtype=bool)
-        for role, index in per_row.items():
-            if role in _LABELS:
-                self._note_role(role, index, "", "name")
-                shared[role] = self.table.labels(index).astype(np.float64)
-            else:
-                numbers = self.table.numbers(index)
-                keep_row &= self._present(numbers, index)
-                shared[role] = self._si(role, index, numbers, index)
-        targets, values, rows, empty = [], [], [], 0
-        for index in wide:
-            number, unit = _target_of(self.table.headers[index]) or (0.0, "")
-            how = self._current_unit("target", index, index, unit or None)
-            targets.append(self._convert("target", np.array([number]), how, index)[0])
-            numbers = self.table.numbers(index)
-            blank = np.isnan(numbers)
-            if histogram and np.any(blank):
-                row = int(np.flatnonzero(blank)[0])
-                raise MeasurementError(f"{self.table.where(row, index)}: expected a count, but it is missing.")
-            # A state with fewer cells leaves the rest of its column empty: that is its length, not a fault.
-            last = int(np.flatnonzero(~blank)[-1]) + 1 if not np.all(blank) else 0
-            if not histogram:
-                keep = self._present(numbers[:last], index)
-                empty += len(numbers) - last
-                rows.append(np.flatnonzero(keep))
-                values.append(self._convert("value", numbers[:last][keep], how, index))
-            else:
-                rows.append(np.arange(len(numbers)))
-                values.append(numbers)
-            if index == wide[0]:
-                role = "count" if histogram else "value"
-                self.result.roles.append(
-                    ColumnRole(role, f"{len(wide)} columns named by target", "" if histogram else how.unit, "name")
-                )
-        if empty:
-            self.result.notes.append(f"{empty} empty entries below the last cell of a column were not counted as cells")
-        which = np.concatenate(rows)
-        self.result.columns["target"] = np.repeat(np.array(targets), [len(row) for row in rows])
-        self.result.columns["count" if histogram else "value"] = np.concatenate(values)
-        for role, column in shared.items():
-            self.result.columns[role] = column[which]
-        return self._finish(keep_row[which])
-
-    def _present(self, numbers: NDArray[np.float64], index: int) -> NDArray[np.bool_]:
-        present = ~np.isnan(numbers)
-        if not self.drop_missing and not np.all(present):
-            row = int(np.flatnonzero(~present)[0])
-            raise MeasurementError(
-                f"{self.table.where(row, index)}: the number is missing (NaN or empty), {int((~present).sum())} in all;"
-                ' missing="drop" leaves such rows out and counts them.'
-            )
-        return np.asarray(present)
-
-    def _finish(self, keep: NDArray[np.bool_]) -> Interpreted:
-        dropped = int((~keep).sum())
-        if dropped:
-            self.result.notes.append(f"{dropped} rows with missing numbers were left out of {len(keep)}")
-            self.result.columns = {role: column[keep] for role, column in self.result.columns.items()}
-        columns = self.result.columns
-        if not len(columns["target"]):
-            raise MeasurementError(f"{self.table.place}: no rows are left.")
-        if np.any(columns["target"] < 0):
-            raise MeasurementError(
-                f"{self.table.place}: expected targets of at least 0, but the lowest is {columns['target'].min():g} A."
-            )
-        if "count" in columns:
-            self._check_histogram()
-        return self.result
-
-    def _check_histogram(self) -> None:
-        columns = self.result.columns
-        count = columns["count"]
-        if np.any(count < 0) or np.any(count != np.rint(count)):
-            bad = int(np.flatnonzero((count < 0) | (count != np.rint(count)))[0])
-            raise MeasurementError(
-                f"{self.table.place}: expected counts to be whole numbers of at least 0, but bin {bad + 1} has"
-                f" {count[bad]:g}."
-            )
-        if np.any(columns["bin_low"] >= columns["bin_high"]):
-            bad = int(np.flatnonzero(columns["bin_low"] >= columns["bin_high"])[0])
-            raise MeasurementError(
-                f"{self.table.place}: expected the low edge of every bin below the high one, but bin {bad + 1} runs"
-                f" from {columns['bin_low'][bad]:g} to {columns['bin_high'][bad]:g} A."
-            )
-
-    def _note_role(self, role: str, index: int, unit: str, how: str) -> None:
-        self.result.roles.append(ColumnRole(role, self.table.headers[index], unit, how))
-
-    def _si(self, role: str, index: int, numbers: NDArray[np.float64], unit_source: int) -> NDArray[np.float64]:
-        if role == "count":
-            self._note_role(role, index, "", "name")
-            return numbers
-        if role in CURRENT_ROLES:
-            own = split_header(self.table.headers[index])[1]
-            how = self._current_unit(role, index, unit_source, own)
-            stated = own or role in self.units or "current" in self.units or index in self.table.units
-            self._note_role(role, index, how.unit, "name" if stated else "assumed")
-            return self._convert(role, numbers, how, index)
-        header_unit = split_header(self.table.headers[index])[1]
-        unit = self.units.get(role) or header_unit or self.table.units.get(index)
-        if unit is None and role == "time":
-            self._note_role(role, index, "s", "assumed")
-            return numbers
-        if unit is None:
-            raise MeasurementError(
-                f"{self._column(index)}: the {role} has no unit; write '{role} (degC)' or pass units={{'{role}': 'K'}}."
-            )
-        how = conversion(role, unit, self._column(index))
-        self._note_role(role, index, unit, "argument" if role in self.units else "name")
-        return numbers * how.factor + how.offset
-
-    def _column(self, index: int) -> str:
-        return f"{self.table.place}, column {self.table.headers[index]!r}"
-
-    def _current_unit(self, role: str, index: int, unit_source: int, own: str | None) -> Conversion:
-        source = split_header(self.table.headers[unit_source])[1]
-        wide = _target_of(self.table.headers[unit_source])
-        if wide is not None:
-            source = wide[1] or None
-        unit = (
-            self.units.get(role)
-            or own
-            or self.units.get("current")
-            or self.table.units.get(index)
-            or source
-            or self.table.units.get(unit_source)
-            or self.table.metadata.get("unit")
-        )
-        if unit is None:
-            raise MeasurementError(
-                f"{self._column(index)}: the {role} has no unit; write it in the header, such as 'current (nA)', or"
-                ' pass units="nA".'
-            )
-        how = conversion(role, unit, self._column(index))
-        if how.conductance and self.read_voltage is None:
-            raise MeasurementError(
-                f"{self._column(index)}: conductances ({unit}) need the voltage they were read at; pass"
-                " read_voltage=\"0.1 V\" or write '# read_voltage = 0.1 V' into the file."
-            )
-        return how
-
-    def _convert(self, role: str, numbers: NDArray[np.float64], how: Conversion, index: int) -> NDArray[np.float64]:
-        volts = self.read_voltage if how.conductance and self.read_voltage is not None else 1.0
-        return numbers * (how.factor * volts)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import devicekit
 from devicekit.common.errors import DevicekitError, MeasurementError
 from devicekit.measurements.column_roles import split_header
+from devicekit.measurements.read_options import ACCEPTABLE
 
 LONG = "target (nA),current (nA)\n100,101.5\n100,99.5\n800,790\n800,812\n"
 
@@ -285,7 +286,9 @@ def test_missing_files_and_folders(tmp_path: Path) -> None:
         devicekit.read_measurements(tmp_path)
     with pytest.raises(MeasurementError, match="`missing` to be 'error' or 'drop', but got 'ignore'"):
         read(tmp_path, LONG, missing="ignore")
-    with pytest.raises(MeasurementError, match="`layout` to be one of auto, long, wide, histogram, but got 'tall'"):
+    with pytest.raises(
+        MeasurementError, match="`layout` to be one of auto, long, wide, histogram, rows, confusion, but got 'tall'"
+    ):
         read(tmp_path, LONG, layout="tall")
 
 
@@ -378,7 +381,7 @@ def test_what_is_written_is_read(
     delimiter, unit, factor = spelling
     lines = [delimiter.join((f"target[{unit}]", f"current[{unit}]"))]
     lines += [delimiter.join((repr(target / factor), repr(value / factor))) for target, value in cells]
-    found = read(tmp_path, "\n".join(lines) + "\n")
+    found = read(tmp_path, "\n".join(lines) + "\n", accept=ACCEPTABLE)
     assert found.rows == len(cells)
     np.testing.assert_allclose(found.columns["target"], [target for target, _ in cells], rtol=1e-12, atol=1e-300)
     np.testing.assert_allclose(found.columns["value"], [value for _, value in cells], rtol=1e-12, atol=1e-300)
