@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import get_args
 
 from devicekit.common.provenance import Constant, Kind
 from devicekit.common.quantities import parse_quantity
@@ -44,14 +45,21 @@ class CellFacts:
         elif stated is not None:
             value = parse_quantity(_number_or_text(stated), unit or "dimensionless", f"{place}: {name}")
             source = f"stated in {place}"
+            kind = self._stated_kind(name)
         elif name == "read_voltage" and self.measurements.read_voltage is not None:
             value, source = self.measurements.read_voltage, f"the measurements of {place} were read with it"
+            kind = self._stated_kind(name)
         else:
             value, kind, source = otherwise, "assumed", reason
             self.notes.append(f"{name} is assumed: {value:.4g} {unit}".rstrip() + f", {reason}")
         if math.isfinite(value):
             self.provenance[name] = Constant(value=value, unit=unit or "1", kind=kind, source=source)
         return value
+
+    def _stated_kind(self, name: str) -> Kind:
+        """Return how a stated constant was obtained: as the file says of it, else as the file says of its cells."""
+        told = self.measurements.metadata.get(f"{name}_kind", self.measurements.kind)
+        return next((kind for kind in get_args(Kind) if told.startswith(kind)), "measured")
 
 
 def _number_or_text(stated: str) -> float | str:

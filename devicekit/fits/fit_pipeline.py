@@ -17,6 +17,7 @@ from devicekit.cells.error_registry import form_name
 from devicekit.cells.mean_shifts import TableShift
 from devicekit.cells.retention import Retention, RetentionPoint
 from devicekit.cells.subthreshold import ROOM_TEMPERATURE, threshold_spread
+from devicekit.common.engineering import engineering
 from devicekit.common.errors import DeviceError
 from devicekit.common.provenance import Constant
 from devicekit.common.unit_checks import refuse_current, warn_of_current
@@ -33,7 +34,7 @@ from devicekit.measurements.measurements import Measurements
 from devicekit.measurements.reading import as_measurements
 from devicekit.statistics.state_statistics import StateSample
 from devicekit.statistics.state_tables import Estimator, States, state_statistics
-from devicekit.statistics.target_groups import group_targets
+from devicekit.statistics.target_groups import group_targets, without_lone_cells
 from devicekit.statistics.variance_components import VarianceComponents, variance_components
 
 WIDE_TIMES = 30.0
@@ -101,6 +102,7 @@ def fit_device(
     warn_of_current("`i_max`", full_scale, highest, stacklevel=2, called="the highest target")
     warn_of_current("The highest target", highest, full_scale, stacklevel=2, called="`i_max`")
     grouped, group_notes = group_targets(measurements, full_scale, states)
+    grouped, lone_notes = without_lone_cells(grouped)
     reads = average_reads(grouped)
     conditions = Conditions(grouped if reads is None else reads.cells)
     base = _base_states(conditions.base, reads, estimator)
@@ -140,7 +142,9 @@ def fit_device(
         )
     notes = [
         *facts.notes,
+        *measurements.warnings,
         *group_notes,
+        *lone_notes,
         *(() if reads is None else reads.notes),
         *base.notes,
         *conditions.notes,
@@ -225,9 +229,12 @@ def _mean_error(table: pd.DataFrame) -> tuple[TableShift | None, str]:
     p = float(stats.chi2.sf(float((z**2).sum()), len(z)))
     if p > 0.01:
         return None, f"means agree with their targets (chi-square p = {p:.2g}); no mean error was put into the cell"
-    worst = float((table["mean_error"].abs() / table["target"].clip(lower=1e-300)).max())
+    worst = table.loc[table["mean_error"].abs().idxmax()]
     shift = TableShift(table["target"].tolist(), table["mean"].tolist(), table["mean_stderr"].tolist())
-    return shift, f"means differ from their targets (p = {p:.2g}, up to {worst:.1%} of the target); the cell has them"
+    return shift, (
+        f"means differ from their targets (p = {p:.2g}, by up to {engineering(worst['mean_error'], 'A', 3)} at"
+        f" {engineering(worst['target'], 'A', 3)}); the cell has them"
+    )
 
 
 def _components(base: Measurements, table: pd.DataFrame) -> VarianceComponents | None:

@@ -192,7 +192,8 @@ class FitValues:
                 "device": self.cell.name,
                 "source": Path(self.measurements.place).name,
                 "kind": self.measurements.kind,
-                "cells": self.measurements.rows,
+                "cells": self.measurements.cells,
+                "understood": self.measurements.understood,
                 "model": self.model,
                 "criterion": self.criterion,
                 "alternatives": self.alternatives,
@@ -201,6 +202,7 @@ class FitValues:
                 "comparison": self.comparison.reset_index(),
                 "states": self.states_over_time,
                 "digital_levels": {f"{rate:g}": count for rate, count in self.level_counts.items()},
+                "warnings": self.measurements.warnings,
                 "notes": [*self.measurements.notes, *self.notes],
             }
         )

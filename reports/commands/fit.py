@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from reports.commands import _reading as reading
 from reports.commands.common import JsonOption, SeedOption, console, examples, print_json, progress
 
 
@@ -17,6 +18,7 @@ def register(app: typer.Typer) -> None:
         epilog=examples(
             "devicekit fit {data}/measurements/sonos_40nm_tcas2022_resampled.csv",
             "devicekit fit {data}/measurements/sonos_40nm_tcas2022_resampled.csv --model power_law --bootstrap 50",
+            "devicekit fit {data}/measurements/rram_b_bake_extract.csv --read-only",
         ),
     )(fit)
 
@@ -30,49 +32,67 @@ def api_arguments() -> dict[str, str]:
 
 
 def fit(
-    file: Annotated[Path, typer.Argument(help="Measurements: CSV, TSV, Parquet, XLSX, IC-CAP .mdm, Keysight CSV.")],
+    files: reading.Files,
     out: Annotated[
         Path | None, typer.Option(help="Folder for the cell file, the tables and the figures; default out/fit/NAME.")
     ] = None,
     model: Annotated[str, typer.Option(help="Error model, or auto for the best by the criterion.")] = "auto",
     criterion: Annotated[str, typer.Option(help="What models are compared by: bic or aicc.")] = "bic",
     estimator: Annotated[str, typer.Option(help="Spread of a state: normal, trimmed or student (robust).")] = "normal",
-    target: Annotated[str | None, typer.Option(help="Header of the column of programmed targets.")] = None,
-    value: Annotated[str | None, typer.Option(help="Header of the column of measured currents.")] = None,
-    column: Annotated[
-        list[str] | None, typer.Option(help="ROLE=HEADER for any other column, such as time=t_ret or die=Chip.")
-    ] = None,
-    unit: Annotated[
-        str | None, typer.Option(help="Unit of the currents or conductances where headers have none.")
-    ] = None,
-    read_voltage: Annotated[
-        str | None, typer.Option(help="Voltage of the read, such as 0.1V; for conductances.")
-    ] = None,
-    i_max: Annotated[str | None, typer.Option(help="Full scale, such as 1.6uA; the highest target by default.")] = None,
     on_off_ratio: Annotated[float | None, typer.Option(help="Full scale over the smallest current.")] = None,
     states: Annotated[int | None, typer.Option(help="Gather targets into that many ranges of the full scale.")] = None,
     eta: Annotated[float, typer.Option(help="Gate coupling behind the threshold spread, 0 to 1.")] = 1.0,
-    missing: Annotated[str, typer.Option(help="Missing numbers: error, or drop (counted).")] = "error",
     bootstrap: Annotated[int, typer.Option(min=0, help="Replicates of cells drawn again.")] = 0,
     figures: Annotated[bool, typer.Option(help="Draw the page of figures.")] = True,
     name: Annotated[str | None, typer.Option(help="Name of the cell; the file's by default.")] = None,
     technology: Annotated[str | None, typer.Option(help="Process the cell belongs to, such as sonos_40nm.")] = None,
+    read_only: Annotated[
+        bool,
+        typer.Option("--read-only", help="Say what was understood of the file, and stop: no fit, nothing written."),
+    ] = False,
+    target: reading.Target = None,
+    value: reading.Value = None,
+    column: reading.Column = None,
+    units: reading.Units = None,
+    read_voltage: reading.ReadVoltage = None,
+    i_max: reading.IMax = None,
+    layout: reading.LayoutOption = "auto",
+    missing: reading.Missing = "error",
+    missing_marks: reading.MissingMarks = None,
+    sheet: reading.Sheet = None,
+    delimiter: reading.Delimiter = None,
+    decimal: reading.Decimal = "auto",
+    header: reading.Header = None,
+    pattern: reading.Pattern = None,
+    each: reading.Each = None,
+    levels: reading.Levels = None,
+    only: reading.Only = None,
+    ignore: reading.Ignore = None,
+    flip_sign: reading.FlipSign = False,
+    compliance: reading.Compliance = None,
+    detection_limit: reading.DetectionLimit = None,
+    bins_are_cut: reading.BinsAreCut = False,
+    accept: reading.Accept = None,
     as_json: JsonOption = False,
     seed: SeedOption = 0,
 ) -> None:
     """Fit a memory cell to measured currents and write it as a device file.
 
-    Prints the report; writes NAME.toml (the cell: give its path wherever a device is asked for), states.csv, models.csv
-    and figures.png and .pdf.
+    Prints what was understood of the file, what was not used, and the report; writes NAME.toml (the cell: give its path
+    wherever a device is asked for), states.csv, models.csv and figures.png and .pdf.
     """
+    given = reading.options_in(locals())
     import devicekit
 
-    roles: dict[str, Any] = _roles(column or [], {"target": target, "value": value})
     with progress("Reading", as_json=as_json) as step:
         step(0, 3)
-        measurements = devicekit.read_measurements(
-            file, units=unit, read_voltage=read_voltage, missing=_missing(missing), **roles
-        )
+        measurements = reading.read(files, target, value, column, **given)
+        if read_only:
+            if as_json:
+                print_json({"understood": measurements.understood})
+            else:
+                _print_report(measurements.describe())
+            return
         step(1, 3, "Fitting")
         fitted = devicekit.fit_device(
             measurements,
@@ -96,27 +116,19 @@ def fit(
     if as_json:
         print_json(fitted.to_dict() | {"files": written})
         return
-    console().print(fitted.summary(), markup=False, soft_wrap=True)
+    _print_report(fitted.summary())
     console().print("\nWritten: " + ", ".join(str(path) for path in written.values()), markup=False, soft_wrap=True)
 
 
-def _roles(pairs: list[str], given: dict[str, str | None]) -> dict[str, str]:
-    from devicekit.common.errors import MeasurementError, unknown_name
-    from devicekit.measurements.column_roles import ALIASES
+def _print_report(text: str) -> None:
+    """Print a report line by line: what may be wrong stands out, what was not used and notes step back."""
+    from rich.text import Text
 
-    roles = {role: header for role, header in given.items() if header is not None}
-    for pair in pairs:
-        role, equals, header = pair.partition("=")
-        if not equals or not header:
-            raise MeasurementError(f"Expected --column to be ROLE=HEADER, such as time=t_ret, but got {pair!r}.")
-        if role not in ALIASES:
-            raise MeasurementError(unknown_name("column role", role, ALIASES))
-        roles[role] = header
-    return roles
-
-
-def _missing(text: str) -> Any:
-    return _choice("--missing", text, ("error", "drop"))
+    styles = {"  warning:": "yellow", "  not used:": "dim", "  note:": "dim", "note:": "dim", "  role =": "bold"}
+    shown = console()
+    for number, line in enumerate(text.splitlines()):
+        style = next((style for start, style in styles.items() if line.startswith(start)), "bold" if not number else "")
+        shown.print(Text(line, style=style), soft_wrap=True)
 
 
 def _choice(kind: str, text: str, known: tuple[str, ...]) -> Any:
