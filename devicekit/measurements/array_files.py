@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import zipfile
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from devicekit.common.errors import MeasurementError
+from devicekit.common.foreign import reading
 from devicekit.measurements.header_names import split_header
 from devicekit.measurements.labelled_columns import wide_name
 from devicekit.measurements.raw_tables import RawTable, Unused, check_headers
@@ -26,11 +26,9 @@ def read_numpy_tables(content: bytes, place: str, name: str, sheet: str | None) 
     Raises:
         MeasurementError: not such a file, Python objects in it, or no numbers.
     """
-    try:
+    with reading(place, MeasurementError, "a NumPy file of plain arrays"):
         loaded = np.load(io.BytesIO(content), allow_pickle=False)
         arrays = {name: loaded} if isinstance(loaded, np.ndarray) else {key: loaded[key] for key in loaded.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, KeyError, SyntaxError) as error:
-        raise MeasurementError(f"{place}: arrays of plain numbers cannot be read from it: {error}") from error
     return _tables(arrays, place, sheet)
 
 
@@ -41,14 +39,11 @@ def read_matlab_tables(content: bytes, place: str, sheet: str | None) -> list[Ra
         MeasurementError: not such a file, version 7.3, or no numbers.
     """
     from scipy.io import loadmat
-    from scipy.io.matlab import MatReadError
 
     if content[:128].startswith(b"MATLAB 7.3") or content.startswith(b"\x89HDF"):
         raise MeasurementError(f"{place}: a MATLAB file of version 7.3 is HDF5; save it with save(..., '-v7').")
-    try:
+    with reading(place, MeasurementError, "a MATLAB file"):
         loaded = loadmat(io.BytesIO(content), squeeze_me=True, struct_as_record=False)
-    except (MatReadError, ValueError, TypeError, OSError, KeyError, NotImplementedError, EOFError, IndexError) as error:
-        raise MeasurementError(f"{place}: not a MATLAB file: {error}") from error
     arrays: dict[str, Any] = {}
     for key, value in loaded.items():
         if not key.startswith("__"):

@@ -212,8 +212,8 @@ def recognise_columns(
         if name == "T":
             roles.questions[index] = (
                 f"{place}: the column {headers[index]!r} can be a temperature or a time; say which with"
-                f" temperature={headers[index]!r} or time={headers[index]!r} (--column temperature={headers[index]}),"
-                " its unit with units (--unit temperature=degC), or leave it out with ignore (--ignore)."
+                f" temperature={headers[index]!r} or time={headers[index]!r}, its unit with `units`, or leave it out"
+                " with `ignore`."
             )
     return roles
 

@@ -56,7 +56,7 @@ class ColumnUnits:
 
     def _set_voltage(self, text: str, source: str) -> None:
         try:
-            volts = parse_quantity(number_or_text(text), "V", "read_voltage")
+            volts = parse_quantity(number_or_text(text), "V", "`read_voltage`")
         except UnitError as error:
             raise MeasurementError(f"{self.table.place}: {error}") from error
         if volts <= 0:
@@ -151,19 +151,15 @@ class ColumnUnits:
 
     def _no_unit(self, role: str) -> str:
         if role in CURRENTS:
-            return (
-                f"the {role} has no unit; write it in the header, such as 'current (nA)', or pass units=\"nA\" (--unit"
-                " nA)."
-            )
-        return f"the {role} has no unit; write '{role} (degC)' or pass units={{'{role}': 'K'}} (--unit {role}=K)."
+            return f"the {role} has no unit; write it in the header, such as 'current (nA)', or pass units=\"nA\"."
+        return f"the {role} has no unit; write '{role} (degC)' or pass units={{'{role}': 'K'}}."
 
     def _base(self, header: HeaderName, index: int, role: str) -> float:
         if header.base is None and not self.options.units.get(role, "").lower().startswith(("log10", "lg", "ln")):
             unit = header.unit or {"time": "s"}.get(role, "A")
             raise MeasurementError(
-                f"{self.where(index)}: a logarithm to base 10 or e? Pass units={{'{role}': 'log10 {unit}'}} or 'ln"
-                f" {unit}'"
-                f' (--unit "{role}=log10 {unit}").'
+                f"{self.where(index)}: a logarithm to base 10 or e? Pass units={{'{role}': 'log10 {unit}'}} or"
+                f" units={{'{role}': 'ln {unit}'}}."
             )
         return 1.0 if header.base is None else header.base
 
@@ -172,7 +168,7 @@ class ColumnUnits:
             if self.read_voltage is None:
                 raise MeasurementError(
                     f"{where}: {found.quantity}s ({found.unit}) need the voltage they were read at; pass"
-                    " read_voltage=\"0.1 V\" (--read-voltage 0.1V) or write '# read_voltage = 0.1 V' into the file."
+                    " read_voltage=\"0.1 V\" or write '# read_voltage = 0.1 V' into the file."
                 )
             return replace(found, read_voltage=self.read_voltage)
         if found.quantity == "share":
@@ -181,7 +177,7 @@ class ColumnUnits:
                 scale = parse_quantity(number_or_text(self.table.metadata["i_max"]), "A", f"{where}: i_max")
             if scale is None:
                 raise MeasurementError(
-                    f'{where}: shares of the full scale ({found.unit}) need it; pass i_max="1.6 uA" (--i-max 1.6uA).'
+                    f'{where}: shares of the full scale ({found.unit}) need it; pass i_max="1.6 uA".'
                 )
             return replace(found, i_max=scale)
         return found

@@ -9,8 +9,10 @@ import lzma
 import zipfile
 from dataclasses import replace
 from pathlib import Path, PurePath
+from typing import IO, Any
 
 from devicekit.common.errors import MeasurementError
+from devicekit.common.foreign import reading
 from devicekit.measurements.array_files import read_matlab_tables, read_numpy_tables
 from devicekit.measurements.grids import Grid, table_of_grid
 from devicekit.measurements.instrument_files import (
@@ -25,10 +27,14 @@ from devicekit.measurements.read_options import ReadOptions
 from devicekit.measurements.text_tables import decode, read_text_grid
 from devicekit.measurements.workbooks import LEAST_ROWS, read_parquet_table, read_xls_grids, read_xlsx_grids
 
-_COMPRESSED = {".gz": (gzip.decompress, "gzip"), ".bz2": (bz2.decompress, "bzip2"), ".xz": (lzma.decompress, "xz")}
+_COMPRESSED: dict[str, tuple[Any, str]] = {
+    ".gz": (gzip.open, "gzip"),
+    ".bz2": (bz2.open, "bzip2"),
+    ".xz": (lzma.open, "xz"),
+}
 _OLE = b"\xd0\xcf\x11\xe0"
 _BIFF = (b"\x09\x00\x04\x00", b"\x09\x02\x06\x00", b"\x09\x04\x06\x00", b"\x09\x08")
-_MOST_BYTES = 4 * 2**30
+MOST_BYTES = 2**30
 """A compressed file that unpacks to more is refused."""
 
 
@@ -41,10 +47,8 @@ def read_tables(file: Path, options: ReadOptions) -> list[RawTable]:
     if not file.is_file():
         what = "is a folder, not a file; give its files, or a pattern" if file.is_dir() else "no such file"
         raise MeasurementError(f"{file}: {what}.")
-    try:
+    with reading(file, MeasurementError, "a file that can be read"):
         content = file.read_bytes()
-    except OSError as error:
-        raise MeasurementError(f"{file}: cannot be read: {error.strerror or error}.") from error
     if not content:
         raise MeasurementError(f"{file}: the file is empty.")
     content, inner = _unpacked(content, file)
@@ -57,25 +61,24 @@ def _unpacked(content: bytes, file: Path) -> tuple[bytes, str]:
     suffix = file.suffix.lower()
     if suffix in _COMPRESSED or content.startswith(b"\x1f\x8b"):
         unpack, kind = _COMPRESSED.get(suffix, _COMPRESSED[".gz"])
-        try:
-            return unpack(content), name[: -len(suffix)] if suffix in _COMPRESSED else name
-        except (OSError, EOFError, ValueError, lzma.LZMAError) as error:
-            raise MeasurementError(f"{file}: not a {kind} file: {error}.") from error
+        with reading(file, MeasurementError, f"a {kind} file"), unpack(io.BytesIO(content)) as packed:
+            return _limited(packed, file), name[: -len(suffix)] if suffix in _COMPRESSED else name
     if suffix == ".zip":
-        try:
-            with zipfile.ZipFile(io.BytesIO(content)) as archive:
-                members = [item for item in archive.infolist() if not item.is_dir()]
-                if len(members) != 1:
-                    names = ", ".join(item.filename for item in members[:5])
-                    raise MeasurementError(
-                        f"{file}: expected one file in the archive, but there are {names}; unpack it."
-                    )
-                if members[0].file_size > _MOST_BYTES:
-                    raise MeasurementError(f"{file}: unpacks to {members[0].file_size} bytes.")
-                return archive.read(members[0]), PurePath(members[0].filename).name
-        except (zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
-            raise MeasurementError(f"{file}: not a ZIP archive that can be read: {error}.") from error
+        with reading(file, MeasurementError, "a ZIP archive"), zipfile.ZipFile(io.BytesIO(content)) as archive:
+            members = [item for item in archive.infolist() if not item.is_dir()]
+            if len(members) != 1:
+                names = ", ".join(item.filename for item in members[:5])
+                raise MeasurementError(f"{file}: expected one file in the archive, but there are {names}; unpack it.")
+            with archive.open(members[0]) as packed:
+                return _limited(packed, file), PurePath(members[0].filename).name
     return content, name
+
+
+def _limited(packed: IO[bytes], file: Path) -> bytes:
+    content = packed.read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
+        raise MeasurementError(f"{file}: unpacks to more than {MOST_BYTES // 2**20} MB; no measurements are as large.")
+    return content
 
 
 def _tables(content: bytes, place: str, name: str, options: ReadOptions) -> list[RawTable]:

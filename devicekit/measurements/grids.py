@@ -19,7 +19,7 @@ _KEY_VALUE = re.compile(r"^\W*(?P<key>[A-Za-z][\w \-]{0,40}?)\s*[=:]\s*(?P<value
 _LOOKED_AT = 400
 _BODY = 4
 """Rows after a header that must have their numbers in the same places."""
-NO_HEADER = "say header=False and give columns by number, such as target=1, value=2 (--no-header --target 1 --value 2)"
+NO_HEADER = "say header=False and give columns by number, such as target=1, value=2"
 
 
 @dataclass

@@ -158,7 +158,7 @@ class LayoutReader:
         if role in self.roles:
             raise MeasurementError(
                 f"{table.place}: a {role} column, and {count} columns numbered as {role}s; leave one of them out with"
-                " ignore (--ignore)."
+                " `ignore`."
             )
         self.result.columns[role] = np.array(names)[column_of]
         if role == "read" and "cell" not in self.roles:
@@ -185,7 +185,7 @@ class LayoutReader:
         if i_max is None:
             raise MeasurementError(
                 f"{table.place}: a confusion matrix needs the full scale that its {levels} levels divide; pass"
-                ' i_max="1.6 uA" (--i-max 1.6uA).'
+                ' i_max="1.6 uA".'
             )
         edges = np.arange(levels + 1) * i_max / levels
         center = (edges[:-1] + edges[1:]) / 2
@@ -286,7 +286,7 @@ class LayoutReader:
     def _missing(self, row: int, index: int, count: int) -> str:
         return (
             f'{self.table.where(row, index)}: the number is missing (NaN or empty), {count} in all; missing="drop"'
-            " (--missing drop) leaves such rows out and counts them."
+            " leaves such rows out and counts them."
         )
 
     def _finish(self, rows: NDArray[np.int64], keep: Mask, marked: Mask) -> Interpreted:

@@ -52,7 +52,7 @@ def meanings(names: Sequence[str], told: Collection[str] = ()) -> list[dict[str,
         if len(baked) > 1 or "phase" not in varying:
             raise MeasurementError(
                 f"The names {names[0]!r}, {names[1]!r} differ in a temperature: of the read or of a bake? Say which"
-                " with a pattern, such as 'cells_{bake_temperature}C.csv' (--pattern)."
+                " with a pattern, such as pattern='cells_{bake_temperature}C.csv'."
             )
         # A temperature that only the baked cells have is that of the bake.
         varying = (varying - {"temperature"}) | {"bake_temperature"}
@@ -61,7 +61,7 @@ def meanings(names: Sequence[str], told: Collection[str] = ()) -> list[dict[str,
     if "phase" in varying and any("time" not in own for own in parts):
         raise MeasurementError(
             f"The names {', '.join(map(repr, names[:4]))} say before and after, not after how long; give the time of"
-            " each, such as each={'time': ['0 s', '24 h']} (--each \"time=0 s, 24 h\"), in the order of the files."
+            " each, such as each={'time': ['0 s', '24 h']}, in the order of the files."
         )
     varying.discard("phase")
     known = {"target", "time", "bake_temperature", *_LABEL_WORDS.values()}

@@ -83,7 +83,7 @@ def decimal_mark(fields: Iterable[str], separator: str | None, place: str) -> st
         looked_at += 1
         if looked_at >= _LOOKED_AT:
             break
-    settle = "say which with decimal='.' or decimal=',' (--decimal)"
+    settle = "say which with decimal='.' or decimal=','"
     if comma and point:
         raise MeasurementError(f"{place}: {comma!r} has a decimal comma and {point!r} a decimal point; {settle}.")
     if comma:

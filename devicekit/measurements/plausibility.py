@@ -74,7 +74,7 @@ def _signs(result: Interpreted, options: ReadOptions) -> None:
                 columns[low], columns[high] = columns[high], columns[low]
         result.notes.append("signs were turned as asked")
     target = result.numbers("target")
-    settle = "; pass flip_sign=True (--flip-sign) where currents are negative by convention"
+    settle = "; pass flip_sign=True where currents are negative by convention"
     if np.any(target < 0):
         raise MeasurementError(
             f"{result.place}: expected targets of at least 0, but the lowest is {target.min():g} A{settle}."
@@ -86,14 +86,12 @@ def _signs(result: Interpreted, options: ReadOptions) -> None:
         if len(value) >= LEAST and np.all(value <= 0) and np.any(value < 0):
             raw = _raw_values(result)
             logs = raw is not None and raw.min() > -20 and raw.max() < -2 and np.ptp(raw) < 10
-            hint = (
-                "; or units={'value': 'log10 A'} (--unit \"value=log10 A\") where they are logarithms" if logs else ""
-            )
+            hint = "; or units={'value': 'log10 A'} where they are logarithms" if logs else ""
             raise MeasurementError(f"{result.place}: all {len(value)} values are negative{settle}{hint}.")
         if np.sum(upper) >= LEAST and middle < -1 / APART:
             raise MeasurementError(
                 f"{result.place}: the values of the highest targets are negative (median {np.median(value[upper]):g}"
-                f" A){settle}, or accept='negative' (--accept negative)."
+                f" A){settle}, or accept='negative'."
             )
 
 
@@ -119,8 +117,7 @@ def _marks(result: Interpreted, value: Floats, options: ReadOptions) -> None:
             row = int(np.flatnonzero(at)[0])
             raise MeasurementError(
                 f"{result.where(row)}: the value {mark:g}, {int(at.sum())} times and far from all others of its state,"
-                f" looks like a mark of a missing number; pass missing_marks={mark:g} (--missing-marks={mark:g}), or"
-                " accept='marks' (--accept marks)."
+                f" looks like a mark of a missing number; pass missing_marks={mark:g}, or accept='marks'."
             )
 
 
@@ -142,18 +139,17 @@ def _magnitude(result: Interpreted, value: Floats, options: ReadOptions) -> None
     line = next((line for line in result.roles if line.role == "value"), None)
     unit = "" if line is None or not line.unit else f" (read as {line.unit}, from: {line.unit_from or line.how})"
     largest = float(np.abs(value).max())
-    settle = "give the right unit with units={'value': 'nA'} (--unit value=nA), or accept"
+    settle = "give the right unit with units={'value': 'nA'}, or accept"
     if largest > LARGE and "large" not in options.accept:
         over = np.abs(value) > LARGE
         row = int(np.flatnonzero(over)[0])
         raise MeasurementError(
             f"{result.where(row)}: a current of {engineering(value[row], 'A')}{unit}, {int(over.sum())} above 1 A in"
-            f" all; {settle}='large' (--accept large)."
+            f" all; {settle}='large'."
         )
     if largest < SMALL and "small" not in options.accept:
         raise MeasurementError(
-            f"{result.place}: the largest current is {engineering(largest, 'A')}{unit}, below 1 fA; {settle}='small'"
-            " (--accept small)."
+            f"{result.place}: the largest current is {engineering(largest, 'A')}{unit}, below 1 fA; {settle}='small'."
         )
 
 
@@ -163,7 +159,7 @@ def _row_numbers(result: Interpreted, value: Floats) -> None:
         line = next(line for line in result.roles if line.role == "value")
         raise MeasurementError(
             f"{result.place}: the values of {line.header!r} are {raw[0]:g}, {raw[1]:g}, {raw[2]:g}, ...: numbers of"
-            " rows, not currents; say which column holds the values with value (--value)."
+            " rows, not currents; say which column holds the values with `value`."
         )
 
 
@@ -175,7 +171,7 @@ def _swapped(result: Interpreted, value: Floats, options: ReadOptions) -> None:
     if targets > 0.5 * len(value) and (distinct := len(np.unique(value))) < 0.1 * len(value):
         raise MeasurementError(
             f"{result.place}: {targets} different targets and only {distinct} different values: are the columns"
-            " swapped? Say target and value (--target, --value), or accept='swapped' (--accept swapped)."
+            " swapped? Say `target` and `value`, or accept='swapped'."
         )
 
 
@@ -207,8 +203,7 @@ def _apart(result: Interpreted, value: Floats, options: ReadOptions) -> None:
         what = f"{middle:.3g} times" if middle >= 1 else f"{middle:.3g} of"
         raise MeasurementError(
             f"{result.place}: values are {what} their targets (median of the upper states); are they in another unit,"
-            " or shifts from the target? Give units with units={'value': ..., 'target': ...} (--unit value=uA), or"
-            " accept='apart' (--accept apart)."
+            " or shifts from the target? Give units with units={'value': 'uA'} or the like, or accept='apart'."
         )
     if middle > 3 or middle < 1 / 3:
         result.warnings.append(
@@ -234,8 +229,8 @@ def _swept(result: Interpreted, options: ReadOptions) -> None:
             shown = ", ".join(f"{value:g}" for value in distinct[:6]) + (" ..." if len(distinct) > 6 else "")
             raise MeasurementError(
                 f"{result.place}: the bias {name!r} takes {len(distinct)} values ({shown}) within states and explains"
-                f" {share:.0%} of their variance; say which is the read with only={{{name!r}: {distinct[-1]:g}}}"
-                f" (--only \"{name}={distinct[-1]:g}\"), or accept='swept' (--accept swept)."
+                f" {share:.0%} of their variance; say which is the read with only={{{name!r}: {distinct[-1]:g}}}, or"
+                " accept='swept'."
             )
 
 
@@ -286,7 +281,7 @@ def _pile(result: Interpreted, value: Floats) -> None:
     if int(at.sum()) >= 4 and at[own].sum() > max(4, PILE * own.sum()) and digits > 0.3 and highest > 0:
         result.warnings.append(
             f"{int(at.sum())} values are exactly {engineering(highest, 'A', 6)}, the highest of all: a limit of the"
-            f" instrument? Pass compliance='{engineering(highest, 'A', 6)}' (--compliance) if so"
+            f" instrument? Pass compliance='{engineering(highest, 'A', 6)}' if so"
         )
 
 
@@ -305,7 +300,5 @@ def _stated_limit(result: Interpreted, key: str) -> float | None:
             return None
         return parse_quantity(stated, "A", key)
     except UnitError:
-        result.warnings.append(
-            f"the file states {key} = {text}, which is no current; give it with compliance (--compliance)"
-        )
+        result.warnings.append(f"the file states {key} = {text}, which is no current; give it with `compliance`")
         return None

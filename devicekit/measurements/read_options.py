@@ -218,7 +218,7 @@ def _quantity(given: Mapping[str, Any], name: str, unit: str) -> float | None:
     value = given[name]
     if value is None:
         return None
-    number = parse_quantity(number_or_text(value) if isinstance(value, str) else value, unit, name)
+    number = parse_quantity(number_or_text(value) if isinstance(value, str) else value, unit, f"`{name}`")
     if number <= 0:
         raise UnitError(f"expected `{name}` to be above 0 {unit}, but got {given[name]!r}.")
     return number

@@ -163,9 +163,7 @@ def _read(path: str | Path | Sequence[str | Path], columns: Mapping[str, Any], *
             names = [other.name for other in tables if other.name and other.place.endswith(f"[{other.name}]")]
             if len(names) < 2 or options.sheet is not None:
                 raise
-            raise MeasurementError(
-                f"{error} Other tables are chosen with sheet (--sheet): {', '.join(names)}."
-            ) from error
+            raise MeasurementError(f"{error} Other tables are chosen with `sheet`: {', '.join(names)}.") from error
         with_given(part, own, options)
         parts.append(part)
     result = joined(parts, place)

@@ -91,7 +91,7 @@ def resolve_levels(result: Interpreted, options: ReadOptions) -> None:
     if "target" in columns and options.levels == "first":
         raise MeasurementError(
             f"{result.place}: levels='first' takes each cell's first read for its target, but there is a column of"
-            " targets; leave one of them out (--ignore)."
+            " targets; leave one of them out."
         )
     if "target_low" in columns and "target_high" in columns:
         _windows(result, options)
@@ -122,7 +122,7 @@ def _windows(result: Interpreted, options: ReadOptions) -> None:
             row = int(np.flatnonzero(open_end)[0])
             raise MeasurementError(
                 f"{result.place}: the window from {low[row]:g} to {high[row]:g} A has no middle; take each window's"
-                " own mean with levels='mean' (--levels mean)."
+                " own mean with levels='mean'."
             )
         columns["target"] = (low + high) / 2
         result.notes.append("targets are windows; their middles were taken for the levels")
@@ -142,8 +142,7 @@ def _states(result: Interpreted, options: ReadOptions) -> None:
     if options.levels is None:
         raise MeasurementError(
             f"{result.place}: targets are states by name or number ({shown}); give their currents with"
-            f" levels='{names[0]}=10 nA, ...' (--levels), or take each state's own mean with levels='mean' (--levels"
-            " mean)."
+            f" levels='{names[0]}=10 nA, ...', or take each state's own mean with levels='mean'."
         )
     if options.levels == "mean":
         columns["target"] = _means(result, code)
@@ -279,6 +278,6 @@ def _check_indices(result: Interpreted, options: ReadOptions) -> None:
         return
     raise MeasurementError(
         f"{result.place}: targets {whole[0]:.0f}..{whole[-1]:.0f} of {line.header!r} look like numbers of states, not"
-        " like currents; give the levels in order, levels='0, 100, 200 nA' (--levels), take each state's own mean"
-        " with levels='mean' (--levels mean), or accept='indices' (--accept indices) if they are currents."
+        " like currents; give the levels in order, levels='0, 100, 200 nA', take each state's own mean with"
+        " levels='mean', or accept='indices' if they are currents."
     )

@@ -139,7 +139,7 @@ def _corner(
     raise MeasurementError(
         f"{table.place}: the column {table.headers[corner]!r} has targets and the columns"
         f" {', '.join(repr(table.headers[i]) for i in list(labels)[:3])} are named by some; say which are the states"
-        " with layout='rows' or layout='wide' (--layout)."
+        " with layout='rows' or layout='wide'."
     )
 
 
@@ -154,12 +154,12 @@ def _of_one_kind(table: RawTable, labels: dict[int, ColumnLabel]) -> dict[int, C
     if "bias" in kinds:
         names = ", ".join(repr(table.headers[i]) for i in labels)
         raise MeasurementError(
-            f"{table.place}: columns are named by a bias ({names}); say which is the read with value (--value)."
+            f"{table.place}: columns are named by a bias ({names}); say which is the read with `value`."
         )
     if len(kinds) > 1:
         raise MeasurementError(
             f"{table.place}: columns are named by {' and '.join(sorted(kinds))}:"
-            f" {', '.join(repr(table.headers[i]) for i in labels)}; leave out what is no cell with ignore (--ignore)."
+            f" {', '.join(repr(table.headers[i]) for i in labels)}; leave out what is no cell with `ignore`."
         )
     return labels
 
@@ -224,8 +224,8 @@ def _check_long(table: RawTable, roles: Roles, free: Sequence[int]) -> None:
     if ("bin_low" in roles or "bin_high" in roles) and "target" not in roles:
         raise MeasurementError(
             f"{table.place}: {table.headers[roles.index.get('bin_low', roles.index.get('bin_high', 0))]!r} beside"
-            " values and without counts: is it the window that cells were written into? Say target_low and"
-            " target_high (--column target_low=... --column target_high=...)."
+            " values and without counts: is it the window that cells were written into? Say `target_low` and"
+            " `target_high`."
         )
 
 
@@ -268,17 +268,17 @@ def _not_told(table: RawTable, roles: Roles) -> str:
     found = ", ".join(f"{role} = {table.headers[index]!r}" for role, index in roles.index.items()) or "none"
     named = "" if table.named else " Columns have no names: give them by number, such as target=1, value=2."
     if not table.named and len(table.headers) == table.rows:
-        named += " A square matrix of counts by level is read with layout='confusion' (--layout confusion)."
+        named += " A square matrix of counts by level is read with layout='confusion'."
     without = (
-        " Where the file holds one target, say each={'target': '100 nA'} (--each target=100nA); where a cell's first"
-        " read is its target, levels='first' (--levels first)."
+        " Where the file holds one target, say each={'target': '100 nA'}; where a cell's first read is its target,"
+        " levels='first'."
         if "value" in roles
         else ""
     )
     return (
         f"{table.place}: cannot tell which columns hold the programmed target and the measured value. Columns:"
-        f' {_listed(table.headers)}. Recognised: {found}. Say which with target="..." and value="..." (--target,'
-        f" --value), or name wide columns by their targets, such as '50 nA'.{without}{named}"
+        f' {_listed(table.headers)}. Recognised: {found}. Say which with target="..." and value="...", or name wide'
+        f" columns by their targets, such as '50 nA'.{without}{named}"
     )
 
 

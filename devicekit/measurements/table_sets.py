@@ -76,8 +76,8 @@ def chosen_tables(tables: Sequence[RawTable], options: ReadOptions) -> tuple[lis
     listed = ", ".join(repr(table.name) for table in kept[:4]) + (" ..." if len(kept) > 4 else "")
     raise MeasurementError(
         f"{kept[0].place}: {len(kept)} {kind}s with the same columns ({listed}), and nothing says what tells them"
-        " apart; give a pattern, such as 'cells_{target}nA_{time}h.csv' (--pattern), or one value for each, such"
-        " as each={'time': ['0 s', '24 h']} (--each \"time=0 s, 24 h\"), or each={'die': '1, 2'}."
+        " apart; give a pattern, such as pattern='cells_{target}nA_{time}h.csv', or one value for each, such as"
+        " each={'time': ['0 s', '24 h']}, or each={'die': '1, 2'}."
     )
 
 
@@ -162,7 +162,7 @@ def with_given(result: Interpreted, given: Given, options: ReadOptions) -> None:
         if role in result.columns or (role == "target" and "state" in result.columns):
             raise MeasurementError(
                 f"{result.place}: the {given.source} gives a {role} ({text}), but there is a column of it; leave the"
-                " column out with ignore (--ignore)."
+                " column out with `ignore`."
             )
         rows = result.rows
         if role in LABELS:

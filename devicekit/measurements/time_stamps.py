@@ -39,13 +39,13 @@ def resolve_times(result: Interpreted) -> None:
         row = int(np.flatnonzero(time < 0)[0])
         raise MeasurementError(
             f"{result.where(row)}: a time of {time[row]:g} s is before programming; times count from it. Leave the"
-            " column out with ignore (--ignore) if it is something else."
+            " column out with `ignore` if it is something else."
         )
     elif line is not None and line.how == "assumed" and np.any(time > 0):
         _check_bare(result, time, line.header)
         result.warnings.append(
             f"times of {line.header!r} have no unit and were read as seconds, 0 to {time.max():g} s; say"
-            " units={'time': 'h'} (--unit time=h) if they are not"
+            " units={'time': 'h'} if they are not"
         )
     result.columns["time"] = time
 
@@ -56,14 +56,13 @@ def _check_bare(result: Interpreted, time: np.ndarray, header: str) -> None:
     if low > CALENDAR[0] and high < CALENDAR[1] and high - low < 0.2 * low and np.any(time % 1 != 0):
         raise MeasurementError(
             f"{result.place}: {header!r} from {low:g} to {high:g} without a unit looks like days of a spreadsheet's"
-            " calendar; say units={'time': 'day'} (--unit time=day), or the unit it is in."
+            " calendar; say units={'time': 'day'}, or the unit it is in."
         )
     distinct = set(np.unique(time).tolist())
     if header.strip().lower() == "t" and distinct & TEMPERATURES and low > 0 and high < 600:
         raise MeasurementError(
             f"{result.place}: {header!r} without a unit can be a time or a temperature; say which with time={header!r}"
-            f" and units={{'time': 's'}}, or temperature={header!r} and units={{'temperature': 'degC'}} (--column"
-            f" temperature={header} --unit temperature=degC)."
+            f" and units={{'time': 's'}}, or temperature={header!r} and units={{'temperature': 'degC'}}."
         )
 
 
@@ -78,7 +77,7 @@ def _since_first(result: Interpreted, time: np.ndarray) -> np.ndarray:
         if len(np.unique(time)) > max(1, len(time) // 4):
             raise MeasurementError(
                 f"{result.place}: times are stamps of a clock, nearly all different, and no column says which cell was"
-                " read; name it with cell (--column cell=...), or leave the stamps out with ignore (--ignore)."
+                " read; name it with `cell`, or leave the stamps out with `ignore`."
             )
         cell = np.zeros(len(time), dtype=np.int64)
         result.notes.append("times are stamps of a clock: the first one was taken for the programming of all cells")

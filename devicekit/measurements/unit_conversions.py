@@ -114,11 +114,10 @@ def _current(role: str, unit: str, place: str) -> Conversion:
     if plain in _SHARES:
         return Conversion(unit, _SHARES[plain], quantity="share")
     if plain.replace(" ", "") in _NOT_SAID:
+        share = "% of i_max" if plain in ("%", "percent") else "i_max"
         raise MeasurementError(
             f"{place}: {unit!r} says no scale; where it means shares of the full scale, pass"
-            f" units={{{role!r}: '{'% of i_max' if plain in ('%', 'percent') else 'i_max'}'}} with i_max (--unit"
-            f' "{role}={"% of i_max" if plain in ("%", "percent") else "i_max"}" --i-max 1.6uA); else the unit of'
-            " current."
+            f" units={{{role!r}: {share!r}}} and i_max='1.6 uA' or what it is; else the unit of current."
         )
     if unit.strip() in ("MA", "MS"):
         raise MeasurementError(f"{place}: {unit!r} can be milli or mega; pass the unit of {role}, such as 'mA'.")

@@ -45,9 +45,8 @@ def account_of_unused(result: Interpreted) -> None:
         if tested and p < CHANCE / len(names) and share >= LEAST_SHARE:
             result.warnings.append(
                 f"the column {name!r} is not used, but explains {share:.0%} of the variance within states (p ="
-                f" {p:.1g}): time,"
-                f' die, cycle, bias, a flag? Say what it is (--column ROLE="{name}"), or read one value of it (--only'
-                f' "{name}=...")'
+                f" {p:.1g}): time, die, cycle, bias, a flag? Say its role, such as die={name!r}, or which value of it"
+                " is right with `only`"
             )
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
-import zipfile
+from contextlib import closing
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
 import numpy as np
 
 from devicekit.common.errors import MeasurementError, MissingDependencyError
+from devicekit.common.foreign import reading
 from devicekit.measurements.grids import Grid
 from devicekit.measurements.number_formats import decimal_mark, is_number, plain_numbers
 from devicekit.measurements.raw_tables import RawTable, check_headers
@@ -25,19 +26,13 @@ def read_xlsx_grids(content: bytes, place: str, decimal: str = "auto") -> list[G
         MeasurementError: not an XLSX file.
     """
     import openpyxl
-    from openpyxl.utils.exceptions import InvalidFileException
 
-    try:
-        book = openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=True)
-    except (InvalidFileException, zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
-        raise MeasurementError(f"{place}: not an XLSX file: {error}") from error
-    try:
-        return [
-            _grid([list(row) for row in sheet.iter_rows(values_only=True)], place, sheet.title, decimal)
-            for sheet in book.worksheets
-        ]
-    finally:
-        book.close()
+    with (
+        reading(place, MeasurementError, "an XLSX file"),
+        closing(openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=True)) as book,
+    ):
+        sheets = [(sheet.title, [list(row) for row in sheet.iter_rows(values_only=True)]) for sheet in book.worksheets]
+    return [_grid(rows, place, title, decimal) for title, rows in sheets]
 
 
 def read_xls_grids(content: bytes, place: str, decimal: str = "auto") -> list[Grid]:
@@ -53,10 +48,8 @@ def read_xls_grids(content: bytes, place: str, decimal: str = "auto") -> list[Gr
         raise MissingDependencyError(
             f"{place}: legacy Excel files need xlrd; run 'pip install xlrd', or save the file as .xlsx."
         ) from error
-    try:
+    with reading(place, MeasurementError, "an Excel file"):
         book = xlrd.open_workbook(file_contents=content, logfile=io.StringIO())
-    except Exception as error:  # xlrd raises whatever a damaged file makes it stumble over
-        raise MeasurementError(f"{place}: not an Excel file: {error or type(error).__name__}") from error
     grids = []
     for sheet in book.sheets():
         rows = [[_xls_value(xlrd, book, cell) for cell in sheet.row(index)] for index in range(sheet.nrows)]
@@ -113,15 +106,11 @@ def read_parquet_table(content: bytes, place: str) -> RawTable:
     import pyarrow
     import pyarrow.parquet
 
-    try:
-        source = pyarrow.BufferReader(content)
+    with reading(place, MeasurementError, "a Parquet file"):
         # The header is checked before the columns are read: a file may have a million of them.
-        names = pyarrow.parquet.read_schema(source).names
+        names = pyarrow.parquet.read_schema(pyarrow.BufferReader(content)).names
         check_headers(names, place)
         table = pyarrow.parquet.read_table(pyarrow.BufferReader(content))
-    except (pyarrow.ArrowException, OSError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise MeasurementError(f"{place}: not a Parquet file: {reason}") from error
     columns: list[Any] = []
     for name, column in zip(names, table.columns, strict=True):
         kind = column.type

@@ -9,6 +9,7 @@ import typer
 
 from reports.commands import _reading as reading
 from reports.commands.common import JsonOption, SeedOption, console, examples, print_json, progress
+from reports.option_names import in_options, option_names
 
 
 def register(app: typer.Typer) -> None:
@@ -32,6 +33,7 @@ def api_arguments() -> dict[str, str]:
 
 
 def fit(
+    context: typer.Context,
     files: reading.Files,
     out: Annotated[
         Path | None, typer.Option(help="Folder for the cell file, the tables and the figures; default out/fit/NAME.")
@@ -91,7 +93,7 @@ def fit(
             if as_json:
                 print_json({"understood": measurements.understood})
             else:
-                _print_report(measurements.describe())
+                _print_report(measurements.describe(), context)
             return
         step(1, 3, "Fitting")
         fitted = devicekit.fit_device(
@@ -116,15 +118,19 @@ def fit(
     if as_json:
         print_json(fitted.to_dict() | {"files": written})
         return
-    _print_report(fitted.summary())
+    _print_report(fitted.summary(), context)
     console().print("\nWritten: " + ", ".join(str(path) for path in written.values()), markup=False, soft_wrap=True)
 
 
-def _print_report(text: str) -> None:
-    """Print a report line by line: what may be wrong stands out, what was not used and notes step back."""
+def _print_report(text: str, context: typer.Context) -> None:
+    """Print a report line by line: what may be wrong stands out, what was not used and notes step back.
+
+    What it asks for is said in options of the command.
+    """
     from rich.text import Text
 
     styles = {"  warning:": "yellow", "  not used:": "dim", "  note:": "dim", "note:": "dim", "  role =": "bold"}
+    text = in_options(text, {**option_names(context.command), **api_arguments()})
     shown = console()
     for number, line in enumerate(text.splitlines()):
         style = next((style for start, style in styles.items() if line.startswith(start)), "bold" if not number else "")

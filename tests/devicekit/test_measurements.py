@@ -94,7 +94,7 @@ def test_conductances_need_and_use_the_read_voltage(tmp_path: Path) -> None:
         read(tmp_path, text)
     with pytest.raises(MeasurementError, match="expected `read_voltage` to be above 0 V"):
         read(tmp_path, text, read_voltage=-0.1)
-    with pytest.raises(MeasurementError, match=r"cells\.csv: Expected read_voltage to be a quantity in V"):
+    with pytest.raises(MeasurementError, match=r"cells\.csv: Expected `read_voltage` to be a quantity in V"):
         read(tmp_path, text, read_voltage="0.1 A")
 
 
