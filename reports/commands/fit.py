@@ -28,7 +28,7 @@ def api_arguments() -> dict[str, str]:
     """Return the options for arguments of `read_measurements` and `fit_device` that are called otherwise here."""
     from devicekit.measurements.column_roles import ALIASES
 
-    own = {"measurements": "FILES", "path": "FILES", "units": "--unit"}
+    own = {"measurements": "FILES", "path": "FILES"}
     return {role: f"--column {role}=" for role in ALIASES if role not in ("target", "value")} | own
 
 
