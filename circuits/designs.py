@@ -23,6 +23,7 @@ InputAccumulation = Literal["analog", "digital"]
 InputEncoding = Literal["bit_serial", "voltage", "pulse_width"]
 AdcRange = Literal["calibrated", "full"]
 
+LONGEST_NAME = 100
 LARGEST_R_P_HAT = 1e15
 """A wire of so many cell resistances is an open line; far beyond it products of many rows overflow."""
 
@@ -95,6 +96,10 @@ class CoreDesign:
     def _check_types(self) -> None:
         if not isinstance(self.name, str) or not self.name.strip():
             raise DesignError(f"Expected `name` of a design to be a non-empty text, but got {self.name!r}.")
+        if len(self.name) > LONGEST_NAME:
+            raise DesignError(
+                f"Expected `name` of a design to have at most {LONGEST_NAME} characters, but got {self.name[:40]!r}..."
+            )
         for field, choices in _CHOICES.items():
             value = getattr(self, field)
             if value not in choices:

@@ -8,8 +8,11 @@ import pandas as pd
 
 from circuits import LayerShape
 from devicekit.common.errors import DesignError
+from devicekit.common.foreign import reading
 from energy.errors import EnergyError
 
+LARGEST = 10**9
+"""Rows, columns, products or groups of the largest layer that is believed."""
 COLUMNS = ("name", "rows", "columns", "mvms", "groups")
 
 
@@ -25,20 +28,26 @@ def read_layers(path: str | Path) -> list[LayerShape]:
     path = Path(path)
     if not path.is_file():
         raise EnergyError(f"No file of layers {str(path)!r}.")
-    try:
+    with reading(path, EnergyError, "a CSV table"):
         table = pd.read_csv(path, comment="#", skipinitialspace=True, dtype={"name": str})
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise EnergyError(f"{path}: not a CSV table: {error}.") from error
     missing = [name for name in COLUMNS[:3] if name not in table.columns]
     if missing:
-        raise EnergyError(f"{path}: missing column {', '.join(missing)}; found {', '.join(map(str, table.columns))}.")
+        raise EnergyError(
+            f"{path}: missing column {', '.join(missing)}; found {', '.join(map(str, table.columns)):.200}."
+        )
+    if table.empty:
+        raise EnergyError(f"{path}: expected a row for each layer, but found none.")
     layers = []
     for number, row in enumerate(table.to_dict(orient="records"), start=1):
         sizes = {}
         for key in COLUMNS[1:]:
             value = row.get(key, 1)
-            if isinstance(value, bool) or not isinstance(value, int | float) or value != value or value % 1:
-                raise EnergyError(f"{path}: row {number}: expected `{key}` to be a whole number, but got {value!r}.")
+            if isinstance(value, bool) or not isinstance(value, int | float) or not value % 1 == 0:
+                raise EnergyError(
+                    f"{path}: row {number}: expected `{key}` to be a whole number, but got {value!r:.60}."
+                )
+            if value > LARGEST:
+                raise EnergyError(f"{path}: row {number}: expected `{key}` up to {LARGEST:g}, but got {value!r:.40}.")
             sizes[key] = int(value)
         try:
             layers.append(

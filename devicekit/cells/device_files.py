@@ -33,6 +33,9 @@ from devicekit.common.provenance import Constant
 from devicekit.common.quantities import parse_quantity, unit_factor
 from devicekit.common.unit_checks import refuse_current
 
+MOST_DRIFT = 1.5
+"""Full scales by which mean currents may move; a cell that is read below 0 or far above its range is none."""
+
 
 def device_names() -> list[str]:
     """Return the names of the bundled devices, sorted."""
@@ -78,6 +81,9 @@ def _built(content: DeviceFile, where: str | Path) -> Cell:
         return _Builder().cell(content)
     except DevicekitError as error:
         raise DeviceError(f"{where}: {error}") from error
+    except ValidationError as error:  # of a constant: an interval without its value, an empty source
+        first = error.errors()[0]
+        raise DeviceError(f"{where}: {first['msg']}, but got {first['input']!r:.200}.") from error
 
 
 def _checked(content: Mapping[str, Any], where: str | Path) -> DeviceFile:
@@ -129,11 +135,16 @@ class _Builder:
                 self.number("spatial.wafer", content.spatial.wafer, ""),
             )
         i_max = self.number("i_max", content.i_max, "A")
+        if i_max > 1.0:
+            raise DeviceError(f"expected `i_max` to be at most 1 A, but got {i_max:g} A.")
         if i_max > 0:
             refuse_current("the spread by [error]", float(error.sigma(i_max, i_max)), i_max, times=10.0)
             means = [mean, *(point.mean for point in (retention.points if retention is not None else ()))]
             targets = [target for shift in means if isinstance(shift, TableShift) for target in shift.targets]
             refuse_current("the highest target of the mean currents", max(targets, default=0.0), i_max)
+            grid = i_max * np.linspace(0.05, 1.0, 20)
+            drift = max((float(np.abs(shift.shift(grid)).max()) for shift in means if shift is not None), default=0.0)
+            refuse_current("the shift of the mean currents", drift, i_max, times=MOST_DRIFT)
         return Cell(
             name=content.name,
             technology=content.technology,

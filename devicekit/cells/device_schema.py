@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from devicekit.common.provenance import Kind
 
 FORMAT = "devicekit-cell-1"
 """First line of every device file; a later, different form gets another number."""
 
-Quantity = float | str
+
+def _no_truth_value(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("Input should be a number, not true or false")
+    return value
+
+
+Real = Annotated[float, BeforeValidator(_no_truth_value)]
+"""A finite number; true is not 1."""
+Quantity = Annotated[float | str, BeforeValidator(_no_truth_value)]
 """A number in SI units, or text with a unit such as ``"1.6 uA"``."""
 
 
@@ -22,19 +31,19 @@ class _Table(BaseModel):
 class Number(_Table):
     """One constant with its provenance."""
 
-    value: float
+    value: Real
     unit: str = ""
     kind: Kind
     source: str
-    interval: tuple[float, float] | None = None
+    interval: tuple[Real, Real] | None = None
 
 
 class ErrorTable(_Table):
     """An error model: its name, its parameters and their covariance (SI units)."""
 
     model: str
-    parameters: dict[str, Quantity | list[float] | list[str]]
-    covariance: list[list[float]] | None = None
+    parameters: dict[str, Quantity | list[Real] | list[str]]
+    covariance: list[list[Real]] | None = None
     kind: Kind
     source: str
     note: str | None = None
@@ -45,9 +54,9 @@ class MeanTable(_Table):
 
     model: Literal["table"]
     unit: str
-    targets: list[float]
-    means: list[float]
-    stderr: list[float] | None = None
+    targets: list[Real]
+    means: list[Real]
+    stderr: list[Real] | None = None
     kind: Kind
     source: str
     note: str | None = None
@@ -58,8 +67,8 @@ class MeanPolynomial(_Table):
 
     model: Literal["polynomial"]
     unit: str
-    coefficients: list[float]
-    valid: tuple[float, float]
+    coefficients: list[Real]
+    valid: tuple[Real, Real]
     kind: Kind
     source: str
     note: str | None = None
@@ -102,10 +111,10 @@ class MeasuredTemperatureTable(_Table):
 
     model: Literal["measured"]
     unit: str
-    temperatures_k: list[float]
-    currents: list[float]
-    ratios: list[list[float]]
-    reference_k: float
+    temperatures_k: list[Real]
+    currents: list[Real]
+    ratios: list[list[Real]]
+    reference_k: Real
     kind: Kind
     source: str
 

@@ -58,8 +58,8 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
         known: the names that exist.
     """
     names = list(known)
-    message = f"Unknown {kind} {name!r}."
-    nearest = nearest_names(name, names)
+    message = f"Unknown {kind} {name!r:.80}."
+    nearest = nearest_names(name[:80], names)
     if nearest:
         message += f" Did you mean {' or '.join(map(repr, nearest))}?"
     if names and len(names) <= 20:
