@@ -10,6 +10,7 @@ NETWORK     ?= digits_cnn
 DATA        ?=
 # Test processes side by side; each one lets numerical libraries take one core.
 JOBS        ?= auto
+MINUTES     ?= 60
 PYTEST       = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 PIP         := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
@@ -18,7 +19,7 @@ PIP         := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 SKIPS       := --strict-skips $$(test $$root = 3 && echo --no-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup report test test-all lint bench clean
+.PHONY: help setup report test test-all lint fuzz bench clean
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -51,6 +52,9 @@ test: setup lint ## everything that takes under 15 minutes
 
 test-all: setup lint ## everything, slow tests included
 	@sh scripts/system_packages.sh --tests; root=$$?; $(PYTEST) $(SKIPS) --durations=25
+
+fuzz: setup ## damage every kind of user file for MINUTES=60 and see that each is read or refused by name
+	OMP_NUM_THREADS=1 $(BIN)/python tests/fuzz/harness.py --minutes $(MINUTES)
 
 bench: setup ## speed against peers and limits, as ratios in one run
 	@$(PIP) --no-build-isolation -e '.[bench]'

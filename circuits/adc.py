@@ -21,7 +21,7 @@ from circuits.adc_kinds import DEFAULT_KIND, AdcKind, adc_kind, adc_kind_names
 from circuits.adc_transfer import AdcErrors, quantisation_variance, transition_levels
 from devicekit.common.errors import DesignError, DevicekitError, unknown_name
 from devicekit.common.foreign import read_toml
-from devicekit.common.paths import replacing
+from devicekit.common.paths import is_file, replacing
 from devicekit.common.provenance import Constant
 from devicekit.common.quantities import parse_quantity, unit_factor
 
@@ -324,7 +324,7 @@ def load_adc(name_or_path: str | Path) -> Adc:
     if str(name_or_path) in adc_kind_names():
         return Adc(str(name_or_path))
     path = Path(name_or_path)
-    if not path.is_file():
+    if not is_file(path):
         message = unknown_name("ADC", str(name_or_path), adc_kind_names())
         raise DesignError(message + " An ADC of your own is given as the path of its file.")
     return adc_from_mapping(read_toml(path, DesignError), str(path))

@@ -15,6 +15,7 @@ from typing import Any
 from circuits.design_files import design_fields, load_design, none_of, read_designs_file
 from circuits.designs import CoreDesign
 from devicekit.common.errors import DesignError, unknown_name
+from devicekit.common.paths import exists, is_file
 
 KEYS = ("design", "cell", "adc", "peripherals", "wires", "corrections", "faults", "age", "temperature")
 """What a core's table may hold beside fields of its design."""
@@ -50,7 +51,7 @@ def find_core(name_or_path: str | Path) -> CoreTable:
     """
     text = str(name_or_path)
     path, colon, own = text.rpartition(":")
-    if Path(text).is_file():
+    if is_file(text):
         tables = core_tables(text)
         if len(tables) != 1:
             raise DesignError(f"{text}: expected FILE:NAME, for the file has several cores: {', '.join(tables)}.")
@@ -128,7 +129,7 @@ def _design(name: str, folder: Path, where: str) -> dict[str, Any]:
 
 def beside(name: str, folder: Path) -> str:
     """Return an existing path relative to a folder as a full path; a name of something bundled is left as it stands."""
-    return str((folder / name).resolve()) if (folder / name).exists() else name
+    return str((folder / name).resolve()) if exists(folder / name) else name
 
 
 def part_beside(name: str, folder: Path) -> str:

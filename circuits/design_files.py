@@ -9,7 +9,7 @@ from typing import Any
 from circuits.designs import CoreDesign, design_from_mapping
 from devicekit.common.errors import DesignError, unknown_name
 from devicekit.common.foreign import read_toml
-from devicekit.common.paths import data_path
+from devicekit.common.paths import data_path, is_file
 
 
 def bundled_sets() -> dict[str, Path]:
@@ -137,7 +137,7 @@ def read_designs_file(name_or_path: str | Path) -> tuple[dict[str, Any], Path]:
     """
     bundled = bundled_sets()
     path = bundled.get(str(name_or_path), Path(name_or_path))
-    if not path.is_file():
+    if not is_file(path):
         raise DesignError(unknown_name("design set or file", str(name_or_path), bundled))
     return read_toml(path, DesignError), path
 

@@ -9,6 +9,7 @@ import pandas as pd
 from circuits import LayerShape
 from devicekit.common.errors import DesignError
 from devicekit.common.foreign import reading
+from devicekit.common.paths import is_file
 from energy.errors import EnergyError
 
 LARGEST = 10**9
@@ -26,7 +27,7 @@ def read_layers(path: str | Path) -> list[LayerShape]:
         EnergyError: no such file, no table, a missing column, or an entry that is no whole number above 0.
     """
     path = Path(path)
-    if not path.is_file():
+    if not is_file(path):
         raise EnergyError(f"No file of layers {str(path)!r}.")
     with reading(path, EnergyError, "a CSV table"):
         table = pd.read_csv(path, comment="#", skipinitialspace=True, dtype={"name": str})

@@ -13,7 +13,7 @@ import numpy as np
 
 from devicekit.common.errors import UnitError, unknown_name
 from devicekit.common.foreign import read_toml
-from devicekit.common.paths import data_path, replacing
+from devicekit.common.paths import data_path, is_file, replacing
 from devicekit.common.provenance import Constant
 from energy.errors import EnergyError
 from energy.expressions import Array
@@ -55,7 +55,7 @@ def load_library(name_or_path: str | Path | Library) -> Library:
         return name_or_path
     names = library_names()
     path = data_path(f"components/{name_or_path}.toml") if str(name_or_path) in names else Path(name_or_path)
-    if not path.is_file():
+    if not is_file(path):
         raise EnergyError(unknown_name("component library or file", str(name_or_path), names))
     return _load(path, path.stat().st_mtime_ns, f"energy.load_library({str(name_or_path)!r})")
 
@@ -287,7 +287,7 @@ def _scale(reader: _Reader, base: Library, given: set[str]) -> None:
 
 def _read_draws(path: Path, reader: _Reader) -> dict[str, Array]:
     """Read joint draws: a CSV file with a column a constant, in the units of the library file."""
-    if not path.is_file():
+    if not is_file(path):
         raise EnergyError(f"{reader.where}: `draws`: no such file {path.name!r} beside it.")
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.reader(line for line in file if not line.startswith("#")))

@@ -12,7 +12,7 @@ from scipy.special import ndtr, ndtri
 
 from devicekit.common.errors import unknown_name
 from devicekit.common.foreign import read_toml
-from devicekit.common.paths import data_path
+from devicekit.common.paths import data_path, is_file
 from energy.errors import EnergyError
 from energy.expressions import Array
 from energy.library import Library, si_factor
@@ -88,7 +88,7 @@ def load_priors(library: Library, path: str | Path | None = None) -> Mapping[str
     if path is None:
         path = data_path("components") / f"{library.name}_priors.toml"
     path = Path(path)
-    if not path.is_file():
+    if not is_file(path):
         raise EnergyError(f"No file of priors {str(path)!r} for the library {library.name!r}.")
     content = read_toml(path, EnergyError)
     priors = {}

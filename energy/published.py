@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
-from devicekit.common.paths import data_path
+from devicekit.common.paths import data_path, is_file
 from energy.errors import EnergyError
 
 COLUMNS = {"energy_fj_per_op": "energy_fj_per_op", "area_mm2": "area_mm2"}
@@ -61,8 +61,8 @@ def load_published(name_or_path: str | Path = "cores_published.csv") -> dict[str
         EnergyError: no such file, a missing column, or an entry that is no positive number.
     """
     bundled = data_path("published") / str(name_or_path)
-    path = bundled if bundled.is_file() else Path(name_or_path)
-    if not path.is_file():
+    path = bundled if is_file(bundled) else Path(name_or_path)
+    if not is_file(path):
         raise EnergyError(f"No file of published costs {str(name_or_path)!r}.")
     lines = path.read_text(encoding="utf-8").splitlines()
     kept = [(number, line) for number, line in enumerate(lines, start=1) if line.strip() and line[0] != "#"]

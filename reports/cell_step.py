@@ -17,6 +17,7 @@ from devicekit import (
     read_measurements,
 )
 from devicekit.common.errors import unknown_name
+from devicekit.common.paths import is_file
 from devicekit.common.plain import plain_dict
 from reports.results import Values
 from reports.study import REFERENCE_MEASUREMENTS, Study
@@ -88,7 +89,7 @@ def find_measurements(name: str) -> Path:
     Raises:
         MeasurementError: neither.
     """
-    if Path(name).is_file():
+    if is_file(name):
         return Path(name)
     bundled = _bundled_measurements()
     if name in bundled:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from devicekit.common.errors import unknown_name
-from devicekit.common.paths import replacing
+from devicekit.common.foreign import read_toml
+from devicekit.common.paths import exists, replacing
 from reports.errors import StudyError
 
 REFERENCE_MEASUREMENTS = "sonos_40nm_tcas2022_resampled"
@@ -98,12 +98,7 @@ class Study(BaseModel):
             StudyError: no such file, no TOML, an unknown key, or a value that is not allowed.
         """
         path = Path(path)
-        try:
-            values = tomllib.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise StudyError(f"{path}: cannot read the study: {error.strerror}.") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise StudyError(f"{path}: not a TOML file: {error}.") from None
+        values = read_toml(path, StudyError)
         folder = path.resolve().parent
         for key in ("weights", "data", "measurements", "device", "library"):
             if isinstance(values.get(key), str):
@@ -139,7 +134,7 @@ class Study(BaseModel):
 
 def _beside(name: str, folder: Path) -> str:
     """Return an existing path relative to `folder` as a full path; a bundled name is left as it stands."""
-    return str((folder / name).resolve()) if (folder / name).exists() else name
+    return str((folder / name).resolve()) if exists(folder / name) else name
 
 
 def _part_beside(name: Any, folder: Path) -> Any:

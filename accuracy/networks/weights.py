@@ -11,6 +11,7 @@ from torch import nn
 
 from accuracy.networks.errors import NetworkError
 from devicekit.common.foreign import reading
+from devicekit.common.paths import is_file
 
 State = dict[str, torch.Tensor]
 
@@ -28,7 +29,7 @@ def locate(network: str, weights: str | Path, file: str, folder: str) -> Path:
         NetworkError: there is none.
     """
     path = Path(weights)
-    if path.is_file():
+    if is_file(path):
         return path
     if path.is_dir():
         for candidate in (path / file, path / folder / file):

@@ -21,6 +21,7 @@ from circuits.bit_line.transistor_cell import TransistorCell, load_transistor_ce
 from circuits.errors import CircuitError
 from circuits.spice import simulator as spice
 from circuits.spice.model_cards import card_lines
+from devicekit.common.paths import is_file
 
 GATE_POINTS, DROP_POINTS = 61, 25
 LEAST_STATE = 1e-6
@@ -54,7 +55,7 @@ class SpiceCell:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "library", Path(self.library).resolve())
-        if not self.library.is_file():
+        if not is_file(self.library):
             raise CircuitError(f"Expected `library` to be a model file, but {self.library} is none.")
         if not re.fullmatch(r"\w+", self.model):
             raise CircuitError(f"Expected `model` to be the name of a card or subcircuit, but got {self.model!r}.")

@@ -200,6 +200,8 @@ class TransistorCell:
             p = np.where(np.isneginf(goal), p, p + np.clip(step, -5.0, 5.0))
             if np.all(np.abs(np.where(np.isneginf(goal), 0.0, step)) <= 4e-15 * (1 + np.abs(p))):
                 break
+        else:
+            raise CircuitError(f"No state of the SONOS transistor was found that carries {target.max():.3g} A at V_D.")
         return np.where(np.isneginf(goal), -np.inf, p)
 
     def prepare(self, conductance: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from circuits.designs import CoreDesign
 from circuits.errors import CircuitError
 from devicekit.common.errors import DesignError, unknown_name
-from devicekit.common.paths import data_path, replacing
+from devicekit.common.paths import data_path, is_file, replacing
 from devicekit.common.provenance import Constant, Kind
 
 ADC_NOISE = (
@@ -291,7 +291,7 @@ def load_peripherals(
         name_or_path = fitting if fitting in names else name_or_path
     bundled = str(name_or_path) in names
     path = data_path(f"peripherals/{name_or_path}.model.json") if bundled else Path(name_or_path)
-    if not path.is_file():
+    if not is_file(path):
         raise PeripheralError(unknown_name("peripheral model or file", str(name_or_path), names))
     try:
         return PeripheralModel.model_validate_json(path.read_text("utf-8"))

@@ -20,7 +20,7 @@ from circuits.peripherals.definitions import DEFINITIONS
 from circuits.peripherals.model import PeripheralError
 from devicekit.common.errors import UnitError, unknown_name
 from devicekit.common.foreign import read_toml
-from devicekit.common.paths import data_path
+from devicekit.common.paths import data_path, is_file
 from devicekit.common.provenance import Constant
 from devicekit.common.quantities import unit_factor
 
@@ -229,7 +229,7 @@ def load_parameters(name_or_path: str | Path) -> Parameters:
     names = parameter_names()
     bundled = str(name_or_path) in names
     path = data_path(f"peripherals/{name_or_path}.toml") if bundled else Path(name_or_path)
-    if not path.is_file():
+    if not is_file(path):
         raise PeripheralError(unknown_name("parameter set or file", str(name_or_path), names))
     content = read_toml(path, PeripheralError)
     try:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from circuits.errors import CircuitError
 from devicekit.common.errors import unknown_name
+from devicekit.common.paths import is_file
 
 STATEMENTS = (".model", ".subckt", ".ends", ".param", ".func", ".global", ".option", ".options", ".if", ".elseif",
               ".else", ".endif")  # fmt: skip
@@ -96,7 +97,7 @@ class _Card:
                 f"{place}: {name!r} lies outside the card's folder {self.root.name!r}; a model file may include "
                 "what lies in its own folder or below. Put them together, or take the file of the folder above."
             )
-        if not target.is_file():
+        if not is_file(target):
             raise CircuitError(f"{place}: could not find the included file {name!r}.")
         return self.read(target, None if section is None else _name(section), depth + 1)
 

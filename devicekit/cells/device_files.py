@@ -28,7 +28,7 @@ from devicekit.cells.retention import Retention, RetentionPoint
 from devicekit.cells.subthreshold import ROOM_TEMPERATURE, MeasuredTemperature, SubthresholdTemperature, TemperatureLaw
 from devicekit.common.errors import DeviceError, DevicekitError, unknown_name
 from devicekit.common.foreign import read_toml
-from devicekit.common.paths import data_path
+from devicekit.common.paths import data_path, is_file
 from devicekit.common.provenance import Constant
 from devicekit.common.quantities import parse_quantity, unit_factor
 from devicekit.common.unit_checks import refuse_current
@@ -106,7 +106,7 @@ def read_device_file(name_or_path: str | Path) -> tuple[DeviceFile, Path]:
         raise DeviceError(f"Expected a device's name or the path of its file, but got {name_or_path!r}.")
     bundled = _bundled()
     path = bundled.get(str(name_or_path), Path(name_or_path))
-    if not path.is_file():
+    if not is_file(path):
         message = unknown_name("device", str(name_or_path), bundled)
         raise DeviceError(message + " A device of your own is given as the path of its file.")
     return _checked(read_toml(path, DeviceError), path), path

@@ -9,9 +9,27 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+LONGEST_MESSAGE = 1000
+"""Characters of the longest message: what was received may be a whole file."""
+
+
+def shortened(message: str, longest: int) -> str:
+    """Return a message of at most so many characters; the middle gives way, since file and reason stand at the ends."""
+    if len(message) <= longest:
+        return message
+    half = (longest - 5) // 2
+    return f"{message[:half]} ... {message[-half:]}"
+
 
 class DevicekitError(Exception):
-    """Input that cannot be used; the message names it, what was required and what was received."""
+    """Input that cannot be used; the message names it, what was required and what was received.
+
+    Args:
+        message: one or a few sentences; the middle of a message that does not end is left out.
+    """
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(shortened(str(message), LONGEST_MESSAGE))
 
 
 class MeasurementError(DevicekitError):

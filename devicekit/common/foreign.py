@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from devicekit.common.errors import DevicekitError
+from devicekit.common.errors import DevicekitError, shortened
 
-LONGEST_MESSAGE = 400
+LONGEST_REASON = 400
 LARGEST_TOML = 50_000_000
 
 
@@ -40,7 +40,7 @@ def reading(path: str | Path, error: type[DevicekitError], what: str) -> Iterato
     except IsADirectoryError:
         raise error(f"{path}: expected a file, but it is a folder.") from None
     except Exception as reason:
-        raise error(shortened(f"{path}: not {what}: {describe(reason)}.")) from reason
+        raise error(shortened(f"{path}: not {what}: {describe(reason)}.", LONGEST_REASON)) from reason
 
 
 @contextmanager
@@ -86,11 +86,3 @@ def describe(reason: BaseException) -> str:
     if isinstance(reason, OSError) and reason.strerror:
         text = reason.strerror
     return text.rstrip(".") or type(reason).__name__
-
-
-def shortened(message: str, longest: int = LONGEST_MESSAGE) -> str:
-    """Return a message of at most so many characters; the middle gives way, since file and reason stand at the ends."""
-    if len(message) <= longest:
-        return message
-    half = (longest - 5) // 2
-    return f"{message[:half]} ... {message[-half:]}"

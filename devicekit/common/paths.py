@@ -13,6 +13,16 @@ from devicekit.common.errors import DevicekitError, unknown_name
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 
+def is_file(path: str | Path) -> bool:
+    """Return whether a path is that of a file; False for a name that no file can have (too long, a null byte)."""
+    return os.path.isfile(path)
+
+
+def exists(path: str | Path) -> bool:
+    """Return whether a file or folder exists; False for a name that none can have."""
+    return os.path.exists(path)
+
+
 def data_path(name: str = ".") -> Path:
     """Return the path of a file or folder of the project's `data/`.
 

@@ -5,8 +5,8 @@ import zlib
 
 import pytest
 
-from devicekit.common.errors import DeviceError, DevicekitError, MeasurementError
-from devicekit.common.foreign import LONGEST_MESSAGE, read_toml, reading, shortened
+from devicekit.common.errors import LONGEST_MESSAGE, DeviceError, DevicekitError, MeasurementError, shortened
+from devicekit.common.foreign import read_toml, reading
 
 REASONS = [
     zlib.error("bad data"),
@@ -36,10 +36,12 @@ def test_named_errors_and_interrupts_pass_as_they_are():
 
 
 def test_messages_keep_their_ends():
-    message = shortened("file.csv: " + "x" * 10_000 + " the reason")
+    message = shortened("file.csv: " + "x" * 10_000 + " the reason", LONGEST_MESSAGE)
     assert len(message) <= LONGEST_MESSAGE
     assert message.startswith("file.csv: x")
     assert message.endswith("x the reason")
+    assert str(DevicekitError(f"begin {'x' * 5000} end")).endswith("x end")
+    assert len(str(DeviceError("x" * 5000))) <= LONGEST_MESSAGE
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,19 @@ def designs(path: Path) -> str | None:
     return None
 
 
+def cores(path: Path) -> str | None:
+    """Cores as built, with the costs of the first."""
+    first = next(iter(circuits.load_cores(path).values()))
+    cost = energy.estimate_core(first)
+    return _nonsense(energy=(cost.energy_fj_per_op, 0, 1e300), area=(cost.area_mm2, 0, 1e300))
+
+
+def adc(path: Path) -> str | None:
+    """An ADC of one's own, and the costs of a core with it."""
+    cost = energy.estimate_core(circuits.Core(circuits.load_design("A"), adc=circuits.load_adc(path)))
+    return _nonsense(energy=(cost.energy_fj_per_op, 0, 1e300), latency=(cost.latency_ns, 0, 1e300))
+
+
 def library(path: Path) -> str | None:
     """A component library that gives a core finite, positive costs."""
     cost = energy.estimate_core(circuits.load_design("A"), library=path)
@@ -198,6 +211,27 @@ source = "mine"
 [components.extra]
 instances = "max(arrays, 2) / 2"
 """
+CORES = """[cores.old]
+design = "A"
+max_rows = 576
+cell = "sonos_40nm_tcas2022"
+age = "2 days"
+temperature = "85 degC"
+adc = { kind = "sar", enob = 7.2 }
+[cores.plain]
+negative_weights = "offset"
+weight_bits = 8
+bits_per_cell = 2
+wires = { r_p_hat = 1e-5, bit_line = "affine" }
+"""
+ADC = """kind = "sar"
+bits = 8
+rate = "50 MHz"
+enob = 7.2
+inl_lsb = [0.0, 0.2, -0.2, 0.0]
+energy = "2 pJ"
+area = "3000 um^2"
+"""
 CARD = """.lib tt
 .model m nmos level=14 vth0=0.3
 + u0=0.03
@@ -211,13 +245,9 @@ m1 d g s b m w={w} l=0.2u
 
 
 def _targets() -> dict[str, Target]:
-    frame, blank = _table(), np.zeros((8, 8, 3), np.uint8)
+    blank = np.zeros((8, 8, 3), np.uint8)
     picture, jpeg = (_saved(lambda out, kind=kind: Image.fromarray(blank).save(out, kind)) for kind in ("PNG", "JPEG"))
-    csv = (
-        frame.to_csv(index=False).encode(),
-        frame.to_csv(index=False, sep=";").encode(),
-        frame.to_csv(index=False, sep="\t").encode("utf-16"),
-    )
+    whole = devicekit.data_path("components/sonos_40nm.toml").read_bytes().replace(b"draws = ", b"# draws = ")
     state = {"layer.weight": torch.ones(3, 2), "layer.bias": torch.zeros(3)}
     images = _saved(lambda out: np.savez(out, images=np.zeros((2, 4, 4, 3), np.uint8), labels=[0, 1]))
     batch = pickle.dumps({b"data": np.zeros((1, 3072), np.uint8), b"labels": [1]}, protocol=2)
@@ -227,20 +257,19 @@ def _targets() -> dict[str, Target]:
     text = {
         "device": Target(".toml", _bundled("devices/*.toml"), device),
         "designs": Target(".toml", (*_bundled("designs/*.toml"), own_designs), designs),
-        "library": Target(".toml", (*_bundled("components/sonos_40nm.toml"), LIBRARY.encode()), library),
-        "csv": Target(".csv", csv, measurements),
+        "core": Target(".toml", (CORES.encode(),), cores),
+        "adc": Target(".toml", (ADC.encode(), b'kind = "ramp"\n'), adc),
+        "library": Target(".toml", (whole, LIBRARY.encode()), library),
         "peripherals": Target(".json", _bundled("peripherals/*.model.json"), peripherals),
         "parameters": Target(".toml", _bundled("peripherals/*.toml"), parameters),
         "transistor": Target(".toml", _bundled("circuits/*_cell.toml"), transistor),
         "card": Target(".lib", (CARD.encode(), *_bundled("circuits/*.lib")), _reader(card_lines)),
         "study": Target(".toml", (own_study,), study),
         "layers": Target(".csv", (b"name,rows,columns,mvms,groups\nconv1,27,16,1024,1\nfc,64,10,1,1\n",), layers),
-        "quantity": Target(".txt", (b"1.6 uA", b"27 degC", b"3e-7", b"12 nC/s", b"-4 uA"), quantity),
+        "quantity": Target(".txt", (b"1.6 uA", b"3e-7", b"12 nC/s", b"-4 uA"), quantity),
         "formula": Target(".txt", (b"a * max(b.c, 2) / 256 + where(a > b.c, 1, total(a) ** 2)",), formula),
     }
     binary = {
-        "xlsx": (".xlsx", (_saved(lambda out: frame.to_excel(out, index=False)),), measurements),
-        "parquet": (".parquet", (_saved(lambda out: frame.to_parquet(out)),), measurements),
         "picture": (".png", (picture, jpeg), _reader(_decoded)),
         "tar": (".tar", (_saved(lambda out: _tar(out, picture)),), _reader(_from_tar)),
         "idx": (".gz", (packed,), _reader(lambda path: idx.read_idx(path, 3))),
