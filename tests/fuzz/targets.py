@@ -245,7 +245,12 @@ m1 d g s b m w={w} l=0.2u
 
 
 def _targets() -> dict[str, Target]:
-    blank = np.zeros((8, 8, 3), np.uint8)
+    frame, blank = _table(), np.zeros((8, 8, 3), np.uint8)
+    csv = (
+        frame.to_csv(index=False).encode(),
+        frame.to_csv(index=False, sep=";").encode(),
+        frame.to_csv(index=False, sep="\t").encode("utf-16"),
+    )
     picture, jpeg = (_saved(lambda out, kind=kind: Image.fromarray(blank).save(out, kind)) for kind in ("PNG", "JPEG"))
     whole = devicekit.data_path("components/sonos_40nm.toml").read_bytes().replace(b"draws = ", b"# draws = ")
     state = {"layer.weight": torch.ones(3, 2), "layer.bias": torch.zeros(3)}
@@ -260,6 +265,7 @@ def _targets() -> dict[str, Target]:
         "core": Target(".toml", (CORES.encode(),), cores),
         "adc": Target(".toml", (ADC.encode(), b'kind = "ramp"\n'), adc),
         "library": Target(".toml", (whole, LIBRARY.encode()), library),
+        "csv": Target(".csv", csv, measurements),
         "peripherals": Target(".json", _bundled("peripherals/*.model.json"), peripherals),
         "parameters": Target(".toml", _bundled("peripherals/*.toml"), parameters),
         "transistor": Target(".toml", _bundled("circuits/*_cell.toml"), transistor),
@@ -270,6 +276,8 @@ def _targets() -> dict[str, Target]:
         "formula": Target(".txt", (b"a * max(b.c, 2) / 256 + where(a > b.c, 1, total(a) ** 2)",), formula),
     }
     binary = {
+        "xlsx": (".xlsx", (_saved(lambda out: frame.to_excel(out, index=False)),), measurements),
+        "parquet": (".parquet", (_saved(lambda out: frame.to_parquet(out)),), measurements),
         "picture": (".png", (picture, jpeg), _reader(_decoded)),
         "tar": (".tar", (_saved(lambda out: _tar(out, picture)),), _reader(_from_tar)),
         "idx": (".gz", (packed,), _reader(lambda path: idx.read_idx(path, 3))),
