@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from devicekit.cells.subthreshold import ROOM_TEMPERATURE, threshold_spread
 from devicekit.common.engineering import engineering
 from devicekit.common.errors import DeviceError
 from devicekit.common.provenance import Constant
-from devicekit.common.unit_checks import refuse_current, warn_of_current
+from devicekit.common.unit_checks import UnitWarning, refuse_current, warn_of_current
 from devicekit.fits.bootstrap import bootstrap_parameters
 from devicekit.fits.cell_facts import CellFacts
 from devicekit.fits.conditions import Conditions, bake_fit, later_fits, read_temperature_fit
@@ -89,7 +90,7 @@ def fit_device(
         DeviceError: an unknown model or criterion, or more parameters than states.
 
     Warns:
-        UnitWarning: an `i_max` that is plainly in another unit than the targets.
+        UnitWarning: an `i_max` that is plainly in another unit than the targets, or a spread above the full scale.
     """
     measurements = as_measurements(measurements, read_voltage)
     wanted, named = _models(model, candidates)
@@ -154,6 +155,15 @@ def fit_device(
         *_normality_notes(table),
     ]
     retention, retention_covariance = _retention(conditions, later, bake)
+    spread = float(np.max(best.model.sigma(np.array([0.5, 1.0]) * full_scale, full_scale)))
+    if spread > full_scale:
+        warnings.warn(
+            f"The fitted spread reaches {engineering(spread, 'A')}, more than the full scale of "
+            f"{engineering(full_scale, 'A')}: a value far from its target (a slip, a broken cell) sets it. Look at the "
+            "states, or take an `estimator` that is robust ('student', 'trimmed').",
+            UnitWarning,
+            stacklevel=2,
+        )
     cell = Cell(
         name=name or Path(measurements.place).stem,
         technology=technology if technology is not None else measurements.metadata.get("technology", ""),

@@ -153,3 +153,14 @@ def _classes(hint: object) -> list[type]:
     """Return the classes in a type hint, those inside unions and containers included."""
     parts = getattr(hint, "__args__", ())
     return ([hint] if isinstance(hint, type) else []) + [each for part in parts for each in _classes(part)]
+
+
+def test_a_slip_among_the_values_is_named(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    """One value with a digit too many would set the spread of the whole device."""
+    rng = np.random.default_rng(0)
+    rows = [f"{target},{target + rng.normal(0, 10):.2f}" for target in (100, 400, 800, 1600) for _ in range(12)]
+    rows[-1] = "1600,150000.00"
+    path = tmp_path / "slip.csv"
+    path.write_text("target (nA),current (nA)\n" + "\n".join(rows))
+    with pytest.warns(devicekit.UnitWarning, match="more than the full scale of 1.6 uA: a value far from its target"):
+        devicekit.fit_device(path, model="saturating_exponential")

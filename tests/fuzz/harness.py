@@ -1,8 +1,8 @@
 """Mutation fuzzing of every user file: each input is read as meant or refused by name, within seconds.
 
 `make fuzz` runs it for an hour; `make test` for a fixed number of inputs. A fault is a traceback (any exception but the
-project's own), a message longer than `LONGEST`, a hang, or a number outside the range that its target states. What is
-found is written to ``out/fuzz`` with the input, and the input becomes a case of the tests.
+project's own), a message longer than `LONGEST`, a hang, or a number outside the range that its target states, without a
+warning. What is found is written to ``out/fuzz`` with the input, and the input becomes a case of the tests.
 """
 
 from __future__ import annotations
@@ -70,8 +70,8 @@ def _limited() -> Iterator[None]:
 def try_input(target: Target, path: Path) -> tuple[bool, str | None]:
     """Return whether a file was refused by name, and the fault that reading it shows, or None."""
     try:
-        with _limited(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with _limited(), warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
             nonsense = target.read(path)
     except DevicekitError as error:
         long = len(str(error)) > LONGEST
@@ -80,7 +80,8 @@ def try_input(target: Target, path: Path) -> tuple[bool, str | None]:
         return False, f"hang: more than {HANG:g} s"
     except Exception:
         return False, traceback.format_exc(limit=-6)
-    return False, nonsense and f"nonsense: {nonsense}"
+    # Nonsense that a warning names is the user's to judge; nonsense in silence is the fault.
+    return False, f"nonsense: {nonsense}" if nonsense and not said else None
 
 
 def fuzz(names: list[str], seed: int, inputs: int | None, seconds: float | None, found: Path | None) -> Tally:
