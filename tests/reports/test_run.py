@@ -310,7 +310,7 @@ def test_an_impossible_design_is_one_message(tmp_path: Path, changes: dict[str, 
         (["--network", "resnet20"], "or 'resnet20_cifar10'?"),
         (["--network", "resnet20_cifar10"], "give the folder"),
         (["--library", "sonos"], "Unknown"),
-        (["--study", "nowhere.toml"], "cannot read the study"),
+        (["--study", "nowhere.toml"], "there is no such file"),
     ],
 )
 def test_unknown_names_are_one_message(tmp_path: Path, options: list[str], message: str) -> None:

@@ -52,7 +52,7 @@ def test_faults_in_a_study_file(tmp_path: Path, text: str, message: str) -> None
 
 
 def test_no_such_study(tmp_path: Path) -> None:
-    with pytest.raises(StudyError, match="cannot read the study: No such file"):
+    with pytest.raises(StudyError, match="there is no such file"):
         Study.load(tmp_path / "study.toml")
 
 
