@@ -22,6 +22,8 @@ from pathlib import Path
 
 DEFAULT_FLAGS = ("-O3", "-std=gnu11")
 
+SANITIZE = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g", "-O1")
+
 _FIXED_FLAGS = ("-shared", "-fPIC", "-Wall")
 
 
@@ -43,10 +45,14 @@ def load_library(source: Path, flags: tuple[str, ...] = DEFAULT_FLAGS) -> ctypes
 
     Returns:
         The library, or None: no compiler, a compiler that refuses the source, no folder to write to, or the
-        environment variable ``DEVICEKIT_NO_NATIVE`` set.
+        environment variable ``DEVICEKIT_NO_NATIVE`` set. With ``DEVICEKIT_SANITIZE`` set, kernels are compiled to stop
+        the process at the first access out of bounds or undefined operation (the process needs ASan's run-time
+        library loaded first; see tests/circuits/test_sanitized_kernels.py).
     """
     if os.environ.get("DEVICEKIT_NO_NATIVE"):
         return None
+    if os.environ.get("DEVICEKIT_SANITIZE"):
+        flags = (*flags, *SANITIZE)
     name, cache = library_name(source, flags), _cache_folder()
     shipped = _open(source.parent / "_native" / name)
     if shipped is not None:

@@ -38,6 +38,8 @@ TARGET static inline int32_t NAME(select)(const uint8_t *digits, int bit, int64_
     const int64_t count = SELECT(digits, bit, rows, (int32_t)from, found + 1);
     found[0] = *last;
     *last = found[count];
+    // Lanes behind the last row are computed as well and never read; they must hold numbers.
+    for (int64_t k = 1; k <= LANES; k++) found[count + k] = *last;
     *wires = wire * (REAL)(*last - found[0]);
     for (int64_t k = 0; k < count; k += LANES) {
         const rows_on here = *(const rows_on *)(found + k + 1), before = *(const rows_on *)(found + k);
