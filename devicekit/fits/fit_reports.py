@@ -23,7 +23,7 @@ def summary(fit: FitValues) -> str:
         _states(fit),
         _memory(fit),
         *(part for part in (_retention(fit), _noise(fit), _temperature(fit), _components(fit)) if part),
-        [f"note: {note}" for note in fit.notes],
+        [f"note: {note}" for note in fit.notes if note not in fit.measurements.warnings],
     ]
     return "\n\n".join("\n".join(lines) for lines in parts if lines)
 
@@ -47,10 +47,15 @@ def _comparison(fit: FitValues) -> list[str]:
     lines.append(f"  {'model':<24}{'k':>3}{'D':>11}{'p':>10}{'dBIC':>10}{'dAICc':>10}  verdict")
     for name, row in fit.comparison.iterrows():
         lines.append(
-            f"  {name!s:<24}{int(row['parameters']):>3}{row['deviance']:>11.1f}{row['goodness_p']:>10.2g}"
-            f"{row['delta_bic']:>10.1f}{row['delta_aicc']:>10.1f}  {row['verdict']}"
+            f"  {name!s:<24}{int(row['parameters']):>3}{_figure(row['deviance']):>11}{row['goodness_p']:>10.2g}"
+            f"{_figure(row['delta_bic']):>10}{_figure(row['delta_aicc']):>10}  {row['verdict']}"
         )
     return lines
+
+
+def _figure(value: float) -> str:
+    """Return a deviance with one decimal; one that fills its column, of a model far from the data, by its magnitude."""
+    return f"{value:.1f}" if abs(value) < 1e6 else f"{value:.1e}"
 
 
 def _states(fit: FitValues) -> list[str]:

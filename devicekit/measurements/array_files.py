@@ -92,6 +92,13 @@ def _tables(arrays: Mapping[str, Any], place: str, sheet: str | None) -> list[Ra
         if name in matrices or (name in vectors and len(array) != length):
             unused.append(Unused("column", repr(name), f"shape {array.shape}, not {length} entries as the others"))
     kept = {name: array for name, array in vectors.items() if len(array) == length}
+    for name, array in matrices.items():
+        if len(matrices) == 1 and array.shape.count(length) == 1:
+            # A row (or a column) of the matrix belongs to each entry of the vectors: a state, say, with its cells.
+            cells = array if len(array) == length else array.T
+            quantity, unit = split_header(name)
+            kept |= {f"{quantity} {n + 1}" + (f" ({unit})" if unit else ""): c for n, c in enumerate(cells.T)}
+            unused = [item for item in unused if item.name != repr(name)]
     check_headers(list(kept), place)
     metadata = {name.lower(): str(array.item()) for name, array in numbers.items()}
     return [RawTable(place, tuple(kept), tuple(map(_column, kept.values())), metadata=metadata, unused=tuple(unused))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -224,11 +225,23 @@ def _meant(header: HeaderName) -> str:
         return "temperature"
     if header.name == "T":
         return "T" if header.unit is None else "t"
-    if header.name in _KNOWN:
-        return header.name
-    return _SPOKEN.get(header.name.replace("_", ""), header.name)
+    name = header.name
+    if name in _KNOWN:
+        return name
+    if name.replace("_", "") in _SPOKEN:
+        return _SPOKEN[name.replace("_", "")]
+    first, *rest = name.split("_")
+    if (header.unit or "").lower() in TIME_WORDS and name in _DURATIONS:
+        return "time"
+    if first in TIME_WORDS and rest and rest[0] in ("after", "since", "of", "from"):
+        return first
+    plain = re.sub(r"^(?:n|no|nr|num)_|_?(?:#|_no|_nr|_num|_number|_index|_idx|_id)$", "", name)
+    return plain if plain in _LABEL_NAMES else name
 
 
+_DURATIONS = frozenset({"bake", "storage", "ret", "aging", "ageing", "stress", "anneal", "t_ret", "t_bake"})
+"""Names that are times where their unit is one."""
+_LABEL_NAMES = frozenset(alias for role in LABELS for alias in ALIASES[role])
 _KNOWN = frozenset(alias for aliases in ALIASES.values() for alias in aliases)
 
 

@@ -50,9 +50,15 @@ class ColumnUnits:
         for key in _VOLTAGES:
             if self.read_voltage is None and key in table.metadata:
                 self._set_voltage(table.metadata[key], "the file")
-        for header in table.headers:
-            if self.read_voltage is None and parse_header(header).read_at:
-                self._set_voltage(parse_header(header).read_at, f"header {header!r}")
+        for index, header in enumerate(table.headers):
+            said = parse_header(header)
+            if self.read_voltage is None and said.read_at:
+                self._set_voltage(said.read_at, f"header {header!r}")
+            elif self.read_voltage is None and said.name in _VOLTAGES and said.unit and table.is_numeric(index):
+                volts = np.unique(table.numbers(index))
+                if len(volts) == 1:
+                    self._set_voltage(f"{volts[0]} {said.unit}", f"column {header!r}")
+                    self.notes.append(f"the read voltage is that of the column {header!r}: {volts[0]:g} {said.unit}")
 
     def _set_voltage(self, text: str, source: str) -> None:
         try:
@@ -133,8 +139,8 @@ class ColumnUnits:
     def _unit(self, role: str, index: int, header: HeaderName, borrow: int | None) -> tuple[str | None, str]:
         table, units = self.table, self.options.units
         own = header.unit
-        if own is None and role == "time" and header.name in TIME_WORDS:
-            own = TIME_WORDS[header.name]
+        if own is None and role == "time":
+            own = TIME_WORDS.get(header.name.split("_")[0])
         candidates: list[tuple[str | None, str]] = [(units.get(role), "option"), (own, "header")]
         if role in CURRENTS:
             candidates.append((units.get("current"), "option"))

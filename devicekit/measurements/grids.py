@@ -16,6 +16,10 @@ from devicekit.measurements.read_options import ReadOptions
 from devicekit.measurements.unit_conversions import is_unit
 
 _KEY_VALUE = re.compile(r"^\W*(?P<key>[A-Za-z][\w \-]{0,40}?)\s*[=:]\s*(?P<value>.+?)\s*$")
+_KEY_QUANTITY = re.compile(
+    r"^\W*(?P<key>[A-Za-z][\w \-]{0,40}?)\s+(?P<value>[+-]?\d[\d.,]*(?:[eE][+-]?\d+)?\s*[A-Za-zµμΩ]{1,5})\s*$"
+)
+"""A comment such as ``# compliance 800 nA``."""
 _LOOKED_AT = 400
 _BODY = 4
 """Rows after a header that must have their numbers in the same places."""
@@ -287,7 +291,7 @@ def _sections(grid: Grid, lines: Sequence[int]) -> tuple[dict[str, list[str]], l
 def _metadata(comments: list[str], preamble: list[str]) -> dict[str, str]:
     found = {}
     for line in comments:
-        if match := _KEY_VALUE.match(line):
+        if match := _KEY_VALUE.match(line) or _KEY_QUANTITY.match(line):
             found[match["key"].strip().lower().replace(" ", "_")] = match["value"]
     for line in preamble:
         fields = [field.strip().strip('"') for field in re.split(r"[,;\t=:]", line, maxsplit=1)]

@@ -11,7 +11,7 @@ KELVIN = frozenset({"k", "kelvin"})
 TIME_WORDS = {
     "seconds": "s", "second": "s", "secs": "s", "sec": "s", "sekunden": "s",
     "minutes": "min", "minute": "min", "mins": "min", "minuten": "min",
-    "hours": "h", "hour": "h", "hrs": "h", "hr": "h", "stunden": "h", "stunde": "h", "heures": "h", "std": "h",
+    "hours": "h", "hour": "h", "hrs": "h", "hr": "h", "stunden": "h", "stunde": "h", "heures": "h",
     "days": "day", "day": "day", "tage": "day", "tag": "day", "jours": "day", "d": "day",
     "weeks": "week", "week": "week", "wochen": "week", "months": "month", "month": "month",
     "years": "year", "year": "year", "jahre": "year", "yr": "year", "yrs": "year",
@@ -55,7 +55,8 @@ def split_header(header: str) -> tuple[str, str | None]:
     Names come back in lower case with words joined by underscores. A unit stands in round or square brackets, after
     a slash or comma, or as a known unit after the last underscore or space.
     """
-    text = header.strip().strip("\"'").lstrip("#").strip()
+    text = header.strip().strip("\"'").lstrip("#").strip().replace("|", "")
+    text = re.sub(r"^date\s*/\s*time", "datetime", text, flags=re.IGNORECASE)
     match = re.fullmatch(r"(?P<name>.*?)\s*[\(\[\{]\s*(?P<unit>[^\)\]\}]*)\s*[\)\]\}]", text) or re.fullmatch(
         r"(?P<name>[^/,]+?)\s*[/,]\s*(?:in\s+)?(?P<unit>[^\s/,]+)", text
     )

@@ -11,7 +11,7 @@ from devicekit.measurements.unit_conversions import conversion
 
 _QUANTITY = re.compile(
     r"^(?:(?P<prefix>[A-Za-z_]+)(?P<joint>\s*[=@:_]\s*|\s+)|(?P<glued>[A-Za-z]+)(?=\d))?"
-    r"(?P<number>[+-]?(?:\d+[.,]?\d*|[.,]\d+)(?:[eE][+-]?\d+)?)\s*[\[\(]?\s*"
+    r"(?P<number>[+-]?(?:\d+[.,]?\d*|[.,]\d+)(?:[eE][+-]?\d+)?)\s*(?P<bracket>[\[\(])?\s*"
     r"(?P<unit>[A-Za-zµμ°ΩΩ%]+\d?)?\s*[\]\)]?"
     r"(?P<repeat>\.\d+|\s*\(\d+\)|\s*#\s*\d+|_\d+|\s+(?:rep|repeat|run|copy)\s*\d+)?$"
 )
@@ -30,6 +30,9 @@ REPLICATES = {
 """What a numbered column is another one of, by the word before its number."""
 _NO_LEVELS = frozenset({"v", "t", "vg", "vd", "temp", "time", "temperature", "bias"})
 """Words before a number that is no level of current."""
+_STATE_WORDS = frozenset({"l", "s", "state", "level", "lvl", "mlc", "zustand"})
+_CURRENT_WORDS = frozenset({"i", "g", "r", "target", "id", "ids", "itarget", "gtarget", "rtarget", "current", "soll"})
+"""Words before a number with a unit in brackets: numbers of states, and currents."""
 _STATES = re.compile(
     r"^(?:HRS|LRS|[MI]RS\d*|LCS|HCS|on|off|set|reset|erased|programmed|(?:state|level|lvl|L|S|MLC|zustand)[ _\-]?\d+"
     r"|0b[01]+)$",
@@ -67,6 +70,12 @@ def column_label(header: str) -> ColumnLabel | None:
     spaced = match["prefix"] is not None and not match["joint"].strip()
     if prefix in REPLICATES or (not unit and (match["glued"] or match["repeat"] or spaced or prefix in _NO_LEVELS)):
         return None
+    if prefix and unit and match["bracket"]:
+        # L3 (nA): the bracket has the unit of the numbers below, and the name a number of its own.
+        if prefix in _STATE_WORDS:
+            return ColumnLabel("state", 0.0, unit, text[: match.start("bracket")].strip())
+        if prefix not in _CURRENT_WORDS:
+            return None
     number = float(match["number"].replace(",", "."))
     for role in ("target", "time", "temperature"):
         if not unit:

@@ -98,7 +98,7 @@ class LayoutReader:
                 last = int(np.flatnonzero(there)[-1]) + 1 if np.any(there) else 0
                 chosen = np.flatnonzero(self._present(numbers[:last], marks[:last], index) | marks[:last])
                 empty += len(numbers) - last
-                value_unit = own if kind == "target" else HeaderName("", None)
+                value_unit = own if kind in ("target", "state") else HeaderName("", None)
                 number = self.units.convert("value", numbers[chosen], index, value_unit, None, where)
             found.append(number)
             headings.append(np.repeat(heading, len(chosen)))

@@ -11,7 +11,8 @@ from devicekit.measurements.unit_conversions import conversion
 
 _LABEL_WORDS = {**REPLICATES, "w": "wafer", "waf": "wafer", "d": "die", "c": "cell"}
 _TOKEN = re.compile(
-    r"(?P<number>(?<![\d.])\d+(?:[.p,]\d+)?(?:[eE][+-]?\d+)?)[ _]?(?P<unit>[A-Za-zµμΩ°]+)(?![A-Za-z])"
+    r"(?P<number>(?<![\d.])\d+(?:[.p,]\d+)?(?:[eE][+-]?\d+)?)[ _]?(?P<unit>[fpnuµμm]?A|[pnuµμmk]?S|[kKMG]?(?:ohms?|Ω|Ω)"
+    r"|s|sec|seconds?|min|minutes?|h|hr|hrs|hours?|d|days?|weeks?|months?|C|K|degC|°C|m?V|G0)(?![A-Za-z])"
     rf"|(?<![A-Za-z])(?P<label>{'|'.join(sorted(_LABEL_WORDS, key=len, reverse=True))})[ _#.\-]*"
     r"(?P<index>\d+(?![A-Za-z\d.,])|[A-Z](?![A-Za-z]))"
     r"|(?P<word>[A-Za-zäöüß]+|\d+)",
@@ -85,7 +86,7 @@ def _parts(name: str) -> dict[str, str]:
         elif word in _BEFORE or word in _AFTER:
             found["phase"] = "before" if word in _BEFORE else "after"
         elif word in _STATES:
-            found["target"] = word.upper()
+            found.setdefault("target", word.upper())
         elif word not in _FILLERS:
             words.append(word)
     if found.get("phase") == "before" and "time" not in found:
@@ -100,6 +101,8 @@ def _role_of_unit(unit: str) -> str | None:
         return "temperature"
     if unit in ("V", "mV"):
         return None
+    if unit in ("ms", "us", "µs", "μs", "ns", "s"):
+        return "time"
     for role in ("target", "time"):
         try:
             found = conversion(role, unit, "")

@@ -73,9 +73,10 @@ def decimal_mark(fields: Iterable[str], separator: str | None, place: str) -> st
         elif _COMMA_THEN_POINT.fullmatch(text):
             point = text
         elif _GROUPED_COMMA.fullmatch(text):
-            grouped_comma = text
+            # A mark that comes twice stands between thousands.
+            grouped_comma, point = (text, point) if text.count(",") == 1 else (grouped_comma, text)
         elif _GROUPED_POINT.fullmatch(text):
-            grouped_point = text
+            grouped_point, comma = (text, comma) if text.count(".") == 1 else (grouped_point, text)
         elif _COMMA.fullmatch(text):
             comma = text
         elif "." in text and is_number(text):

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from devicekit.common.engineering import engineering
 from devicekit.common.errors import MeasurementError, UnitError
 from devicekit.common.quantities import parse_quantity
-from devicekit.measurements.header_names import parse_header
+from devicekit.measurements.header_names import TIME_WORDS, is_temperature_unit, parse_header
 from devicekit.measurements.interpreted import Interpreted
 from devicekit.measurements.number_formats import is_number
 from devicekit.measurements.read_options import ReadOptions, number_or_text
-from devicekit.measurements.unused_columns import codes_of, share_explained
+from devicekit.measurements.unused_columns import LEAST_SHARE, codes_of, share_explained
 
 Floats = NDArray[np.float64]
 
@@ -36,6 +36,8 @@ _BIAS = re.compile(
     r"(?:_?(?:g|gs|d|ds|s|b|bs|read|gate|drain|bias|wl|bl|sl|cg|fg|in|sweep))?(?:_?(?:voltage|bias|spannung|v))?$"
 )
 _SENTINELS = (-999.0, -9999.0, -99999.0, 9999.0, 99999.0, 999.0, -99.0, -1e9, 1e9)
+TIMES = frozenset({*TIME_WORDS, *TIME_WORDS.values(), "ms", "us", "ns"})
+"""Units that a column of times has, lower case."""
 PILE = 0.02
 """Share of a state's cells at exactly the highest value that looks like a limit."""
 
@@ -56,6 +58,7 @@ def check(result: Interpreted, options: ReadOptions) -> None:
         _row_numbers(result, value)
         _swapped(result, value, options)
         _swept(result, options)
+        _repeats(result, options)
         _apart(result, value, options)
         _copies(result, value)
     _limits(result, value, options)
@@ -212,25 +215,60 @@ def _apart(result: Interpreted, value: Floats, options: ReadOptions) -> None:
 
 
 def _swept(result: Interpreted, options: ReadOptions) -> None:
-    """Refuse a column of a bias that changes the value within states: each value of it is a read of its own."""
+    """Refuse a column without a role that is plainly a condition of the read and changes the values within states.
+
+    Such are biases (each value is a read of its own), and whatever has a unit of time or temperature.
+    """
+    if "swept" in options.accept:
+        return
     for name, entries in result.spare.items():
         header = parse_header(name)
         bias = _BIAS.match(header.name) is not None or header.unit in ("V", "mV")
+        unit = (header.unit or "").lower()
+        role = "temperature" if is_temperature_unit(unit) else "time" if unit in TIMES else ""
         words = np.asarray(entries).dtype.kind == "U" and not all(map(is_number, entries[:50]))
-        if not bias or words or "swept" in options.accept:
+        if words or not (bias or role):
             continue
         numbers = np.asarray(entries).astype(np.float64)
         distinct = np.unique(numbers[~np.isnan(numbers)])
         # A voltage that was read back differs in its last digits.
-        if len(distinct) < 2 or np.ptp(distinct) < 0.03 * np.abs(distinct).max():
+        if len(distinct) < 2 or (bias and np.ptp(distinct) < 0.03 * np.abs(distinct).max()):
             continue
         share, p = share_explained(result, codes_of(numbers))
-        if share > 0.1 and p < 1e-3:
-            shown = ", ".join(f"{value:g}" for value in distinct[:6]) + (" ..." if len(distinct) > 6 else "")
+        if not (p < 1e-3 and share > (0.1 if bias else LEAST_SHARE)):
+            continue
+        shown = ", ".join(f"{value:g}" for value in distinct[:6]) + (" ..." if len(distinct) > 6 else "")
+        told = f"the bias {name!r}" if bias else f"the column {name!r}, which is not used,"
+        what = (
+            "say which is the read with"
+            if bias
+            else f"say what it is with {role}={name!r}, or read one value of it with"
+        )
+        raise MeasurementError(
+            f"{result.place}: {told} takes {len(distinct)} values ({shown}) within states and explains {share:.0%} of"
+            f" their variance; {what} only={{{name!r}: {distinct[-1]:g}}}, or accept='swept'."
+        )
+
+
+def _repeats(result: Interpreted, options: ReadOptions) -> None:
+    """Ask whether rows of one cell are reads or programmings of it, where a column without a role tells them apart."""
+    if "cell" not in result.columns or "repeats" in options.accept:
+        return
+    code = np.zeros(result.rows, dtype=np.int64)
+    for role, entries in result.columns.items():
+        if role != "value":
+            levels, own = np.unique(entries, return_inverse=True)
+            code = np.unique(code * len(levels) + own, return_inverse=True)[1]
+    if code.max() + 1 > 0.9 * result.rows:
+        return
+    for name, entries in result.spare.items():
+        levels, own = np.unique(entries, return_inverse=True)
+        together = len(np.unique(code * len(levels) + own))
+        if len(levels) < 0.5 * result.rows and together > 0.9 * result.rows:
             raise MeasurementError(
-                f"{result.place}: the bias {name!r} takes {len(distinct)} values ({shown}) within states and explains"
-                f" {share:.0%} of their variance; say which is the read with only={{{name!r}: {distinct[-1]:g}}}, or"
-                " accept='swept'."
+                f"{result.place}: cells have {result.rows / (int(code.max()) + 1):.3g} rows each that only {name!r}"
+                f" tells apart: reads of them, programmings, times, dies? Say read={name!r}, cycle={name!r} or another"
+                " role, or accept='repeats' to take them for reads."
             )
 
 
@@ -258,6 +296,8 @@ def _limits(result: Interpreted, value: Floats, options: ReadOptions) -> None:
         if limit is None and key is not None:
             limit, source = _stated_limit(result, key), f"the file, {key}"
         if limit is None:
+            limit, source = _column_limit(result, keys)
+        if limit is None:
             continue
         setattr(result, side, limit)
         result.metadata[word.replace(" ", "_")] = f"{limit!r} A"
@@ -283,6 +323,18 @@ def _pile(result: Interpreted, value: Floats) -> None:
             f"{int(at.sum())} values are exactly {engineering(highest, 'A', 6)}, the highest of all: a limit of the"
             f" instrument? Pass compliance='{engineering(highest, 'A', 6)}' if so"
         )
+
+
+def _column_limit(result: Interpreted, keys: tuple[str, ...]) -> tuple[float | None, str]:
+    """Return the limit that a column states, the same in all rows and in a unit of current."""
+    for name, entries in result.spare.items():
+        header = parse_header(name)
+        if header.name in keys and header.unit and len(np.unique(entries)) == 1 and is_number(str(entries[0])):
+            try:
+                return parse_quantity(f"{float(entries[0])} {header.unit}", "A", name), f"column {name!r}"
+            except UnitError:
+                continue
+    return None, ""
 
 
 def _stated_limit(result: Interpreted, key: str) -> float | None:

@@ -18,6 +18,10 @@ MOST_COLUMNS = 5000
 """More columns than that are no measurement table (a wide one has a column a target)."""
 
 
+CHANCE = 1e-3
+"""A column explains variance where it does more than chance at this level."""
+
+
 @dataclass(frozen=True)
 class Unused:
     """Something in a file that was not read.
@@ -37,7 +41,8 @@ class Unused:
     p: float | None = None
 
     def __str__(self) -> str:
-        told = "" if self.explains is None else f"; it explains {self.explains:.0%} of the variance within states"
+        shows = self.explains is not None and self.p is not None and self.p < CHANCE
+        told = f"; it explains {self.explains:.0%} of the variance within states" if shows else ""
         return f"{self.kind} {self.name}: {self.reason}{told}"
 
 

@@ -21,6 +21,7 @@ ACCEPTABLE = {
     "apart": "values more than 30 times away from their targets",
     "indices": "targets that look like the numbers of states",
     "swapped": "values that repeat while targets do not",
+    "repeats": "rows of one cell that are reads of it",
     "swept": "a bias that changes the value within a state",
     "marks": "numbers such as -999 that are often put for a missing one",
 }

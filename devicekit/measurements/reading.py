@@ -20,7 +20,7 @@ from devicekit.measurements.raw_tables import RawTable, Unused
 from devicekit.measurements.read_options import Layout, ReadOptions, make_options
 from devicekit.measurements.state_names import resolve_levels
 from devicekit.measurements.table_layouts import interpret
-from devicekit.measurements.table_sets import chosen_tables, joined, with_given
+from devicekit.measurements.table_sets import NOT_READ, chosen_tables, joined, with_given
 from devicekit.measurements.time_stamps import resolve_times
 from devicekit.measurements.unused_columns import account_of_unused
 
@@ -153,7 +153,11 @@ def _read(path: str | Path | Sequence[str | Path], columns: Mapping[str, Any], *
     except UnitError as error:
         raise MeasurementError(f"{place}: {error}") from error
     files, not_read = _files(paths, options)
-    tables = [_named(table, file, len(files) > 1) for file in files for table in read_tables(file, options)]
+    tables = [
+        _named(table, name, len(files) > 1)
+        for file, name in zip(files, _names(files), strict=True)
+        for table in read_tables(file, options)
+    ]
     chosen, givens, others = chosen_tables(tables, options)
     parts = []
     for table, own in zip(chosen, givens, strict=True):
@@ -168,8 +172,15 @@ def _read(path: str | Path | Sequence[str | Path], columns: Mapping[str, Any], *
         parts.append(part)
     result = joined(parts, place)
     result.unused = [*not_read, *others, *result.unused]
+    sheets = [item.name for item in others if item.reason == NOT_READ]
+    if sheets:
+        result.warnings.append(
+            f"{len(sheets)} more sheets with the same columns were not read ({', '.join(sheets[:4])}); say sheet='all'"
+            " and what tells them apart, such as each={'die': '1, 2'}, or which one"
+        )
     # A table that is not read may still carry the account of what else was not.
     result.unused += [unused for table in tables if table not in chosen for unused in table.unused]
+    result.unused += _statements(chosen, result)
     resolve_times(result)
     resolve_levels(result, options)
     if not result.is_histogram:
@@ -204,14 +215,36 @@ def _files(paths: Sequence[Path], options: ReadOptions) -> tuple[list[Path], lis
     return files, unused
 
 
-def _named(table: RawTable, file: Path, several: bool) -> RawTable:
+def _names(files: Sequence[Path]) -> list[str]:
+    """Return the files' names without their endings, with their folders where they are called alike."""
+    names = []
+    for file in files:
+        stem = Path(file.stem)
+        names.append(
+            stem.stem if stem.suffix.lower() in (".csv", ".tsv", ".txt", ".dat", ".xlsx", ".xls") else str(stem)
+        )
+    if len(set(names)) == len(names):
+        return names
+    return [f"{file.resolve().parent.name} {name}" for file, name in zip(files, names, strict=True)]
+
+
+def _named(table: RawTable, name: str, several: bool) -> RawTable:
     """Return a table called by its sheet or array, or by its file where several are read."""
-    name = file.name
-    for _ in range(2):
-        name = Path(name).stem if Path(name).suffix else name
     if table.name and several:
         return replace(table, name=f"{name} {table.name}")
     return table if table.name else replace(table, name=name)
+
+
+def _statements(tables: Sequence[RawTable], result: Interpreted) -> list[Unused]:
+    """Return comments that give a time, a temperature or the like to a whole file, and were not read."""
+    known = {alias: role for role, aliases in ALIASES.items() for alias in aliases}
+    found = {}
+    for table in tables:
+        for key, text in table.metadata.items():
+            role = known.get(key, "")
+            if role in ("target", "time", "temperature", "bake_temperature") and role not in result.columns:
+                found[f"{key} = {text}"] = f"a comment; each={{{role!r}: {text!r}}} gives it to all rows"
+    return [Unused("line", repr(name), reason) for name, reason in found.items()]
 
 
 def _without_targets_themselves(result: Interpreted, options: ReadOptions) -> Interpreted:

@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 
 _NUMBER = r"[+\-−]?(?:\d+[.,]?\d*|[.,]\d+)(?:[eE][+-]?\d+)?"
 _WINDOW = re.compile(
-    rf"[\[\(]?\s*(?P<low>{_NUMBER})\s*(?P<first>[A-Za-zµμΩΩ%]*)\s*(?:-|–|—|\.\.+|to|bis|,|;|~|:)\s*"
+    rf"[\[\(]?\s*(?P<low>{_NUMBER})\s*(?P<first>[A-Za-zµμΩΩ%]*)\s*(?P<joint>-|–|—|\.\.+|to|bis|,|;|~|:|±|\+/-|\+-)\s*"
     rf"(?P<high>{_NUMBER})\s*(?P<unit>[A-Za-zµμΩΩ%]*\d?)\s*[\]\)]?"
 )
 _INDEX_NAMES = re.compile(r"(?:state|level|lvl|zustand|index|no|number|id|code)(?:_|$)")
@@ -57,7 +57,8 @@ def window_entries(table: RawTable, index: int) -> Windows | None:
         np.array([float(match[edge].replace(",", ".").replace("−", "-")) for match in found])
         for edge in ("low", "high")
     )
-    return Windows(low, high, units.pop())
+    about = np.array([match["joint"] in ("±", "+/-", "+-") for match in found])
+    return Windows(np.where(about, low - high, low), np.where(about, low + high, high), units.pop())
 
 
 def state_column(table: RawTable, index: int, options: ReadOptions) -> Array | None:
@@ -99,7 +100,7 @@ def resolve_levels(result: Interpreted, options: ReadOptions) -> None:
         _states(result, options)
     elif options.levels == "first":
         _first_reads(result)
-    elif "target" in columns and options.levels is None and result.borrowed_target and not result.is_histogram:
+    elif "target" in columns and options.levels is None and not result.is_histogram:
         _check_indices(result, options)
 
 
@@ -117,9 +118,9 @@ def _windows(result: Interpreted, options: ReadOptions) -> None:
         columns["target"] = _means(result, code)
         result.notes.append("targets are windows; each one's own mean was taken for its level")
     else:
-        open_end = ~np.isfinite(high) | ((low <= 0) & (high > 0) & (np.sum(low <= 0) < len(low)))
-        if np.any(~np.isfinite(high)):
-            row = int(np.flatnonzero(open_end)[0])
+        endless = ~np.isfinite(high)
+        if np.any(endless):
+            row = int(np.flatnonzero(endless)[0])
             raise MeasurementError(
                 f"{result.place}: the window from {low[row]:g} to {high[row]:g} A has no middle; take each window's"
                 " own mean with levels='mean'."
@@ -240,7 +241,9 @@ def _first_reads(result: Interpreted) -> None:
     np.minimum.at(earliest, cell, time)
     first = time == earliest[cell]
     level = np.bincount(cell[first], value[first]) / np.bincount(cell[first])
-    columns["target"] = level[cell]
+    if np.any(level < 0):
+        result.notes.append(f"{int(np.sum(level < 0))} first reads below 0 A count as targets of 0 A")
+    columns["target"] = np.maximum(level, 0.0)[cell]
     later = result.kept(~first)
     if not later.rows:
         raise MeasurementError(f"{result.place}: every cell was read once, so no read is left beside the first ones.")
@@ -253,31 +256,26 @@ def _first_reads(result: Interpreted) -> None:
 
 
 def _check_indices(result: Interpreted, options: ReadOptions) -> None:
-    """Refuse bare whole numbers 0, 1, 2, ... as targets, unless the values follow them."""
+    """Refuse whole numbers 0, 1, 2, ... as targets, unless the values follow them.
+
+    Where they have a unit of their own, most values must be elsewhere.
+    """
     targets = result.numbers("target")
-    line = next((line for line in result.roles if line.role == "target"), None)
-    if line is None or "indices" in options.accept:
-        return
-    scale = result.target_scale
-    levels = np.unique(targets) / scale if scale else np.unique(targets)
+    own = np.unique(targets)
+    levels = own / (result.target_scale or 1.0)
     whole = np.rint(levels)
-    if (
-        len(levels) < 2
-        or np.any(np.abs(levels - whole) > 1e-6)
-        or whole[0] not in (0, 1)
-        or np.any(np.diff(whole) != 1)
-    ):
+    counted = whole[0] in (0, 1) and np.all(np.diff(whole) == 1) and np.all(np.abs(levels - whole) < 1e-6)
+    if len(levels) < 2 or not counted or "indices" in options.accept:
         return
     value = result.numbers("value")
-    means = np.array([np.median(value[targets == target]) for target in np.unique(targets)])
-    own = np.unique(targets)
-    follow = [
-        abs(np.log(abs(mean / target))) < np.log(CLOSE) for mean, target in zip(means, own, strict=True) if target
-    ]
-    if all(follow) and np.all(means[own > 0] > 0):
+    means = np.array([np.median(value[targets == target]) for target in own])
+    ratio = means[own > 0] / own[own > 0]
+    follow = np.mean((ratio > 1 / CLOSE) & (ratio < CLOSE))
+    if follow == 1.0 or (not result.borrowed_target and (follow >= 0.5 or len(levels) < 4)):
         return
+    line = next((line for line in result.roles if line.role in ("target", "value")), None)
     raise MeasurementError(
-        f"{result.place}: targets {whole[0]:.0f}..{whole[-1]:.0f} of {line.header!r} look like numbers of states, not"
-        " like currents; give the levels in order, levels='0, 100, 200 nA', take each state's own mean with"
-        " levels='mean', or accept='indices' if they are currents."
+        f"{result.place}: targets {whole[0]:.0f}..{whole[-1]:.0f} of {line.header if line else 'the table'!r} look"
+        " like numbers of states, not like currents; give the levels in order, levels='0, 100, 200 nA', take each"
+        " state's own mean with levels='mean', or accept='indices' if they are currents."
     )

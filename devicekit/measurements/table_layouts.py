@@ -62,6 +62,7 @@ def _read(
     labels = {i: label for i, label in labels.items() if table.is_numeric(i)}
     reader = LayoutReader(table, roles, options, free)
     layout = options.layout
+    _check_pulses(table, roles, free)
     window = "target_low" in roles and "target_high" in roles
     target = "target" in roles or window
     bins = any(role in roles for role in _BINS)
@@ -74,7 +75,7 @@ def _read(
             return reader.wide(_of_one_kind(table, labels), histogram=True)
     elif layout == "long" or (layout == "auto" and "value" in roles and (target or not labels)):
         if "value" in roles:
-            _check_long(table, roles, free)
+            _check_bins(table, roles)
         if "value" in roles and (target or target_told):
             return reader.long(("target", "target_low", "target_high", "value"))
     elif layout in ("auto", "rows", "wide"):
@@ -212,15 +213,19 @@ def _header_is_data(table: RawTable) -> bool:
     return all(is_number(header) for header in table.headers)
 
 
-def _check_long(table: RawTable, roles: Roles, free: Sequence[int]) -> None:
-    """Refuse what looks like a table of cells and is none."""
+def _check_pulses(table: RawTable, roles: Roles, free: Sequence[int]) -> None:
+    """Refuse update curves: they say what a pulse does, not how well cells hold what they were programmed to."""
     pulses = [i for i in free if _PULSES.match(parse_header(table.headers[i]).name)]
-    if pulses and "target" not in roles and "target_low" not in roles:
+    if pulses and not {"target", "target_low", "count"} & set(roles.index):
+        others = [header for i, header in enumerate(table.headers) if i != pulses[0]]
         raise MeasurementError(
-            f"{table.place}: {table.headers[roles.index['value']]!r} against {table.headers[pulses[0]]!r}: these are"
-            " update curves (conductance by pulse number), not cells programmed to targets; a target column is needed"
-            " here."
+            f"{table.place}: {others[-1] if others else ''!r} against {table.headers[pulses[0]]!r}: these are update"
+            " curves (conductance by pulse number), not cells programmed to targets; a target column is needed here."
         )
+
+
+def _check_bins(table: RawTable, roles: Roles) -> None:
+    """Refuse edges beside values and without counts."""
     if ("bin_low" in roles or "bin_high" in roles) and "target" not in roles:
         raise MeasurementError(
             f"{table.place}: {table.headers[roles.index.get('bin_low', roles.index.get('bin_high', 0))]!r} beside"

@@ -19,6 +19,8 @@ from devicekit.measurements.name_parts import meanings
 from devicekit.measurements.raw_tables import RawTable, Unused
 from devicekit.measurements.read_options import ReadOptions
 
+NOT_READ = "it has the columns of the first sheet, but its name says nothing of cells"
+"""Why a sheet that could be read was not."""
 _GROUP = re.compile(r"\{(?P<role>\w+)\}")
 
 
@@ -70,8 +72,7 @@ def chosen_tables(tables: Sequence[RawTable], options: ReadOptions) -> tuple[lis
     if stated is not None:
         return kept, [Given(values, "comment") for values in stated], rest
     if one_file and options.sheet != "all":
-        rest += [Unused("sheet", repr(table.name), "only the first sheet is read; its name says nothing of cells")
-                 for table in kept[1:]]  # fmt: skip
+        rest += [Unused("sheet", repr(table.name), NOT_READ) for table in kept[1:]]
         return kept[:1], [Given({}, "")], rest
     listed = ", ".join(repr(table.name) for table in kept[:4]) + (" ..." if len(kept) > 4 else "")
     raise MeasurementError(
@@ -159,7 +160,10 @@ def with_given(result: Interpreted, given: Given, options: ReadOptions) -> None:
         MeasurementError: a role that the table has a column for, or text that is no quantity of the role.
     """
     for role, text in given.values.items():
-        if role in result.columns or (role == "target" and "state" in result.columns):
+        if role in result.columns or (role == "target" and {"state", "target_low"} & set(result.columns)):
+            if given.source.endswith("name"):
+                result.notes.append(f"the {given.source} says {role} {text}; the column of it was read")
+                continue
             raise MeasurementError(
                 f"{result.place}: the {given.source} gives a {role} ({text}), but there is a column of it; leave the"
                 " column out with `ignore`."

@@ -11,6 +11,8 @@ DECADES = 10 * 365.25 * 86400.0
 """No cell is read longer after its programming than that [s]; larger times count from an epoch of a clock."""
 CALENDAR = (20_000.0, 80_000.0)
 """Days since 1900 of measurements on computers."""
+ROUNDS = 20.0
+"""A gap that many times the usual one parts rounds of reading."""
 TEMPERATURES = {25.0, 27.0, 85.0, 125.0, 150.0, 298.0, 300.0, 358.0}
 """Where reads and bakes usually are, in degrees Celsius or kelvin."""
 _TOLD = 1e11
@@ -47,7 +49,22 @@ def resolve_times(result: Interpreted) -> None:
             f"times of {line.header!r} have no unit and were read as seconds, 0 to {time.max():g} s; say"
             " units={'time': 'h'} if they are not"
         )
+    _check_clock(result, time)
     result.columns["time"] = time
+
+
+def _check_clock(result: Interpreted, time: np.ndarray) -> None:
+    """Refuse times that only count the rows: an instrument's clock while it went from cell to cell."""
+    gaps = np.diff(np.unique(time))
+    if "cell" in result.columns or len(gaps) < 8 or len(gaps) + 1 < 0.9 * len(time):
+        return
+    if gaps.max() < ROUNDS * np.median(gaps):
+        line = next(line for line in result.roles if line.role == "time")
+        raise MeasurementError(
+            f"{result.place}: every row has its own time in {line.header!r}, one after another: the clock of the"
+            " instrument, not times since programming. Leave it out with `ignore`, or say which cell was read with"
+            " `cell`."
+        )
 
 
 def _check_bare(result: Interpreted, time: np.ndarray, header: str) -> None:

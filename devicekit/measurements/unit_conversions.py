@@ -109,7 +109,7 @@ def conversion(role: str, unit: str, place: str) -> Conversion:
 
 def _current(role: str, unit: str, place: str) -> Conversion:
     plain = " ".join(unit.lower().split())
-    if plain in _QUANTUM:
+    if plain.replace(" ", "") in _QUANTUM:
         return Conversion(unit, unit_factor("conductance_quantum", "S", place), quantity="conductance")
     if plain in _SHARES:
         return Conversion(unit, _SHARES[plain], quantity="share")

@@ -10,7 +10,7 @@ from scipy import stats
 
 from devicekit.measurements.interpreted import Array, Interpreted
 from devicekit.measurements.number_formats import is_number
-from devicekit.measurements.raw_tables import Unused
+from devicekit.measurements.raw_tables import CHANCE, Unused
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
@@ -19,8 +19,7 @@ CONDITIONS = ("target", "time", "temperature", "bake_temperature")
 MOST_LEVELS = 12
 """Numbers with more different values are gathered in as many ranges of equal counts."""
 LEAST_SHARE = 0.02
-CHANCE = 1e-3
-"""A column explains variance where it does more than chance at this level, and at least that share of it."""
+"""Share of the variance within states from which on a column is warned of."""
 
 
 def account_of_unused(result: Interpreted) -> None:

@@ -82,9 +82,10 @@ def _grid(rows: list[list[Any]], place: str, sheet: str, decimal: str) -> Grid:
     # A column that is empty throughout, such as one left free on the left, is none.
     while kept and all(len(row) > 1 and not row[0] for row in kept):
         kept = [row[1:] for row in kept]
-    words = [text for row in kept for text in row if "," in text and is_number(text)]
+    words = [item for row in rows for item in row if isinstance(item, str) and is_number(item)]
     if words:
-        mark = decimal if decimal != "auto" else decimal_mark(words, None, where)
+        # Numbers that a sheet holds as text came from a file whose marks it did not understand.
+        mark = decimal if decimal != "auto" else decimal_mark(words, ";", where)
         kept = [list(plain_numbers(row, mark)[0]) for row in kept]
     return Grid(where, kept, numbers, comments, name=sheet, ragged=True)
 

@@ -204,6 +204,26 @@ RIGHT: dict[str, tuple[str, Write, dict[str, object]]] = {
         lambda path: np.savez(path, target_A=PLAIN["target"] * 1e-9, current_A=PLAIN["current"] * 1e-9),
         {},
     ),
+    "NumPy, cells of a state in a row": (
+        "a.npz", lambda path: np.savez(path, target_uA=TARGETS / 1000, current_nA=WIDE.to_numpy().T), {},
+    ),
+    "MATLAB, cells of a state in a column": (
+        "a.mat", lambda path: scipy.io.savemat(path, {"target_nA": TARGETS, "I_nA": WIDE.to_numpy()}), {},
+    ),
+    "numbered columns with a unit": (
+        "a.csv", text(WIDE.set_axis([f"L{n} (nA)" for n in range(6)], axis=1)),
+        {"levels": "0, 100, 200, 400, 600, 800 nA"},
+    ),
+    "summaries beside cells": (
+        "a.csv",
+        text(WIDE.T.set_axis([f"cell {n + 1} (nA)" for n in range(40)], axis=1).assign(**{"std (nA)": 1.5})
+             .reset_index(names="target (nA)")),
+        {},
+    ),
+    "decimal commas with exponents": (
+        "a.txt", "Soll [A]\tStrom [A]\n" + "\n".join(f"{t * 1e-9:.5E}\t{c * 1e-9:.6E}" for t, c in ROWS)
+        .replace(".", ","), {},
+    ),
     "NumPy matrix": (
         "a.npy", lambda path: np.save(path, PLAIN.to_numpy()), {"target": 1, "value": 2, "units": "nA"},
     ),
@@ -246,6 +266,10 @@ QUANTITIES: dict[str, tuple[str, dict[str, object]]] = {
     "window as text": (
         text(named("target (nA)", "current (nA)", ON).assign(
             **{"target (nA)": [f"{t - 10:g}..{t + 10:g}" for t in ON["target"]]})), {},
+    ),
+    "window as tolerance": (
+        text(named("target (nA)", "current (nA)", ON).assign(
+            **{"target (nA)": [f"{t:g}±10" for t in ON["target"]]})), {},
     ),
     "window in two columns": (
         text(pd.DataFrame({"window_min (nA)": ON["target"] - 10, "window_max (nA)": ON["target"] + 10,
@@ -331,6 +355,16 @@ SWEEP = pd.concat(
 )  # fmt: skip
 MARKED = named("target (nA)", "I (nA)").copy()
 MARKED.loc[[3, 50], "I (nA)"] = -999.0
+LOOPS = pd.DataFrame({"cell": np.repeat(range(24), 10), "Loop": np.tile(range(10), 24), "target (nA)": CELLS["target"],
+                      "I (nA)": CELLS["current"]})  # fmt: skip
+BAKED = pd.concat(
+    [
+        named("target (nA)", "I (nA)", PLAIN * share).assign(
+            **{"Bake duration (h)": time, "target (nA)": PLAIN["target"]}
+        )
+        for time, share in ((0, 1.0), (24, 0.9))
+    ]
+)
 REFUSED: dict[str, tuple[dict[str, Write], dict[str, object], str]] = {
     "numbers of states": (
         {"a.csv": text(named("level", "Id (nA)").assign(level=np.repeat(range(1, 7), 40)))}, {}, "levels=",
@@ -389,6 +423,19 @@ REFUSED: dict[str, tuple[dict[str, Write], dict[str, object], str]] = {
     "day or month": ({"a.csv": followed(["04/05/2021 02:45", "05/05/2021 02:45"], "Datetime")}, {}, "2021-04-15"),
     "before programming": ({"a.csv": followed([-1, 0, 24], "time (h)")}, {}, "before programming"),
     "a swept gate": ({"a.csv": text(SWEEP)}, {}, r"'Vg \(V\)' takes 3 values.*only="),
+    "rows of one cell": ({"a.csv": text(LOOPS)}, {}, r"only 'Loop' tells apart.*cycle='Loop'"),
+    "a time by another name": ({"a.csv": text(BAKED)}, {}, r"'Bake duration \(h\)'.*time="),
+    "the clock of the instrument": (
+        {"a.csv": text(named("target (nA)", "I (nA)").assign(**{"Relative Time (s)": np.arange(240) / 10}))}, {},
+        "the clock of the instrument.*`ignore`",
+    ),
+    "numbered columns": (
+        {"a.csv": text(WIDE.T.set_axis([f"{n + 1} (nA)" for n in range(40)], axis=1))}, {}, "numbers of states",
+    ),
+    "text of thousands in a sheet": (
+        {"a.xlsx": sheet([["Soll (pA)", "Ist (pA)"], *[[f"{t:.3f}", f"{c:.3f}"] for t, c in
+                                                     ON[["target", "current"]].to_numpy()]])}, {}, "decimal=",
+    ),
     "update curves": ({"a.csv": VOLT + "pulse,G (uS)\n" + "\n".join(f"{n},{10 + n}" for n in range(20))}, {},
                       "update curves"),
     "files alike": ({"a.csv": CSV, "b.csv": CSV.replace("1", "2")}, {}, r"nothing says what tells them apart.*each="),
@@ -436,6 +483,9 @@ def test_files_and_names(tmp_path: Path) -> None:
     folder = devicekit.read_measurements(tmp_path / "set", pattern="cells_{target}nA_{time}h.csv")
     assert folder.rows == 480
     assert [item.name for item in folder.unused] == ["'readme.txt'"]
+    for t in TARGETS:
+        (tmp_path / f"{t:g}nA").mkdir()
+    assert_right(read(tmp_path, {f"{t:g}nA/cells.csv": state(t) for t in TARGETS}))
     told = read(tmp_path, {"a.csv": state(400.0)}, each="target=400 nA")
     assert_right(told, CELLS[CELLS["target"] == 400])
     with pytest.raises(MeasurementError, match="given twice"):
@@ -483,6 +533,7 @@ def test_sheets_of_dies_and_sheets_that_are_not_read(tmp_path: Path) -> None:
     first = read(tmp_path, {"b.xlsx": made_sheets})
     assert first.rows == 80
     assert [item.name for item in first.unused] == ["'Sheet2'", "'Sheet3'"]
+    assert any("2 more sheets with the same columns were not read" in warning for warning in first.warnings)
     assert_right(read(tmp_path, {"b.xlsx": made_sheets}, sheet="all", each="die=1, 2, 3"))
     assert read(tmp_path, {"b.xlsx": made_sheets}, sheet="Sheet2").rows == 80
 
@@ -582,7 +633,12 @@ def test_bins_by_one_edge_or_their_middle(
 
 def test_limits_of_the_instrument(tmp_path: Path) -> None:
     clipped = text(named("target (nA)", "I (nA)", PLAIN.clip(upper=800)))
-    for head in ("# compliance = 800 nA\n", "Ilimit,8e-7\nDate,x\n", "# I_compliance: 0.8 uA\n"):
+    for head in (
+        "# compliance = 800 nA\n",
+        "# compliance 800 nA\n",
+        "Ilimit,8e-7\nDate,x\n",
+        "# I_compliance: 0.8 uA\n",
+    ):
         found = read(tmp_path, {"a.csv": head + clipped})
         assert found.upper_limit == pytest.approx(800e-9)
         assert any("compliance of 800 nA" in warning for warning in found.warnings)
