@@ -10,6 +10,7 @@ from devicekit import (
     Cell,
     DeviceFit,
     MeasurementError,
+    Measurements,
     data_path,
     device_names,
     fit_device,
@@ -58,13 +59,23 @@ def cell_of(study: Study) -> StudyCell:
     if asked is not None:
         # A device beside measurements gives what currents alone do not; without one, the file says it or it is assumed.
         known = {} if device is None else _not_from_currents(device)
-        fit = fit_device(read_measurements(find_measurements(asked)), **known)
+        fit = fit_device(_read(find_measurements(asked)), **known)
         origin = f"Fitted to {Path(fit.measurements.place).name}, {fit.measurements.kind}."
         return StudyCell(fit.cell, _described(fit.cell, origin), _shown_fit(fit))
     assert device is not None
     bundled = _bundled_measurements().get(f"{device.name}_resampled", _bundled_measurements().get(device.name))
     shown = None if bundled is None else _shown_fit(fit_device(read_measurements(bundled)))
     return StudyCell(device, _described(device, "Taken as it stands from its device file."), shown)
+
+
+def _read(path: Path) -> Measurements:
+    try:
+        return read_measurements(path)
+    except MeasurementError as error:
+        raise MeasurementError(
+            f"{error} A study reads files that need no option; 'devicekit fit' has them all, and the cell file that it"
+            " writes is given as `device`."
+        ) from error
 
 
 def _not_from_currents(device: Cell) -> dict[str, Any]:
