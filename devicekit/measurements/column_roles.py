@@ -209,6 +209,12 @@ def recognise_columns(
         pair = next((pair for pair in pairs if all(name in by_name for name in pair)), None)
         if role not in roles and pair is not None:
             roles.joined[role] = tuple(by_name[name] for name in pair)
+    for low, high in (("target_low", "target_high"), ("target_high", "target_low")):
+        # One edge is no window.
+        if low in roles.index and high not in roles.index:
+            if low in given:
+                raise MeasurementError(f"{place}: a window needs both edges; say {high} as well as {low}.")
+            del roles.index[low]
     for index, name in names.items():
         if name == "T":
             roles.questions[index] = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -77,6 +78,8 @@ def column_label(header: str) -> ColumnLabel | None:
         if prefix not in _CURRENT_WORDS:
             return None
     number = float(match["number"].replace(",", "."))
+    if not math.isfinite(number):
+        return None
     for role in ("target", "time", "temperature"):
         if not unit:
             break

@@ -124,7 +124,9 @@ class LayoutReader:
         keep_row = np.ones(table.rows, dtype=bool)
         shared: dict[str, Array] = {}
         for own, index in self._in_order():
-            if own == "target" and (states := state_column(table, index, self.options)) is not None:
+            if own in ("value", "count") or own.startswith("bin_"):
+                self.free.append(index)
+            elif own == "target" and (states := state_column(table, index, self.options)) is not None:
                 shared["state"] = states
                 self.units.note("target", index, "", "name", "", len(states))
             elif own not in LABELS:
@@ -178,10 +180,13 @@ class LayoutReader:
         """
         table, i_max = self.table, self.options.i_max
         numeric = [index for index in range(len(table.headers)) if table.is_numeric(index)]
+        levels = table.rows
+        if len(numeric) != levels:
+            raise MeasurementError(
+                f"{table.place}: a confusion matrix is square, but this has {levels} rows and {len(numeric)} columns of"
+                " numbers."
+            )
         numbers = np.stack([table.numbers(index) for index in numeric], axis=1)
-        levels = len(numbers)
-        if numbers.shape[1] != levels:
-            raise MeasurementError(f"{table.place}: a confusion matrix is square, but this is {numbers.shape}.")
         if i_max is None:
             raise MeasurementError(
                 f"{table.place}: a confusion matrix needs the full scale that its {levels} levels divide; pass"

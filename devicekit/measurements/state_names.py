@@ -89,7 +89,7 @@ def resolve_levels(result: Interpreted, options: ReadOptions) -> None:
         MeasurementError: states whose currents nobody gave, windows without an end.
     """
     columns = result.columns
-    if "target" in columns and options.levels == "first":
+    if {"target", "state", "target_low"} & set(columns) and options.levels == "first":
         raise MeasurementError(
             f"{result.place}: levels='first' takes each cell's first read for its target, but there is a column of"
             " targets; leave one of them out."
