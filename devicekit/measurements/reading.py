@@ -185,8 +185,8 @@ def _read(path: str | Path | Sequence[str | Path], columns: Mapping[str, Any], *
     resolve_levels(result, options)
     if "target" not in result.columns:
         raise MeasurementError(
-            f"{place}: nothing says what cells were programmed to. Say which column with `target`, or give one target to all"
-            " rows with each={'target': '100 nA'}."
+            f"{place}: nothing says what cells were programmed to. Say which column with `target`, or give one target"
+            " to all rows with each={'target': '100 nA'}."
         )
     if not result.is_histogram:
         result = _without_targets_themselves(result, options)
