@@ -10,12 +10,14 @@ from accuracy.errors import (
     ConversionError,
     ConversionWarning,
     EvaluationError,
+    EvaluationWarning,
     InputError,
     InputRangeWarning,
     MappingError,
 )
 from accuracy.evaluation.evaluate import evaluate
 from accuracy.evaluation.layer_report import LayerReport, layer_report
+from accuracy.evaluation.metrics import Binary, CrossEntropy, MeanSquaredError, Perplexity, TopK, metric_names
 from accuracy.evaluation.results import Accuracy
 from accuracy.layer_kinds import (
     CompositeKind,
@@ -34,14 +36,17 @@ from accuracy.networks import NetworkError
 __all__ = [
     "Accuracy",
     "AnalogMatrix",
+    "Binary",
     "CalibrationError",
     "CompositeKind",
     "ConversionError",
     "ConversionWarning",
     "ConvolutionOperator",
+    "CrossEntropy",
     "DataSet",
     "DataSetError",
     "EvaluationError",
+    "EvaluationWarning",
     "Faults",
     "InputError",
     "InputRangeWarning",
@@ -50,8 +55,11 @@ __all__ = [
     "MappingError",
     "MatrixKind",
     "MatrixOperator",
+    "MeanSquaredError",
     "NetworkError",
+    "Perplexity",
     "RandomInput",
+    "TopK",
     "analog_layers",
     "calibrate",
     "calibration_report",
@@ -63,6 +71,7 @@ __all__ = [
     "layer_shapes",
     "mean_activity",
     "measure_activity",
+    "metric_names",
     "networks",
     "register_layer_kind",
 ]

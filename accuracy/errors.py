@@ -31,3 +31,7 @@ class InputRangeWarning(UserWarning):
 
 class ConversionWarning(UserWarning):
     """A model was converted in a weaker way than usual; the text says what was not done."""
+
+
+class EvaluationWarning(UserWarning):
+    """An evaluation holds with a restriction; the text says which."""

@@ -23,7 +23,7 @@ from reports.study import Study
 if TYPE_CHECKING:
     from torch import nn
 
-    from accuracy.data_sets import DataSet
+    from accuracy.data_sets import Source
 
 Report = Callable[[int, int], None]
 
@@ -54,7 +54,7 @@ class LoadedNetwork:
 
     name: str
     model: nn.Module
-    data: DataSet
+    data: Source
     layers: tuple[LayerShape, ...]
     fingerprint: str
 
@@ -70,6 +70,7 @@ def load_network(study: Study) -> LoadedNetwork:
         DataSetError: no images, or no training images to calibrate with.
     """
     from accuracy import data_sets, layer_shapes, networks
+    from accuracy.calibration.batches import batch_of
 
     own = ":" in study.network
     if own and study.data_set is None:
@@ -77,7 +78,7 @@ def load_network(study: Study) -> LoadedNetwork:
             f"Expected `data_set` (--data-set), the images that the network {study.network!r} reads, but got none. "
             f"Known: {', '.join(data_sets.names())}."
         )
-    data = data_sets.load(study.data_set or networks.data_set(study.network), study.data)
+    data = data_sets.find(study.data_set or networks.data_set(study.network), study.data)
     # A network known by name may lie beside its images.
     model = networks.load(study.network, study.weights if own else study.weights or study.data)
     digest = hashlib.sha256()
@@ -88,12 +89,12 @@ def load_network(study: Study) -> LoadedNetwork:
         digest.update(name.encode())
         digest.update(tensor.cpu().contiguous().numpy().tobytes())
     for part in ("calibration", "test"):
-        images = data.images(part)
-        digest.update(images.pixels.tobytes())
-        digest.update(images.labels.tobytes())
-    example = next(iter(data.batches("test", 1, 1)))[0]
+        digest.update(data.fingerprint(part))
+    example = batch_of(next(iter(data.batches("test", 1, 1))))
+    if example.keywords:
+        raise StudyError(f"Data set {data.name!r} gives inputs by name; a study needs (input, ..., labels).")
     name = study.network.rpartition(":")[2] if own else study.network
-    layers = tuple(layer_shapes(model, example, exclude=study.exclude))
+    layers = tuple(layer_shapes(model, example.arguments, exclude=study.exclude))
     return LoadedNetwork(name, model, data, layers, digest.hexdigest())
 
 

@@ -187,6 +187,13 @@ class AnalogArray:
         return self.cell is not None and self.cell.read_noise is not None and not self.ideal
 
     @property
+    def draws_noise(self) -> bool:
+        """Whether reading draws random numbers, once cells are programmed: read noise or noise of the peripherals."""
+        model = self.physics.peripherals
+        conversion = model is not None and bool(model.noise_lsb or model.pattern_lsb or model.shot_noise_lsb)
+        return conversion or (self.cell is not None and self.cell.read_noise is not None)
+
+    @property
     def peripherals(self) -> PeripheralModel | None:
         """Column peripherals that act."""
         return None if self.ideal else self.physics.peripherals

@@ -91,6 +91,23 @@ def checked_bit_line(cell: str) -> BitLineCell:
     return known[cell]
 
 
+@dataclass(frozen=True)
+class Places:
+    """Where the examples of a batch stand in a layer's input.
+
+    Attributes:
+        axis: the axis that holds them.
+        outer: places that come before the examples along it, ``(outer, examples, ...)``: 1 where each example's
+            vectors lie together, 0 for an input that is the same for all examples.
+    """
+
+    axis: int = 0
+    outer: int = 1
+
+
+_IN_FRONT = Places()
+
+
 class NoiseSource:
     """Standard normals that depend on the seed and on the image they are for, never on how images are batched.
 
@@ -99,9 +116,14 @@ class NoiseSource:
 
     Args:
         key: identifies the layer and trial; the numbers of another key are independent.
+
+    Attributes:
+        places: where the images of a batch stand in the layer's input, one entry for each use of the layer in a pass
+            of the network; the last holds for all later ones. Without any they come first.
     """
 
     def __init__(self, key: Sequence[int] = (0,)):
+        self.places: Sequence[Places] = ()
         self.restart(key)
 
     def restart(self, key: Sequence[int] | None = None) -> None:
@@ -111,45 +133,82 @@ class NoiseSource:
             self._key: NDArray[np.unsignedinteger] | None = None
         self._next_image = 0
         self._images = 0
-        self._batch: tuple[int, int] | None = None
+        self._batch: Sequence[int] | None = None
         self._call = 0
         self._streams: list[np.random.Generator] = []
 
-    def place(self, first: int, images: int) -> None:
+    def place(self, images: Sequence[int]) -> None:
         """Set which images come next, so that a layer that the network uses several times knows whose turn it is.
 
         Args:
-            first: number of the batch's first image.
-            images: images of the batch.
+            images: number of each image of the batch.
         """
-        self._batch, self._call = (first, images), -1
+        self._batch, self._call = images, -1
 
     def begin(self, images: int) -> None:
-        """Go on to the next `images` images, or to the layer's next use on the images of the batch."""
+        """Go on to the next `images` images, or to the layer's next use on the images of the batch.
+
+        Args:
+            images: length of the first axis of the layer's input.
+        """
         self._streams = []
         if self._batch is None:
             self._next_image += self._images
         else:
-            # A layer may see each image as several vectors.
-            self._next_image = self._batch[0] * images // self._batch[1]
             self._call += 1
         self._images = images
 
+    @property
+    def _place(self) -> Places:
+        """Where the images stand now."""
+        if self._batch is None or not self.places:
+            return _IN_FRONT
+        return self.places[min(self._call, len(self.places) - 1)]
+
     def normals(self, shape: Sequence[int], like: Tensor) -> Tensor:
-        """Return standard normals of a shape whose first axis is the images of the batch."""
+        """Return standard normals of a shape whose leading axes are those of the layer's input."""
+        dtype: type[np.floating] = np.float64 if like.dtype == torch.float64 else np.float32
+        place = self._place
+        if place == _IN_FRONT:
+            result = self._drawn(tuple(shape), dtype)
+        elif place.outer == 0:
+            result = self._drawn((1, *shape), dtype)[0]
+        else:
+            assert self._batch is not None
+            # Images first: each draws its numbers as if it were alone.
+            images, axis = len(self._batch), place.axis
+            split = (*shape[:axis], place.outer, images, shape[axis] // place.outer // images, *shape[axis + 1 :])
+            order = (axis + 1, *(other for other in range(len(split)) if other != axis + 1))
+            drawn = self._drawn(tuple(split[own] for own in order), dtype)
+            result = np.ascontiguousarray(drawn.transpose(np.argsort(order))).reshape(tuple(shape))
+        return torch.from_numpy(result).to(like.device)
+
+    def _drawn(self, shape: tuple[int, ...], dtype: type[np.floating]) -> NDArray[np.floating]:
+        """Draw numbers of a shape whose first axis is the images of the batch, or vectors that each has as many of."""
         if not self._streams:
             if self._key is None:
                 self._key = np.random.SeedSequence(self._parts).generate_state(2, np.uint64)
-            numbers = range(self._next_image, self._next_image + self._images)
             self._streams = [
                 np.random.Generator(np.random.Philox(key=self._key, counter=[0, 0, self._call, number]))
-                for number in numbers
+                for number in self._numbers(shape[0])
             ]
-        double = like.dtype == torch.float64
-        result: NDArray[np.floating] = np.empty(tuple(shape), dtype=np.float64 if double else np.float32)
+        result: NDArray[np.floating] = np.empty(shape, dtype=dtype)
         for stream, part in zip(self._streams, result, strict=True):
-            part[...] = stream.standard_normal(part.shape, dtype=np.float64 if double else np.float32)
-        return torch.from_numpy(result).to(like.device)
+            part[...] = stream.standard_normal(part.shape, dtype=dtype)  # type: ignore[arg-type]
+        return result
+
+    def _numbers(self, count: int) -> Sequence[int]:
+        """Numbers of the streams of so many vectors."""
+        if self._batch is None:
+            return range(self._next_image, self._next_image + count)
+        if self._place.outer == 0:
+            return range(count)
+        each = count // len(self._batch)
+        if each * len(self._batch) != count:
+            first = self._batch[0] * count // len(self._batch)
+            return range(first, first + count)
+        # A layer may see each image as several vectors.
+        return [image * each + own for image in self._batch for own in range(each)]
 
 
 def read_noise_inputs(integers: Tensor, unit: float, design: CoreDesign, signed: bool) -> Tensor:

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from accuracy.calibration.calibrate import Batches, inputs_of, layer_mode, require_layers, require_reiterable
+from accuracy.calibration.batches import Batches, inputs_of, require_reiterable
+from accuracy.calibration.calibrate import layer_mode, require_layers
 from accuracy.errors import EvaluationError
 from accuracy.kernels.products import sum_kernel
 from accuracy.layers.analog_layers import AnalogLayer, Mode
@@ -60,7 +61,7 @@ def layer_activities(model: nn.Module, layers: Sequence[AnalogLayer], batches: B
 
     def observe(layer: AnalogLayer, x: Tensor) -> Tensor:
         means, count = _slice_means(layer, x)
-        sums[id(layer)] = sums.get(id(layer), 0.0) + means * count
+        sums[id(layer)] += means * count
         weights[id(layer)] = weights.get(id(layer), 0) + count
         result: Tensor = layer.digital(x)
         return torch.relu(result) if layer.relu else result
@@ -69,13 +70,14 @@ def layer_activities(model: nn.Module, layers: Sequence[AnalogLayer], batches: B
         layer.require_calibration()
         if layer.design.input_bits is None:
             raise EvaluationError(f"Layer {layer.name!r}: its design does not quantise inputs, so they have no bits.")
+        sums[id(layer)] = np.zeros(layer.design.input_slices)
         layer.stand_in = observe
     images = 0
     try:
         with layer_mode(require_layers(model), Mode.FLOAT):
-            for inputs in inputs_of(batches, model):
-                images += inputs.shape[0]
-                model(inputs)
+            for batch in inputs_of(batches, model):
+                images += batch.examples()
+                batch.run(model)
     finally:
         for layer in layers:
             layer.stand_in = None

@@ -9,19 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import contextmanager
-from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
+from accuracy.calibration.batches import Batches, inputs_of, require_reiterable
 from accuracy.errors import CalibrationError, EvaluationError
 from accuracy.kernels.histograms import INNER_FRACTION, Observation, input_range
 from accuracy.layers.analog_layers import AnalogLayer, Calibration, Mode
-from accuracy.layers.convert import analog_layers, model_device
+from accuracy.layers.convert import analog_layers
 from accuracy.mapping.adc import powers_of_two_ranges
 
 Progress = Callable[[int, int], None]
-Batches = Iterable[tuple[Tensor, Any]]
 
 
 def calibrate(model: nn.Module, batches: Batches, *, progress: Progress | None = None) -> nn.Module:
@@ -29,20 +27,23 @@ def calibrate(model: nn.Module, batches: Batches, *, progress: Progress | None =
 
     Args:
         model: a converted model.
-        batches: pairs (inputs, labels) of training data; labels are ignored. It is gone through twice.
+        batches: batches of training data (`accuracy.calibration.batches`); labels are ignored. Gone through twice.
         progress: called with (batches done, batches in all), where `batches` has a length.
+
+    A layer that draws no current on the data (zero weights, zero inputs) takes the full range of its rows. One that
+    never runs has no range, and is refused where it runs later.
 
     Returns:
         The same model.
 
     Raises:
-        CalibrationError: no data, data that are not finite, or a layer that never saw an input.
-        EvaluationError: `batches` is a one-shot iterator, or the model was not converted.
+        CalibrationError: no data, data that are not finite, or no layer that ran.
+        EvaluationError: `batches` is a one-shot iterator, a batch has another form, or the model was not converted.
     """
     layers = require_layers(model)
     require_reiterable(batches)
     total = 2 * len(batches) if isinstance(batches, Sized) else 0
-    done = 0
+    done, empty = 0, True
     observations = []
     for layer in layers:
         layer.set_calibration(None)
@@ -51,13 +52,16 @@ def calibrate(model: nn.Module, batches: Batches, *, progress: Progress | None =
     try:
         for mode in (Mode.OBSERVE_INPUTS, Mode.OBSERVE_CURRENTS):
             with layer_mode(layers, mode), ideal_cells(layers, mode is Mode.OBSERVE_CURRENTS):
-                for inputs in inputs_of(batches, model):
-                    model(inputs)
+                for batch in inputs_of(batches, model):
+                    empty = empty and not any(bool(tensor.any()) for tensor in batch.tensors)
+                    batch.run(model)
                     done += 1
                     if progress is not None and total:
                         progress(done, total)
             if done == 0:
                 raise CalibrationError("The calibration data are empty: give at least one batch (inputs, labels).")
+            if empty:
+                raise CalibrationError("The calibration data are only zeros: there is nothing to set ranges by.")
             if mode is Mode.OBSERVE_INPUTS:
                 _set_input_ranges(layers)
                 if not any(_needs_currents(layer) for layer in layers):
@@ -80,29 +84,6 @@ def require_layers(model: nn.Module) -> list[AnalogLayer]:
     if not layers:
         raise EvaluationError("The model has no analog layers: convert it first with accuracy.convert(model, design).")
     return layers
-
-
-def require_reiterable(batches: object) -> None:
-    """Refuse what can be gone through only once.
-
-    Raises:
-        EvaluationError: `batches` is an iterator, or no iterable.
-    """
-    if isinstance(batches, Iterator):
-        raise EvaluationError(
-            f"`batches` is a one-shot iterator ({type(batches).__name__}), but it is gone through several times: pass "
-            "a list, a DataLoader, or another iterable that can start anew."
-        )
-    if not isinstance(batches, Iterable):
-        raise EvaluationError(f"Expected `batches` to be an iterable of (inputs, labels), but got {batches!r}.")
-
-
-def inputs_of(batches: Batches, model: nn.Module) -> Iterator[Tensor]:
-    """Yield the inputs of batches on the model's device, without gradients."""
-    device = model_device(model)
-    with torch.inference_mode():
-        for inputs, _ in batches:
-            yield inputs.to(device)
 
 
 @contextmanager
@@ -139,15 +120,19 @@ def _needs_currents(layer: AnalogLayer) -> bool:
 
 
 def _set_input_ranges(layers: Iterable[AnalogLayer]) -> None:
-    for layer in layers:
+    chosen = list(layers)
+    if not any(layer.observed is not None and layer.observed.samples for layer in chosen):
+        names = ", ".join(repr(layer.name) for layer in chosen)
+        raise CalibrationError(f"No analog layer ({names}) ran on the calibration data.")
+    for layer in chosen:
         seen = layer.observed
         assert seen is not None
-        if seen.samples == 0:
-            raise CalibrationError(f"Layer {layer.name!r} never ran on the calibration data.")
         x_min, x_max = input_range(seen.positive, seen.negative)
         if not max(-x_min, x_max) > 0:
-            raise CalibrationError(f"Layer {layer.name!r} saw only zeros as inputs in the calibration data.")
-        layer.set_calibration(Calibration(layer.design.to_mapping(), x_min, x_max, samples=seen.samples))
+            # Only zeros were seen: any full scale serves.
+            x_min, x_max = 0.0, 1.0
+        ran = seen.samples > 0
+        layer.set_calibration(Calibration(layer.design.to_mapping(), x_min, x_max, samples=seen.samples, ran=ran))
         seen.symmetric = layer.design.symmetric_adc(signed_inputs=x_min < 0)
 
 
@@ -157,12 +142,11 @@ def _set_adc_ranges(layers: Iterable[AnalogLayer]) -> None:
         assert seen is not None
         assert calibration is not None
         if _needs_currents(layer):
-            needs = [histogram.quantile(INNER_FRACTION) for histogram in seen.currents]
-            try:
-                calibration.ranges = powers_of_two_ranges(needs, seen.symmetric)
-            except CalibrationError as error:
-                raise CalibrationError(f"Layer {layer.name!r}: {error}") from None
             largest = max(part.stop - part.start for part in layer.array.mapping.partitions)
+            needs = [histogram.quantile(INNER_FRACTION) for histogram in seen.currents]
+            if not max(needs) > 0:
+                needs = [float(largest)] * len(needs)
+            calibration.ranges = powers_of_two_ranges(needs, seen.symmetric)
             reach = [hi for _, hi in calibration.ranges]
             codes = [bits - 1 if seen.symmetric else bits for bits in layer.design.adc_bits_per_slice]
             found = list(zip(seen.currents, reach, codes, strict=True))
@@ -175,7 +159,8 @@ def calibration_report(model: nn.Module) -> list[dict[str, object]]:
     """Return calibrated ranges and how well they are used, one row for each layer and weight slice.
 
     Columns: layer, slice, x_min, x_max, lo, hi, clipped_fraction, used_code_fraction, useful_range_fraction; the last
-    five are None for designs without calibrated ADCs. Used codes count magnitudes on symmetric ranges.
+    five are None for designs without calibrated ADCs, and all seven for a layer that never ran. Used codes count
+    magnitudes on symmetric ranges.
 
     Raises:
         EvaluationError: the model was not converted.
@@ -185,13 +170,13 @@ def calibration_report(model: nn.Module) -> list[dict[str, object]]:
     for layer in require_layers(model):
         found = layer.require_calibration()
         for index in range(layer.design.slices):
-            has = index < len(found.ranges)
+            has = found.ran and index < len(found.ranges)
             rows.append(
                 {
                     "layer": layer.name,
                     "slice": index,
-                    "x_min": found.x_min,
-                    "x_max": found.x_max,
+                    "x_min": found.x_min if found.ran else None,
+                    "x_max": found.x_max if found.ran else None,
                     "lo": found.ranges[index][0] if has else None,
                     "hi": found.ranges[index][1] if has else None,
                     "clipped_fraction": found.clipped[index] if has else None,

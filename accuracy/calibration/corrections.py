@@ -18,7 +18,8 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from accuracy.calibration.calibrate import Batches, ideal_cells, inputs_of, layer_mode, require_reiterable
+from accuracy.calibration.batches import Batches, inputs_of, require_reiterable
+from accuracy.calibration.calibrate import ideal_cells, layer_mode
 from accuracy.errors import EvaluationError
 from accuracy.layers.analog_layers import AnalogLayer, ColumnCorrection, Mode
 from devicekit.common.errors import unknown_name
@@ -203,8 +204,8 @@ def _run_with(
         layer.stand_in = function
     try:
         with layer_mode(layers, Mode.ANALOG):
-            for inputs in inputs_of(batches, model):
-                model(inputs)
+            for batch in inputs_of(batches, model):
+                batch.run(model)
     finally:
         for layer in layers:
             layer.stand_in = None

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from accuracy.data_sets import cifar, digits, idx, imagenet
-from accuracy.data_sets.data_set import Batches, DataSet, Images
+from accuracy.data_sets import cifar, digits, idx, imagenet, own
+from accuracy.data_sets.data_set import Batches, DataSet, Images, Source
 from accuracy.data_sets.errors import DataSetError
 from accuracy.data_sets.preprocessing import CAFFE, IMAGENET, RAW, SIGNED
 from devicekit.common.errors import unknown_name
 
-__all__ = ["Batches", "DataSet", "DataSetError", "Images", "load", "names"]
+__all__ = ["Batches", "DataSet", "DataSetError", "Images", "Source", "find", "load", "names"]
 
 _BUNDLED: dict[str, Callable[[], DataSet]] = {"digits": digits.read}
 # The same pictures with another preprocessing are another data set.
@@ -39,6 +39,20 @@ def names() -> tuple[str, ...]:
     return (*_BUNDLED, *_IN_FOLDER)
 
 
+def find(name: str, directory: str | Path | None = None) -> Source:
+    """Return data by the name of a data set, or the user's own.
+
+    Args:
+        name: as for `load`; or ``module:function``, ``file.py:function`` or an ``.npz`` file of the user's
+            (`accuracy.data_sets.own`).
+        directory: as for `load`.
+
+    Raises:
+        DataSetError: unknown name, no folder given, a file missing from it, or data of another form.
+    """
+    return own.read(name) if own.is_own(name) else load(name, directory)
+
+
 def load(name: str, directory: str | Path | None = None) -> DataSet:
     """Return a data set by name.
 
@@ -52,7 +66,9 @@ def load(name: str, directory: str | Path | None = None) -> DataSet:
     if name in _BUNDLED:
         return _BUNDLED[name]()
     if name not in _IN_FOLDER:
-        raise DataSetError(unknown_name("data set", name, names()))
+        raise DataSetError(
+            unknown_name("data set", name, names()) + " Data of your own are given as module:function or an .npz file."
+        )
     if directory is None:
         raise DataSetError(f"Data set {name!r} is not bundled: give the folder that holds its files as `directory`.")
     folder = Path(directory)

@@ -7,8 +7,9 @@ the same pixels with another preprocessing are another data set.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -18,6 +19,37 @@ from accuracy.data_sets.errors import DataSetError
 from devicekit.common.errors import unknown_name
 
 Preprocess = Callable[[torch.Tensor], torch.Tensor]
+
+
+class Source(Protocol):
+    """Data in parts, as the commands read them: a `DataSet` of images, or data of the user's."""
+
+    @property
+    def name(self) -> str:
+        """The name, for headings."""
+        ...
+
+    @property
+    def description(self) -> str:
+        """What the parts are."""
+        ...
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names, in the order of the labels; empty where there are none."""
+        ...
+
+    def size(self, part: str) -> int:
+        """Return the number of examples of a part."""
+        ...
+
+    def batches(self, part: str = "test", batch_size: int = 100, limit: int | None = None) -> Iterable[Any]:
+        """Return a part as batches that can be gone through any number of times."""
+        ...
+
+    def fingerprint(self, part: str) -> bytes:
+        """Return bytes that differ where the examples of a part differ."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -117,6 +149,11 @@ class DataSet:
     def size(self, part: str) -> int:
         """Return the number of images of a part."""
         return len(self.images(part).labels)
+
+    def fingerprint(self, part: str) -> bytes:
+        """Return the pixels and labels of a part as bytes."""
+        images = self.images(part)
+        return images.pixels.tobytes() + images.labels.tobytes()
 
     def tensors(self, part: str, limit: int | None = None) -> tuple[torch.Tensor, torch.Tensor]:
         """Return a part as one pair (inputs float32 (images, channels, height, width), labels int64 (images,)).

@@ -7,19 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 from torch import nn
 
-from accuracy.calibration.calibrate import (
-    Batches,
-    Progress,
-    ideal_cells,
-    layer_mode,
-    require_layers,
-    require_reiterable,
-)
+from accuracy.calibration.batches import Batches, require_reiterable
+from accuracy.calibration.calibrate import Progress, ideal_cells, layer_mode, require_layers
 from accuracy.calibration.corrections import Correction, checked_corrections, clear_corrections
 from accuracy.errors import EvaluationError
-from accuracy.evaluation.metrics import Metric, named_metric
-from accuracy.evaluation.results import Accuracy, half_width
-from accuracy.evaluation.trials import Plan, Trial, checked_workers, run_pass, run_trials
+from accuracy.evaluation.intervals import half_width
+from accuracy.evaluation.metrics import Metric, measure_of
+from accuracy.evaluation.results import Accuracy
+from accuracy.evaluation.trials import Plan, Trial, checked_workers, course_of, run_pass, run_trials
 from accuracy.evaluation.wire_envelope import warn_of_wires
 from accuracy.layers.analog_layers import Mode
 
@@ -34,6 +29,7 @@ def evaluate(
     seed: int = 0,
     *,
     metric: Metric = "top1",
+    higher_is_better: bool | None = None,
     draw_cells: bool = False,
     tolerance: float | None = None,
     confidence: float = 0.95,
@@ -46,11 +42,17 @@ def evaluate(
 
     Args:
         model: from `convert` and `calibrate`.
-        batches: pairs (inputs, labels) that can be gone through several times.
+        batches: the data, in any of the forms of `accuracy.calibration.batches`, that can be gone through several
+            times. Examples may come in another order each time (a loader that shuffles); they are told apart by what
+            they hold, and scores, noise and intervals are those of the example.
         trials: how often cells are programmed, at most.
         seed: the same seed gives the same result whatever the batch size or the number of workers.
-        metric: ``"top1"``, ``"top5"``, a function (outputs, labels) -> one number for each image, or an object with
-            reset, update and compute as in torchmetrics.
+        metric: ``"top1"``, ``"top5"`` (of images, or of every token or pixel), ``"binary"`` and ``"multi_label"``
+            (logits above 0), ``"binary_probability"`` (above 0.5), ``"cross_entropy"``, ``"perplexity"``, ``"mse"``; a
+            function (outputs, labels) -> one number for each image; or an object with reset, update and compute as in
+            torchmetrics. Functions and objects are given what the network returned, as it is.
+        higher_is_better: whether a larger value is a better network, so that `Accuracy.loss` is positive where it
+            gets worse; None for what the metric says (losses of torch are known), else yes.
         draw_cells: whether every trial draws the cell model anew from the uncertainty of its fit (`Cell.draw`), so
             that it flows into spread and interval.
         tolerance: stop before `trials` once half the interval of the mean over chips is no larger.
@@ -63,7 +65,8 @@ def evaluate(
         progress: called with (passes done, passes in all).
 
     Raises:
-        EvaluationError: no trials, no images, a one-shot iterator, an unknown metric or correction, a model that was
+        EvaluationError: no trials, no images, a one-shot iterator, an unknown metric or correction, outputs or labels
+            that the metric cannot score, inputs that are not finite, other examples in a later pass, a model that was
             not converted, or something that cannot be sent to worker processes.
         CalibrationError: the model has no ranges, or another design's.
     """
@@ -74,7 +77,7 @@ def evaluate(
     layers = require_layers(model)
     require_reiterable(batches)
     wanted = checked_corrections(corrections, correction_batches)
-    measure = named_metric(metric)
+    measure = measure_of(metric, higher_is_better)
     checked_workers(workers, model)
     for layer in layers:
         layer.adc_ranges()
@@ -86,13 +89,14 @@ def evaluate(
             progress(done, passes)
 
     warn_of_wires(model, layers, batches)
+    course = course_of(model, layers, batches, measure)
     with layer_mode(layers, Mode.FLOAT):
-        baseline = run_pass(model, layers, batches, measure)
+        baseline = run_pass(model, layers, course)
     report(1)
     with layer_mode(layers, Mode.ANALOG), ideal_cells(layers):
-        ideal = run_pass(model, layers, batches, measure)
+        ideal = run_pass(model, layers, course)
     report(2)
-    plan = Plan(batches, measure, seed, draw_cells, wanted, correction_batches)
+    plan = Plan(course, seed, draw_cells, wanted, correction_batches)
     done: list[Trial] = []
     stopped = False
     for trial in run_trials(model, layers, plan, trials, workers):
@@ -109,13 +113,16 @@ def evaluate(
     rows = [trial.scores for trial in done if trial.scores is not None]
     return Accuracy(
         per_trial=np.array([trial.value for trial in done]),
-        baseline=baseline[0],
-        ideal=ideal[0],
+        baseline=baseline.value,
+        ideal=ideal.value,
         scores=np.stack(rows) if rows else None,
-        baseline_scores=baseline[1],
-        ideal_scores=ideal[1],
+        baseline_scores=baseline.each,
+        ideal_scores=ideal.each,
         clipped_inputs={
             layer.name: float(out / max(count, 1)) for layer, count, out in zip(layers, seen, clipped, strict=True)
         },
         stopped_early=stopped,
+        weights=baseline.weights,
+        higher_is_better=measure.higher_is_better,
+        exponential=measure.exponential,
     )

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from accuracy.calibration.calibrate import Batches, inputs_of, layer_mode, require_layers, require_reiterable
+from accuracy.calibration.batches import Batches, inputs_of, require_reiterable
+from accuracy.calibration.calibrate import layer_mode, require_layers
 from accuracy.errors import EvaluationError
 from accuracy.evaluation.metrics import Metric
 from accuracy.evaluation.trials import mean_score
@@ -108,13 +109,13 @@ def _powers(model: nn.Module, layers: list[AnalogLayer], batches: Batches) -> tu
     seen = 0
     try:
         with layer_mode(layers, Mode.ANALOG):
-            for inputs in inputs_of(batches, model):
+            for batch in inputs_of(batches, model):
                 seen += 1
                 for function in (compare, follow):
                     before = {id(layer): (layer.array.inputs_seen, layer.array.inputs_clipped) for layer in layers}
                     for layer in layers:
                         layer.stand_in = function
-                    model(inputs)
+                    batch.run(model)
                     if function is compare:
                         for layer in layers:
                             old, total = before[id(layer)], counted[id(layer)]

@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from accuracy.errors import EvaluationError
+from accuracy.evaluation.intervals import half_width, loss_interval
 from devicekit.common.plain import plain_dict
 
 Floats = NDArray[np.float64]
-_BLOCK = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +28,9 @@ class Accuracy:
         ideal_scores: score of every image with ideal cells; None likewise.
         clipped_inputs: fraction of each layer's inputs outside its range, by layer name.
         stopped_early: whether trials ended because the interval was small enough.
+        weights: what each image counts (its tokens or pixels), shape (images,); None where all count the same.
+        higher_is_better: whether a larger value is a better network; losses are positive where it gets worse.
+        exponential: whether values are exponentials of the mean score, as a perplexity is.
     """
 
     per_trial: Floats
@@ -39,6 +41,9 @@ class Accuracy:
     ideal_scores: Floats | None
     clipped_inputs: dict[str, float]
     stopped_early: bool = False
+    weights: Floats | None = None
+    higher_is_better: bool = True
+    exponential: bool = False
 
     @property
     def mean(self) -> float:
@@ -52,18 +57,22 @@ class Accuracy:
 
     @property
     def loss(self) -> float:
-        """Accuracy loss: baseline minus mean over trials."""
-        return self.baseline - self.mean
+        """Loss of the analog network: baseline minus mean over trials, or mean minus baseline where lower is better."""
+        return self._worse(self.baseline, self.mean)
 
     @property
     def quantisation_loss(self) -> float:
-        """Loss from quantisation alone: baseline minus accuracy with ideal cells."""
-        return self.baseline - self.ideal
+        """Loss from quantisation alone: baseline against ideal cells."""
+        return self._worse(self.baseline, self.ideal)
 
     @property
     def device_loss(self) -> float:
-        """Loss from cells and circuits: accuracy with ideal cells minus mean over trials."""
-        return self.ideal - self.mean
+        """Loss from cells and circuits: ideal cells against the mean over trials."""
+        return self._worse(self.ideal, self.mean)
+
+    def _worse(self, before: float, after: float) -> float:
+        """How much worse the second value is."""
+        return before - after if self.higher_is_better else after - before
 
     @property
     def images(self) -> int:
@@ -85,8 +94,8 @@ class Accuracy:
     def loss_interval(self, confidence: float = 0.95, resamples: int = 2000, seed: int = 0) -> tuple[float, float]:
         """Return the interval of the loss over images and chips, by paired bootstrap.
 
-        Baseline and analog scores of an image are resampled together, so that what makes an image hard for both
-        cancels; trials are resampled as well.
+        Where hardly any image of an accuracy differs, it is a Bayesian one, never of zero width: see
+        `accuracy.evaluation.intervals`.
 
         Args:
             confidence: of the interval.
@@ -94,31 +103,27 @@ class Accuracy:
             seed: of the bootstrap.
 
         Raises:
-            EvaluationError: the metric gives no score for each image.
+            EvaluationError: the metric gives no score for each image, or there is a single one without bounds.
         """
         if self.scores is None or self.baseline_scores is None:
             raise EvaluationError("The metric gives no score for each image, which a paired bootstrap needs.")
-        differences = self.baseline_scores[None, :] - self.scores
-        trials, images = differences.shape
-        generator = np.random.default_rng(seed)
-        losses = []
-        for start in range(0, resamples, _BLOCK):
-            count = min(_BLOCK, resamples - start)
-            by_image = generator.multinomial(images, np.full(images, 1.0 / images), size=count) / images
-            by_trial = generator.multinomial(trials, np.full(trials, 1.0 / trials), size=count) / trials
-            losses.append(((by_image @ differences.T) * by_trial).sum(axis=1))
-        tail = (1.0 - confidence) / 2.0
-        low, high = np.quantile(np.concatenate(losses), [tail, 1.0 - tail])
-        return float(low), float(high)
+        weights = np.ones(self.baseline_scores.size) if self.weights is None else self.weights
+        low, high = loss_interval(
+            self.baseline_scores, self.scores, weights, confidence, resamples, seed, exponential=self.exponential
+        )
+        return (low, high) if self.higher_is_better else (-high, -low)
 
     def to_dict(self, confidence: float = 0.95, seed: int = 0) -> dict[str, Any]:
-        """Return everything but the scores of single images as plain values; a metric without them has no interval.
+        """Return everything but the scores of single images as plain values; without them there is no interval.
 
         Args:
             confidence: of ``loss_interval``.
             seed: of its bootstrap.
         """
-        paired = self.scores is not None and self.baseline_scores is not None
+        try:
+            interval = self.loss_interval(confidence, seed=seed)
+        except EvaluationError:
+            interval = None
         return plain_dict(
             {
                 "baseline": self.baseline,
@@ -126,7 +131,7 @@ class Accuracy:
                 "mean": self.mean,
                 "std": self.std,
                 "loss": self.loss,
-                "loss_interval": self.loss_interval(confidence, seed=seed) if paired else None,
+                "loss_interval": interval,
                 "per_trial": self.per_trial,
                 "trials": len(self.per_trial),
                 "images": self.images,
@@ -134,15 +139,3 @@ class Accuracy:
                 "stopped_early": self.stopped_early,
             }
         )
-
-
-def half_width(values: Floats, confidence: float) -> float:
-    """Return half the t interval of the mean of values.
-
-    Raises:
-        EvaluationError: fewer than two values.
-    """
-    if values.size < 2:
-        raise EvaluationError(f"An interval over chips needs at least 2 trials, but there is {values.size}.")
-    spread = float(values.std(ddof=1)) / np.sqrt(values.size)
-    return float(stats.t.ppf(0.5 + confidence / 2.0, values.size - 1) * spread)

@@ -11,17 +11,20 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
-from accuracy.calibration.calibrate import Batches, layer_mode
+from accuracy.calibration.batches import Batch, Batches, batch_of, tensors_in
+from accuracy.calibration.calibrate import layer_mode
 from accuracy.calibration.corrections import Correction, apply_corrections, clear_corrections
 from accuracy.errors import EvaluationError
-from accuracy.evaluation.metrics import AccumulatingMetric, Metric, Score, named_metric, score_batch
+from accuracy.evaluation.batch_layout import BatchLayout, batch_layout
+from accuracy.evaluation.intervals import weighted_value
+from accuracy.evaluation.metrics import Measure, Metric, measure_of, score_batch
+from accuracy.evaluation.pairing import Order, Roll, fingerprints
 from accuracy.layers.analog_layers import AnalogLayer, Mode
 from accuracy.layers.convert import analog_layers, model_device
 
@@ -29,24 +32,54 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
+class Course:
+    """What every pass over the data goes through.
+
+    Attributes:
+        batches: the data.
+        measure: what is counted.
+        layout: where the examples of a batch stand.
+        order: numbers of the examples, from the first pass.
+    """
+
+    batches: Batches
+    measure: Measure
+    layout: BatchLayout
+    order: Order
+
+
+@dataclass(frozen=True, eq=False)
 class Plan:
     """Settings that all trials of an evaluation share.
 
     Attributes:
-        batches: pairs (inputs, labels).
-        measure: what is counted.
+        course: the data and what is counted.
         seed: of everything random.
         draw_cells: whether each trial draws the cell model from its fit's uncertainty.
         corrections: what is corrected after programming, in order.
         correction_batches: training data for that.
     """
 
-    batches: Batches
-    measure: Score | AccumulatingMetric
+    course: Course
     seed: int
     draw_cells: bool = False
     corrections: tuple[Correction, ...] = ()
     correction_batches: Batches | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """What one pass over the data gave.
+
+    Attributes:
+        value: the metric.
+        each: score of every example, shape (examples,); None for metrics without one.
+        weights: what each counts, shape (examples,); None likewise.
+    """
+
+    value: float
+    each: Floats | None = None
+    weights: Floats | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,49 +99,108 @@ class Trial:
     inputs_clipped: tuple[int, ...]
 
 
-def run_pass(
-    model: nn.Module, layers: Sequence[AnalogLayer], batches: Batches, measure: Score | AccumulatingMetric
-) -> tuple[float, Floats | None]:
-    """Run all batches once; return the metric and the score of every image, where there is one.
+def course_of(model: nn.Module, layers: Sequence[AnalogLayer], batches: Batches, measure: Measure) -> Course:
+    """Return what passes over some data need to know of them, found out on the first batch.
 
     Raises:
-        EvaluationError: no data.
+        EvaluationError: no data, or a batch of another form.
     """
-    device = model_device(model)
-    model.eval()
-    for layer in layers:
-        layer.array.noise.restart()
-    found = []
-    if isinstance(measure, AccumulatingMetric):
-        measure.reset()
-    seen = 0
-    with torch.inference_mode():
-        for inputs, labels in batches:
-            for layer in layers:
-                layer.array.noise.place(seen, inputs.shape[0])
-            outputs, target = model(inputs.to(device)), _on(labels, device)
-            seen += inputs.shape[0]
-            if isinstance(measure, AccumulatingMetric):
-                measure.update(outputs, target)
-            else:
-                found.append(score_batch(measure, outputs, target))
-    for layer in layers:
-        layer.array.noise.restart()
-    if not seen:
+    first = next(iter(batches), None)
+    if first is None:
         raise EvaluationError("The data are empty: give at least one batch (inputs, labels).")
-    if isinstance(measure, AccumulatingMetric):
-        return float(measure.compute()), None
-    scores = np.concatenate(found)
-    return float(scores.mean()), scores
+    batch = batch_of(first, model_device(model))
+    layout = batch_layout(model, layers, batch) if _asks_for_layout(model, layers, batch) else BatchLayout()
+    return Course(batches, measure, layout, Order())
+
+
+def _asks_for_layout(model: nn.Module, layers: Sequence[AnalogLayer], batch: Batch) -> bool:
+    """Whether anything depends on where examples stand: noise, modules with the time first, labels with axes."""
+    target = next(tensors_in(batch.labels), None)
+    return (
+        any(layer.array.draws_noise for layer in layers)
+        or any(getattr(module, "batch_first", True) is False for module in model.modules())
+        or (target is not None and (target.dim() > 1 or target.shape[:1] != batch.main.shape[:1]))
+    )
+
+
+def run_pass(model: nn.Module, layers: Sequence[AnalogLayer], course: Course) -> Scores:
+    """Run all batches once; return the metric and the score of every example, where there is one.
+
+    The first pass of a course numbers its examples; later ones give scores in that order.
+
+    Raises:
+        EvaluationError: no data, other data than in the first pass, or inputs that are not finite.
+    """
+    device, measure, order = model_device(model), course.measure, course.order
+    model.eval()
+    metric = measure.metric
+    roll = Roll(order) if order.size else None
+    numbers: list[int] = []
+    found: list[tuple[Floats, Floats]] = []
+    if measure.accumulates:
+        metric.reset()  # type: ignore[union-attr]
+    with torch.inference_mode():
+        for layer in layers:
+            layer.array.noise.restart()
+            layer.array.noise.places = ()
+        for layer, places in zip(layers, course.layout.layers, strict=False):
+            layer.array.noise.places = places
+        try:
+            for item in course.batches:
+                batch = batch_of(item)
+                marks = fingerprints(batch, course.layout.inputs)
+                if roll is None:
+                    require_finite(batch, order.size)
+                own = order.add(marks) if roll is None else roll.numbers(marks)
+                numbers += own
+                for layer in layers:
+                    layer.array.noise.place(own)
+                batch = batch_of(item, device)
+                outputs = batch.run(model)
+                if measure.accumulates:
+                    metric.update(outputs, batch.labels)  # type: ignore[union-attr]
+                else:
+                    found.append(score_batch(metric, outputs, batch.labels, batch, course.layout))  # type: ignore[arg-type]
+        finally:
+            for layer in layers:
+                layer.array.noise.restart()
+                layer.array.noise.places = ()
+    if roll is not None:
+        roll.end()
+    if not numbers:
+        raise EvaluationError("The data are empty: give at least one batch (inputs, labels).")
+    if measure.accumulates:
+        return Scores(float(metric.compute()))  # type: ignore[union-attr]
+    each, weights = (np.empty(len(numbers)) for _ in range(2))
+    each[numbers], weights[numbers] = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return Scores(weighted_value(each, weights, exponential=measure.exponential), each, weights)
+
+
+def require_finite(batch: Batch, before: int) -> None:
+    """Refuse inputs that are not numbers, or images that are not finite (masks may be infinite).
+
+    Args:
+        batch: of the data.
+        before: examples that came before it, for the message.
+
+    Raises:
+        EvaluationError: such a value.
+    """
+    for number, tensor in enumerate(batch.tensors):
+        if not tensor.is_floating_point():
+            continue
+        wrong = ~torch.isfinite(tensor) if number == 0 else torch.isnan(tensor)
+        if bool(wrong.any()):
+            place = before + int(wrong.flatten(1).any(dim=1).nonzero()[0]) if wrong.dim() > 1 else before
+            raise EvaluationError(
+                f"Expected finite inputs, but {int(wrong.sum())} values are NaN or infinite in the batch that begins "
+                f"with example {before}; the first is at {place}."
+            )
 
 
 def mean_score(model: nn.Module, layers: Sequence[AnalogLayer], batches: Batches, metric: Metric) -> float:
     """Return the metric of the network as its layers are set now."""
-    return run_pass(model, layers, batches, named_metric(metric))[0]
-
-
-def _on(labels: Any, device: torch.device) -> Any:
-    return labels.to(device) if isinstance(labels, Tensor) else labels
+    return run_pass(model, layers, course_of(model, layers, batches, measure_of(metric))).value
 
 
 def run_trial(model: nn.Module, layers: Sequence[AnalogLayer], plan: Plan, number: int) -> Trial:
@@ -127,10 +219,10 @@ def run_trial(model: nn.Module, layers: Sequence[AnalogLayer], plan: Plan, numbe
             apply_corrections(model, layers, plan.corrections, plan.correction_batches)
         for layer in layers:
             layer.array.inputs_seen = layer.array.inputs_clipped = 0
-        value, scores = run_pass(model, layers, plan.batches, plan.measure)
+        result = run_pass(model, layers, plan.course)
     clear_corrections(layers)
     seen, clipped = zip(*((layer.array.inputs_seen, layer.array.inputs_clipped) for layer in layers), strict=True)
-    return Trial(value, scores, seen, clipped)
+    return Trial(result.value, result.each, seen, clipped)
 
 
 def run_trials(

@@ -52,6 +52,7 @@ class Calibration:
         used_codes: fraction of the ADC's codes that calibration currents reach, for each slice.
         useful_range: range over the largest current of the array's rows, for each slice: the part of full scale that
             carries signal.
+        ran: whether the layer ran on the calibration data; one that did not has no ranges worth the name.
     """
 
     design: dict[str, Any]
@@ -62,6 +63,7 @@ class Calibration:
     clipped: tuple[float, ...] = ()
     used_codes: tuple[float, ...] = ()
     useful_range: tuple[float, ...] = ()
+    ran: bool = True
 
     @property
     def signed(self) -> bool:
@@ -239,11 +241,11 @@ class AnalogLayer(nn.Module):
         if self.stand_in is not None:
             return self.stand_in(self, x)
         if self.mode is Mode.FLOAT:
-            return self._float(x)
+            return self.float_outputs(x)
         if self.mode is Mode.OBSERVE_INPUTS:
             if self.observed is not None:
                 self.observed.add_inputs(x)
-            return self._float(x)
+            return self.float_outputs(x)
         return self.outputs(x, relu=self.relu)
 
     def outputs(self, x: Tensor, *, relu: bool) -> Tensor:
@@ -256,6 +258,11 @@ class AnalogLayer(nn.Module):
     def array_outputs(self, x: Tensor, *, relu: bool = False) -> Tensor:
         """Return what the arrays give."""
         calibration = self.require_calibration()
+        if not calibration.ran:
+            raise CalibrationError(
+                f"Layer {self.name!r} never ran on the calibration data, but runs now: calibrate with data that reach "
+                f"it, or leave it digital with exclude=[{self.name!r}] (--exclude {self.name})."
+            )
         observing = self.mode is Mode.OBSERVE_CURRENTS
         self.array.to(x.device, torch.float64 if x.dtype == torch.float64 else torch.float32)
         how = Reading(
@@ -268,7 +275,8 @@ class AnalogLayer(nn.Module):
         )
         return self.columns_back(read(self.array, x, how))
 
-    def _float(self, x: Tensor) -> Tensor:
+    def float_outputs(self, x: Tensor) -> Tensor:
+        """Return what the digital layer gives, with the ReLU that the layer took over."""
         result: Tensor = self.digital(x)
         return torch.relu(result) if self.relu else result
 

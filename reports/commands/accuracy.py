@@ -56,7 +56,13 @@ def accuracy(
     network: Annotated[str, typer.Option(help="Network by name, or MODULE:FUNCTION of your own.")] = "digits_cnn",
     weights: Annotated[Path | None, typer.Option(help="Weight file; by default looked for in the data folder.")] = None,
     data: Annotated[Path | None, typer.Option(help="Folder with the data set, for networks that need one.")] = None,
-    data_set: Annotated[str | None, typer.Option(help="Data set by name; the network's own by default.")] = None,
+    data_set: Annotated[
+        str | None,
+        typer.Option(
+            help="Data set by name, or your own: MODULE:FUNCTION, FILE.py:FUNCTION or a .npz file; the network's own "
+            "by default."
+        ),
+    ] = None,
     device: Annotated[
         str, typer.Option(help="Memory cell: a device name, a file, or 'ideal'.")
     ] = "sonos_40nm_tcas2022",
@@ -82,7 +88,13 @@ def accuracy(
     correct: Annotated[
         list[str] | None, typer.Option(help="After programming: drift, column_trim or batch_norm; repeatable.")
     ] = None,
-    metric: Annotated[str, typer.Option(help="top1 or top5.")] = "top1",
+    metric: Annotated[
+        str,
+        typer.Option(
+            help="top1, top5, binary or multi_label (logits above 0), binary_probability (above 0.5), cross_entropy, "
+            "perplexity or mse."
+        ),
+    ] = "top1",
     draw_cells: Annotated[bool, typer.Option(help="Draw each chip's cell model from the fit's uncertainty.")] = False,
     tolerance: Annotated[
         float | None, typer.Option(help="Stop once the mean is known within this many points (95 %).")
@@ -96,7 +108,7 @@ def accuracy(
     """Accuracy of a network on analog arrays, with ideal cells and with the device's errors."""
     from accuracy import calibrate, calibration_report, convert, evaluate, layer_report, networks
     from accuracy.arrays.physics import checked_bit_line
-    from accuracy.data_sets import load as load_data
+    from accuracy.data_sets import find as find_data
     from circuits import choose_designs, load_peripherals
 
     changes = {} if r_p_hat is None else {"r_p_hat": r_p_hat}
@@ -105,7 +117,8 @@ def accuracy(
     cell = _cell(device, age, temperature)
     # The user's own network takes its own weights; one known by name may have them beside its images.
     model = networks.load(network, weights or (None if ":" in network else data))
-    loaded = load_data(data_set or networks.data_set(network), data)
+    loaded = find_data(data_set or networks.data_set(network), data)
+    scale = 100.0 if metric in _SHARES else 1.0
     calibration = loaded.batches("calibration", batch_size, calibration_images)
     test = loaded.batches("test", batch_size, images)
     rows: list[dict[str, Any]] = []
@@ -130,7 +143,7 @@ def accuracy(
                 seed,
                 metric=metric,
                 draw_cells=draw_cells,
-                tolerance=None if tolerance is None else tolerance / 100,
+                tolerance=None if tolerance is None else tolerance / scale,
                 corrections=cast("list[Correction]", correct or []),
                 correction_batches=calibration if correct else None,
                 workers=workers,
@@ -138,13 +151,17 @@ def accuracy(
             )
             by_layer = _by_layer(layer_report(converted, test, seed), calibration_report(converted)) if layers else []
             own = {"layers": by_layer} if layers else {}
-            rows.append({"design": name, "device": device, "network": network, **result.to_dict(), **own})
+            rows.append(
+                {"design": name, "device": device, "network": network, "metric": metric, **result.to_dict(), **own}
+            )
     used = min(calibration_images or loaded.size("calibration"), loaded.size("calibration"))
     if as_json:
         print_json({"network": network, "calibration_images": used, "seed": seed, "designs": rows})
         return
-    shown = [{key: _shown(key, row[key]) for key in _HEADINGS if key in row} for row in rows]
-    print_table(shown, title=f"Accuracy of {network} on {loaded.name}", headings=_HEADINGS)
+    headings = _HEADINGS if scale != 1.0 else {key: text.removesuffix(" [%]") for key, text in _HEADINGS.items()}
+    shown = [{key: _shown(key, row[key], scale) for key in headings if key in row} for row in rows]
+    what = "Accuracy" if metric == "top1" else metric.replace("_", " ").capitalize()
+    print_table(shown, title=f"{what} of {network} on {loaded.name}", headings=headings)
     for row in rows if layers else []:
         print_table(
             [_shown_layer(layer) for layer in row["layers"]], title=f"{row['design']}: layer by layer", headings=_LAYER
@@ -225,18 +242,20 @@ def _by_slice(ranges: list[dict[str, Any]], column: str) -> str:
     return "-" if None in values else ", ".join(f"{100 * value:.3g}" for value in values)
 
 
-_PERCENT = ("baseline", "ideal", "mean", "std", "loss")
+_SHARES = ("top1", "top5", "binary", "binary_probability", "multi_label")
+"""Metrics that are fractions, shown in per cent."""
+_VALUES = ("baseline", "ideal", "mean", "std", "loss")
 
 
-def _shown(key: str, value: Any) -> Any:
+def _shown(key: str, value: Any, scale: float) -> Any:
     """Return a value as the main table shows it."""
     if key == "loss_interval":
-        return " to ".join(_percent(end) for end in value)
-    return _percent(value) if key in _PERCENT else value
+        return "-" if value is None else " to ".join(_value(end, scale) for end in value)
+    return _value(value, scale) if key in _VALUES else value
 
 
-def _percent(fraction: float) -> str:
-    return f"{100 * fraction:.2f}"
+def _value(number: float, scale: float) -> str:
+    return f"{scale * number:.2f}" if scale != 1.0 else f"{number:.4g}"
 
 
 def _stage(step: Step, description: str) -> Callable[[int, int], None]:
