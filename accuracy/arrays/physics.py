@@ -194,7 +194,7 @@ class NoiseSource:
             ]
         result: NDArray[np.floating] = np.empty(shape, dtype=dtype)
         for stream, part in zip(self._streams, result, strict=True):
-            part[...] = stream.standard_normal(part.shape, dtype=dtype)  # type: ignore[arg-type]
+            part[...] = stream.standard_normal(part.shape, dtype=dtype)
         return result
 
     def _numbers(self, count: int) -> Sequence[int]:

@@ -81,8 +81,6 @@ class Batch:
 
     def _fitted(self, model: nn.Module) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Positional and keyword arguments; a mapping whole where that is what `forward` takes."""
-        if len(self.arguments) == 1 and not self.keywords:
-            return self.arguments, {}
         try:
             signature = inspect.signature(model.forward)
         except (TypeError, ValueError):

@@ -58,9 +58,6 @@ def batch_layout(model: nn.Module, layers: Sequence[AnalogLayer], batch: Batch) 
     """
     first = batch.main
     axes = [0] if first.dim() < 2 else _axes(first, batch.labels)
-    if first.shape[0] < 2 and axes[0] == 0:
-        # One example comes first in all that is usual; its layers' layout is that of any.
-        return BatchLayout()
     for axis in axes:
         if first.shape[axis] < 2:
             # A single example: twice the same shows where the layers have it.
@@ -163,7 +160,7 @@ def _place(whole: Tensor, part: Tensor, count: int) -> Places | None:
     if length % count or part.shape[axis] != length // count * (count - 1):
         return None
     for outer in _divisors(length // count):
-        split = whole.unflatten(axis, (outer, count, length // count // outer))
+        split = whole.reshape(*whole.shape[:axis], outer, count, length // count // outer, *whole.shape[axis + 1 :])
         if _close(split.narrow(axis + 1, 1, count - 1).flatten(axis, axis + 2), part):
             return Places(axis, outer)
     return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -66,3 +67,43 @@ def test_bad_options_get_one_message(capsys: pytest.CaptureFixture[str], argumen
     error = refused(capsys, *arguments)
     assert message in error
     assert "Traceback" not in error
+
+
+LANGUAGE = """
+import torch
+from torch import nn
+
+class Tiny(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embed, self.mix, self.head = nn.Embedding(12, 16), nn.Linear(16, 16), nn.Linear(16, 12)
+
+    def forward(self, tokens):
+        return self.head(torch.tanh(self.mix(self.embed(tokens))))
+
+def make():
+    return Tiny()
+
+def sentences():
+    tokens = torch.randint(0, 12, (24, 7), generator=torch.Generator().manual_seed(0))
+    return (tokens, tokens), (tokens[:10], tokens[:10])
+"""
+
+
+def test_perplexity_of_a_network_and_data_of_the_users_own(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tinylm.py").write_text(LANGUAGE)
+    monkeypatch.chdir(tmp_path)
+    own = ["A", "--network", "tinylm.py:make", "--data-set", "tinylm.py:sentences", "--metric", "perplexity"]
+    row = run(capsys, *own, "--trials", "2", "--layers")["designs"][0]
+    assert 5.0 < row["baseline"] < 30.0, "about the vocabulary, untrained"
+    assert row["loss"] == pytest.approx(row["mean"] - row["baseline"])
+    assert row["loss_interval"][0] <= row["loss"] <= row["loss_interval"][1]
+    assert row["images"] == 10
+    assert [layer["name"] for layer in row["layers"]] == ["mix", "head"]
+    with pytest.raises(SystemExit):
+        main(["accuracy", *own, "--trials", "1"])
+    shown = capsys.readouterr().out
+    assert "Perplexity of tinylm.py:make on sentences" in shown
+    assert "[%]" not in shown.split("Layer")[0]
