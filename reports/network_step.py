@@ -70,7 +70,7 @@ def load_network(study: Study) -> LoadedNetwork:
         DataSetError: no images, or no training images to calibrate with.
     """
     from accuracy import data_sets, layer_shapes, networks
-    from accuracy.calibration.batches import batch_of
+    from accuracy.batches import batch_of
 
     own = ":" in study.network
     if own and study.data_set is None:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from accuracy.calibration.batches import Batches, inputs_of, require_reiterable
+from accuracy.batches import Batches, inputs_of, require_reiterable
 from accuracy.calibration.calibrate import layer_mode, require_layers
 from accuracy.errors import EvaluationError
 from accuracy.kernels.products import sum_kernel

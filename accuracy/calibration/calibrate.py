@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 from torch import nn
 
-from accuracy.calibration.batches import Batches, inputs_of, require_reiterable
+from accuracy.batches import Batches, inputs_of, require_reiterable
 from accuracy.errors import CalibrationError, EvaluationError
 from accuracy.kernels.histograms import INNER_FRACTION, Observation, input_range
 from accuracy.layers.analog_layers import AnalogLayer, Calibration, Mode
@@ -27,7 +27,7 @@ def calibrate(model: nn.Module, batches: Batches, *, progress: Progress | None =
 
     Args:
         model: a converted model.
-        batches: batches of training data (`accuracy.calibration.batches`); labels are ignored. Gone through twice.
+        batches: batches of training data (`accuracy.batches`); labels are ignored. Gone through twice.
         progress: called with (batches done, batches in all), where `batches` has a length.
 
     A layer that draws no current on the data (zero weights, zero inputs) takes the full range of its rows. One that

@@ -18,7 +18,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from accuracy.calibration.batches import Batches, inputs_of, require_reiterable
+from accuracy.batches import Batches, inputs_of, require_reiterable
 from accuracy.calibration.calibrate import ideal_cells, layer_mode
 from accuracy.errors import EvaluationError
 from accuracy.layers.analog_layers import AnalogLayer, ColumnCorrection, Mode

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
-from accuracy.calibration.batches import batch_of, map_tensors, require_reiterable, tensors_in
+from accuracy.batches import batch_of, map_tensors, require_reiterable, tensors_in
 from accuracy.data_sets.data_set import DataSet, Source
 from accuracy.data_sets.errors import DataSetError
 from accuracy.errors import EvaluationError

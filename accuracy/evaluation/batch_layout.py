@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from accuracy.arrays.physics import Places
-from accuracy.calibration.batches import Batch, tensors_in
+from accuracy.batches import Batch, tensors_in
 from accuracy.calibration.calibrate import layer_mode
 from accuracy.errors import EvaluationError, EvaluationWarning
 from accuracy.evaluation.outputs import logits_of

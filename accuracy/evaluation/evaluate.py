@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from torch import nn
 
-from accuracy.calibration.batches import Batches, require_reiterable
+from accuracy.batches import Batches, require_reiterable
 from accuracy.calibration.calibrate import Progress, ideal_cells, layer_mode, require_layers
 from accuracy.calibration.corrections import Correction, checked_corrections, clear_corrections
 from accuracy.errors import EvaluationError
@@ -42,7 +42,7 @@ def evaluate(
 
     Args:
         model: from `convert` and `calibrate`.
-        batches: the data, in any of the forms of `accuracy.calibration.batches`, that can be gone through several
+        batches: the data, in any of the forms of `accuracy.batches`, that can be gone through several
             times. Examples may come in another order each time (a loader that shuffles); they are told apart by what
             they hold, and scores, noise and intervals are those of the example.
         trials: how often cells are programmed, at most.

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from accuracy.calibration.batches import Batch
+from accuracy.batches import Batch
 from accuracy.errors import EvaluationError
 
 IGNORED = -100

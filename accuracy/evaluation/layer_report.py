@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from accuracy.calibration.batches import Batches, inputs_of, require_reiterable
+from accuracy.batches import Batches, inputs_of, require_reiterable
 from accuracy.calibration.calibrate import layer_mode, require_layers
 from accuracy.errors import EvaluationError
 from accuracy.evaluation.metrics import Metric

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from accuracy.calibration.batches import Batch, map_tensors
+from accuracy.batches import Batch, map_tensors
 from accuracy.errors import EvaluationError
 from accuracy.evaluation.batch_layout import BatchLayout
 from accuracy.evaluation.labels import (

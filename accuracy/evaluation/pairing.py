@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from accuracy.calibration.batches import Batch, tensors_in
+from accuracy.batches import Batch, tensors_in
 from accuracy.errors import EvaluationError
 
 Words = NDArray[np.uint64]

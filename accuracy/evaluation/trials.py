@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from accuracy.calibration.batches import Batch, Batches, batch_of, tensors_in
+from accuracy.batches import Batch, Batches, batch_of, model_device, tensors_in
 from accuracy.calibration.calibrate import layer_mode
 from accuracy.calibration.corrections import Correction, apply_corrections, clear_corrections
 from accuracy.errors import EvaluationError
@@ -26,7 +26,7 @@ from accuracy.evaluation.intervals import weighted_value
 from accuracy.evaluation.metrics import Measure, Metric, measure_of, score_batch
 from accuracy.evaluation.pairing import Order, Roll, fingerprints
 from accuracy.layers.analog_layers import AnalogLayer, Mode
-from accuracy.layers.convert import analog_layers, model_device
+from accuracy.layers.convert import analog_layers
 
 Floats = NDArray[np.float64]
 

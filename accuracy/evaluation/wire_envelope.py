@@ -7,8 +7,8 @@ from itertools import islice
 
 from torch import nn
 
+from accuracy.batches import Batches
 from accuracy.calibration.activity import layer_activities
-from accuracy.calibration.batches import Batches
 from accuracy.layers.analog_layers import AnalogLayer
 from circuits import BitLinePoint, expected_error_lsb, warn_outside_envelope
 

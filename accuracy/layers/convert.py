@@ -227,8 +227,3 @@ def _is_relu(node: fx.Node, modules: Mapping[str, nn.Module]) -> bool:
     if node.op == "call_method":
         return node.target in ("relu", "relu_")
     return node.op == "call_function" and node.target in (torch.relu, torch.relu_, F.relu, F.relu_)
-
-
-def model_device(model: nn.Module) -> torch.device:
-    """Return the device of a model's parameters, the CPU where it has none."""
-    return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))

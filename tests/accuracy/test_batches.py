@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from accuracy import CalibrationError, EvaluationError, EvaluationWarning, calibrate, convert, evaluate, layer_report
-from accuracy.calibration.batches import batch_of
+from accuracy.batches import batch_of
 from accuracy.evaluation.pairing import Order, Roll, fingerprints
 from circuits import load_design
 from devicekit import load_device

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 import accuracy
 from accuracy import Accuracy, EvaluationError, TopK, calibrate, convert, evaluate
-from accuracy.calibration.batches import batch_of
+from accuracy.batches import batch_of
 from accuracy.evaluation.batch_layout import BatchLayout
 from accuracy.evaluation.intervals import loss_interval
 from accuracy.evaluation.metrics import measure_of, named_metric, score_batch

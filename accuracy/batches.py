@@ -18,7 +18,6 @@ import torch
 from torch import Tensor, nn
 
 from accuracy.errors import EvaluationError
-from accuracy.layers.convert import model_device
 
 Batches = Iterable[Any]
 """Batches in one of the forms above, that can be gone through several times."""
@@ -203,3 +202,8 @@ def inputs_of(batches: Batches, model: nn.Module) -> Iterator[Batch]:
     with torch.inference_mode():
         for item in batches:
             yield batch_of(item, device)
+
+
+def model_device(model: nn.Module) -> torch.device:
+    """Return the device of a model's parameters, the CPU where it has none."""
+    return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
