@@ -1,7 +1,6 @@
 """What a network loses: quantise, map, analog arrays, calibrate, evaluate."""
 
 from accuracy import data_sets, networks
-from accuracy.arrays.physics import Faults
 from accuracy.calibration.activity import mean_activity, measure_activity
 from accuracy.calibration.calibrate import calibrate, calibration_report
 from accuracy.data_sets import DataSet, DataSetError
@@ -32,6 +31,7 @@ from accuracy.layers.matrix import AnalogMatrix
 from accuracy.layers.shapes import layer_shapes
 from accuracy.mapping.operators import ConvolutionOperator, MatrixOperator
 from accuracy.networks import NetworkError
+from circuits import Faults
 
 __all__ = [
     "Accuracy",

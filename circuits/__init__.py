@@ -12,9 +12,10 @@ from circuits.bit_line.solve import solve_bit_lines, solve_bit_serial
 from circuits.bit_line.spice_cell import SpiceCell
 from circuits.bit_line.spice_line import BitLineConfirmation, confirm_bit_line, simulate_bit_line
 from circuits.bit_line.transistor_cell import TransistorCell, load_transistor_cell
-from circuits.core import Core, as_core, load_core, load_cores
+from circuits.core import Core, load_core
+from circuits.core_choice import as_core, choose_cores, load_cores
 from circuits.core_parts import Faults, Wires
-from circuits.design_files import choose_designs, design_notes, load_design, load_designs
+from circuits.design_files import design_notes, load_design, load_designs
 from circuits.designs import CoreDesign, split_rows
 from circuits.errors import CircuitError, SpiceError
 from circuits.network_values import Activity, LayerShape
@@ -65,7 +66,7 @@ __all__ = [
     "as_core",
     "bit_line_errors",
     "characterize",
-    "choose_designs",
+    "choose_cores",
     "confirm_bit_line",
     "design_notes",
     "draw_columns",

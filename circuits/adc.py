@@ -214,7 +214,7 @@ class Adc:
         """
         thresholds = self._thresholds(bits)
         noise = self._noise(bits, thresholds)
-        return AdcErrors(noise, thresholds) if noise > 0 or thresholds is not None else None
+        return AdcErrors(bits, noise, thresholds) if noise > 0 or thresholds is not None else None
 
     def _thresholds(self, bits: int) -> Floats | None:
         count = 2**bits - 1

@@ -15,10 +15,12 @@ class AdcErrors:
     """What an ADC does to a value before it is a code.
 
     Attributes:
+        bits: resolution.
         noise_lsb: input-referred random noise of one conversion, rms [LSB].
         thresholds_lsb: the 2**bits - 1 transition levels [LSB], ascending; None: ideal, at k - 1/2.
     """
 
+    bits: int
     noise_lsb: float
     thresholds_lsb: Floats | None
 
@@ -73,7 +75,6 @@ def quantisation_variance(bits: int, thresholds_lsb: ArrayLike | None = None) ->
 
 def adc_codes(
     positions_lsb: ArrayLike,
-    bits: int,
     errors: AdcErrors,
     *,
     symmetric: bool = False,
@@ -86,7 +87,6 @@ def adc_codes(
 
     Args:
         positions_lsb: values, 0 at the lowest code in use and 1 a code, any shape.
-        bits: resolution.
         errors: noise and transition levels.
         symmetric: whether the range is symmetric, of 2**bits - 1 codes.
         normals: standard normals for the noise, shape of the values; None leaves noise out.
@@ -98,7 +98,7 @@ def adc_codes(
     if normals is not None:
         values = values + errors.noise_lsb * np.asarray(normals, dtype=np.float64)
     first = 1 if symmetric else 0
-    largest = 2**bits - 1
+    largest = 2**errors.bits - 1
     if errors.thresholds_lsb is None:
         return np.rint(np.clip(values, 0, largest - first)).astype(np.int64)
     return np.maximum(np.searchsorted(errors.thresholds_lsb, values + first, side="right") - first, 0)

@@ -18,7 +18,7 @@ from circuits.adc_kinds import DEFAULT_KIND
 from circuits.adc_transfer import AdcErrors
 from circuits.bit_line.solve import BitLineCell
 from circuits.core_entries import cell_entry, design_entry, peripherals_entry
-from circuits.core_files import KEYS, CoreTable, core_tables, find_core
+from circuits.core_files import KEYS, CoreTable, find_core
 from circuits.core_parts import (
     Correction,
     Faults,
@@ -317,62 +317,7 @@ def load_core(name_or_path: str | Path) -> Core:
         DesignError: an unknown name, key or file, or an impossible core; the message says the file.
         DevicekitError: as for `Core`.
     """
-    return _core(find_core(name_or_path))
-
-
-def load_cores(name_or_path: str | Path) -> dict[str, Core]:
-    """Return every core of a file, or of a bundled set of designs, by name.
-
-    Args:
-        name_or_path: the path of a core or design file, or the name of a bundled set.
-
-    Raises:
-        DevicekitError: as for `load_core`.
-    """
-    return {name: _core(table) for name, table in core_tables(name_or_path).items()}
-
-
-def as_core(
-    core: Core | CoreDesign | str | Path,
-    *,
-    cell: CellLike | None = None,
-    adc: AdcLike | None = None,
-    peripherals: PeripheralsLike | None = None,
-    wires: WiresLike | None = None,
-    faults: FaultsLike | None = None,
-) -> Core:
-    """Return a core ready for use from a core, a design or a name, with what it leaves open filled in.
-
-    Args:
-        core: a core, a design, or a name as for `load_core`.
-        cell: fills in the cell, and so on for the others; None fills in nothing.
-        adc: the ADC.
-        peripherals: the peripherals.
-        wires: the wires.
-        faults: the faults.
-
-    Raises:
-        DesignError: something that is no core, design or name; a part given that the core has already; an age,
-            temperature or resistance in Ohm without a cell.
-        DevicekitError: as for `Core` and `load_core`.
-    """
-    parts = {"cell": cell, "adc": adc, "peripherals": peripherals, "wires": wires, "faults": faults}
-    given: dict[str, Any] = {key: value for key, value in parts.items() if value is not None}
-    if isinstance(core, CoreDesign):
-        made = Core(core, **given)
-    else:
-        made = load_core(core) if isinstance(core, str | Path) else core
-        if not isinstance(made, Core):
-            raise DesignError(f"Expected a core, a design or a name, but got {_kind(core)}.")
-        taken = [key for key in given if getattr(made, key) is not None]
-        if taken:
-            raise DesignError(
-                f"Core {made.name!r} has `{taken[0]}` of its own, but another is given beside it: leave it out, or "
-                f"change the core with core.replace({taken[0]}=...)."
-            )
-        made = made.replace(**given) if given else made
-    made.require_cell()
-    return made
+    return core_of(find_core(name_or_path))
 
 
 def _kind(value: object) -> str:
@@ -406,8 +351,12 @@ def _wired(design: CoreDesign, wires: Wires | None, cell: Cell | None) -> CoreDe
 # -- tables -----------------------------------------------------------------------------------------------------------
 
 
-def _core(table: CoreTable) -> Core:
-    """Return the core of a table."""
+def core_of(table: CoreTable) -> Core:
+    """Return the core of a table of a core file.
+
+    Raises:
+        DevicekitError: as for `Core`; the message says the place.
+    """
     values = {key: table.values[key] for key in KEYS if key in table.values and key != "design"}
     try:
         design = design_from_mapping(dict(table.values["design"]))

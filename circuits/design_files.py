@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,7 @@ _NOTES = ("source", "assumed", "full_precision_published", "note")
 
 
 def design_notes(name_or_path: str | Path) -> dict[str, dict[str, Any]]:
-    """Return what a design file says about each design beside its fields: source, assumed fields, notes.
+    """Return what a file says about each design and core beside its fields: source, assumed fields, notes.
 
     Args:
         name_or_path: as for `load_designs`.
@@ -81,7 +81,8 @@ def design_notes(name_or_path: str | Path) -> dict[str, dict[str, Any]]:
     shared = {key: content[key] for key in _NOTES if key in content}
     return {
         name: {**shared, **{key: values[key] for key in _NOTES if key in values}}
-        for name, values in content.get("designs", {}).items()
+        for table in ("designs", "cores")
+        for name, values in content.get(table, {}).items()
     }
 
 
@@ -106,27 +107,6 @@ def load_design(name: str) -> CoreDesign:
     if name not in known:
         raise DesignError(unknown_name("design", name, known) + " A design of your own is given as FILE:NAME.")
     return known[name]
-
-
-def choose_designs(names: Iterable[str]) -> dict[str, CoreDesign]:
-    """Return core designs for names, files and whole sets, as commands and studies take them.
-
-    Args:
-        names: bundled designs, ``FILE:NAME``, a bundled set (``"xiao2022"``) or a whole file (its path, which ends in
-            .toml); a set stands for the names of its designs, a file for ``FILE:NAME`` of each.
-
-    Raises:
-        DesignError: as for `load_design`.
-    """
-    chosen: dict[str, CoreDesign] = {}
-    for name in names:
-        if name in bundled_sets():
-            chosen |= load_designs(name)
-        elif name.endswith(".toml"):
-            chosen |= {f"{name}:{own}": design for own, design in load_designs(name).items()}
-        else:
-            chosen[name] = load_design(name)
-    return chosen
 
 
 def read_designs_file(name_or_path: str | Path) -> tuple[dict[str, Any], Path]:

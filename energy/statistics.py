@@ -55,7 +55,7 @@ def mean_digits(code: WeightCode, mean_magnitude: float) -> tuple[float, ...]:
 
 def as_aged(cell: Cell | None) -> Cell | None:
     """Return a cell that is read at another time or temperature than it was programmed at; None for any other."""
-    return cell if cell is not None and (cell.time or cell.temperature is not None) else None
+    return None if cell is None or cell.is_fresh else cell
 
 
 def mean_states_as_read(code: WeightCode, mean_magnitude: float, cell: Cell) -> tuple[float, ...]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,31 +42,35 @@ class StudyCell:
     fit: Values | None
 
 
-def cell_of(study: Study) -> StudyCell:
+def cell_of(study: Study, own: Sequence[Cell | None] = ()) -> StudyCell:
     """Return the cell of a study: fitted to its measurements, or its device as it stands.
 
     A device whose measurements are bundled is shown with a fit to them all the same, so that a reader sees what it
-    rests on.
+    rests on. Where the study names neither and every core has a cell of its own, it is the first of those.
 
     Args:
         study: the study.
+        own: the cell of each of its cores, None where a core has none.
 
     Raises:
         DeviceError: unknown device, or a malformed device file.
         MeasurementError: unknown or malformed measurements, or ones that cannot be fitted.
     """
-    device = None if study.device is None else load_device(study.device)
+    device, origin = None if study.device is None else load_device(study.device), "its device file"
+    if device is None and study.measurements is None and own and all(own):
+        assert own[0] is not None
+        device, origin = replace(own[0], time=0.0, temperature=None), "the core's file"
     asked = study.measurements or (REFERENCE_MEASUREMENTS if device is None else None)
     if asked is not None:
         # A device beside measurements gives what currents alone do not; without one, the file says it or it is assumed.
         known = {} if device is None else _not_from_currents(device)
         fit = fit_device(_read(find_measurements(asked)), **known)
-        origin = f"Fitted to {Path(fit.measurements.place).name}, {fit.measurements.kind}."
-        return StudyCell(fit.cell, _described(fit.cell, origin), _shown_fit(fit))
+        fitted = f"Fitted to {Path(fit.measurements.place).name}, {fit.measurements.kind}."
+        return StudyCell(fit.cell, _described(fit.cell, fitted, own), _shown_fit(fit))
     assert device is not None
     bundled = _bundled_measurements().get(f"{device.name}_resampled", _bundled_measurements().get(device.name))
     shown = None if bundled is None else _shown_fit(fit_device(read_measurements(bundled)))
-    return StudyCell(device, _described(device, "Taken as it stands from its device file."), shown)
+    return StudyCell(device, _described(device, f"Taken as it stands from {origin}.", own), shown)
 
 
 def _read(path: Path) -> Measurements:
@@ -139,9 +144,14 @@ def _published(fit: DeviceFit) -> Cell | None:
     return cell if type(cell.error) is type(fit.cell.error) else None
 
 
-def _described(cell: Cell, origin: str) -> Values:
-    word = (cell.technology or cell.name).split("_")[0]
-    label = word.upper() if word.islower() and len(word) <= 6 else word
+def _described(cell: Cell, origin: str, others: Sequence[Cell | None]) -> Values:
+    labels = {_label(cell), *(_label(other) for other in others if other is not None)}
     # The constants stand with all the others.
     own = {name: value for name, value in cell.to_dict().items() if name != "provenance"}
-    return own | {"label": label, "origin": origin}
+    return own | {"label": labels.pop() if len(labels) == 1 else "Analog", "origin": origin}
+
+
+def _label(cell: Cell) -> str:
+    """Return a short name for headings."""
+    word = (cell.technology or cell.name).split("_")[0]
+    return word.upper() if word.islower() and len(word) <= 6 else word

@@ -36,9 +36,57 @@ def design_lines(designs: Sequence[Values]) -> list[dict[str, Any]]:
         values = [design["fields"][key] for design in designs]
         if key in _ALWAYS or (key != "name" and any(value != usual[key] for value in values)):
             lines.append({"label": _label(key), "entries": [_shown(value) for value in values]})
+    built = [built_of(design["core"]) for design in designs]
+    for label in built[0]:
+        entries = [own[label] for own in built]
+        if label in _ALWAYS_BUILT or any(entry != "none" for entry in entries):
+            lines.append({"label": label, "entries": entries})
     lines.append({"label": "slices × partitions", "entries": [f"{d['slices']} × {d['partitions']}" for d in designs]})
     lines.append({"label": "conversions a product", "entries": [f"{d['conversions_per_mvm']:,}" for d in designs]})
     return lines
+
+
+_ALWAYS_BUILT = ("cells", "ADC")
+"""Parts of a core that every page shows; of the others those that some core has."""
+
+
+def built_of(core: Values) -> dict[str, str]:
+    """Return what a core is built of beside its design, a label and a few words a part; "none" for what is left out.
+
+    Args:
+        core: `Core.to_dict`.
+    """
+    adc, faults, wires = core["adc"], core["faults"], core["wires"]
+    stuck = [] if faults is None else [(faults["stuck_low"], "off"), (faults["stuck_high"], "on")]
+    return {
+        "cells": "ideal" if core["cell"] is None else core["cell"]["name"],
+        "age of the cells": _duration(core["age_s"]),
+        "temperature of the read": "none" if core["temperature_k"] is None else f"{core['temperature_k']:g} K",
+        "ADC": "none" if adc is None else _adc(adc),
+        "peripherals": core["peripherals"] or "none",
+        "cell model of the bit lines": wires["bit_line"] if wires["r_p_hat"] > 0 else "none",
+        "corrections": ", ".join(core["corrections"]).replace("_", " ") or "none",
+        "stuck cells": ", ".join(f"{100 * share:g} % {how}" for share, how in stuck if share) or "none",
+    }
+
+
+def _duration(seconds: float | None) -> str:
+    if not seconds:
+        return "none"
+    units = (("day", 86400.0), ("h", 3600.0), ("s", 1.0))
+    unit, size = next((own for own in units if seconds >= own[1]), units[-1])
+    return f"{seconds / size:.3g} {unit}" + ("s" if unit == "day" and seconds != size else "")
+
+
+def _adc(adc: Values) -> str:
+    """Return the kind of an ADC, and what it gives of its own."""
+    words = [f"{adc['name']} ({adc['kind']})" if "name" in adc else adc["kind"]]
+    words += [f"ENOB {adc['enob']:g}"] if "enob" in adc else []
+    words += [f"noise {adc['noise_lsb']:g} LSB"] if "noise_lsb" in adc else []
+    words += ["non-linear"] if any(table in adc for table in ("inl_lsb", "dnl_lsb", "thresholds_lsb")) else []
+    costs = [cost for cost in ("rate", "energy", "area") if cost in adc]
+    words += [f"own {', '.join(costs)}"] if costs else []
+    return ", ".join(words)
 
 
 def descriptions(designs: Sequence[Values]) -> list[str]:
@@ -55,6 +103,12 @@ def descriptions(designs: Sequence[Values]) -> list[str]:
             f"{_label(key)} {_shown(value)}"
             for key, value in design["fields"].items()
             if key != "name" and value != _most_common([fields[key] for fields in alike])
+        ]
+        cores = [built_of(other["core"]) for other, own in zip(designs, plain, strict=True) if own == text]
+        apart += [
+            f"{label} {value}"
+            for label, value in built_of(design["core"]).items()
+            if value != _most_common([core[label] for core in cores])
         ]
         texts.append(", ".join([text, *apart]))
     return texts

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from circuits import CoreDesign, LayerShape, WeightCode
+from circuits import Core, LayerShape, WeightCode
 from devicekit import Cell
 from devicekit.common.plain import plain
 from reports.cache import ResultCache, code_hash
@@ -98,16 +98,13 @@ def load_network(study: Study) -> LoadedNetwork:
     return LoadedNetwork(name, model, data, layers, digest.hexdigest())
 
 
-def evaluate_design(
-    study: Study, network: LoadedNetwork, design: CoreDesign, cell: Cell, cache: ResultCache, report: Report
-) -> Values:
-    """Return the accuracy of a network on one design; that of an earlier run where all inputs are the same.
+def evaluate_design(study: Study, network: LoadedNetwork, core: Core, cache: ResultCache, report: Report) -> Values:
+    """Return the accuracy of a network on one core; that of an earlier run where all inputs are the same.
 
     Args:
         study: the study.
         network: the network with its images.
-        design: the core.
-        cell: the memory cell.
+        core: the core as built, with its cell.
         cache: earlier results.
         report: called with (steps done, steps in all).
 
@@ -115,26 +112,27 @@ def evaluate_design(
         ``accuracy`` (`Accuracy.to_dict`), ``activities`` (`Activity.to_dict` by layer) and ``layer_reports``
         (`LayerReport.to_dict`, one a layer).
     """
-    inputs = _inputs(study, network, design, cell)
-    known = cache.get(f"accuracy-{design.name}", inputs)
+    inputs = _inputs(study, network, core)
+    known = cache.get(f"accuracy-{core.name}", inputs)
     if known is not None:
         report(1, 1)
         return known
-    found = _evaluate(study, network, design, cell, report)
-    cache.put(f"accuracy-{design.name}", inputs, found)
+    found = _evaluate(study, network, core, report)
+    cache.put(f"accuracy-{core.name}", inputs, found)
     return found
 
 
-def _evaluate(study: Study, network: LoadedNetwork, design: CoreDesign, cell: Cell, report: Report) -> Values:
+def _evaluate(study: Study, network: LoadedNetwork, core: Core, report: Report) -> Values:
     from accuracy import calibrate, convert, evaluate, layer_report, measure_activity
 
     training = network.data.batches("calibration", study.batch_size, study.calibration_images)
     test = network.data.batches("test", study.batch_size, study.images)
     few = network.data.batches("test", study.batch_size, min(study.images or SIGNAL_IMAGES, SIGNAL_IMAGES))
-    model = convert(network.model, design, cell, study.seed, exclude=study.exclude)
+    model = convert(network.model, core, seed=study.seed, exclude=study.exclude)
     calibrate(model, training)
-    activities = {} if design.input_bits is None else measure_activity(model, training)
-    found = evaluate(model, test, trials=study.trials, seed=study.seed, progress=report)
+    activities = {} if core.design.input_bits is None else measure_activity(model, training)
+    data = training if core.corrections else None
+    found = evaluate(model, test, trials=study.trials, seed=study.seed, correction_batches=data, progress=report)
     return {
         "accuracy": found.to_dict(seed=study.seed),
         "activities": plain(activities),
@@ -142,11 +140,9 @@ def _evaluate(study: Study, network: LoadedNetwork, design: CoreDesign, cell: Ce
     }
 
 
-def _inputs(study: Study, network: LoadedNetwork, design: CoreDesign, cell: Cell) -> dict[str, Any]:
+def _inputs(study: Study, network: LoadedNetwork, core: Core) -> dict[str, Any]:
     return {
-        "design": design.to_mapping(),
-        "weight_code": code_fingerprint(design.weight_code),
-        "cell": cell_fingerprint(cell),
+        "core": core_fingerprint(core),
         "network": network.fingerprint,
         "exclude": list(study.exclude),
         "images": study.images,
@@ -154,6 +150,26 @@ def _inputs(study: Study, network: LoadedNetwork, design: CoreDesign, cell: Cell
         "trials": study.trials,
         "seed": study.seed,
         "code": code_hash(("devicekit", "circuits", "accuracy")),
+    }
+
+
+def core_fingerprint(core: Core) -> dict[str, Any]:
+    """Return everything of a core that accuracy depends on: plain values, and hashes over what it does.
+
+    Args:
+        core: the core as built.
+    """
+    peripherals = core.column_peripherals
+    adc = [None if own is None else (own.noise_lsb, own.thresholds_lsb) for own in core.adc_errors]
+    return {
+        "design": core.design.to_mapping(),
+        "weight_code": code_fingerprint(core.design.weight_code),
+        "cell": None if core.cell is None else cell_fingerprint(core.cell),
+        "adc": plain(adc),
+        "peripherals": None if peripherals is None else peripherals.model_dump(mode="json"),
+        "bit_line": core.bit_line,
+        "corrections": list(core.corrections),
+        "faults": plain(core.faults),
     }
 
 

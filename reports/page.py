@@ -91,7 +91,7 @@ def command_line(settings: dict[str, Any]) -> str:
         "trials": "--trials",
         "seed": "--seed",
     }
-    words = ["devicekit report", *settings.get("designs", ())]
+    words = ["devicekit report", *settings.get("designs", ()), *settings.get("cores", ())]
     words += [f"--exclude {pattern}" for pattern in settings.get("exclude", ())]
     for key, option in options.items():
         if settings.get(key) is not None:

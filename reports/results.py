@@ -34,9 +34,10 @@ class StudyResult(PlainValues):
             ``designs`` whose lines they are.
         peripherals: a characterisation of the circuits around the array (`PeripheralModel.to_dict`); None without.
         network: name, images and layers (`LayerShape.to_dict`) of the network, and ``notes``, sentences.
-        designs: one entry a design, in the order asked for: `CoreDesign.to_dict` with ``accuracy``
-            (`Accuracy.to_dict`), ``cost`` (`CoreCost.to_dict`), ``network_cost`` (`NetworkCost.to_dict`) and
-            ``layer_reports`` (`LayerReport.to_dict`, one a layer).
+        designs: one entry a core, in the order asked for: `CoreDesign.to_dict` with ``core``, what it is built of
+            beside its design (`Core.to_dict`: cell, age, temperature, ADC, peripherals, wires, corrections, faults),
+            ``accuracy`` (`Accuracy.to_dict`), ``cost`` (`CoreCost.to_dict`), ``network_cost`` (`NetworkCost.to_dict`)
+            and ``layer_reports`` (`LayerReport.to_dict`, one a layer).
         provenance: every constant: ``room`` it belongs to, ``name``, and the fields of `Constant`; no value where it
             is no number.
         software: versions by name.

@@ -10,14 +10,22 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
-from circuits import Activity, CoreDesign, choose_designs, confirm_bit_line, load_peripherals, peripheral_names
+from circuits import (
+    Activity,
+    Core,
+    as_core,
+    choose_cores,
+    confirm_bit_line,
+    load_peripherals,
+    peripheral_names,
+)
 from devicekit.common.paths import replacing
 from reports.cache import ResultCache
 from reports.cell_step import cell_of
 from reports.network_step import common_baseline, evaluate_design, load_network, summarise_network
 from reports.page import render
 from reports.results import StudyResult, Values
-from reports.sources import calibration_note, cell_sources, design_sources, library_sources
+from reports.sources import calibration_note, core_sources, design_sources, library_sources
 from reports.study import Study
 from reports.table import joint_rows, to_csv
 from reports.wires_step import line_errors
@@ -69,14 +77,14 @@ def compute(study: Study, folder: Path, progress: Progress | None = None) -> Stu
 
     started = time.monotonic()
     # Everything that can be wrong with what the user named is found here, before the slow part.
-    asked = choose_designs(study.designs)
-    designs = _unique_names(list(asked.values()))
-    fitted = cell_of(study)
+    asked = choose_cores((*study.designs, *study.cores))
+    fitted = cell_of(study, [core.cell for core in asked.values()])
     cell = fitted.cell
-    own: dict[str, Any] = {"library": study.library, "cell": cell, "seed": study.seed}
-    costs = {design.name: estimate_core(design, **own).to_dict() for design in designs}
+    cores = _unique_names([core if core.cell else as_core(core, cell=cell) for core in asked.values()])
+    own: dict[str, Any] = {"library": study.library, "seed": study.seed}
+    costs = {core.name: estimate_core(core, **own).to_dict() for core in cores}
     network = load_network(study)
-    total = 2 + len(designs) * (study.trials + 2)
+    total = 2 + len(cores) * (study.trials + 2)
 
     def report(done: int, text: str) -> None:
         if progress is not None:
@@ -86,33 +94,34 @@ def compute(study: Study, folder: Path, progress: Progress | None = None) -> Stu
     spice = confirm_bit_line().to_dict()
     cache = ResultCache(folder / ".cache")
     report(1, "Bit lines of the designs")
-    wires = line_errors(designs, cache, study.seed)
+    wires = line_errors([core.design for core in cores], cache, study.seed)
     evaluations: dict[str, Values] = {}
-    for number, design in enumerate(designs):
+    for number, core in enumerate(cores):
         before = 2 + number * (study.trials + 2)
-        text = f"Design {design.name}"
+        text = f"Design {core.name}"
         report(before, text)
 
         def step(done: int, passes: int, before: int = before, text: str = text) -> None:
             report(before + round(done / passes * (study.trials + 2)), text)
 
-        evaluations[design.name] = evaluate_design(study, network, design, cell, cache, step)
+        evaluations[core.name] = evaluate_design(study, network, core, cache, step)
     baseline = common_baseline(evaluations.values())
     found: list[Values] = []
-    for design in designs:
-        evaluation = evaluations[design.name]
+    for core in cores:
+        evaluation = evaluations[core.name]
         activities = {name: Activity(**values) for name, values in evaluation["activities"].items()}
         found.append(
             {
-                **design.to_dict(),
+                **core.design.to_dict(),
+                "core": {part: value for part, value in core.to_dict().items() if part not in ("name", "design")},
                 "accuracy": evaluation["accuracy"],
-                "cost": costs[design.name],
-                "network_cost": estimate_network(network.layers, design, activities, **own).to_dict(),
+                "cost": costs[core.name],
+                "network_cost": estimate_network(network.layers, core, activities, **own).to_dict(),
                 "layer_reports": evaluation["layer_reports"],
             }
         )
     return StudyResult(
-        title=study.title or _title(study, len(designs)),
+        title=study.title or _title(study, len(cores)),
         settings={key: value for key, value in study.model_dump(mode="json").items() if value not in (None, "", [])},
         device=fitted.device,
         fit=fitted.fit,
@@ -122,12 +131,12 @@ def compute(study: Study, folder: Path, progress: Progress | None = None) -> Stu
         network=summarise_network(study, network, baseline),
         designs=found,
         provenance=[
-            *cell_sources(cell),
+            *core_sources(cores),
             *library_sources(study.library, cell),
-            *design_sources(zip(asked, designs, strict=True)),
+            *design_sources(zip(asked, cores, strict=True)),
         ],
         software={"python": platform.python_version()} | {name: version(name) for name in SHOWN_VERSIONS},
-        cost_note=calibration_note(designs, study.library),
+        cost_note=calibration_note(cores, study.library),
         remarks=[SKIPPED_SPICE] if spice["recorded"] else [],
         seconds=time.monotonic() - started,
     )
@@ -165,15 +174,15 @@ def document(result: StudyResult) -> Values:
     return {"table": joint_rows(result), **result.to_dict()}
 
 
-def _unique_names(designs: list[CoreDesign]) -> list[CoreDesign]:
-    """Give designs of the same name from different files different names."""
-    names = [design.name for design in designs]
+def _unique_names(cores: list[Core]) -> list[Core]:
+    """Give cores of the same name from different files different names."""
+    names = [core.name for core in cores]
     seen: dict[str, int] = {}
     unique = []
-    for design in designs:
-        seen[design.name] = seen.get(design.name, 0) + 1
-        twice = names.count(design.name) > 1
-        unique.append(design.replace(name=f"{design.name} ({seen[design.name]})") if twice else design)
+    for core in cores:
+        seen[core.name] = seen.get(core.name, 0) + 1
+        twice = names.count(core.name) > 1
+        unique.append(core.replace(name=f"{core.name} ({seen[core.name]})") if twice else core)
     return unique
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from circuits import CoreDesign, design_notes, load_design
+from circuits import Core, CoreDesign, design_notes, load_design
+from circuits.adc import COSTS
+from circuits.adc_kinds import DEFAULT_KIND
 from devicekit import Cell, Constant, data_path
 from reports.results import Values
 
@@ -13,13 +15,23 @@ if TYPE_CHECKING:
     from energy import Library
 
 
-def cell_sources(cell: Cell) -> list[Values]:
-    """Return every constant of a cell.
+def core_sources(cores: Sequence[Core]) -> list[Values]:
+    """Return every constant of the cells and ADCs of some cores, each cell and ADC once.
 
     Args:
-        cell: the cell.
+        cores: the cores.
     """
-    return _entries(f"cell: {cell.name}", cell.provenance)
+    entries: list[Values] = []
+    cells = {core.cell.name: core.cell for core in cores if core.cell is not None}
+    for name, cell in cells.items():
+        entries += _entries(f"cell: {name}", cell.provenance)
+    for core in cores:
+        adc, room = core.adc_in_use, f"ADC: {core.adc_in_use.label}"
+        given = {field: adc.cost(field) for field in COSTS}
+        constants = {field: constant for field, constant in given.items() if constant is not None}
+        if constants and all(entry["room"] != room for entry in entries):
+            entries += _entries(room, constants)
+    return entries
 
 
 def library_sources(library: str, cell: Cell) -> list[Values]:
@@ -39,14 +51,14 @@ def _entries(room: str, constants: Mapping[str, Constant]) -> list[Values]:
     return [{"room": room, "name": name, **constant.model_dump(mode="json")} for name, constant in constants.items()]
 
 
-def design_sources(designs: Iterable[tuple[str, CoreDesign]]) -> list[Values]:
-    """Return where each design comes from and what of it is assumed.
+def design_sources(cores: Iterable[tuple[str, Core]]) -> list[Values]:
+    """Return where each core comes from and what of it is assumed.
 
     Args:
-        designs: what names each design (a bundled name, or ``FILE:NAME``), and the design.
+        cores: what names each core (a bundled design, or ``FILE:NAME``), and the core.
     """
     entries: list[Values] = []
-    for asked, design in designs:
+    for asked, core in cores:
         notes = _notes(asked)
         assumed = list(map(str, notes.get("assumed", ())))
         note = str(notes.get("note", ""))
@@ -56,7 +68,7 @@ def design_sources(designs: Iterable[tuple[str, CoreDesign]]) -> list[Values]:
         entries.append(
             {
                 "room": "core designs",
-                "name": design.name,
+                "name": core.name,
                 "value": None,
                 "unit": "",
                 "kind": "published" if "source" in notes and not assumed else "assumed",
@@ -78,22 +90,29 @@ def _notes(asked: str) -> dict[str, Any]:
     return {}
 
 
-def calibration_note(designs: Sequence[CoreDesign], library: str | Library) -> str:
-    """Return which of the designs a library was calibrated to, as a sentence; empty where it was to none.
+def calibration_note(cores: Sequence[Core | CoreDesign], library: str | Library) -> str:
+    """Return which of the cores a library was calibrated to, as a sentence; empty where it was to none.
 
     Args:
-        designs: the core designs.
+        cores: the cores; one with another ADC than the calibrated one, or with aged or hot cells, is predicted.
         library: component library.
     """
     from energy import load_library, load_published
 
-    published = load_published()
-    fitted = [design.name for design in designs if design.name in published and design == load_design(design.name)]
+    published, built = load_published(), [Core(core) if isinstance(core, CoreDesign) else core for core in cores]
+    fitted = [core.name for core in built if core.name in published and _as_published(core)]
     if not fitted or not load_library(library).draws:
         return ""
-    others = [design.name for design in designs if design.name not in fitted]
+    others = [core.name for core in built if core.name not in fitted]
     note = (
         f"The components' values were calibrated to the published energy and area of {', '.join(fitted)}: there, "
         "agreement and narrow intervals are the calibration's, not a prediction."
     )
     return note + (f" {', '.join(others)} {'is' if len(others) == 1 else 'are'} predicted." if others else "")
+
+
+def _as_published(core: Core) -> bool:
+    fresh = core.cell is None or core.cell.is_fresh
+    wires = {"r_p_hat": load_design(core.name).r_p_hat}  # they cost nothing
+    usual_adc = core.adc_in_use.kind == DEFAULT_KIND and not core.adc_in_use.has_costs
+    return usual_adc and fresh and core.design.replace(**wires) == load_design(core.name)

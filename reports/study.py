@@ -5,7 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from devicekit.common.errors import unknown_name
 from devicekit.common.foreign import read_toml
@@ -20,9 +28,12 @@ class Study(BaseModel):
 
     Attributes:
         title: heading of the page; made from network and designs where empty.
-        designs: core designs: names of bundled ones or of bundled sets, ``FILE:NAME``, or design files.
+        designs: core designs: names of bundled ones or of bundled sets, ``FILE:NAME``, or design files. Cores as built
+            go by ``FILE:NAME`` as well; A to E where neither this nor `cores` is given.
+        cores: cores as built, named in the same ways; they come after the designs.
         measurements: cell currents to fit: a file, or the name of a bundled one. The fitted cell goes on to accuracy
-            and energy. Where neither this nor `device` is given, the bundled 40 nm SONOS measurements are fitted.
+            and energy of every core without a cell of its own. Where neither this nor `device` is given, the bundled
+            40 nm SONOS measurements are fitted.
         device: a cell to use as it stands: a bundled name or a device file. Together with `measurements`, it gives
             what a fit of currents does not (read voltage, largest current, on/off ratio).
         network: name of the network, or ``module:function`` or ``FILE.py:function`` for one of your own.
@@ -42,7 +53,8 @@ class Study(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     title: str = ""
-    designs: tuple[str, ...] = Field(default=("A", "B", "C", "D", "E"), min_length=1)
+    cores: tuple[str, ...] = ()
+    designs: tuple[str, ...] = ("A", "B", "C", "D", "E")
     measurements: str | None = None
     device: str | None = None
     network: str = "digits_cnn"
@@ -57,10 +69,20 @@ class Study(BaseModel):
     batch_size: int = Field(default=100, ge=1)
     library: str = "sonos_40nm"
 
+    @model_validator(mode="before")
+    @classmethod
+    def _cores_instead_of_designs(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("cores") and values.get("designs") is None:
+            return values | {"designs": ()}
+        return values
+
     @field_validator("designs")
     @classmethod
-    def _no_design_twice(cls, designs: tuple[str, ...]) -> tuple[str, ...]:
-        twice = sorted({name for name in designs if designs.count(name) > 1})
+    def _some_and_none_twice(cls, designs: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        names = (*designs, *info.data.get("cores", ()))
+        if not names:
+            raise ValueError("expected at least 1 item, here or in `cores`")
+        twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"design {twice[0]!r} is asked for more than once")
         return designs
@@ -103,8 +125,9 @@ class Study(BaseModel):
         for key in ("weights", "data", "measurements", "device", "library"):
             if isinstance(values.get(key), str):
                 values[key] = _beside(values[key], folder)
-        if isinstance(values.get("designs"), list):
-            values["designs"] = [_part_beside(name, folder) for name in values["designs"]]
+        for key in ("designs", "cores"):
+            if isinstance(values.get(key), list):
+                values[key] = [_part_beside(name, folder) for name in values[key]]
         if isinstance(values.get("network"), str):
             values["network"] = _part_beside(values["network"], folder)
         return cls.make(values, str(path))
@@ -125,7 +148,8 @@ class Study(BaseModel):
         for key in ("weights", "data", "measurements", "device", "library"):
             if key in values:
                 values[key] = _beside(values[key], here)
-        values["designs"] = [_part_beside(name, here) for name in values["designs"]]
+        for key in ("designs", "cores"):
+            values[key] = [_part_beside(name, here) for name in values[key]]
         values["network"] = _part_beside(values["network"], here)
         with replacing(path) as temporary:
             temporary.write_text(tomli_w.dumps(values), encoding="utf-8")

@@ -36,7 +36,7 @@ def _row(design: Values, result: StudyResult) -> Values:
         "conversions_per_mvm": design["conversions_per_mvm"],
         "network": result.network["name"],
         "test_images": accuracy["images"],
-        "device": result.device["name"],
+        "device": (design["core"]["cell"] or {"name": "ideal"})["name"],
         "accuracy_baseline_percent": 100 * accuracy["baseline"],
         "accuracy_ideal_percent": 100 * accuracy["ideal"],
         "accuracy_device_percent": 100 * accuracy["mean"],
@@ -55,7 +55,22 @@ def _row(design: Values, result: StudyResult) -> Values:
         "network_energy_gated_uj": whole["energy_gated_uj"],
         "network_latency_us": whole["latency_us"],
     }
-    return row | {name: value for name, value in design["fields"].items() if name not in (*row, "name")}
+    fields = {name: value for name, value in design["fields"].items() if name not in (*row, "name")}
+    return row | fields | _built(design["core"])
+
+
+def _built(core: Values) -> Values:
+    """Return what a core is built of beside design and cell, as columns."""
+    adc, faults = core["adc"], core["faults"] or {"stuck_low": 0.0, "stuck_high": 0.0}
+    return {
+        "age_s": core["age_s"],
+        "temperature_k": core["temperature_k"],
+        "adc": None if adc is None else adc.get("name", adc["kind"]),
+        "peripherals": core["peripherals"],
+        "bit_line": core["wires"]["bit_line"],
+        "corrections": " ".join(core["corrections"]),
+        **faults,
+    }
 
 
 def to_csv(rows: Sequence[Values]) -> str:

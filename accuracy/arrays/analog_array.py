@@ -8,7 +8,7 @@ flipped column, and ``K`` takes off pedestal and offset. `AnalogArray` holds cel
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -19,6 +19,7 @@ from accuracy.arrays.physics import NoiseSource, Physics, draw_column_errors
 from accuracy.errors import MappingError
 from accuracy.mapping.operators import Operator
 from accuracy.mapping.weights import Mapping
+from circuits import AdcErrors
 from circuits.peripherals.model import ColumnErrors, PeripheralModel
 from devicekit import Cell
 
@@ -85,7 +86,7 @@ class AnalogArray:
         conductances: of every cell; shape of the mapping's digits.
         ideal: whether cells hold their exact targets and nothing but quantisation acts.
         column_errors: gain and offset of the columns of each partition, as the ADCs see them; None without peripherals.
-        noise: source of read noise and of the peripherals' noise.
+        noise: source of the noise of reads, peripherals and ADCs.
         inputs_seen: input values read so far.
         inputs_clipped: how many of them lay outside the input range.
         factors: worth of a reading; shape (partitions, blocks, physical columns).
@@ -157,6 +158,14 @@ class AnalogArray:
         return self._digit_targets[self.mapping.digits]
 
     @property
+    def read_targets(self) -> Floats:
+        """What each cell conducts when it is read: `targets`, or their mean at the cell's age and temperature."""
+        cell = self.cell
+        if cell is None or cell.is_fresh:
+            return self.targets
+        return np.asarray(cell.mean(self._digit_targets * cell.i_max) / cell.i_max)[self.mapping.digits]
+
+    @property
     def lines(self) -> int:
         """Lines of a column that ADCs read: 2 with digital subtraction, else 1."""
         return 2 if self.mapping.design.subtraction == "digital" else 1
@@ -199,12 +208,18 @@ class AnalogArray:
         return None if self.ideal else self.physics.peripherals
 
     @property
+    def adc_errors(self) -> Sequence[AdcErrors | None] | None:
+        """Errors of the ADC of each weight slice; None where ADCs are ideal."""
+        return None if self.ideal else self.physics.adc or None
+
+    @property
     def only_quantises(self) -> bool:
         """Whether nothing acts between programmed cells and codes but an ideal uniform ADC.
 
         Whatever else comes to act there says no here; kernels with the ideal ADC built in then leave the array alone.
         """
-        return not self.resistive and not self.reads_noisily and self.peripherals is None
+        ideal_columns = self.peripherals is None and self.adc_errors is None
+        return ideal_columns and not self.resistive and not self.reads_noisily
 
     def program(self, seed: int | np.random.Generator) -> None:
         """Program the cells afresh and draw column errors; ideal cells take their targets."""

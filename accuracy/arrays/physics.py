@@ -6,7 +6,7 @@
 4. bit-line resistance: every phase, slice and line solved by itself (`wires`);
 5. analog subtraction of differential lines and analog accumulation over input slices (unequal bit weights included);
 6. peripherals: gain and offset of each column, clipping, non-linearity, thermal and shot noise (`apply_peripherals`);
-7. the ADC (`UniformAdc`).
+7. the ADC (`UniformAdc`), with noise and transition levels of its own where it has them (`through_adc`).
 
 Each stage is off unless asked for. Stages 3 to 6 are left out where cells are ideal: calibration and the ideal-cell
 accuracy see quantisation only.
@@ -16,52 +16,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from accuracy.errors import MappingError
 from accuracy.mapping.adc import UniformAdc
 from accuracy.mapping.inputs import input_digits, input_steps, slice_layout
-from circuits import CoreDesign
+from circuits import AdcErrors, Core, CoreDesign, Faults, adc_codes
 from circuits.bit_line.solve import BitLineCell
 from circuits.peripherals.apply import apply_peripherals, draw_columns, noise_rms
 from circuits.peripherals.model import ColumnErrors, PeripheralModel
-from devicekit.common.errors import unknown_name
 
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Faults:
-    """Fractions of cells that are stuck and do not take their target.
-
-    Attributes:
-        stuck_low: fraction of cells that stay at g_min.
-        stuck_high: fraction of cells that stay at G_max.
-
-    Raises:
-        MappingError: fractions that are negative or sum to more than 1.
-    """
-
-    stuck_low: float = 0.0
-    stuck_high: float = 0.0
-
-    def __post_init__(self) -> None:
-        if not (self.stuck_low >= 0 and self.stuck_high >= 0 and self.stuck_low + self.stuck_high <= 1):
-            raise MappingError(
-                "Expected the fractions of stuck cells to be at least 0 and to sum to at most 1, but got "
-                f"stuck_low={self.stuck_low!r}, stuck_high={self.stuck_high!r}."
-            )
-
-    def apply(self, conductances: Floats, g_min: float, seed: np.random.Generator) -> Floats:
-        """Return conductances with stuck cells drawn from a seed; one uniform number a cell, in array order."""
-        chance = seed.random(conductances.shape)
-        stuck = np.where(chance < self.stuck_low, g_min, conductances)
-        return np.where(chance >= 1.0 - self.stuck_high, 1.0, stuck)
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,23 +40,19 @@ class Physics:
         bit_line: cell model of the bit-line solution, used where the design has a bit-line resistance.
         peripherals: column peripherals; None for ideal ones.
         faults: stuck cells; None for none.
+        adc: errors of the ADC of each weight slice, None for an ideal one; empty where all are.
     """
 
     bit_line: BitLineCell = "resistor"
     peripherals: PeripheralModel | None = None
     faults: Faults | None = None
+    adc: tuple[AdcErrors | None, ...] = ()
 
-
-def checked_bit_line(cell: str) -> BitLineCell:
-    """Return the name of a bit-line model.
-
-    Raises:
-        MappingError: there is no such model.
-    """
-    known: dict[str, BitLineCell] = {name: name for name in get_args(BitLineCell)}
-    if cell not in known:
-        raise MappingError(unknown_name("bit-line model", str(cell), known))
-    return known[cell]
+    @classmethod
+    def of(cls, core: Core) -> Physics:
+        """Return the stages of a core."""
+        adc = core.adc_errors
+        return cls(core.bit_line, core.column_peripherals, core.faults, adc if any(adc) else ())
 
 
 @dataclass(frozen=True)
@@ -287,4 +251,29 @@ def through_peripherals(
             rms = torch.from_numpy(noise_rms(positions, model, zero=zero) * model.lsb)
             reading = reading + (rms * noise.normals(positions.shape, rms)).numpy()
         parts.append(torch.from_numpy(adc.currents(reading, block)).to(v.device, v.dtype))
+    return torch.stack(parts, dim=-2)
+
+
+def through_adc(v: Tensor, adc: UniformAdc, errors: Sequence[AdcErrors | None], noise: NoiseSource) -> Tensor:
+    """Return the readings of ADCs that are not ideal.
+
+    Args:
+        v: currents, shape (images, ..., blocks, columns).
+        adc: range and codes of each block.
+        errors: of the ADC of each weight slice; None for an ideal one.
+        noise: source of the noise.
+    """
+    lines = v.shape[-2] // len(errors)
+    ideal = adc.read(v)
+    parts = []
+    for block in range(v.shape[-2]):
+        own = errors[block // lines]
+        if own is None:
+            parts.append(ideal[..., block, :])
+            continue
+        levels = adc.levels(block)
+        positions = adc.positions(v[..., block, :].to(torch.float64).cpu().numpy(), block) * (levels - 1)
+        normals = noise.normals(positions.shape, torch.empty(0, dtype=torch.float64)).numpy() if own.noise_lsb else None
+        codes = adc_codes(positions, own, symmetric=levels < 2**own.bits, normals=normals)
+        parts.append(torch.from_numpy(adc.currents(codes / (levels - 1), block)).to(v.device, v.dtype))
     return torch.stack(parts, dim=-2)

@@ -22,14 +22,16 @@ from circuits import Activity
 
 
 def mean_conductance(layer: AnalogLayer, *, programmed_only: bool = False) -> np.ndarray:
-    """Return the mean target conductance of each weight slice, shape (slices,).
+    """Return the mean conductance of each weight slice, shape (slices,).
+
+    What cells are programmed to, or its mean at the age and temperature at which they are read.
 
     Args:
         layer: an analog layer.
         programmed_only: for differential designs, average over the larger cell of each pair only, as some
             publications do.
     """
-    targets = layer.array.targets
+    targets = layer.array.read_targets
     if programmed_only:
         targets = targets.max(axis=1, keepdims=True)
     return np.asarray(targets.mean(axis=(1, 2, 3)))
@@ -84,12 +86,12 @@ def layer_activities(model: nn.Module, layers: Sequence[AnalogLayer], batches: B
     if not images:
         raise EvaluationError("The data are empty: give at least one batch (inputs, labels).")
     source = f"measured on {images} images"
-    return {
-        layer.name: Activity(
-            mean_conductance(layer), np.clip(sums[id(layer)] / max(weights[id(layer)], 1), 0.0, 1.0), source
-        )
-        for layer in layers
-    }
+    found = {}
+    for layer in layers:
+        driven = np.clip(sums[id(layer)] / max(weights[id(layer)], 1), 0.0, 1.0)
+        conductance = mean_conductance(layer)
+        found[layer.name] = Activity(conductance, driven, source, max(1.0, float(conductance.max())))
+    return found
 
 
 def _slice_means(layer: AnalogLayer, x: Tensor) -> tuple[np.ndarray, int]:
@@ -124,4 +126,4 @@ def mean_activity(activities: Sequence[Activity], weights: Sequence[float]) -> A
     share = np.asarray(weights, dtype=np.float64) / sum(weights)
     conductance = sum(s * a.mean_conductance for s, a in zip(share, activities, strict=True))
     driven = sum(s * a.input_activity for s, a in zip(share, activities, strict=True))
-    return Activity(conductance, driven, activities[0].source)
+    return Activity(conductance, driven, activities[0].source, max(activity.most for activity in activities))

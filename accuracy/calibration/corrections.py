@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -22,26 +21,35 @@ from accuracy.batches import Batches, inputs_of, require_reiterable
 from accuracy.calibration.calibrate import ideal_cells, layer_mode
 from accuracy.errors import EvaluationError
 from accuracy.layers.analog_layers import AnalogLayer, ColumnCorrection, Mode
-from devicekit.common.errors import unknown_name
+from circuits.core_parts import Correction
+from circuits.core_parts import checked_corrections as known_corrections
+from devicekit.common.errors import DesignError
 
-Correction = Literal["drift", "column_trim", "batch_norm"]
 
-
-def checked_corrections(wanted: Sequence[str], batches: Batches | None) -> tuple[Correction, ...]:
+def checked_corrections(wanted: Sequence[str], batches: Batches | None, core: str = "") -> tuple[Correction, ...]:
     """Return corrections in the order given.
+
+    Args:
+        wanted: their names.
+        batches: training data to find them with.
+        core: the core that asks for them, where the caller does not.
 
     Raises:
         EvaluationError: unknown correction, or no data to find it with.
     """
-    known: dict[str, Correction] = {name: name for name in get_args(Correction)}
-    for name in wanted:
-        if name not in known:
-            raise EvaluationError(unknown_name("correction", name, known))
-    if wanted and batches is None:
-        raise EvaluationError("Corrections need `correction_batches`: training data that the chip is run on.")
+    try:
+        known = known_corrections(wanted)
+    except DesignError as error:
+        raise EvaluationError(str(error)) from None
+    if known and batches is None:
+        asked = f"The core {core!r} is corrected after programming ({', '.join(known)}). " if core else ""
+        raise EvaluationError(
+            f"{asked}Corrections need `correction_batches`, training data that the chip is run on"
+            + (", or corrections=() to leave them out." if core else ".")
+        )
     if batches is not None:
         require_reiterable(batches)
-    return tuple(known[name] for name in wanted)
+    return known
 
 
 def clear_corrections(layers: Sequence[AnalogLayer]) -> None:

@@ -9,7 +9,7 @@ from torch import nn
 
 from accuracy.batches import Batches, require_reiterable
 from accuracy.calibration.calibrate import Progress, ideal_cells, layer_mode, require_layers
-from accuracy.calibration.corrections import Correction, checked_corrections, clear_corrections
+from accuracy.calibration.corrections import checked_corrections, clear_corrections
 from accuracy.errors import EvaluationError
 from accuracy.evaluation.intervals import half_width
 from accuracy.evaluation.metrics import Metric, measure_of
@@ -17,6 +17,7 @@ from accuracy.evaluation.results import Accuracy
 from accuracy.evaluation.trials import Plan, Trial, checked_workers, course_of, run_pass, run_trials
 from accuracy.evaluation.wire_envelope import warn_of_wires
 from accuracy.layers.analog_layers import Mode
+from circuits.core_parts import Correction
 
 LEAST_TRIALS = 3
 """Trials before an early stop: a spread from fewer says little."""
@@ -33,7 +34,7 @@ def evaluate(
     draw_cells: bool = False,
     tolerance: float | None = None,
     confidence: float = 0.95,
-    corrections: Sequence[Correction] = (),
+    corrections: Sequence[Correction] | None = None,
     correction_batches: Batches | None = None,
     workers: int = 1,
     progress: Progress | None = None,
@@ -58,16 +59,16 @@ def evaluate(
         tolerance: stop before `trials` once half the interval of the mean over chips is no larger.
         confidence: of that interval.
         corrections: what is corrected after each programming, in this order: ``"drift"``, ``"column_trim"``,
-            ``"batch_norm"``; none by default.
+            ``"batch_norm"``; None for what the core says that the model was converted from, () for nothing.
         correction_batches: training data for them.
         workers: processes that trials are spread over, each with its share of torch's threads. They start a new
             Python, so a script must stand under ``if __name__ == "__main__":``.
         progress: called with (passes done, passes in all).
 
     Raises:
-        EvaluationError: no trials, no images, a one-shot iterator, an unknown metric or correction, outputs or labels
-            that the metric cannot score, inputs that are not finite, other examples in a later pass, a model that was
-            not converted, or something that cannot be sent to worker processes.
+        EvaluationError: no trials, no images, a one-shot iterator, an unknown metric or correction, corrections without
+            data, outputs or labels that the metric cannot score, inputs that are not finite, other examples in a later
+            pass, a model that was not converted, or something that cannot be sent to worker processes.
         CalibrationError: the model has no ranges, or another design's.
     """
     if isinstance(trials, bool) or not isinstance(trials, int) or trials < 1:
@@ -76,7 +77,10 @@ def evaluate(
         raise EvaluationError(f"Expected `tolerance` to be above 0 or None, but got {tolerance!r}.")
     layers = require_layers(model)
     require_reiterable(batches)
-    wanted = checked_corrections(corrections, correction_batches)
+    core = next((layer.core for layer in layers if layer.core.corrections), layers[0].core)
+    own = corrections is None and correction_batches is None
+    asked = core.corrections if corrections is None else corrections
+    wanted = checked_corrections(asked, correction_batches, core.name if own else "")
     measure = measure_of(metric, higher_is_better)
     checked_workers(workers, model)
     for layer in layers:

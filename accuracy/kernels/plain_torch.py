@@ -7,7 +7,13 @@ from collections.abc import Iterator
 from torch import Tensor
 
 from accuracy.arrays.analog_array import AnalogArray
-from accuracy.arrays.physics import read_noise_inputs, slice_noise_input, through_peripherals, weighted_inputs
+from accuracy.arrays.physics import (
+    read_noise_inputs,
+    slice_noise_input,
+    through_adc,
+    through_peripherals,
+    weighted_inputs,
+)
 from accuracy.arrays.wires import bit_line_currents
 from accuracy.kernels.products import Products, column_products, input_sums
 from accuracy.kernels.protocol import Reading
@@ -19,13 +25,12 @@ from accuracy.mapping.inputs import InputSlice, digitised_slices
 def digitised(array: AnalogArray, partition: int, v: Tensor, adc: UniformAdc) -> Tensor:
     """Return what the digital side reads of column currents (..., blocks, columns): here a current becomes a code.
 
-    Peripherals move the current first. An ADC that is not the ideal uniform one belongs here too, with
-    `AnalogArray.only_quantises` false, so that no kernel with the ideal ADC built in reads the array.
+    Peripherals move the current first; the ADC may have noise and transition levels of its own.
     """
     if array.peripherals is not None:
         assert array.column_errors is not None
         v = through_peripherals(v, adc, array.peripherals, array.column_errors[partition], array.noise)
-    return adc.read(v)
+    return adc.read(v) if array.adc_errors is None else through_adc(v, adc, array.adc_errors, array.noise)
 
 
 class PlainTorch:

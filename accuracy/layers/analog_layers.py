@@ -25,8 +25,7 @@ from accuracy.kernels.readout import read
 from accuracy.layer_kinds import MatrixKind, kind_of
 from accuracy.mapping.adc import AdcRanges, Range, adc_levels, full_adc_ranges
 from accuracy.mapping.weights import Mapping, map_weights
-from circuits import CoreDesign
-from devicekit import Cell
+from circuits import Core
 
 
 class Mode(Enum):
@@ -107,9 +106,8 @@ class AnalogLayer(nn.Module):
         digital: the layer it stands for, batch norm folded.
         kind: what kind of layer that is.
         mapping: the layer's matrix on arrays.
-        cell: memory cell; None for ideal cells.
+        core: what the arrays are built of.
         key: identifies the layer's random numbers: the seed's spawn key.
-        physics: what stands between cells and ADCs.
 
     Attributes:
         relu: whether the layer applies the ReLU that followed it, in the same pass over memory as its ADCs.
@@ -122,17 +120,17 @@ class AnalogLayer(nn.Module):
         digital: nn.Module,
         kind: MatrixKind,
         mapping: Mapping,
-        cell: Cell | None,
+        core: Core,
         key: int,
-        physics: Physics | None = None,
     ):
         super().__init__()
         self.name = name
         self.digital = digital
         self.kind = kind
+        self.core = core
         self.design = mapping.design
-        self.array = AnalogArray(mapping, kind.operator(digital), cell, physics)
-        self.cell = cell
+        self.array = AnalogArray(mapping, kind.operator(digital), core.cell, Physics.of(core))
+        self.cell = core.cell
         self.key = key
         self.relu = False
         self.vectors_only = False
@@ -305,11 +303,9 @@ class AnalogLayer(nn.Module):
 def analog_layer(
     name: str,
     digital: nn.Module,
-    design: CoreDesign,
-    cell: Cell | None,
+    core: Core,
     key: int,
     *,
-    physics: Physics | None = None,
     project_signs: bool = False,
 ) -> AnalogLayer:
     """Return the analog form of a digital layer.
@@ -318,10 +314,8 @@ def analog_layer(
         name: its name in the network.
         digital: a layer of one of the kinds of `accuracy.layer_kinds`; its attribute `weight_step`, where there is one,
             is the quantiser's step for designs with ``weight_scale="given"``.
-        design: how it is laid out.
-        cell: memory cell; None for ideal cells.
+        core: what its arrays are built of.
         key: identifies its random numbers.
-        physics: what stands between cells and ADCs.
         project_signs: see `map_weights`.
 
     Raises:
@@ -336,12 +330,12 @@ def analog_layer(
     try:
         mapping = map_weights(
             kind.matrix(digital).detach().cpu().numpy(),
-            design,
+            core.design,
             weight_step=None if step is None else np.asarray(step, dtype=np.float64),
             project_signs=project_signs,
             channel_rows=operator.area,
             groups=operator.groups,
         )
-        return AnalogLayer(name, digital, kind, mapping, cell, key, physics)
+        return AnalogLayer(name, digital, kind, mapping, core, key)
     except MappingError as error:
         raise MappingError(f"Layer {name!r}: {error}") from None

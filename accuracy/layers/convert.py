@@ -5,12 +5,12 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import torch
 from torch import fx, nn
 from torch.nn import functional as F
 
-from accuracy.arrays.physics import Faults, Physics, checked_bit_line
 from accuracy.errors import ConversionError, ConversionWarning
 from accuracy.layer_kinds import (
     FoundLayer,
@@ -26,24 +26,24 @@ from accuracy.layer_kinds import (
     replace_modules,
 )
 from accuracy.layers.analog_layers import AnalogLayer, analog_layer
-from circuits import CoreDesign
+from circuits import Core, CoreDesign, Faults, Wires, as_core, load_core
 from circuits.bit_line.solve import BitLineCell
-from circuits.peripherals.model import PeripheralModel
-from devicekit import Cell
+from circuits.core import AdcLike, CellLike, PeripheralsLike
 
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 def convert(
     model: nn.Module,
-    design: CoreDesign,
-    cell: Cell | None = None,
+    design: Core | CoreDesign | str,
+    cell: CellLike | None = None,
     seed: int = 0,
-    peripherals: PeripheralModel | None = None,
-    bit_line: BitLineCell = "resistor",
+    peripherals: PeripheralsLike | None = None,
+    bit_line: BitLineCell | None = None,
     *,
+    adc: AdcLike | None = None,
     faults: Faults | None = None,
-    overrides: Mapping[str, CoreDesign] | None = None,
+    overrides: Mapping[str, Core | CoreDesign | str] | None = None,
     exclude: Iterable[str] = (),
     project_signs: bool = False,
 ) -> nn.Module:
@@ -56,13 +56,17 @@ def convert(
     Args:
         model: any module; one that `torch.fx` cannot trace is converted module by module, with a warning that batch
             norm is not folded.
-        design: core design of every layer.
-        cell: memory cell; None for ideal cells.
+        design: the core of every layer: as built, a design, or a name (``"A"``, ``"FILE:NAME"``).
+        cell: memory cell, or its name; None for the core's own, ideal cells where it has none. This and the next few
+            fill in what the core leaves open, and are refused beside a part of its own.
         seed: programming errors are drawn from it.
-        peripherals: what stands between columns and codes (`circuits.load_peripherals`); None for ideal columns.
-        bit_line: cell model of the bit-line solution, for designs with a bit-line resistance.
-        faults: stuck cells; None for none.
-        overrides: another design for layers whose name matches a pattern (``"layer1.*"``); the first match holds.
+        peripherals: what stands between columns and codes, or its name (see `circuits.load_peripherals`); ideal columns
+            where neither this nor the core has them.
+        bit_line: cell model of the bit-line solution, for designs with a bit-line resistance; resistors by default.
+        adc: the ADC, its kind, or its file; ideal by default.
+        faults: stuck cells; none by default.
+        overrides: another core for layers whose name matches a pattern (``"layer1.*"``); the first match holds. What it
+            leaves open is that of the others.
         exclude: name patterns of layers that stay digital; a layer of several matrices (attention) may be named as a
             whole.
         project_signs: for column-sign designs, set the minority sign of each column to zero instead of refusing.
@@ -74,7 +78,9 @@ def convert(
         ConversionError: nothing to convert, a pattern that matches no layer, or a layer that computes something else
             than its kind and is not excluded.
         MappingError: weights that do not suit the design.
+        DesignError: no core, design or name; a part beside one of the core's own; parts that do not go together.
     """
+    cores = _Cores(design, overrides or {}, cell, peripherals, bit_line, adc, faults)
     if analog_layers(model):
         raise ConversionError("The model has analog layers already; convert the original network.")
     excluded = tuple(exclude)
@@ -82,20 +88,15 @@ def convert(
     if not any(isinstance(layer.kind, MatrixKind) for layer in find_layers(prepared)):
         raise ConversionError(f"{type(model).__name__} has no layer that can be converted ({kind_names()}).")
     folded, of_vectors = _folded(prepared, excluded)
-    physics = Physics(checked_bit_line(bit_line), peripherals, faults)
     found = find_layers(folded)
     layers = [layer for layer in found if isinstance(layer.kind, MatrixKind)]
-    check_patterns((*(overrides or {}), *excluded), found)
+    check_patterns((*cores.overrides, *excluded), found)
     new: dict[nn.Module, nn.Module] = {}
     for key, layer in enumerate(layers):
-        own = next((value for pattern, value in (overrides or {}).items() if layer.matches([pattern])), design)
+        own = next((core for pattern, core in cores.overrides.items() if layer.matches([pattern])), cores.core)
         if layer.matches(excluded):
             continue
-        if peripherals is not None and own.adc_bits is None:
-            raise ConversionError(
-                f"Layer {layer.name!r}: peripherals act on an ADC's range, but design {own.name!r} has no ADC."
-            )
-        analog = analog_layer(layer.name, layer.module, own, cell, key, physics=physics, project_signs=project_signs)
+        analog = analog_layer(layer.name, layer.module, own, key, project_signs=project_signs)
         analog.vectors_only = layer.name in of_vectors
         analog.program(seed)
         new[layer.module] = analog
@@ -105,6 +106,48 @@ def convert(
     if isinstance(converted, fx.GraphModule):
         _take_over_relus(converted)
     return converted.eval()
+
+
+class _Cores:
+    """The core of most layers, and those of some, from what `convert` is given.
+
+    Attributes:
+        core: of most layers.
+        overrides: of layers whose name matches a pattern.
+    """
+
+    def __init__(
+        self,
+        core: Core | CoreDesign | str,
+        overrides: Mapping[str, Core | CoreDesign | str],
+        cell: CellLike | None,
+        peripherals: PeripheralsLike | None,
+        bit_line: BitLineCell | None,
+        adc: AdcLike | None,
+        faults: Faults | None,
+    ) -> None:
+        wires = None if bit_line is None else Wires(bit_line=bit_line)
+        self.core = as_core(core, cell=cell, adc=adc, peripherals=peripherals, wires=wires, faults=faults)
+        # A name is looked up for each design's own use.
+        shared: dict[str, Any] = {
+            "cell": self.core.cell,
+            "adc": self.core.adc,
+            "peripherals": self.core.peripherals if peripherals is None else peripherals,
+            "wires": Wires(bit_line=self.core.bit_line),
+            "faults": self.core.faults,
+        }
+        self.overrides = {pattern: self._filled(other, shared) for pattern, other in overrides.items()}
+
+    def _filled(self, other: Core | CoreDesign | str, shared: Mapping[str, Any]) -> Core:
+        own = Core(other) if isinstance(other, CoreDesign) else load_core(other) if isinstance(other, str) else other
+        missing = {part: value for part, value in shared.items() if getattr(own, part, None) is None}
+        core = as_core(own, **missing)
+        if core.corrections not in ((), self.core.corrections):
+            raise ConversionError(
+                f"Corrections are made for the whole network, but the core {core.name!r} of some layers has "
+                f"{core.corrections} and the core {self.core.name!r} of the others {self.core.corrections}."
+            )
+        return core
 
 
 def analog_layers(model: nn.Module) -> list[AnalogLayer]:

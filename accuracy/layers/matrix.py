@@ -12,17 +12,16 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from accuracy.arrays.analog_array import AnalogArray
-from accuracy.arrays.physics import Faults, Physics, checked_bit_line
+from accuracy.arrays.physics import Physics
 from accuracy.errors import CalibrationError, InputError, InputRangeWarning
 from accuracy.kernels.protocol import Reading
 from accuracy.kernels.readout import read
 from accuracy.mapping.adc import AdcRanges, Range, full_adc_ranges, given_adc_ranges
 from accuracy.mapping.operators import MatrixOperator
 from accuracy.mapping.weights import map_weights
-from circuits import CoreDesign
+from circuits import Core, CoreDesign, Faults, Wires, as_core
 from circuits.bit_line.solve import BitLineCell
-from circuits.peripherals.model import PeripheralModel
-from devicekit import Cell
+from circuits.core import AdcLike, CellLike, PeripheralsLike
 
 Floats = NDArray[np.float64]
 AdcRange = None | Literal["full"] | Range | Sequence[Range]
@@ -33,44 +32,50 @@ class AnalogMatrix:
 
     Args:
         weight: shape (rows, columns), numpy or torch; rows are inputs.
-        design: how it is laid out.
-        cell: memory cell; None for ideal cells with g_min = 0.
+        design: the core: as built, a design, or a name (``"A"``, ``"FILE:NAME"``).
+        cell: memory cell, or its name; None for the core's own, ideal cells with g_min = 0 where it has none. This,
+            `peripherals`, `bit_line`, `adc` and `faults` fill in what the core leaves open.
         adc_range: None for no ADC whatever the design says, ``"full"``, (lo, hi), or one pair for
             each slice, in units of one full cell with input 1.
         seed: everything random is drawn from it.
-        peripherals: what stands between columns and codes; None for ideal columns.
-        bit_line: cell model of the bit-line solution, for designs with a bit-line resistance.
-        faults: stuck cells; None for none.
+        peripherals: what stands between columns and codes, or its name; ideal columns by default.
+        bit_line: cell model of the bit-line solution, for designs with a bit-line resistance; resistors by default.
+        adc: the ADC, its kind, or its file; ideal by default.
+        faults: stuck cells; none by default.
         weight_step: step of the quantiser, for designs with ``weight_scale="given"``.
         project_signs: for column-sign designs, set the minority sign of each column to zero instead of refusing.
 
     Raises:
         MappingError: weights that do not suit the design.
-        CalibrationError: an impossible range.
+        CalibrationError: an impossible range, or none for peripherals or an ADC that is not ideal to act on.
+        DesignError: no core, design or name; a part beside one of the core's own; parts that do not go together.
     """
 
     def __init__(
         self,
         weight: ArrayLike | Tensor,
-        design: CoreDesign,
-        cell: Cell | None = None,
+        design: Core | CoreDesign | str,
+        cell: CellLike | None = None,
         adc_range: AdcRange = None,
         seed: int | np.random.Generator = 0,
-        peripherals: PeripheralModel | None = None,
-        bit_line: BitLineCell = "resistor",
+        peripherals: PeripheralsLike | None = None,
+        bit_line: BitLineCell | None = None,
         *,
+        adc: AdcLike | None = None,
         faults: Faults | None = None,
         weight_step: ArrayLike | None = None,
         project_signs: bool = False,
     ):
         self._torch = isinstance(weight, Tensor)
         values = weight.detach().cpu().numpy() if isinstance(weight, Tensor) else weight
-        self.design = design
-        mapping = map_weights(values, design, weight_step=weight_step, project_signs=project_signs)
-        if peripherals is not None and (adc_range is None or design.adc_bits is None):
-            raise CalibrationError("`peripherals` act on an ADC's range: give `adc_range` and a design with one.")
-        physics = Physics(checked_bit_line(bit_line), peripherals, faults)
-        self.array = AnalogArray(mapping, MatrixOperator(), cell, physics, torch.float64)
+        wires = None if bit_line is None else Wires(bit_line=bit_line)
+        self.core = as_core(design, cell=cell, adc=adc, peripherals=peripherals, wires=wires, faults=faults)
+        self.design = self.core.design
+        mapping = map_weights(values, self.design, weight_step=weight_step, project_signs=project_signs)
+        physics = Physics.of(self.core)
+        if adc_range is None and (physics.peripherals is not None or physics.adc):
+            raise CalibrationError("Peripherals, and errors of an ADC, act on an ADC's range: give `adc_range`.")
+        self.array = AnalogArray(mapping, MatrixOperator(), self.core.cell, physics, torch.float64)
         self.array.program(seed)
         self.adc_range = adc_range
         self._adc_ranges = {signed: self._make_adc_ranges(signed) for signed in (False, True)}

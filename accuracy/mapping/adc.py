@@ -64,6 +64,10 @@ class UniformAdc:
         """Return what one code adds to each output, from what a unit current adds; both (..., blocks, columns)."""
         return np.asarray(factors / self.codes_per_unit[:, None])
 
+    def levels(self, block: int) -> int:
+        """Return the number of codes of a block's ADC."""
+        return round(float((self.hi[block] - self.lo[block]) * self.codes_per_unit[block])) + 1
+
     def positions(self, v: NDArray[np.floating], block: int) -> Floats:
         """Return where currents of a block lie in its range: 0 at the lowest code, 1 at the highest."""
         return np.asarray((v - self.lo[block]) / (self.hi[block] - self.lo[block]))

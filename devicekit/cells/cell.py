@@ -133,6 +133,11 @@ class Cell:
         warn_of_current(f"Cell {self.name!r}: the spread by `error`", spread, self.i_max, stacklevel=3)
 
     @property
+    def is_fresh(self) -> bool:
+        """Whether it is read right after programming, at the temperature of its measurement."""
+        return not self.time and self.temperature is None
+
+    @property
     def g_max(self) -> float:
         """Largest conductance, i_max / read_voltage [S]."""
         return self.i_max / self.read_voltage

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -21,10 +22,11 @@ from reports.commands.common import (
 )
 
 if TYPE_CHECKING:
-    from accuracy.calibration.corrections import Correction
     from accuracy.evaluation.layer_report import LayerReport
-    from circuits import CoreDesign
-    from devicekit import Cell
+    from circuits import Core
+    from circuits.core_parts import Correction
+
+USUAL_DEVICE = "sonos_40nm_tcas2022"
 
 _HEADINGS = {
     "design": "Design",
@@ -64,8 +66,9 @@ def accuracy(
         ),
     ] = None,
     device: Annotated[
-        str, typer.Option(help="Memory cell: a device name, a file, or 'ideal'.")
-    ] = "sonos_40nm_tcas2022",
+        str | None,
+        typer.Option(help="Memory cell: a name, a file, or 'ideal'; the core's, or sonos_40nm_tcas2022, by default."),
+    ] = None,
     trials: Annotated[int, typer.Option(help="How often the cells are programmed.")] = 10,
     images: Annotated[int | None, typer.Option(help="Test images to use; all by default.")] = None,
     calibration_images: Annotated[int | None, typer.Option(help="Training images for ranges; all by default.")] = None,
@@ -73,10 +76,15 @@ def accuracy(
     temperature: Annotated[str | None, typer.Option(help="Temperature while reading, such as '350 K'.")] = None,
     r_p_hat: Annotated[float | None, typer.Option(help="Bit-line resistance of all designs, relative.")] = None,
     bit_line: Annotated[
-        str, typer.Option(help="Cell on a resistive bit line: resistor, affine, relinearised or transistor.")
-    ] = "resistor",
+        str | None,
+        typer.Option(help="Cell on a resistive bit line: resistor (default), affine, relinearised or transistor."),
+    ] = None,
     peripherals: Annotated[
-        str | None, typer.Option(help="Peripheral model by name or file; ideal columns by default.")
+        str | None, typer.Option(help="Peripheral model by name or file; the core's, or ideal columns, by default.")
+    ] = None,
+    adc: Annotated[
+        str | None,
+        typer.Option(help="ADC: a kind (ramp, sar, flash) or a file; the core's, or ideal, by default."),
     ] = None,
     override: Annotated[
         list[str] | None, typer.Option(help="PATTERN=DESIGN: another design for layers of that name; repeatable.")
@@ -86,7 +94,8 @@ def accuracy(
         bool, typer.Option(help="Column-sign designs: drop the minority sign of each column instead of refusing.")
     ] = False,
     correct: Annotated[
-        list[str] | None, typer.Option(help="After programming: drift, column_trim or batch_norm; repeatable.")
+        list[str] | None,
+        typer.Option(help="After programming: drift, column_trim or batch_norm, repeatable; the core's by default."),
     ] = None,
     metric: Annotated[
         str,
@@ -107,14 +116,14 @@ def accuracy(
 ) -> None:
     """Accuracy of a network on analog arrays, with ideal cells and with the device's errors."""
     from accuracy import calibrate, calibration_report, convert, evaluate, layer_report, networks
-    from accuracy.arrays.physics import checked_bit_line
     from accuracy.data_sets import find as find_data
-    from circuits import choose_designs, load_peripherals
+    from circuits import choose_cores
 
-    changes = {} if r_p_hat is None else {"r_p_hat": r_p_hat}
-    chosen = {name: own.replace(**changes) for name, own in choose_designs(designs or ["xiao2022"]).items()}
-    overrides = {pattern: design.replace(**changes) for pattern, design in map(_override, override or [])}
-    cell = _cell(device, age, temperature)
+    read = _Read(device, age, temperature)
+    wires = None if r_p_hat is None and bit_line is None else {"r_p_hat": r_p_hat, "bit_line": bit_line or "resistor"}
+    parts: dict[str, Any] = {"peripherals": peripherals, "adc": adc, "wires": wires}
+    chosen = {name: read.built(core, **parts) for name, core in choose_cores(designs or ["xiao2022"]).items()}
+    overrides = {pattern: _wired(core, wires) for pattern, core in map(_override, override or [])}
     # The user's own network takes its own weights; one known by name may have them beside its images.
     model = networks.load(network, weights or (None if ":" in network else data))
     loaded = find_data(data_set or networks.data_set(network), data)
@@ -123,14 +132,11 @@ def accuracy(
     test = loaded.batches("test", batch_size, images)
     rows: list[dict[str, Any]] = []
     with progress("Accuracy", as_json=as_json) as step:
-        for name, design in chosen.items():
+        for name, core in chosen.items():
             converted = convert(
                 model,
-                design,
-                cell,
+                core,
                 seed=seed,
-                peripherals=None if peripherals is None else load_peripherals(peripherals, design),
-                bit_line=checked_bit_line(bit_line),
                 overrides=overrides,
                 exclude=exclude or (),
                 project_signs=project_signs,
@@ -144,16 +150,16 @@ def accuracy(
                 metric=metric,
                 draw_cells=draw_cells,
                 tolerance=None if tolerance is None else tolerance / scale,
-                corrections=cast("list[Correction]", correct or []),
-                correction_batches=calibration if correct else None,
+                corrections=cast("list[Correction]", correct) if correct else None,
+                correction_batches=calibration if correct or core.corrections else None,
                 workers=workers,
                 progress=_stage(step, f"{name}: evaluating"),
             )
             by_layer = _by_layer(layer_report(converted, test, seed), calibration_report(converted)) if layers else []
             own = {"layers": by_layer} if layers else {}
-            rows.append(
-                {"design": name, "device": device, "network": network, "metric": metric, **result.to_dict(), **own}
-            )
+            cell = "ideal" if core.cell is None else device or core.cell.name
+            named = {"design": name, "device": cell, "network": network, "metric": metric}
+            rows.append({**named, **result.to_dict(), "core": core.to_dict(), **own})
     used = min(calibration_images or loaded.size("calibration"), loaded.size("calibration"))
     if as_json:
         print_json({"network": network, "calibration_images": used, "seed": seed, "designs": rows})
@@ -171,32 +177,70 @@ def accuracy(
 
 def api_arguments() -> dict[str, str]:
     """Return the options for arguments of the API that are called otherwise here."""
-    return {"time": "--age", "directory": "--data"}
+    own = {"cell": "--device", "wires": "--r-p-hat or --bit-line", "corrections": "--correct"}
+    return {"time": "--age", "directory": "--data"} | own
 
 
-def _override(text: str) -> tuple[str, CoreDesign]:
+def _override(text: str) -> tuple[str, Core]:
     """Split PATTERN=DESIGN."""
-    from circuits import load_design
+    from circuits import load_core
     from devicekit import DesignError
 
     pattern, equals, name = text.partition("=")
     if not (pattern and equals and name):
         raise DesignError(f"Expected --override as PATTERN=DESIGN, such as 'conv1=B', but got {text!r}.")
-    return pattern, load_design(name)
+    return pattern, load_core(name)
 
 
-def _cell(device: str, age: str | None, temperature: str | None) -> Cell | None:
-    """Return the cell then and there; None for ideal cells."""
-    from devicekit import DeviceError, load_device
+def _wired(core: Core, wires: Any) -> Core:
+    """Return a core with other wires, where some are given."""
+    from circuits import as_core
 
-    if device == "ideal":
-        if age is not None or temperature is not None:
-            raise DeviceError("Ideal cells neither age nor feel heat: leave out --age and --temperature.")
-        return None
-    cell = load_device(device)
-    if age is None and temperature is None:
-        return cell
-    return cell.at(time=age, temperature=temperature)
+    return core if wires is None else as_core(core, wires=wires)
+
+
+@dataclass(frozen=True)
+class _Read:
+    """Which cells are read, and when: the options of the command, or what a core says itself.
+
+    Attributes:
+        device: cell by name or file, ``"ideal"``; None for the core's own, or the usual one.
+        age: time since programming.
+        temperature: of the read.
+    """
+
+    device: str | None
+    age: str | None
+    temperature: str | None
+
+    def built(self, core: Core, **parts: Any) -> Core:
+        """Return a core with what it leaves open filled in.
+
+        Args:
+            core: from its name.
+            **parts: peripherals, ADC and wires.
+
+        Raises:
+            DevicekitError: a part that the core has itself, or an age or temperature of ideal cells.
+        """
+        from circuits import as_core
+        from circuits.core_choice import given_twice
+        from devicekit import DeviceError
+
+        changes = {name: value for name, value in (("age", self.age), ("temperature", self.temperature)) if value}
+        for name in changes:
+            if getattr(core, name):
+                raise given_twice(name, core)
+        cell = self.device
+        if self.device == "ideal":
+            if core.cell is not None:
+                raise given_twice("cell", core)
+            if changes:
+                raise DeviceError("Ideal cells neither age nor feel heat: leave out --age and --temperature.")
+            cell = None
+        elif self.device is None and core.cell is None:
+            cell = USUAL_DEVICE
+        return as_core(core.replace(**changes) if changes else core, cell=cell, **parts)
 
 
 _LAYER = {

@@ -14,12 +14,12 @@ scipy; not `accuracy`), so that `devicekit --help` stays fast: import what you n
         seed: SeedOption = 0,
     ) -> None:
         '''Energy, area and latency of core designs.'''        # the help text; plain sentences
-        from circuits import choose_designs                    # slow imports stand here
+        from circuits import choose_cores                      # slow imports stand here
         from energy import estimate_core
 
         with progress("Estimating", as_json=as_json) as step:  # shown on a terminal only, on stderr
             rows = []
-            chosen = choose_designs(designs or ["xiao2022"])
+            chosen = choose_cores(designs or ["xiao2022"])
             for number, (name, design) in enumerate(chosen.items(), start=1):
                 rows.append(...)
                 step(number, len(chosen))                      # same signature as evaluate's `progress`
@@ -51,7 +51,7 @@ JsonOption = Annotated[
 ]
 DesignsArgument = Annotated[
     list[str] | None,
-    typer.Argument(help="Designs: names, FILE:NAME for one of your own, or a whole set or file; A to E by default."),
+    typer.Argument(help="Designs or cores: names, FILE:NAME of your own, or a whole set or file; A to E by default."),
 ]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random; same seed, same result.")]
 

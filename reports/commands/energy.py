@@ -52,12 +52,16 @@ def energy(
     designs: DesignsArgument = None,
     library: Annotated[str, typer.Option(help="Component library: a name, or a TOML file of your own.")] = "sonos_40nm",
     device: Annotated[
-        str | None, typer.Option(help="Device whose read current and voltage are used; the library's by default.")
+        str | None,
+        typer.Option(help="Device whose read current and voltage are used; the core's, or the library's, by default."),
     ] = None,
     peripherals: Annotated[
         str | None, typer.Option(help="Simulated peripherals whose energies are used: a name or a file.")
     ] = None,
-    adc: Annotated[str, typer.Option(help="ADC: ramp, sar or flash.")] = "ramp",
+    adc: Annotated[
+        str | None,
+        typer.Option(help="ADC: a kind (ramp, sar, flash) or a file; the core's, or a ramp, by default."),
+    ] = None,
     structure: Annotated[str | None, typer.Option(help="A structural alternative, such as ramp_per_array.")] = None,
     network: Annotated[
         str | None, typer.Option(help="Network to place on the cores: a name, module:function or file.py:function.")
@@ -98,7 +102,7 @@ def energy(
     seed: SeedOption = 0,
 ) -> None:
     """Energy, area and latency of analog cores, and of networks on them, with intervals, counts and sources."""
-    from circuits import choose_designs
+    from circuits import as_core, choose_cores
     from devicekit.common.errors import unknown_name
     from energy import EnergyError, estimate_core, estimate_network, load_library
     from energy.tables import FORMATS
@@ -119,31 +123,24 @@ def energy(
         raise EnergyError("--input is the shape of a network's input: give --network.")
     if exclude and network is None:
         raise EnergyError("--exclude names layers of a network: give --network.")
-    cell: Any = None
-    if device is not None:
-        from devicekit import load_device
-
-        cell = load_device(device)
     loaded = load_library(library)
-    chosen = list(choose_designs(designs or ["xiao2022"]).values())
-    libraries = [loaded if peripherals is None else _simulated(loaded, peripherals, design) for design in chosen]
+    chosen = [as_core(core, cell=device, adc=adc) for core in choose_cores(designs or ["xiao2022"]).values()]
+    libraries = [loaded if peripherals is None else _simulated(loaded, peripherals, core.design) for core in chosen]
     costs = [
-        estimate_core(design, library=own, cell=cell, adc=adc, structure=structure, seed=seed)
-        for design, own in zip(chosen, libraries, strict=True)
+        estimate_core(core, library=own, structure=structure, seed=seed)
+        for core, own in zip(chosen, libraries, strict=True)
     ]
     networks: list[NetworkCost] = []
     shapes = _layers(network, image, layers, exclude or [])
     if shapes:
         with progress("Placing the network", as_json=as_json) as step:
-            for number, (design, own) in enumerate(zip(chosen, libraries, strict=True)):
-                step(number, len(chosen), f"Placing the network on {design.name}")
+            for number, (core, own) in enumerate(zip(chosen, libraries, strict=True)):
+                step(number, len(chosen), f"Placing the network on {core.name}")
                 networks.append(
                     estimate_network(
                         shapes,
-                        design,
+                        core,
                         library=own,
-                        cell=cell,
-                        adc=adc,
                         structure=structure,
                         groups=groups or "packed",
                         core_budget=core_budget,
@@ -158,6 +155,11 @@ def energy(
         _json(costs, networks, loaded.name)
     else:
         _show(costs, networks, table, form, out, libraries[0])
+
+
+def api_arguments() -> dict[str, str]:
+    """Return the options for arguments of the API that are called otherwise here."""
+    return {"cell": "--device"}
 
 
 def _format(form: str | None, out: Path | None, as_json: bool) -> str:
@@ -264,6 +266,7 @@ def _json(costs: list[CoreCost], networks: list[NetworkCost], library: str) -> N
 
 def _calibrated(costs: list[CoreCost], loaded: Library) -> str:
     """Return which designs the library was fitted to, as a sentence; none once their totals are other than printed."""
+    from circuits import Core
     from energy import load_published
     from reports.sources import calibration_note
 
@@ -273,7 +276,7 @@ def _calibrated(costs: list[CoreCost], loaded: Library) -> str:
         for cost in costs
         for quantity, number in printed.get(cost.design.name, {}).items()
     )
-    return calibration_note([cost.design for cost in costs], loaded) if agree else ""
+    return calibration_note([Core(cost.design, cost.aged, cost.adc) for cost in costs], loaded) if agree else ""
 
 
 def _show(

@@ -83,6 +83,7 @@ def report(
     base = {} if study is None else Study.load(study).model_dump()
     given: dict[str, Any] = {
         "designs": designs or None,
+        "cores": () if designs else None,
         "network": network,
         "data_set": data_set,
         "weights": weights,

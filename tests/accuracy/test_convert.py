@@ -15,6 +15,7 @@ from accuracy.layer_kinds.attention import ProjectedAttention
 from accuracy.layers.analog_layers import Mode
 from circuits import load_peripherals
 from circuits.peripherals.model import PeripheralModel
+from devicekit import DesignError
 from tests.accuracy.small_networks import design, small_data, small_network
 
 
@@ -226,12 +227,12 @@ def test_the_quantisers_own_step_maps_integers_unchanged() -> None:
 
 
 def test_peripherals_need_adcs() -> None:
-    with pytest.raises(ConversionError, match="peripherals act on an ADC's range"):
+    with pytest.raises(DesignError, match="Core 'A': Peripherals act on an ADC's range"):
         convert(small_network(), design("A", adc_bits=None), peripherals=PeripheralModel.ideal())
 
 
 def test_unknown_bit_line_models_are_named() -> None:
-    with pytest.raises(MappingError, match="Did you mean 'resistor'"):
+    with pytest.raises(DesignError, match=r"Unknown bit-line model 'resister'\. Did you mean 'resistor'"):
         convert(small_network(), design("A"), bit_line="resister")  # type: ignore[arg-type]
 
 

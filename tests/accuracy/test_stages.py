@@ -25,7 +25,7 @@ from circuits import BitLinePoint, EnvelopeWarning, expected_error_lsb
 from circuits.bit_line.envelope import forget_warnings
 from circuits.peripherals.apply import apply_peripherals, draw_columns
 from circuits.peripherals.model import PeripheralModel
-from devicekit import Cell, Spatial, StateIndependent, StateProportional, load_device
+from devicekit import Cell, DesignError, Spatial, StateIndependent, StateProportional, load_device
 from tests.accuracy.small_networks import design, small_data, small_network
 
 READ_NOISE = 0.04
@@ -163,7 +163,7 @@ def test_stuck_cells_are_as_many_as_asked_for(seed: int) -> None:
 
 @pytest.mark.parametrize("fractions", [(-0.1, 0.0), (0.6, 0.6), (math.nan, 0.0)])
 def test_impossible_fractions_of_stuck_cells_are_refused(fractions: tuple[float, float]) -> None:
-    with pytest.raises(MappingError, match="fractions of stuck cells"):
+    with pytest.raises(DesignError, match="fractions of stuck cells"):
         Faults(*fractions)
 
 

@@ -15,19 +15,19 @@ from circuits.adc_kinds import _KINDS
 from devicekit import Constant, DesignError, ExtensionWarning
 
 
-def sinad_db(errors: AdcErrors, bits: int, seed: int) -> float:
+def sinad_db(errors: AdcErrors, seed: int) -> float:
     """Signal-to-noise-and-distortion ratio [dB] of a full-scale sine, by fits of sine, cosine and offset.
 
     As IEEE Std 1241-2010 has it, with sines of many amplitudes about 1 dB below full scale, so that noise is not cut
     off and rounding does not favour one amplitude; the ratio is brought to full scale.
     """
     random = np.random.default_rng(seed)
-    full, phase = 2 ** (bits - 1), random.uniform(0, 2 * math.pi, 20_000)
+    full, phase = 2 ** (errors.bits - 1), random.uniform(0, 2 * math.pi, 20_000)
     basis = np.stack([np.sin(phase), np.cos(phase), np.ones(phase.size)], axis=1)
     residuals = []
     for amplitude, offset in zip(random.uniform(0.85, 0.95, 20), random.uniform(-1, 1, 20), strict=True):
         values = full - 0.5 + offset + amplitude * full * np.sin(phase)
-        codes = adc_codes(values, bits, errors, normals=random.standard_normal(phase.size))
+        codes = adc_codes(values, errors, normals=random.standard_normal(phase.size))
         residuals.append(np.linalg.lstsq(basis, codes.astype(float), rcond=None)[1][0] / phase.size)
     return float(10 * np.log10(full**2 / 2 / np.mean(residuals)))
 
@@ -36,7 +36,7 @@ def sinad_db(errors: AdcErrors, bits: int, seed: int) -> float:
 def test_enob_is_the_signal_to_noise_ratio_of_a_full_scale_sine(bits: int, enob: float) -> None:
     errors = Adc("sar", enob=enob).errors(bits)
     assert errors is not None
-    assert sinad_db(errors, bits, seed=1) == pytest.approx(6.0206 * enob + 1.7609, abs=0.1)
+    assert sinad_db(errors, seed=1) == pytest.approx(6.0206 * enob + 1.7609, abs=0.1)
 
 
 def test_enob_holds_what_the_transition_levels_take() -> None:
@@ -46,15 +46,15 @@ def test_enob_holds_what_the_transition_levels_take() -> None:
     assert errors is not None
     assert plain is not None
     assert errors.noise_lsb < 0.9 * plain.noise_lsb
-    assert sinad_db(errors, 8, seed=2) == pytest.approx(6.0206 * 6 + 1.7609, abs=0.15)
+    assert sinad_db(errors, seed=2) == pytest.approx(6.0206 * 6 + 1.7609, abs=0.15)
 
 
 def test_noise_of_an_ideal_staircase_is_input_referred() -> None:
     """Away from the ends, codes scatter by noise and rounding together: sigma^2 + 1/12."""
-    errors = AdcErrors(1.7, None)
+    errors = AdcErrors(8, 1.7, None)
     random = np.random.default_rng(3)
     values = random.uniform(60, 190, 200_000)
-    scatter = adc_codes(values, 8, errors, normals=random.standard_normal(values.size)) - values
+    scatter = adc_codes(values, errors, normals=random.standard_normal(values.size)) - values
     assert scatter.std() == pytest.approx(math.sqrt(1.7**2 + 1 / 12), rel=0.01)
     assert scatter.mean() == pytest.approx(0, abs=0.02)
 
@@ -70,7 +70,7 @@ def test_codes_are_those_of_a_direct_table_look_up(bits: int, seed: int, spread:
     random = np.random.default_rng(seed)
     levels = np.sort(np.arange(2**bits - 1) + 0.5 + spread * random.standard_normal(2**bits - 1))
     values = random.uniform(-2, 2**bits + 2, 40)
-    codes = adc_codes(values, bits, AdcErrors(0.0, levels), symmetric=symmetric)
+    codes = adc_codes(values, AdcErrors(bits, 0.0, levels), symmetric=symmetric)
     for value, code in zip(values, codes, strict=True):
         # A symmetric range leaves the lowest code out; its codes count from the next one.
         physical = value + 1 if symmetric else value
@@ -80,11 +80,11 @@ def test_codes_are_those_of_a_direct_table_look_up(bits: int, seed: int, spread:
 
 def test_ideal_transition_levels_round() -> None:
     values = np.random.default_rng(0).uniform(-3, 260, 10_000)
-    ideal = AdcErrors(0.0, np.arange(255) + 0.5)
-    assert np.array_equal(adc_codes(values, 8, ideal), np.rint(np.clip(values, 0, 255)))
+    ideal = AdcErrors(8, 0.0, np.arange(255) + 0.5)
+    assert np.array_equal(adc_codes(values, ideal), np.rint(np.clip(values, 0, 255)))
     inner = np.rint(np.clip(values, 0, 254))
-    assert np.array_equal(adc_codes(values, 8, ideal, symmetric=True), inner)
-    assert np.array_equal(adc_codes(values, 8, AdcErrors(0.1, None), symmetric=True), inner)
+    assert np.array_equal(adc_codes(values, ideal, symmetric=True), inner)
+    assert np.array_equal(adc_codes(values, AdcErrors(8, 0.1, None), symmetric=True), inner)
 
 
 def test_the_three_forms_of_non_linearity_agree() -> None:
@@ -101,14 +101,14 @@ def test_positive_inl_reads_too_high_and_few_points_are_interpolated() -> None:
     bow = transition_levels(8, inl_lsb=[0.0, 2.0, 0.0])
     assert bow[127] == pytest.approx(127.5 - 2.0)
     assert bow[63] == pytest.approx(63.5 - 2.0 * 63 / 127)
-    code = adc_codes([126.0], 8, AdcErrors(0.0, bow))
+    code = adc_codes([126.0], AdcErrors(8, 0.0, bow))
     assert code == 128, "2 LSB too high"
 
 
 def test_a_transition_below_the_one_before_leaves_a_code_out() -> None:
     levels = transition_levels(3, dnl_lsb=[0, 0, -2.5, 0, 0, 0])
     assert np.all(np.diff(levels) >= 0)
-    codes = adc_codes(np.linspace(0, 7, 10_001), 3, AdcErrors(0.0, levels))
+    codes = adc_codes(np.linspace(0, 7, 10_001), AdcErrors(3, 0.0, levels))
     assert np.all(np.diff(codes) >= 0), "a code counts the transitions below its value"
 
 

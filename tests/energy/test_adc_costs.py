@@ -196,7 +196,7 @@ def test_a_kind_without_a_clock_needs_a_rate() -> None:
 def test_an_adc_beside_one_of_the_core_s_own_is_refused() -> None:
     core = circuits.Core("A", adc=OWN)
     assert energy.estimate_core(core).row()["adc"] == "ours"
-    with pytest.raises(DesignError, match="Core 'A' has `adc` of its own"):
+    with pytest.raises(DesignError, match="`adc` is given beside the core 'A', which has its own"):
         energy.estimate_core(core, adc="sar")
     with pytest.raises(DesignError, match="The ADC 'ours' is of 8 bits, but the design 'A' has `adc_bits` = 6"):
         energy.estimate_core(XIAO["A"].replace(adc_bits=6), adc=OWN)

@@ -53,7 +53,7 @@ def test_parts_of_the_wrong_kind_are_refused_by_name() -> None:
         energy.estimate_core("A", cell=3)
     with pytest.raises(DesignError, match="Expected an ADC, the name of a kind or the path of a file, but got int"):
         energy.estimate_core("A", adc=3)
-    with pytest.raises(DesignError, match="Core 'A' has `cell` of its own"):
+    with pytest.raises(DesignError, match="`cell` is given beside the core 'A', which has its own"):
         energy.estimate_core(Core("A", SONOS), cell=SONOS)
     with pytest.raises(DesignError, match="Core 'A' has `age`, which says nothing without a cell"):
         energy.estimate_core(Core("A", age=DAY))

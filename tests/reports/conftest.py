@@ -15,6 +15,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from circuits import load_designs
 from reports.results import StudyResult, Values
+from tests.reports.built_cores import core_of
 
 ENERGY = {"A": 8.4, "B": 61.0, "C": 43.3, "D": 25.8, "E": 902.0}
 AREA = {"A": 0.24, "B": 1.6, "C": 1.3, "D": 0.27, "E": 11.14}
@@ -144,6 +145,7 @@ def made_up() -> StudyResult:
         designs=[
             {
                 **design.to_dict(),
+                "core": core_of(design),
                 "accuracy": accuracy(name),
                 "cost": cost(name),
                 "network_cost": network_cost(name),

@@ -12,6 +12,7 @@ WRITES = {
     "pick_a_core": [],
     "bit_line": ["bit_line.png"],
     "your_network": [],
+    "your_core": ["sar.toml"],
     "your_study": ["your_study/index.html", "your_study/table.csv"],
 }
 
@@ -24,7 +25,7 @@ def test_every_script_has_its_test_and_its_line() -> None:
 
 
 # Those that evaluate networks take ten seconds and more.
-SLOW = ("your_network", "your_study")
+SLOW = ("your_core", "your_network", "your_study")
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in WRITES])

@@ -2,18 +2,20 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from circuits import CoreDesign
+from circuits import Core, CoreDesign
 from reports.design_lines import descriptions
 from reports.figures import page_figures
 from reports.page import render
 from reports.results import StudyResult
+from reports.table import joint_rows
+from tests.reports.built_cores import core_of
 
 DRAWN = """
 return [...document.querySelectorAll('.plot')].map(plot => ({
@@ -131,9 +133,17 @@ def test_the_page_does_without_a_fit_wires_and_peripherals(
     ]
 
 
-def alike(made_up: StudyResult, *designs: CoreDesign) -> str:
+def alike(made_up: StudyResult, *cores: CoreDesign | Core) -> str:
     first = made_up.designs[0]
-    return render(replace(made_up, designs=[first | design.to_dict() for design in designs]))
+    entries = [(core.design if isinstance(core, Core) else core).to_dict() | {"core": core_of(core)} for core in cores]
+    return render(replace(made_up, designs=[first | entry for entry in entries]))
+
+
+def lines_of(text: str) -> list[list[str]]:
+    """Return the rows of the table of designs: label, and an entry a design."""
+    start = text.index("<tbody>", text.index('<section id="designs"'))
+    rows = text[start : text.index("</tbody>", start)].split("</tr>")
+    return [line for row in rows if (line := re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row))]
 
 
 CHANGES = {
@@ -164,16 +174,42 @@ def test_two_designs_that_differ_in_one_field_never_look_equal(made_up: StudyRes
     base = CoreDesign(name="one", negative_weights="offset" if field == "flipped_encoding" else "differential")
     other = base.replace(name="two", **{field: CHANGES[field]})
     text = alike(made_up, base, other)
-    start = text.index("<tbody>", text.index('<section id="designs"'))
-    lines = [
-        re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row)
-        for row in text[start : text.index("</tbody>", start)].split("</tr>")
-    ]
-    shown = [value for line in lines if line for value in line[1:] if line[1] != line[2]]
+    shown = [value for line in lines_of(text) for value in line[1:] if line[1] != line[2]]
     assert str(other.to_mapping()[field]).replace("_", " ").replace("True", "yes") in shown
-    assert len(set(descriptions([base.to_dict(), other.to_dict()]))) == 2
+    assert len(set(descriptions([own.to_dict() | {"core": core_of(own)} for own in (base, other)]))) == 2
     joint = text[text.index('<table id="joint"') : text.index("</table>")]
     assert len(set(re.findall(r'<span class="sub">([^<]*array[^<]*)</span>', joint))) == 2
+
+
+PARTS = {
+    "cell": ("sonos_40nm_iedm2022", "sonos_40nm_iedm2022"),
+    "adc": ({"kind": "sar", "enob": 7.2}, "sar, ENOB 7.2"),
+    "peripherals": ("sonos_40nm", "sonos_40nm"),
+    "wires": ({"bit_line": "affine", "r_p_hat": 1e-6}, "affine"),
+    "corrections": (("drift", "column_trim"), "drift, column trim"),
+    "faults": ({"stuck_low": 0.01, "stuck_high": 2e-3}, "1 % off, 0.2 % on"),
+    "age": (2 * 86400.0, "2 days"),
+    "temperature": (330.0, "330 K"),
+}
+"""A change of every part of a core beside its design, and how the page shows it."""
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_two_cores_that_differ_in_one_part_never_look_equal(made_up: StudyResult, part: str) -> None:
+    value, shown = PARTS[part]
+    base = Core("A", "sonos_40nm_tcas2022", name="one")
+    other = base.replace(name="two", **{part: value})
+    text = alike(made_up, base, other)
+    assert shown in [line[2] for line in lines_of(text) if line[1] != line[2]]
+    joint = text[text.index('<table id="joint"') : text.index("</table>")]
+    assert len(set(re.findall(r'<span class="sub">([^<]*array[^<]*)</span>', joint))) == 2
+    first = made_up.designs[0]
+    both = replace(made_up, designs=[first | {"core": core_of(core)} for core in (base, other)])
+    assert joint_rows(both)[0] != joint_rows(both)[1]
+
+
+def test_every_part_of_a_core_has_its_change() -> None:
+    assert {*PARTS, "design", "name"} == {field.name for field in fields(Core)}
 
 
 def test_every_field_of_a_design_has_its_change() -> None:

@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 
 import reports
 from accuracy.networks import NetworkError
-from circuits import choose_designs, load_design
+from circuits import choose_cores, load_design
 from devicekit import DesignError, DeviceError, MeasurementError, load_device
 from reports import network_step
 from reports.cell_step import cell_of, find_measurements
@@ -185,12 +185,12 @@ def test_an_interrupted_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     evaluated = []
     real = network_step._evaluate
 
-    def interrupted(study: Study, network: Any, design: Any, cell: Any, report: Any) -> Any:
-        if design.name == "D" and "D" not in evaluated:
+    def interrupted(study: Study, network: Any, core: Any, report: Any) -> Any:
+        if core.name == "D" and "D" not in evaluated:
             evaluated.append("D")
             raise KeyboardInterrupt
-        evaluated.append(design.name)
-        return real(study, network, design, cell, report)
+        evaluated.append(core.name)
+        return real(study, network, core, report)
 
     monkeypatch.setattr(network_step, "_evaluate", interrupted)
     with pytest.raises(KeyboardInterrupt):
@@ -380,11 +380,11 @@ def test_designs_as_everywhere_and_as_before(tmp_path: Path, monkeypatch: pytest
 def test_sets_and_files_stand_for_their_designs(tmp_path: Path) -> None:
     design_file(tmp_path)
     path = str(tmp_path / "designs.toml")
-    chosen = choose_designs(["B", "xiao2022", path])
+    chosen = choose_cores(["B", "xiao2022", path])
     assert list(chosen) == ["B", "A", "C", "D", "E", f"{path}:mine"]
-    assert chosen["A"] == load_design("A")
+    assert chosen["A"].design == load_design("A")
     with pytest.raises(DesignError, match="Unknown design 'xiao2023'"):
-        choose_designs(["xiao2023"])
+        choose_cores(["xiao2023"])
     (tmp_path / "study.toml").write_text('designs = ["designs.toml"]\n')
     assert Study.load(tmp_path / "study.toml").designs == (path,)
 
