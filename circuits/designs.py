@@ -24,6 +24,8 @@ InputEncoding = Literal["bit_serial", "voltage", "pulse_width"]
 AdcRange = Literal["calibrated", "full"]
 
 LONGEST_NAME = 100
+LARGEST_COUNT = 10**9
+"""Rows or columns of the largest matrix that is believed."""
 LARGEST_R_P_HAT = 1e15
 """A wire of so many cell resistances is an open line; far beyond it products of many rows overflow."""
 
@@ -90,7 +92,7 @@ class CoreDesign:
 
     def _fail(self, field: str, requirement: str) -> None:
         raise DesignError(
-            f"Design {self.name!r}: expected `{field}` to be {requirement}, but got {getattr(self, field)!r}."
+            f"Design {self.name!r}: expected `{field}` to be {requirement}, but got {getattr(self, field)!r:.80}."
         )
 
     def _check_types(self) -> None:
@@ -119,6 +121,8 @@ class CoreDesign:
         value = getattr(self, field)
         if not (is_count(value) or (value is None and optional)):
             self._fail(field, "an integer of at least 1" + (" or none" if optional else ""))
+        if value is not None and value > LARGEST_COUNT:
+            self._fail(field, f"at most {LARGEST_COUNT}")
 
     def _check_ranges(self) -> None:
         if not 2 <= self.weight_bits <= 16:

@@ -149,6 +149,7 @@ def test_parts_are_even_complete_and_as_few_as_possible(rows, max_rows):
         ({"accumulator_bits": 6, "input_accumulation": "digital"}, "`accumulator_bits` to be none where inputs"),
         ({"r_p_hat": -1e-5}, "expected `r_p_hat` to be a finite number of at least 0, but got -1e-05"),
         ({"r_p_hat": math.inf}, "expected `r_p_hat` to be a finite number of at least 0, but got inf"),
+        ({"matrix_rows": 10**400}, "expected `matrix_rows` to be at most 1000000000, but got 1000"),
         ({"r_p_hat": 1e151}, "expected `r_p_hat` to be at most 1e\\+15, but got 1e\\+151"),
         ({"r_p_hat": "1e-5"}, "expected `r_p_hat` to be a number of at least 0, but got '1e-5'"),
         ({"r_p_hat": 1e-5, "input_encoding": "voltage"}, "bit-line resistance is defined for gated cells only"),
