@@ -27,6 +27,8 @@ from accuracy.layer_kinds import (
     register_layer_kind,
 )
 from accuracy.layers.convert import analog_layers, convert
+from accuracy.layers.cover import coverage
+from accuracy.layers.coverage import Coverage
 from accuracy.layers.matrix import AnalogMatrix
 from accuracy.layers.shapes import layer_shapes
 from accuracy.mapping.operators import ConvolutionOperator, MatrixOperator
@@ -42,6 +44,7 @@ __all__ = [
     "ConversionError",
     "ConversionWarning",
     "ConvolutionOperator",
+    "Coverage",
     "CrossEntropy",
     "DataSet",
     "DataSetError",
@@ -64,6 +67,7 @@ __all__ = [
     "calibrate",
     "calibration_report",
     "convert",
+    "coverage",
     "data_sets",
     "evaluate",
     "layer_kinds",

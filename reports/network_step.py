@@ -23,6 +23,7 @@ from reports.study import Study
 if TYPE_CHECKING:
     from torch import nn
 
+    from accuracy import Coverage
     from accuracy.data_sets import Source
 
 Report = Callable[[int, int], None]
@@ -49,6 +50,7 @@ class LoadedNetwork:
         model: the float network.
         data: its data set.
         layers: its layers as matrices.
+        covered: which of its matrices are analog.
         fingerprint: hash over weights and images.
     """
 
@@ -56,6 +58,7 @@ class LoadedNetwork:
     model: nn.Module
     data: Source
     layers: tuple[LayerShape, ...]
+    covered: Coverage
     fingerprint: str
 
 
@@ -69,7 +72,7 @@ def load_network(study: Study) -> LoadedNetwork:
         NetworkError: unknown network, or no weights for it.
         DataSetError: no images, or no training images to calibrate with.
     """
-    from accuracy import data_sets, layer_shapes, networks
+    from accuracy import coverage, data_sets, layer_shapes, networks
     from accuracy.batches import batch_of
 
     own = ":" in study.network
@@ -95,7 +98,8 @@ def load_network(study: Study) -> LoadedNetwork:
         raise StudyError(f"Data set {data.name!r} gives inputs by name; a study needs (input, ..., labels).")
     name = study.network.rpartition(":")[2] if own else study.network
     layers = tuple(layer_shapes(model, example.arguments, exclude=study.exclude))
-    return LoadedNetwork(name, model, data, layers, digest.hexdigest())
+    covered = coverage(model, example.arguments, exclude=study.exclude)
+    return LoadedNetwork(name, model, data, layers, covered, digest.hexdigest())
 
 
 def evaluate_design(study: Study, network: LoadedNetwork, core: Core, cache: ResultCache, report: Report) -> Values:
@@ -216,6 +220,7 @@ def summarise_network(study: Study, network: LoadedNetwork, baseline: float) -> 
         f"and ADCs were set with {calibration} training images; no test image was used for it.",
         f"It holds {sum(shape.weights for shape in shapes):,} weights in {len(shapes)} layers; an inference takes "
         f"{sum(shape.macs for shape in shapes):,} multiply-accumulates.".replace(",", " "),
+        network.covered.summary(),
     ]
     if data.name in EASY:
         notes.append(EASY[data.name])
@@ -228,6 +233,7 @@ def summarise_network(study: Study, network: LoadedNetwork, baseline: float) -> 
         "calibration_images": calibration,
         "classes": len(data.classes),
         "layers": plain(shapes),
+        "coverage": network.covered.to_dict(),
         "notes": notes,
     }
 

@@ -13,10 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from accuracy.batches import Batches, inputs_of, require_reiterable
-from accuracy.calibration.calibrate import layer_mode, require_layers
+from accuracy.calibration.calibrate import require_layers
 from accuracy.errors import EvaluationError
 from accuracy.kernels.products import sum_kernel
 from accuracy.layers.analog_layers import AnalogLayer, Mode
+from accuracy.layers.modes import layer_mode
 from accuracy.mapping.inputs import input_digits, quantise_inputs, slice_layout
 from circuits import Activity
 

@@ -12,11 +12,14 @@ from contextlib import contextmanager
 
 from torch import nn
 
-from accuracy.batches import Batches, inputs_of, require_reiterable
+from accuracy.batches import Batches, batch_of, inputs_of, model_device, require_reiterable
 from accuracy.errors import CalibrationError, EvaluationError
 from accuracy.kernels.histograms import INNER_FRACTION, Observation, input_range
 from accuracy.layers.analog_layers import AnalogLayer, Calibration, Mode
+from accuracy.layers.conversion import conversion_of
 from accuracy.layers.convert import analog_layers
+from accuracy.layers.modes import layer_mode
+from accuracy.layers.settle import settle
 from accuracy.mapping.adc import powers_of_two_ranges
 
 Progress = Callable[[int, int], None]
@@ -24,6 +27,9 @@ Progress = Callable[[int, int], None]
 
 def calibrate(model: nn.Module, batches: Batches, *, progress: Progress | None = None) -> nn.Module:
     """Find the input and ADC ranges of every analog layer, in place.
+
+    The first batch settles which matrices are analog (`coverage`) and is run through the original network as well: a
+    converted one that computes something else is refused.
 
     Args:
         model: a converted model.
@@ -38,10 +44,18 @@ def calibrate(model: nn.Module, batches: Batches, *, progress: Progress | None =
 
     Raises:
         CalibrationError: no data, data that are not finite, or no layer that ran.
+        ConversionError: a matrix that would stay digital and is not excluded, or a converted network that computes
+            something else than the original.
+        NetworkError: the network does not run on the first batch.
         EvaluationError: `batches` is a one-shot iterator, a batch has another form, or the model was not converted.
     """
-    layers = require_layers(model)
+    if conversion_of(model) is None:
+        require_layers(model)
     require_reiterable(batches)
+    for item in batches:
+        settle(model, batch_of(item, model_device(model)))
+        break
+    layers = require_layers(model)
     total = 2 * len(batches) if isinstance(batches, Sized) else 0
     done, empty = 0, True
     observations = []
@@ -84,20 +98,6 @@ def require_layers(model: nn.Module) -> list[AnalogLayer]:
     if not layers:
         raise EvaluationError("The model has no analog layers: convert it first with accuracy.convert(model, design).")
     return layers
-
-
-@contextmanager
-def layer_mode(layers: Iterable[AnalogLayer], mode: Mode) -> Iterator[None]:
-    """Set what forward passes compute, and set it back."""
-    chosen = list(layers)
-    before = [layer.mode for layer in chosen]
-    for layer in chosen:
-        layer.mode = mode
-    try:
-        yield
-    finally:
-        for layer, mode_before in zip(chosen, before, strict=True):
-            layer.mode = mode_before
 
 
 @contextmanager

@@ -17,10 +17,10 @@ from torch import Tensor, nn
 
 from accuracy.arrays.physics import Places
 from accuracy.batches import Batch, tensors_in
-from accuracy.calibration.calibrate import layer_mode
 from accuracy.errors import EvaluationError, EvaluationWarning
 from accuracy.evaluation.outputs import logits_of
 from accuracy.layers.analog_layers import AnalogLayer, Mode
+from accuracy.layers.modes import layer_mode
 
 _EXAMPLES = 3
 """Examples that the network is tried on."""

@@ -8,15 +8,17 @@ import numpy as np
 from torch import nn
 
 from accuracy.batches import Batches, require_reiterable
-from accuracy.calibration.calibrate import Progress, ideal_cells, layer_mode, require_layers
+from accuracy.calibration.calibrate import Progress, ideal_cells, require_layers
 from accuracy.calibration.corrections import checked_corrections, clear_corrections
 from accuracy.errors import EvaluationError
 from accuracy.evaluation.intervals import half_width
 from accuracy.evaluation.metrics import Metric, measure_of
 from accuracy.evaluation.results import Accuracy
-from accuracy.evaluation.trials import Plan, Trial, checked_workers, course_of, run_pass, run_trials
+from accuracy.evaluation.trials import Course, Plan, Scores, Trial, checked_workers, course_of, run_pass, run_trials
 from accuracy.evaluation.wire_envelope import warn_of_wires
-from accuracy.layers.analog_layers import Mode
+from accuracy.layers.analog_layers import AnalogLayer, Mode
+from accuracy.layers.conversion import conversion_of
+from accuracy.layers.modes import layer_mode
 from circuits.core_parts import Correction
 
 LEAST_TRIALS = 3
@@ -94,8 +96,7 @@ def evaluate(
 
     warn_of_wires(model, layers, batches)
     course = course_of(model, layers, batches, measure)
-    with layer_mode(layers, Mode.FLOAT):
-        baseline = run_pass(model, layers, course)
+    baseline = _baseline(model, layers, course)
     report(1)
     with layer_mode(layers, Mode.ANALOG), ideal_cells(layers):
         ideal = run_pass(model, layers, course)
@@ -130,3 +131,13 @@ def evaluate(
         higher_is_better=measure.higher_is_better,
         exponential=measure.exponential,
     )
+
+
+def _baseline(model: nn.Module, layers: Sequence[AnalogLayer], course: Course) -> Scores:
+    """Run the original network; the converted one in float mode where weights have changed since conversion."""
+    conversion = conversion_of(model)
+    original = None if conversion is None else conversion.original(model)
+    if original is not None:
+        return run_pass(original, [], course)
+    with layer_mode(layers, Mode.FLOAT):
+        return run_pass(model, layers, course)

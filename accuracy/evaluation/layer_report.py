@@ -9,11 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from accuracy.batches import Batches, inputs_of, require_reiterable
-from accuracy.calibration.calibrate import layer_mode, require_layers
+from accuracy.calibration.calibrate import require_layers
 from accuracy.errors import EvaluationError
 from accuracy.evaluation.metrics import Metric
 from accuracy.evaluation.trials import mean_score
 from accuracy.layers.analog_layers import AnalogLayer, Mode
+from accuracy.layers.modes import layer_mode
 from devicekit.common.plain import PlainValues
 
 

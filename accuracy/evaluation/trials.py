@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from torch import nn
 
 from accuracy.batches import Batch, Batches, batch_of, model_device, tensors_in
-from accuracy.calibration.calibrate import layer_mode
 from accuracy.calibration.corrections import apply_corrections, clear_corrections
 from accuracy.errors import EvaluationError
 from accuracy.evaluation.batch_layout import BatchLayout, batch_layout
@@ -27,6 +26,7 @@ from accuracy.evaluation.metrics import Measure, Metric, measure_of, score_batch
 from accuracy.evaluation.pairing import Order, Roll, fingerprints
 from accuracy.layers.analog_layers import AnalogLayer, Mode
 from accuracy.layers.convert import analog_layers
+from accuracy.layers.modes import layer_mode
 from circuits.core_parts import Correction
 
 Floats = NDArray[np.float64]

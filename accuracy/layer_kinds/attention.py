@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from accuracy.errors import ConversionError
 from accuracy.layer_kinds.examples import RandomInput
 from accuracy.layer_kinds.kind import CompositeKind
+from accuracy.layer_kinds.linear import plain_linear
 
 
 class ProjectedAttention(nn.Module):
@@ -42,8 +43,8 @@ class ProjectedAttention(nn.Module):
         else:
             weights = (original.q_proj_weight, original.k_proj_weight, original.v_proj_weight)
         biases = (None,) * 3 if original.in_proj_bias is None else original.in_proj_bias.chunk(3)
-        self.q_proj, self.k_proj, self.v_proj = (_linear(w, b) for w, b in zip(weights, biases, strict=True))
-        self.out_proj: nn.Module = _linear(original.out_proj.weight, original.out_proj.bias)
+        self.q_proj, self.k_proj, self.v_proj = (plain_linear(w, b) for w, b in zip(weights, biases, strict=True))
+        self.out_proj: nn.Module = plain_linear(original.out_proj.weight, original.out_proj.bias)
 
     def forward(
         self,
@@ -97,14 +98,6 @@ def _additive(mask: Tensor, like: Tensor) -> Tensor:
     if mask.dtype == torch.bool:
         return torch.zeros_like(mask, dtype=like.dtype).masked_fill(mask, -math.inf)
     return mask.to(like.dtype)
-
-
-def _linear(weight: Tensor, bias: Tensor | None) -> nn.Linear:
-    layer = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None, device=weight.device, dtype=weight.dtype)
-    layer.weight = nn.Parameter(weight.detach().clone())
-    if bias is not None:
-        layer.bias = nn.Parameter(bias.detach().clone())
-    return layer.eval()
 
 
 class AttentionKind(CompositeKind):

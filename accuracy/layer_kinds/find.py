@@ -19,6 +19,12 @@ from devicekit.common.errors import unknown_name
 _MARK = "rewritten_as"
 """Attribute of a module that rewriting made: the name of the composite kind."""
 
+_NAME = "name_in_network"
+"""Attribute of a layer that stands for a matrix of a module's own code: what it is called."""
+
+_AS_WRITTEN = "as_written"
+"""Attribute of a module that is no layer, though its type is of a kind: its code multiplies in a way of its own."""
+
 
 @dataclass(frozen=True, eq=False)
 class FoundLayer:
@@ -51,6 +57,24 @@ def is_rewritten(module: nn.Module) -> bool:
     return hasattr(module, _MARK)
 
 
+def is_as_written(module: nn.Module) -> bool:
+    """Whether a module whose type is of a kind is taken for code, and not for a layer."""
+    return hasattr(module, _AS_WRITTEN)
+
+
+def name_layer(layer: nn.Module, name: str, kind: str | None) -> None:
+    """Call a layer that stands for a matrix of a module's own code by a name of its own.
+
+    Args:
+        layer: the layer.
+        name: what it is called in the network.
+        kind: what tables say it is; None for what its own kind says.
+    """
+    setattr(layer, _NAME, name)
+    if kind is not None:
+        setattr(layer, _MARK, kind)
+
+
 def find_layers(model: nn.Module) -> list[FoundLayer]:
     """Return the modules of a network that are of a kind, each once under its first name, in the order of modules."""
     return list(_found(model, "", (), set()))
@@ -60,7 +84,8 @@ def _found(module: nn.Module, name: str, within: tuple[str, ...], seen: set[nn.M
     if module in seen:
         return
     seen.add(module)
-    kind = kind_of(module)
+    kind = None if hasattr(module, _AS_WRITTEN) else kind_of(module)
+    name = getattr(module, _NAME, name)
     if kind is not None:
         yield FoundLayer(name, module, kind, within)
         return
@@ -69,14 +94,16 @@ def _found(module: nn.Module, name: str, within: tuple[str, ...], seen: set[nn.M
         yield from _found(child, f"{name}.{own}" if name else own, inside, seen)
 
 
-def copy_model(model: nn.Module, *, share_weights: bool = False) -> nn.Module:
+def copy_model(model: nn.Module, *, share_weights: bool = False, keep: Iterable[nn.Module] = ()) -> nn.Module:
     """Return a copy of a network in inference mode.
 
     Args:
         model: the network.
         share_weights: let the copy have the same parameters instead of copies of them.
+        keep: modules that the copy has itself.
     """
     memo: dict[int, Any] = {id(parameter): parameter for parameter in model.parameters() if share_weights}
+    memo |= {id(module): module for module in keep}
     for module in model.modules():
         # Weights that a hook works out are no leaves of the autograd graph, which deepcopy refuses.
         memo |= {id(v): v.detach() for v in vars(module).values() if isinstance(v, Tensor) and not v.is_leaf}
@@ -87,7 +114,8 @@ def prepare_layers(model: nn.Module, exclude: Iterable[str] = ()) -> nn.Module:
     """Bring every layer to its kind's plain form, in place.
 
     A composite layer is rewritten; a subclass, or a layer with wrapped weights, becomes a plain one with the weights
-    that it uses.
+    that it uses. One that computes something else than the kinds of this package know is taken for code
+    (`is_as_written`), whose products are found by running it.
 
     Args:
         model: a network in inference mode.
@@ -97,7 +125,8 @@ def prepare_layers(model: nn.Module, exclude: Iterable[str] = ()) -> nn.Module:
         The network; another module where it is itself such a layer.
 
     Raises:
-        ConversionError: a layer that is not excluded computes something else than its kind, or has no such form.
+        ConversionError: a layer that is not excluded computes something else than a kind from outside says, or has no
+            such form.
     """
     return _prepare(model, "", (), tuple(exclude))
 
@@ -113,6 +142,9 @@ def _prepare(model: nn.Module, name: str, within: tuple[str, ...], exclude: tupl
         except ConversionError:
             if excluded:
                 continue
+            if is_built_in(layer.kind) and not layer.kind.is_plain(layer.module) and not _is_lazy(layer.module):
+                setattr(layer.module, _AS_WRITTEN, True)
+                continue
             raise
         if not isinstance(layer.kind, MatrixKind):
             prepared = _prepare(_marked(prepared, layer), layer.name, layer.within, exclude)
@@ -123,7 +155,7 @@ def _prepare(model: nn.Module, name: str, within: tuple[str, ...], exclude: tupl
 
 def _plain_form(layer: FoundLayer) -> nn.Module:
     where = f"Layer {layer.name!r} ({type(layer.module).__name__})" if layer.name else type(layer.module).__name__
-    if any(is_lazy(parameter) for parameter in layer.module.parameters()):
+    if _is_lazy(layer.module):
         raise ConversionError(f"{where} has weights without a shape: run the network once before.")
     try:
         return layer.kind.prepared(layer.module, proven=is_built_in(layer.kind))
@@ -135,6 +167,10 @@ def _plain_form(layer: FoundLayer) -> nn.Module:
             f"{where} cannot be read as {layer.kind.name!r}: {reason.rstrip('.')}. Register a kind for it "
             f"(accuracy.register_layer_kind){digital}."
         ) from error
+
+
+def _is_lazy(module: nn.Module) -> bool:
+    return any(is_lazy(parameter) for parameter in module.parameters())
 
 
 def _marked(rewritten: nn.Module, layer: FoundLayer) -> nn.Module:

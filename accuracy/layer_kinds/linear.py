@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from accuracy.layer_kinds.kind import MatrixKind
@@ -23,3 +24,17 @@ class LinearKind(MatrixKind):
         """Set weight and bias."""
         module.weight = nn.Parameter(matrix.t().contiguous())
         module.register_parameter("bias", None if bias is None else nn.Parameter(bias))
+
+
+def plain_linear(weight: Tensor, bias: Tensor | None) -> nn.Linear:
+    """Return a linear layer in inference mode with copies of some weights.
+
+    Args:
+        weight: shape (columns, rows), as `torch.nn.Linear` keeps it.
+        bias: shape (columns,), or None.
+    """
+    layer = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None, device="meta")
+    layer.weight = nn.Parameter(weight.detach().clone(memory_format=torch.contiguous_format))
+    if bias is not None:
+        layer.bias = nn.Parameter(bias.detach().clone())
+    return layer.eval()

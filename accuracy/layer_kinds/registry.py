@@ -14,11 +14,22 @@ from accuracy.layer_kinds.attention import AttentionKind
 from accuracy.layer_kinds.convolution import ConvolutionKind, TransposedConvolutionKind
 from accuracy.layer_kinds.kind import CompositeKind, LayerKind, MatrixKind
 from accuracy.layer_kinds.linear import LinearKind
+from accuracy.layer_kinds.products import BilinearKind, Conv1DKind
+from accuracy.layer_kinds.recurrent import RecurrentCellKind, RecurrentKind
 
 ENTRY_POINTS = "devicekit.layer_kinds"
 """Entry points under which an installed package names its kinds: ``NAME = "package.module:Class"``."""
 
-_BUILT_IN: tuple[type[LayerKind], ...] = (LinearKind, ConvolutionKind, TransposedConvolutionKind, AttentionKind)
+_BUILT_IN: tuple[type[LayerKind], ...] = (
+    LinearKind,
+    ConvolutionKind,
+    TransposedConvolutionKind,
+    AttentionKind,
+    RecurrentKind,
+    RecurrentCellKind,
+    BilinearKind,
+    Conv1DKind,
+)
 _kinds: dict[str, LayerKind] = {}
 
 _Kind = TypeVar("_Kind", bound=LayerKind)

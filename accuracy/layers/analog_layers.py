@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
+from torch.utils._python_dispatch import _disable_current_modes
 
 from accuracy.arrays.analog_array import AnalogArray
 from accuracy.arrays.physics import Physics
@@ -26,6 +27,9 @@ from accuracy.layer_kinds import MatrixKind, kind_of
 from accuracy.mapping.adc import AdcRanges, Range, adc_levels, full_adc_ranges
 from accuracy.mapping.weights import Mapping, map_weights
 from circuits import Core
+
+FOLDED_NORM = "folded_norm"
+"""Attribute of a digital layer: name of the batch norm that was folded into it."""
 
 
 class Mode(Enum):
@@ -230,6 +234,13 @@ class AnalogLayer(nn.Module):
         Raises:
             ConversionError: sequences, where a batch norm over single vectors was folded in.
         """
+        if torch._C._len_torch_dispatch_stack():
+            # What happens inside is not the code that is being watched.
+            with _disable_current_modes():
+                return self._forward(x)
+        return self._forward(x)
+
+    def _forward(self, x: Tensor) -> Tensor:
         if self.vectors_only and x.dim() != 2:
             raise ConversionError(
                 f"Layer {self.name!r}: the batch norm after it was folded into its columns, as for inputs (batch, "

@@ -11,21 +11,23 @@ import torch
 from torch import fx, nn
 from torch.nn import functional as F
 
+from accuracy.batches import Batch, batch_of, model_device
 from accuracy.errors import ConversionError, ConversionWarning
 from accuracy.layer_kinds import (
     FoundLayer,
     LayerKind,
     MatrixKind,
-    check_patterns,
-    copy_model,
     find_layers,
     is_rewritten,
     kind_names,
     kind_of,
-    prepare_layers,
     replace_modules,
 )
-from accuracy.layers.analog_layers import AnalogLayer, analog_layer
+from accuracy.layers.analog_layers import FOLDED_NORM, AnalogLayer, analog_layer
+from accuracy.layers.conversion import Conversion, Recipe, remember
+from accuracy.layers.plan import Plan, check_names, plan
+from accuracy.layers.tracing import traced
+from accuracy.lifting import is_lifted_owner
 from circuits import Core, CoreDesign, Faults, Wires, as_core, load_core
 from circuits.bit_line.solve import BitLineCell
 from circuits.core import AdcLike, CellLike, PeripheralsLike
@@ -42,20 +44,24 @@ def convert(
     bit_line: BitLineCell | None = None,
     *,
     adc: AdcLike | None = None,
+    example: Any = None,
     faults: Faults | None = None,
     overrides: Mapping[str, Core | CoreDesign | str] | None = None,
     exclude: Iterable[str] = (),
     project_signs: bool = False,
 ) -> nn.Module:
-    """Return a copy of a network with the layers that are matrices (`accuracy.layer_kinds`) on analog arrays.
+    """Return a copy of a network with every stored matrix on analog arrays.
 
-    Batch norm that follows a converted layer is folded into it; biases, activations and everything else stay digital
-    and as they were. The model given is left alone. A subclass of a known layer, or one with wrapped weights, is
-    converted where a few small inputs show that it computes what its weights say, and refused otherwise.
+    Layers that are matrices (`accuracy.layer_kinds`) become analog ones. So do matrices that a module's own code
+    multiplies by (``F.linear``, ``x @ w``, ``einsum`` ...): they are found by running `example`, without one by running
+    such modules on small inputs of their own, and in any case on the first calibration batch, where `calibrate` settles
+    what is analog, refuses by name what would stay digital, and compares the result with the original. Batch norm that
+    follows a converted layer is folded into it; biases, activations and everything else stay digital and as they were.
+    The model given is left alone; its weights are kept, for the float baseline.
 
     Args:
-        model: any module; one that `torch.fx` cannot trace is converted module by module, with a warning that batch
-            norm is not folded.
+        model: any module; where `torch.fx` cannot follow its code, layers are replaced one by one, with a warning that
+            batch norm is not folded.
         design: the core of every layer: as built, a design, or a name (``"A"``, ``"FILE:NAME"``).
         cell: memory cell, or its name; None for the core's own, ideal cells where it has none. This and the next few
             fill in what the core leaves open, and are refused beside a part of its own.
@@ -64,45 +70,63 @@ def convert(
             where neither this nor the core has them.
         bit_line: cell model of the bit-line solution, for designs with a bit-line resistance; resistors by default.
         adc: the ADC, its kind, or its file; ideal by default.
+        example: inputs to find matrices in code with: a tensor, a tuple of positional or a dict of keyword arguments.
         faults: stuck cells; none by default.
         overrides: another core for layers whose name matches a pattern (``"layer1.*"``); the first match holds. What it
             leaves open is that of the others.
-        exclude: name patterns of layers that stay digital; a layer of several matrices (attention) may be named as a
-            whole.
+        exclude: name patterns of layers and matrices that stay digital; a layer of several matrices (attention) may be
+            named as a whole.
         project_signs: for column-sign designs, set the minority sign of each column to zero instead of refusing.
 
     Returns:
         The converted network, in inference mode, programmed, not calibrated.
 
     Raises:
-        ConversionError: nothing to convert, a pattern that matches no layer, or a layer that computes something else
-            than its kind and is not excluded.
+        ConversionError: nothing to convert, a pattern that matches no layer, or a stored matrix that no layer can take
+            over and that is not excluded.
         MappingError: weights that do not suit the design.
         DesignError: no core, design or name; a part beside one of the core's own; parts that do not go together.
+        NetworkError: the network does not run on the example.
     """
     cores = _Cores(design, overrides or {}, cell, peripherals, bit_line, adc, faults)
     if analog_layers(model):
         raise ConversionError("The model has analog layers already; convert the original network.")
-    excluded = tuple(exclude)
-    prepared = prepare_layers(copy_model(model), excluded)
-    if not any(isinstance(layer.kind, MatrixKind) for layer in find_layers(prepared)):
+    recipe = Recipe(cores.core, cores.overrides, seed, tuple(exclude), project_signs)
+    batch = None if example is None else batch_of((example, None), model_device(model))
+    converted = build(model, recipe, batch)
+    remember(converted, Conversion(model, recipe))
+    return converted
+
+
+def build(model: nn.Module, recipe: Recipe, batch: Batch | None) -> nn.Module:
+    """Return a copy of a network on analog arrays.
+
+    Args:
+        model: the original network.
+        recipe: how it is converted.
+        batch: an example of its inputs.
+
+    Raises:
+        ConversionError: see `convert`.
+    """
+    planned = plan(model, recipe.exclude, batch)
+    if not planned.open and not any(isinstance(layer.kind, MatrixKind) for layer in planned.layers):
         raise ConversionError(f"{type(model).__name__} has no layer that can be converted ({kind_names()}).")
-    folded, of_vectors = _folded(prepared, excluded)
-    found = find_layers(folded)
-    layers = [layer for layer in found if isinstance(layer.kind, MatrixKind)]
-    check_patterns((*cores.overrides, *excluded), found)
+    check_names(planned, (*recipe.overrides, *recipe.exclude))
+    network, of_vectors = _folded(planned, recipe.exclude)
     new: dict[nn.Module, nn.Module] = {}
-    for key, layer in enumerate(layers):
-        own = next((core for pattern, core in cores.overrides.items() if layer.matches([pattern])), cores.core)
-        if layer.matches(excluded):
+    layers = [layer for layer in find_layers(network) if layer.name not in planned.unused]
+    for key, layer in enumerate(layer for layer in layers if isinstance(layer.kind, MatrixKind)):
+        own = next((core for pattern, core in recipe.overrides.items() if layer.matches([pattern])), recipe.core)
+        if layer.matches(recipe.exclude):
             continue
-        analog = analog_layer(layer.name, layer.module, own, key, project_signs=project_signs)
+        analog = analog_layer(layer.name, layer.module, own, key, project_signs=recipe.project_signs)
         analog.vectors_only = layer.name in of_vectors
-        analog.program(seed)
+        analog.program(recipe.seed)
         new[layer.module] = analog
-    if not new:
+    if not new and not planned.open:
         raise ConversionError("Every layer that runs is excluded: nothing is left to convert.")
-    converted = replace_modules(folded, new)
+    converted = replace_modules(network, new)
     if isinstance(converted, fx.GraphModule):
         _take_over_relus(converted)
     return converted.eval()
@@ -155,42 +179,43 @@ def analog_layers(model: nn.Module) -> list[AnalogLayer]:
     return [module for module in model.modules() if isinstance(module, AnalogLayer)]
 
 
-def _folded(model: nn.Module, exclude: tuple[str, ...]) -> tuple[nn.Module, set[str]]:
+def _folded(planned: Plan, exclude: tuple[str, ...]) -> tuple[nn.Module, set[str]]:
     """Return a network with batch norms folded where its code can be traced, and the layers folded for vectors only."""
-    if _is_whole(model):
+    model = planned.model
+    if _is_whole(model) or not any(isinstance(module, (*_NORMS, nn.ReLU)) for module in model.modules()):
         return model, set()
     try:
-        traced = fx.GraphModule(model, _Tracer().trace(model), type(model).__name__)
-    except Exception as error:
-        # fx raises many unrelated types, depending on what the model's code does with its proxies.
-        warnings.warn(
-            f"torch.fx cannot trace {type(model).__name__} ({type(error).__name__}: {error}); its layers are replaced "
-            "one by one and batch norm stays digital.",
-            ConversionWarning,
-            stacklevel=3,
-        )
+        graph = traced(model, _is_whole)
+    except ConversionError as reason:
+        if any(isinstance(module, _NORMS) for module in model.modules()):
+            warnings.warn(
+                f"torch.fx cannot trace {type(model).__name__} ({reason}); its layers are replaced one by one and "
+                "batch norm stays digital.",
+                ConversionWarning,
+                stacklevel=4,
+            )
         return model, set()
-    for node in traced.graph.nodes:
+    for node in graph.graph.nodes:
         # Annotations that are strings (`from __future__ import annotations`) would keep the module from being pickled.
         node.type = None if isinstance(node.type, str) else node.type
-    return traced, _fold_batch_norms(traced, exclude)
+    return graph, _fold_batch_norms(graph, exclude, _sequences(planned))
+
+
+def _sequences(planned: Plan) -> set[str]:
+    """Names of the layers that took other inputs than single vectors in the example."""
+    if planned.look is None:
+        return set()
+    return {name for name, calls in planned.look.layers.items() if any(axes != 2 for axes, _ in calls)}
 
 
 def _is_whole(module: nn.Module) -> bool:
     """Whether tracing keeps a module in one piece: layers, and what was rewritten, whose code may depend on shapes."""
-    return is_rewritten(module) or kind_of(module) is not None
+    return is_rewritten(module) or is_lifted_owner(module) or kind_of(module) is not None
 
 
-class _Tracer(fx.Tracer):
-    """Keeps layers whole, whichever package they come from."""
-
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return _is_whole(m) or super().is_leaf_module(m, module_qualified_name)
-
-
-def _fold_batch_norms(traced: fx.GraphModule, exclude: tuple[str, ...]) -> set[str]:
+def _fold_batch_norms(traced: fx.GraphModule, exclude: tuple[str, ...], sequences: set[str]) -> set[str]:
     """Fold every batch norm whose only input is a layer used once; return the layers that then take only vectors."""
-    modules, layers = dict(traced.named_modules()), {layer.name: layer for layer in find_layers(traced)}
+    modules, layers = dict(traced.named_modules()), {layer.module: layer for layer in find_layers(traced)}
     calls = Counter(node.target for node in traced.graph.nodes if node.op == "call_module")
     of_vectors: set[str] = set()
     for node in list(traced.graph.nodes):
@@ -199,11 +224,17 @@ def _fold_batch_norms(traced: fx.GraphModule, exclude: tuple[str, ...]) -> set[s
         before, norm = node.args[0], modules[node.target]
         if before.op != "call_module" or len(before.users) > 1 or calls[before.target] > 1:
             continue
-        layer = layers.get(before.target)
-        if layer is None or norm.running_mean is None or not _fold_into(layer, norm, exclude):
+        layer = layers.get(modules[before.target])
+        if layer is None or norm.running_mean is None:
+            continue
+        # Sequences have their columns along the last axis, batch norm acts on axis 1.
+        if not _on_norm_axis(layer.kind) and layer.name in sequences:
+            continue
+        if not _fold_into(layer, norm, exclude):
             continue
         if not _on_norm_axis(layer.kind):
             of_vectors.add(layer.name)
+        setattr(layer.module, FOLDED_NORM, str(node.target))
         node.replace_all_uses_with(before)
         traced.graph.erase_node(node)
     traced.delete_all_unused_submodules()

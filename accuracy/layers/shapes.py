@@ -8,29 +8,23 @@ network may contain any Python code between its layers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import nn
 
-from accuracy.layer_kinds import (
-    FoundLayer,
-    MatrixKind,
-    check_patterns,
-    copy_model,
-    find_layers,
-    kind_names,
-    prepare_layers,
-)
+from accuracy.batches import batch_of, model_device
+from accuracy.layer_kinds import MatrixKind, kind_names
+from accuracy.layers.plan import check_names, plan, run_look
 from accuracy.networks.errors import NetworkError
 from circuits import LayerShape
 
 
 def layer_shapes(
     model: nn.Module,
-    example: torch.Tensor | Sequence[torch.Tensor],
+    example: torch.Tensor | Sequence[Any] | Mapping[str, Any],
     batch_size: int | None = None,
     *,
     exclude: Iterable[str] = (),
@@ -45,72 +39,51 @@ def layer_shapes(
 
     Args:
         model: any module of floating-point layers; a copy of it that shares its weights runs once, in inference mode.
-        example: the input, or a sequence of inputs for several arguments; the first dimension is the batch.
+        example: the input, a sequence of positional arguments or a mapping of keyword arguments; the first dimension
+            of the first tensor is the batch.
         batch_size: inferences that the example holds; None takes the first dimension of the first input (say it
             for networks with the time first).
         exclude: name patterns of layers that stay digital, as for `accuracy.convert`; they are left out.
 
     Raises:
-        NetworkError: the network does not run on the example, has no such layer, or runs a layer a number of times
+        NetworkError: the network does not run on the example, has no such layer, or runs every layer a number of times
             that is no multiple of the batch.
-        ConversionError: a pattern that matches no layer, or a layer that computes something else than its kind and is
-            not excluded.
+        EvaluationError: an example without a tensor.
+        ConversionError: a pattern that matches no layer, or a stored matrix that no layer can take over and that is not
+            excluded.
     """
-    inputs = (example,) if isinstance(example, torch.Tensor) else tuple(example)
+    batch = batch_of((example, None), model_device(model))
     if batch_size is None:
-        if not inputs or not isinstance(inputs[0], torch.Tensor) or not inputs[0].ndim:
-            raise NetworkError("Expected `example` to be a tensor, or several, whose first dimension is the batch.")
-        batch_size = inputs[0].shape[0]
+        batch_size = batch.examples()
     if batch_size < 1:
         raise NetworkError(f"Expected an example of at least one inference, but got {batch_size}.")
     excluded = tuple(exclude)
-    prepared = prepare_layers(copy_model(model, share_weights=True), excluded)
-    layers = find_layers(prepared)
-    check_patterns(excluded, layers)
+    planned = plan(model, excluded, batch, share_weights=True)
+    layers = planned.layers
+    check_names(planned, excluded)
+    look = run_look(planned.model, batch, (layer.module for layer in layers))
+    paths = {module: path for path, module in planned.model.named_modules()}
+    by_path = {paths[layer.module]: layer for layer in layers if not layer.matches(excluded)}
     found: dict[str, LayerShape] = {}
-
-    def add(shape: LayerShape) -> None:
-        known = found.get(shape.name)
-        found[shape.name] = shape if known is None else replace(known, mvms=known.mvms + shape.mvms)
-
-    _run(prepared, [layer for layer in layers if not layer.matches(excluded)], inputs, add)
+    for path, calls in look.layers.items():
+        layer = by_path.get(path)
+        if layer is None or not isinstance(layer.kind, MatrixKind):
+            continue
+        name = layer.name or type(layer.module).__name__.lower()
+        for _, output in calls:
+            shape = layer.kind.shape(name, layer.module, output, layer.label)
+            found[name] = shape if name not in found else replace(shape, mvms=shape.mvms + found[name].mvms)
     if not found:
         raise NetworkError(f"{type(model).__name__} ran without a layer that is a matrix ({kind_names()}).")
-    return [_per_inference(shape, batch_size) for shape in found.values()]
+    return _per_inference(list(found.values()), batch_size)
 
 
-def _run(
-    model: nn.Module,
-    layers: Iterable[FoundLayer],
-    inputs: tuple[torch.Tensor, ...],
-    add: Callable[[LayerShape], None],
-) -> None:
-    """Run the model once with a hook on every layer that is a matrix."""
-    for layer in layers:
-        if isinstance(layer.kind, MatrixKind):
-            layer.module.register_forward_hook(_hook(layer, layer.kind, add))
-    try:
-        with torch.inference_mode():
-            model(*inputs)
-    except (RuntimeError, TypeError, ValueError, IndexError) as error:
-        sizes = ", ".join(str(tuple(value.shape)) for value in inputs)
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise NetworkError(f"{type(model).__name__} does not run on an example of shape {sizes}: {reason}") from None
-
-
-def _hook(layer: FoundLayer, kind: MatrixKind, add: Callable[[LayerShape], None]) -> Callable[..., None]:
-    name = layer.name or type(layer.module).__name__.lower()
-
-    def count(module: nn.Module, arguments: tuple[Any, ...], output: torch.Tensor) -> None:
-        add(kind.shape(name, module, output, layer.label))
-
-    return count
-
-
-def _per_inference(shape: LayerShape, batch_size: int) -> LayerShape:
-    if shape.mvms % batch_size:
+def _per_inference(shapes: list[LayerShape], batch_size: int) -> list[LayerShape]:
+    """Return shapes with the products of one inference; the rounded mean, at least 1, where inputs choose the layer."""
+    odd = [shape for shape in shapes if shape.mvms % batch_size]
+    if len(odd) == len(shapes):
         raise NetworkError(
-            f"Layer {shape.name!r} made {shape.mvms} products for an example taken as {batch_size} inferences; "
+            f"Layer {odd[0].name!r} made {odd[0].mvms} products for an example taken as {batch_size} inferences; "
             "give `batch_size` if the batch is not the first dimension."
         )
-    return replace(shape, mvms=shape.mvms // batch_size)
+    return [replace(shape, mvms=max(round(shape.mvms / batch_size), 1)) for shape in shapes]

@@ -115,7 +115,7 @@ def accuracy(
     seed: SeedOption = 0,
 ) -> None:
     """Accuracy of a network on analog arrays, with ideal cells and with the device's errors."""
-    from accuracy import calibrate, calibration_report, convert, evaluate, layer_report, networks
+    from accuracy import calibrate, calibration_report, convert, coverage, evaluate, layer_report, networks
     from accuracy.data_sets import find as find_data
     from circuits import choose_cores
 
@@ -160,9 +160,12 @@ def accuracy(
             cell = "ideal" if core.cell is None else device or core.cell.name
             named = {"design": name, "device": cell, "network": network, "metric": metric}
             rows.append({**named, **result.to_dict(), "core": core.to_dict(), **own})
+    # The same for every design.
+    covered = coverage(converted)
     used = min(calibration_images or loaded.size("calibration"), loaded.size("calibration"))
     if as_json:
-        print_json({"network": network, "calibration_images": used, "seed": seed, "designs": rows})
+        facts = {"network": network, "calibration_images": used, "seed": seed, "coverage": covered.to_dict()}
+        print_json({**facts, "designs": rows})
         return
     headings = _HEADINGS if scale != 1.0 else {key: text.removesuffix(" [%]") for key, text in _HEADINGS.items()}
     shown = [{key: _shown(key, row[key], scale) for key in headings if key in row} for row in rows]
@@ -172,6 +175,13 @@ def accuracy(
         print_table(
             [_shown_layer(layer) for layer in row["layers"]], title=f"{row['design']}: layer by layer", headings=_LAYER
         )
+    if layers:
+        print_table(
+            [_shown_matrix(row) for row in covered.to_dict()["matrices"]],
+            title="Matrices of the network",
+            headings=_MATRIX,
+        )
+    print_note(covered.summary())
     print_note(f"Ranges were calibrated on {used} training images; accuracy is on {rows[0]['images']} test images.")
 
 
@@ -253,6 +263,20 @@ _LAYER = {
     "used_codes": "Codes used [%]",
     "useful_range": "Useful range [%]",
 }
+
+
+_MATRIX = {
+    "name": "Matrix",
+    "kind": "Kind",
+    "weights": "Weights",
+    "macs": "MACs an inference",
+    "analog": "On arrays",
+    "reason": "Why not",
+}
+
+
+def _shown_matrix(row: dict[str, Any]) -> dict[str, Any]:
+    return {**row, "macs": f"{row['macs']:.0f}", "analog": "yes" if row["analog"] else "no"}
 
 
 def _by_layer(reports: Sequence[LayerReport], ranges: Sequence[dict[str, object]]) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import accuracy
-from accuracy import NetworkError, layer_shapes
+from accuracy import EvaluationError, NetworkError, layer_shapes
 from circuits import LayerShape
 
 
@@ -129,5 +129,5 @@ def test_named_errors() -> None:
         layer_shapes(nn.Linear(4, 2), torch.zeros(6, 4), batch_size=4)
     with pytest.raises(NetworkError, match="at least one inference, but got 0"):
         layer_shapes(model, torch.zeros(0, 1, 8, 8))
-    with pytest.raises(NetworkError, match="first dimension is the batch"):
+    with pytest.raises(EvaluationError, match="holds no tensor"):
         layer_shapes(model, ())
