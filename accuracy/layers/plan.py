@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from accuracy.batches import Batch
-from accuracy.errors import ConversionError, EvaluationError
+from accuracy.errors import ConversionError
 from accuracy.layer_kinds import (
     FoundLayer,
     LayerKind,
@@ -107,13 +107,14 @@ def run_look(model: nn.Module, batch: Batch, whole: Iterable[nn.Module], keep: I
 
     Raises:
         NetworkError: it does not run.
+        EvaluationError: the batch does not fit its arguments.
     """
     names = {module: name for name, module in model.named_modules()}
     copied = copy_model(model, share_weights=True, keep=keep)
     modules = dict(copied.named_modules())
     try:
         return look_at(copied, batch.run, batch.tensors, [modules[names[layer]] for layer in whole])
-    except (RuntimeError, TypeError, ValueError, IndexError, AttributeError, EvaluationError) as error:
+    except (RuntimeError, TypeError, ValueError, IndexError, AttributeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         sizes = ", ".join(str(tuple(tensor.shape)) for tensor in batch.tensors)
         raise NetworkError(f"{type(model).__name__} does not run on an example of shape {sizes}: {reason}") from error

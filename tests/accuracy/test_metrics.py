@@ -14,7 +14,6 @@ from scipy import stats
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-import accuracy
 from accuracy import Accuracy, EvaluationError, TopK, calibrate, convert, evaluate
 from accuracy.batches import batch_of
 from accuracy.evaluation.batch_layout import BatchLayout
@@ -128,9 +127,7 @@ def test_a_network_without_a_guess_has_the_perplexity_of_its_vocabulary() -> Non
 
     tokens = torch.randint(0, 11, (6, 5))
     batches = [{"input_ids": tokens[:4], "labels": tokens[:4]}, {"input_ids": tokens[4:], "labels": tokens[4:]}]
-    with pytest.warns(accuracy.ConversionWarning):
-        model = convert(Uniform().eval(), load_design("A"))
-    calibrate(model, batches)
+    model = calibrate(convert(Uniform().eval(), load_design("A")), batches)
     found = evaluate(model, batches, 2, metric="perplexity")
     assert found.baseline == pytest.approx(11.0)
     assert found.mean == pytest.approx(11.0)
