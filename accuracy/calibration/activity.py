@@ -98,7 +98,8 @@ def layer_activities(model: nn.Module, layers: Sequence[AnalogLayer], batches: B
 def _slice_means(layer: AnalogLayer, x: Tensor) -> tuple[np.ndarray, int]:
     """Return the mean of each input slice over rows and positions, and the number of positions."""
     calibration, array = layer.require_calibration(), layer.array
-    array.to(x.device, torch.float64 if x.dtype == torch.float64 else torch.float32)
+    x = x if x.dtype == torch.float64 else x.to(torch.float32)
+    array.to(x.device, x.dtype)
     integers, _ = quantise_inputs(x / calibration.scale, layer.design, calibration.signed)
     integers = array.operator.prepare(integers)
     result = np.zeros(layer.design.input_slices)

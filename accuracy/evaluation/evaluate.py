@@ -16,7 +16,7 @@ from accuracy.evaluation.metrics import Metric, measure_of
 from accuracy.evaluation.results import Accuracy
 from accuracy.evaluation.trials import Course, Plan, Scores, Trial, checked_workers, course_of, run_pass, run_trials
 from accuracy.evaluation.wire_envelope import warn_of_wires
-from accuracy.layers.analog_layers import AnalogLayer, Mode
+from accuracy.layers.analog_layers import AnalogLayer, Mode, synchronize
 from accuracy.layers.conversion import conversion_of
 from accuracy.layers.modes import layer_mode
 from circuits.core_parts import Correction
@@ -42,6 +42,8 @@ def evaluate(
     progress: Progress | None = None,
 ) -> Accuracy:
     """Evaluate a converted and calibrated network over trials that each program its cells afresh.
+
+    Weights that changed since they were mapped are mapped again first (`accuracy.synchronize`).
 
     Args:
         model: from `convert` and `calibrate`.
@@ -85,6 +87,7 @@ def evaluate(
     wanted = checked_corrections(asked, correction_batches, core.name if own else "")
     measure = measure_of(metric, higher_is_better)
     checked_workers(workers, model)
+    synchronize(model)
     for layer in layers:
         layer.adc_ranges()
     clear_corrections(layers)

@@ -93,7 +93,7 @@ class PlainTorch:
             share = read_noise_inputs(x, unit, design, how.signed)
         else:
             share = slice_noise_input(piece.values, design) * piece.unit**2
-        where = (array.device, array.dtype)
+        where = (array.device, array.dtype, array.operator)
         variances = array.laid_out(self, where, lambda: Products(array, array.read_noise_variances()))
         variance = variances.currents(share, partition).clamp_(min=0.0)
         return variance.sqrt_() * array.noise.normals(variance.shape, variance)

@@ -46,7 +46,7 @@ class Products:
 
 def column_products(array: AnalogArray) -> Products:
     """Return the products of an array's columns, kept until its cells change."""
-    where = (array.device, array.dtype)
+    where = (array.device, array.dtype, array.operator)
     return array.laid_out(column_products, where, lambda: Products(array, array.column_matrices()))
 
 

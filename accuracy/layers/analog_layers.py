@@ -6,8 +6,9 @@ network with ideal cells, and as the programmed chip; `mode` says which.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import Enum
 from typing import Any
 
@@ -19,12 +20,14 @@ from torch.utils._python_dispatch import _disable_current_modes
 
 from accuracy.arrays.analog_array import AnalogArray
 from accuracy.arrays.physics import Physics
-from accuracy.errors import CalibrationError, ConversionError, MappingError
+from accuracy.errors import CalibrationError, ConversionError, InputError, MappingError
 from accuracy.kernels.histograms import Observation
 from accuracy.kernels.protocol import Reading
 from accuracy.kernels.readout import read
 from accuracy.layer_kinds import MatrixKind, kind_of
+from accuracy.layers.weights_seen import WeightsSeen
 from accuracy.mapping.adc import AdcRanges, Range, adc_levels, full_adc_ranges
+from accuracy.mapping.operators import ConvolutionOperator, Operator
 from accuracy.mapping.weights import Mapping, map_weights
 from circuits import Core
 
@@ -102,8 +105,33 @@ class ColumnCorrection:
         return ColumnCorrection(self.gain * first.gain, self.gain * first.offset + self.offset)
 
 
+class _InferenceOnly(torch.autograd.Function):
+    """Outputs as they are, with a clear word where someone asks for their gradient."""
+
+    @staticmethod
+    def forward(context: Any, outputs: Tensor, name: str, *inputs: Tensor) -> Tensor:
+        """Return the outputs."""
+        context.name = name
+        return outputs.view_as(outputs)
+
+    @staticmethod
+    def backward(context: Any, *gradients: Any) -> Any:
+        """Refuse.
+
+        Raises:
+            ConversionError: always.
+        """
+        raise ConversionError(
+            f"Layer {context.name!r} is on analog arrays, which are for inference and have no gradient: train the "
+            "network before it is converted, and run converted ones under torch.no_grad()."
+        )
+
+
 class AnalogLayer(nn.Module):
     """A linear or convolutional layer on analog arrays.
+
+    It answers for what code asks of its digital layer (`weight`, `bias`, `in_features`, `out_channels`, ...). Arrays
+    are mapped anew when a state is loaded into it; after other changes of weights, `accuracy.synchronize` does it.
 
     Args:
         name: the layer's name in its network, for messages and reports.
@@ -144,6 +172,46 @@ class AnalogLayer(nn.Module):
         self.correction: ColumnCorrection | None = None
         self.stand_in: Callable[[AnalogLayer, Tensor], Tensor] | None = None
         self._adc_ranges: AdcRanges | None = None
+        self._output_size: list[int] | None = None
+        self._programmed: tuple[int, int, bool] | None = None
+        self._project_signs = False
+        self._seen = WeightsSeen(self.matrix())
+        self.register_load_state_dict_post_hook(_map_loaded)
+
+    def __getattr__(self, name: str) -> Any:
+        """Return an attribute of the module, or of the digital layer it stands for."""
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            digital = self.__dict__.get("_modules", {}).get("digital")
+            if digital is None or name.startswith("_"):
+                raise
+            return getattr(digital, name)
+
+    # -- weights ------------------------------------------------------------------------------------------------
+
+    def matrix(self) -> Tensor:
+        """Return the digital layer's matrix, shape (rows, columns)."""
+        return self.kind.matrix(self.digital).detach()
+
+    def is_stale(self, *, thoroughly: bool = False) -> bool:
+        """Return whether the arrays hold other weights than the digital layer.
+
+        Args:
+            thoroughly: whether values are compared even where nothing says that they changed.
+        """
+        return self._seen.differ(self.kind.matrix(self.digital), list(self.digital.parameters()), thoroughly)
+
+    def synchronize(self) -> None:
+        """Map the digital layer's weights anew and program them with the seed of the last programming."""
+        mapping = layer_mapping(self.name, self.digital, self.kind, self.design, project_signs=self._project_signs)
+        old = self.array
+        self.array = AnalogArray(mapping, self.kind.operator(self.digital), self.cell, old.physics)
+        self._adc_ranges = None
+        self._seen = WeightsSeen(self.matrix())
+        if self._programmed is not None:
+            seed, trial, draw_cell = self._programmed
+            self.program(seed, trial, draw_cell=draw_cell)
 
     # -- state --------------------------------------------------------------------------------------------------
 
@@ -155,6 +223,7 @@ class AnalogLayer(nn.Module):
             trial: number of the trial.
             draw_cell: whether the cell model is drawn from its fit's uncertainty first, alike for all layers.
         """
+        self._programmed = (seed, trial, draw_cell)
         self.array.cell = self.cell
         if draw_cell and self.cell is not None:
             self.array.cell = self.cell.draw(np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(trial,))))
@@ -228,17 +297,27 @@ class AnalogLayer(nn.Module):
 
     # -- forward ------------------------------------------------------------------------------------------------
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         """Return the layer's output for inputs in the network's own units.
 
+        Args:
+            x: as the digital layer takes it, unbatched or empty too; outputs have its floating type.
+            output_size: size of the output, for transposed convolutions.
+
         Raises:
-            ConversionError: sequences, where a batch norm over single vectors was folded in.
+            ConversionError: sequences, where a batch norm over single vectors was folded in; weights that changed
+                since they were mapped.
+            InputError: an input of another width, number of channels or type than the layer takes.
         """
-        if torch._C._len_torch_dispatch_stack():
-            # What happens inside is not the code that is being watched.
-            with _disable_current_modes():
-                return self._forward(x)
-        return self._forward(x)
+        self._output_size = output_size
+        try:
+            if torch._C._len_torch_dispatch_stack():
+                # What happens inside is not the code that is being watched.
+                with _disable_current_modes():
+                    return self._forward(x)
+            return self._forward(x)
+        finally:
+            self._output_size = None
 
     def _forward(self, x: Tensor) -> Tensor:
         if self.vectors_only and x.dim() != 2:
@@ -253,7 +332,8 @@ class AnalogLayer(nn.Module):
             return self.float_outputs(x)
         if self.mode is Mode.OBSERVE_INPUTS:
             if self.observed is not None:
-                self.observed.add_inputs(x)
+                self._check_input(x)
+                self.observed.add_inputs(_single(x))
             return self.float_outputs(x)
         return self.outputs(x, relu=self.relu)
 
@@ -265,15 +345,40 @@ class AnalogLayer(nn.Module):
         return torch.relu(result) if relu else result
 
     def array_outputs(self, x: Tensor, *, relu: bool = False) -> Tensor:
-        """Return what the arrays give."""
+        """Return what the arrays give; where an input is not finite, what the digital layer gives of it."""
         calibration = self.require_calibration()
         if not calibration.ran:
             raise CalibrationError(
                 f"Layer {self.name!r} never ran on the calibration data, but runs now: calibrate with data that reach "
                 f"it, or leave it digital with exclude=[{self.name!r}] (--exclude {self.name})."
             )
+        if self.is_stale():
+            raise ConversionError(
+                f"Layer {self.name!r}: its weights changed after they were mapped to arrays; call "
+                "accuracy.synchronize(model) to map and program them again."
+            )
+        self._check_input(x)
+        if not x.numel():
+            return self._digital(x)
+        with torch.no_grad():
+            result = self._read(x, calibration, relu)
+        differentiable = [x, *self.digital.parameters()] if torch.is_grad_enabled() else []
+        if any(tensor.requires_grad for tensor in differentiable):
+            result = _InferenceOnly.apply(result, self.name, *differentiable)
+        return result
+
+    def _read(self, x: Tensor, calibration: Calibration, relu: bool) -> Tensor:
+        unbatched = x.dim() < self._least_axes
+        own = _single(x.unsqueeze(0) if unbatched else x)
+        if not own.is_contiguous() and not (own.dim() == 4 and own.is_contiguous(memory_format=torch.channels_last)):
+            # Kernels know dense images, channels first or last; not views of anything else.
+            own = own.contiguous()
+        # A sum that is finite has finite terms only; one that is not may be of large numbers.
+        finite = math.isfinite(float(own.sum())) or bool(torch.isfinite(own).all())
+        if not finite:
+            own = own.nan_to_num(0.0, 0.0, 0.0)
         observing = self.mode is Mode.OBSERVE_CURRENTS
-        self.array.to(x.device, torch.float64 if x.dtype == torch.float64 else torch.float32)
+        self.array.to(own.device, own.dtype)
         how = Reading(
             calibration.scale,
             calibration.signed,
@@ -282,17 +387,67 @@ class AnalogLayer(nn.Module):
             relu=relu,
             observation=self.observed if observing else None,
         )
-        return self.columns_back(read(self.array, x, how))
+        operator = self.array.operator
+        self.array.operator = self._sized(x)
+        try:
+            result = self.columns_back(read(self.array, own, how))
+        finally:
+            self.array.operator = operator
+        result = (result.squeeze(0) if unbatched else result).to(x.dtype)
+        if not finite:
+            digital = self._digital(x)
+            result = torch.where(torch.isfinite(digital), result, torch.relu(digital) if relu else digital)
+        return result
+
+    @property
+    def _least_axes(self) -> int:
+        """Axes of the smallest batched input."""
+        operator = self.array.operator
+        return operator.dimensions + 2 if isinstance(operator, ConvolutionOperator) else 2
+
+    def _check_input(self, x: Tensor) -> None:
+        """Refuse an input that the layer's matrix does not fit: the kernels read as many numbers as it has rows."""
+        operator = self.array.operator
+        if not (isinstance(x, Tensor) and x.is_floating_point() and x.layout is torch.strided and not x.is_nested):
+            got = x.dtype if isinstance(x, Tensor) else type(x).__name__
+            raise InputError(f"Layer {self.name!r}: expected a dense floating-point tensor, but got {got}.")
+        if isinstance(operator, ConvolutionOperator):
+            axes = (self._least_axes - 1, self._least_axes)
+            fits = x.dim() in axes and x.shape[-1 - operator.dimensions] == operator.in_channels
+            wanted = f"{operator.in_channels} channels and {operator.dimensions} axes after them"
+        else:
+            fits = x.dim() >= 1 and x.shape[-1] == self.array.mapping.rows
+            wanted = f"{self.array.mapping.rows} features along the last axis"
+        if not fits:
+            raise InputError(f"Layer {self.name!r}: expected an input with {wanted}, but got shape {tuple(x.shape)}.")
+
+    def _sized(self, x: Tensor) -> Operator:
+        """The operator for the output size that was asked for."""
+        operator = self.array.operator
+        if self._output_size is None:
+            return operator
+        if not (isinstance(operator, ConvolutionOperator) and operator.transposed):
+            raise InputError(f"Layer {self.name!r}: only transposed convolutions take an `output_size`.")
+        layer: Any = self.digital
+        padding = layer._output_padding(
+            x, self._output_size, layer.stride, layer.padding, layer.kernel_size, operator.dimensions, layer.dilation
+        )
+        return replace(operator, output_padding=tuple(padding))
+
+    def _digital(self, x: Tensor) -> Tensor:
+        result: Tensor = self.digital(x) if self._output_size is None else self.digital(x, self._output_size)
+        return result
 
     def float_outputs(self, x: Tensor) -> Tensor:
         """Return what the digital layer gives, with the ReLU that the layer took over."""
-        result: Tensor = self.digital(x)
+        result = self._digital(x)
         return torch.relu(result) if self.relu else result
 
     @property
     def bias(self) -> Tensor | None:
-        """What is added digitally to each column, shape (columns,)."""
-        return self.kind.bias(self.digital)
+        """What is added digitally to each column, shape (columns,); at least in single precision."""
+        found = self.kind.bias(self.digital)
+        return None if found is None else _single(found)
 
     def columns_last(self, outputs: Tensor) -> Tensor:
         """Return outputs of the layer with its columns as the last axis."""
@@ -336,17 +491,75 @@ def analog_layer(
     kind = kind_of(digital)
     if not isinstance(kind, MatrixKind):
         raise ConversionError(f"A layer of type {type(digital).__name__} has no analog form.")
+    layer = AnalogLayer(
+        name or type(digital).__name__.lower(),
+        digital,
+        kind,
+        layer_mapping(name, digital, kind, core.design, project_signs=project_signs),
+        core,
+        key,
+    )
+    layer._project_signs = project_signs
+    return layer
+
+
+def layer_mapping(
+    name: str, digital: nn.Module, kind: MatrixKind, design: CoreDesign, *, project_signs: bool = False
+) -> Mapping:
+    """Return a digital layer's matrix on arrays.
+
+    Args:
+        name: its name, for messages.
+        digital: the layer; see `analog_layer`.
+        kind: what kind of layer it is.
+        design: how it is laid out.
+        project_signs: see `map_weights`.
+
+    Raises:
+        MappingError: its weights do not suit the design.
+    """
     operator = kind.operator(digital)
     step: ArrayLike | None = getattr(digital, "weight_step", None)
     try:
-        mapping = map_weights(
-            kind.matrix(digital).detach().cpu().numpy(),
-            core.design,
+        return map_weights(
+            _single(kind.matrix(digital)).detach().cpu().numpy(),
+            design,
             weight_step=None if step is None else np.asarray(step, dtype=np.float64),
             project_signs=project_signs,
             channel_rows=operator.area,
             groups=operator.groups,
         )
-        return AnalogLayer(name, digital, kind, mapping, core, key)
     except MappingError as error:
         raise MappingError(f"Layer {name!r}: {error}") from None
+
+
+def _single(tensor: Tensor) -> Tensor:
+    """A tensor in single precision, or double where it is."""
+    return tensor if tensor.dtype in (torch.float32, torch.float64) else tensor.to(torch.float32)
+
+
+def _map_loaded(layer: nn.Module, _: Any) -> None:
+    """Map weights that were loaded."""
+    assert isinstance(layer, AnalogLayer)
+    if layer.is_stale(thoroughly=True):
+        layer.synchronize()
+
+
+def synchronize(model: nn.Module) -> nn.Module:
+    """Map and program again, with the same seeds, every analog layer whose weights changed since it was mapped.
+
+    Ranges stay as calibrated; calibrate again where weights moved far.
+
+    Args:
+        model: a converted model whose digital weights were changed (an optimiser, or by hand).
+
+    Returns:
+        The same model.
+
+    Raises:
+        MappingError: new weights that do not suit the design.
+    """
+    for layer in model.modules():
+        if isinstance(layer, AnalogLayer) and layer.is_stale(thoroughly=True):
+            layer.synchronize()
+    return model

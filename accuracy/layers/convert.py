@@ -109,6 +109,7 @@ def build(model: nn.Module, recipe: Recipe, batch: Batch | None) -> nn.Module:
     Raises:
         ConversionError: see `convert`.
     """
+    _require_eager(model)
     planned = plan(model, recipe.exclude, batch)
     if not planned.open and not any(isinstance(layer.kind, MatrixKind) for layer in planned.layers):
         raise ConversionError(f"{type(model).__name__} has no layer that can be converted ({kind_names()}).")
@@ -129,6 +130,7 @@ def build(model: nn.Module, recipe: Recipe, batch: Batch | None) -> nn.Module:
     converted = replace_modules(network, new)
     if isinstance(converted, fx.GraphModule):
         _take_over_relus(converted)
+    _leave_fused_paths(converted)
     return converted.eval()
 
 
@@ -172,6 +174,33 @@ class _Cores:
                 f"{core.corrections} and the core {self.core.name!r} of the others {self.core.corrections}."
             )
         return core
+
+
+def _require_eager(model: nn.Module) -> None:
+    """Refuse models whose layers can no longer be replaced.
+
+    Raises:
+        ConversionError: a scripted, traced or compiled model.
+    """
+    for name, module in model.named_modules():
+        where = f"The module {name!r}" if name else "The model"
+        if isinstance(module, torch.jit.ScriptModule):
+            raise ConversionError(
+                f"{where} is scripted or traced (torch.jit): convert the Python module it was made of."
+            )
+        if "_orig_mod" in module._modules:
+            raise ConversionError(
+                f"{where} is compiled (torch.compile): convert its `_orig_mod`. Analog layers run eagerly; compile "
+                "what is between them, if anything."
+            )
+
+
+def _leave_fused_paths(model: nn.Module) -> None:
+    """Keep transformer layers from the fused kernel that reads the weights of their layers and goes around arrays."""
+    for module in model.modules():
+        if isinstance(module, nn.TransformerEncoderLayer):
+            # The layer calls its activation itself; this only says whether the fused kernel knows it.
+            module.activation_relu_or_gelu = 0
 
 
 def analog_layers(model: nn.Module) -> list[AnalogLayer]:

@@ -1,0 +1,50 @@
+"""Whether weights are those that were seen: cheap at every call, certain where it matters."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Marks = tuple[tuple[int, int], ...]
+
+
+class WeightsSeen:
+    """A hash of a matrix, and the versions of the parameters that it was last found equal with.
+
+    Args:
+        matrix: as it was mapped.
+    """
+
+    def __init__(self, matrix: Tensor) -> None:
+        self._hash = _hash_of(matrix)
+        self._marks: Marks | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy starts from: its parameters are others."""
+        return {"_hash": self._hash, "_marks": None}
+
+    def differ(self, matrix: Tensor, parameters: Sequence[Tensor], thoroughly: bool) -> bool:
+        """Return whether a matrix has other values than the one seen.
+
+        Args:
+            matrix: as it is now.
+            parameters: what it is made of; they count their changes.
+            thoroughly: whether values are compared even where no change was counted.
+        """
+        marks = tuple((id(each), 0 if each.is_inference() else each._version) for each in parameters)
+        if not thoroughly and marks == self._marks:
+            return False
+        if _hash_of(matrix) != self._hash:
+            return True
+        self._marks = marks
+        return False
+
+
+def _hash_of(matrix: Tensor) -> bytes:
+    # Single precision, so that a model that is moved to double and back is the same.
+    held = matrix.detach().cpu().to(torch.float32).contiguous().flatten().view(torch.uint8).numpy()
+    return hashlib.blake2b(held.data, digest_size=16).digest()
