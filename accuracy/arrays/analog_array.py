@@ -197,7 +197,7 @@ class AnalogArray:
 
     @property
     def draws_noise(self) -> bool:
-        """Whether reading draws random numbers, once cells are programmed: read noise, or noise of peripherals and ADCs."""
+        """Whether reading draws random numbers on programmed cells: read noise, or noise of peripherals and ADCs."""
         model = self.physics.peripherals
         conversion = model is not None and bool(model.noise_lsb or model.pattern_lsb or model.shot_noise_lsb)
         return conversion or bool(self.physics.adc) or (self.cell is not None and self.cell.read_noise is not None)

@@ -29,7 +29,7 @@ from accuracy.layers.weights_seen import WeightsSeen
 from accuracy.mapping.adc import AdcRanges, Range, adc_levels, full_adc_ranges
 from accuracy.mapping.operators import ConvolutionOperator, Operator
 from accuracy.mapping.weights import Mapping, map_weights
-from circuits import Core
+from circuits import Core, CoreDesign
 
 FOLDED_NORM = "folded_norm"
 """Attribute of a digital layer: name of the batch norm that was folded into it."""
@@ -176,7 +176,7 @@ class AnalogLayer(nn.Module):
         self._programmed: tuple[int, int, bool] | None = None
         self._project_signs = False
         self._seen = WeightsSeen(self.matrix())
-        self.register_load_state_dict_post_hook(_map_loaded)
+        self.register_load_state_dict_post_hook(_map_loaded)  # type: ignore[no-untyped-call]
 
     def __getattr__(self, name: str) -> Any:
         """Return an attribute of the module, or of the digital layer it stands for."""
@@ -364,7 +364,7 @@ class AnalogLayer(nn.Module):
             result = self._read(x, calibration, relu)
         differentiable = [x, *self.digital.parameters()] if torch.is_grad_enabled() else []
         if any(tensor.requires_grad for tensor in differentiable):
-            result = _InferenceOnly.apply(result, self.name, *differentiable)
+            result = _InferenceOnly.apply(result, self.name, *differentiable)  # type: ignore[no-untyped-call]
         return result
 
     def _read(self, x: Tensor, calibration: Calibration, relu: bool) -> Tensor:
