@@ -21,7 +21,7 @@ def test_activity_counts_digits_and_driven_bits() -> None:
     model = convert(layer, own)
     x = torch.tensor([[[[255.0, 1.0], [128.0, 0.0]]]])
     calibrate(model, [(x, None)])
-    found = measure_activity(model, [(x, None)])[""]
+    found = measure_activity(model, [(x, None)])["conv2d"]
     magnitudes = np.abs([127, 3, 0, 64, 1, 2, 127, 0])
     wanted = [np.mean(magnitudes % 16) / 15 / 2, np.mean(magnitudes // 16) / 15 / 2]
     np.testing.assert_allclose(found.mean_conductance, wanted)
