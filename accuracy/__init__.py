@@ -26,7 +26,7 @@ from accuracy.layer_kinds import (
     layer_kinds,
     register_layer_kind,
 )
-from accuracy.layers.analog_layers import synchronize
+from accuracy.layers.conversion import synchronize
 from accuracy.layers.convert import analog_layers, convert
 from accuracy.layers.cover import coverage
 from accuracy.layers.coverage import Coverage

@@ -543,23 +543,3 @@ def _map_loaded(layer: nn.Module, _: Any) -> None:
     assert isinstance(layer, AnalogLayer)
     if layer.is_stale(thoroughly=True):
         layer.synchronize()
-
-
-def synchronize(model: nn.Module) -> nn.Module:
-    """Map and program again, with the same seeds, every analog layer whose weights changed since it was mapped.
-
-    Ranges stay as calibrated; calibrate again where weights moved far.
-
-    Args:
-        model: a converted model whose digital weights were changed (an optimiser, or by hand).
-
-    Returns:
-        The same model.
-
-    Raises:
-        MappingError: new weights that do not suit the design.
-    """
-    for layer in model.modules():
-        if isinstance(layer, AnalogLayer) and layer.is_stale(thoroughly=True):
-            layer.synchronize()
-    return model

@@ -73,6 +73,10 @@ class Conversion:
             return None
         return copy_model(self._original, share_weights=True)
 
+    def forget_original(self) -> None:
+        """Note that the converted network has other weights now."""
+        self._original = None
+
     def belongs_to(self, converted: nn.Module) -> None:
         """Note the weights of the converted network as those of the original."""
         self._converted = _versions(converted)
@@ -88,6 +92,29 @@ def conversion_of(model: nn.Module) -> Conversion | None:
     """Return what a network remembers of its conversion, None for one that was not converted as a whole."""
     found = _holder(model).get(_HELD)
     return found if isinstance(found, Conversion) else None
+
+
+def synchronize(model: nn.Module) -> nn.Module:
+    """Map and program again, with the same seeds, every analog layer whose weights changed since it was mapped.
+
+    Ranges stay as calibrated; calibrate again where weights moved far.
+
+    Args:
+        model: a converted model whose digital weights were changed (an optimiser, or by hand).
+
+    Returns:
+        The same model.
+
+    Raises:
+        MappingError: new weights that do not suit the design.
+    """
+    stale = [layer for layer in model.modules() if isinstance(layer, AnalogLayer) and layer.is_stale(thoroughly=True)]
+    for layer in stale:
+        layer.synchronize()
+    conversion = conversion_of(model)
+    if stale and conversion is not None:
+        conversion.forget_original()
+    return model
 
 
 def _holder(model: nn.Module) -> dict[str, Any]:
