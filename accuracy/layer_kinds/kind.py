@@ -79,6 +79,13 @@ class MatrixKind(LayerKind):
         """Return how inputs meet the rows; a plain product unless a kind says otherwise."""
         return MatrixOperator()
 
+    def is_plain(self, module: nn.Module) -> bool:
+        """Whether a module is of the kind's own types with nothing put on top, and its weights ordinary tensors."""
+        ordinary = all(
+            type(parameter) is nn.Parameter for parameter in module._parameters.values() if parameter is not None
+        )
+        return ordinary and super().is_plain(module)
+
     def bias(self, module: nn.Module) -> Tensor | None:
         """Return what is added to each column, shape (columns,)."""
         bias = getattr(module, "bias", None)

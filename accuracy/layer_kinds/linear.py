@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
 from accuracy.layer_kinds.kind import MatrixKind
+
+
+def as_numbers(weight: Any) -> Tensor:
+    """Return a weight as an ordinary tensor, where it is one of a quantisation package's own types."""
+    assert isinstance(weight, Tensor)
+    if type(weight) in (Tensor, nn.Parameter) or not hasattr(type(weight), "__torch_dispatch__"):
+        return weight
+    return weight.dequantize()
 
 
 class LinearKind(MatrixKind):
@@ -15,10 +25,8 @@ class LinearKind(MatrixKind):
     modules = (nn.Linear,)
 
     def matrix(self, module: nn.Module) -> Tensor:
-        """Return the weight transposed."""
-        weight = module.weight
-        assert isinstance(weight, Tensor)
-        return weight.t()
+        """Return the weight transposed; a quantised one as the numbers that it stands for."""
+        return as_numbers(module.weight).t()
 
     def lay_in(self, module: nn.Module, matrix: Tensor, bias: Tensor | None) -> None:
         """Set weight and bias."""
