@@ -202,7 +202,7 @@ class Watch(Follow):  # type: ignore[no-untyped-call]
                 self.mark(tensor, ACTIVATION)
             first = next(iter(_tensors(arguments)), None)
             if isinstance(output, Tensor):
-                shape = torch.empty(output.shape, device="meta")
+                shape = torch.empty(()).expand(output.shape)
                 self.look.layers.setdefault(self._names[module], []).append(
                     (0 if first is None else first.dim(), shape)
                 )
