@@ -201,6 +201,9 @@ def _leave_fused_paths(model: nn.Module) -> None:
         if isinstance(module, nn.TransformerEncoderLayer):
             # The layer calls its activation itself; this only says whether the fused kernel knows it.
             module.activation_relu_or_gelu = 0
+        elif isinstance(module, nn.TransformerEncoder):
+            # Nested tensors, which only the fused kernel reads.
+            module.use_nested_tensor = False
 
 
 def analog_layers(model: nn.Module) -> list[AnalogLayer]:

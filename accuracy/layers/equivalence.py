@@ -106,7 +106,7 @@ def _samples(model: nn.Module) -> Iterator[Samples]:
 
     def keep(name: str) -> Any:
         def hook(module: nn.Module, arguments: Any, output: Any) -> None:
-            parts = [part for part in _tensors(output) if part.is_floating_point()]
+            parts = [part for part in _tensors(output) if part.is_floating_point() and not part.is_nested]
             kept[name].append([part.reshape(-1)[:: max(1, part.numel() // _KEPT)].clone() for part in parts])
 
         return hook

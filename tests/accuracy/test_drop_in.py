@@ -184,6 +184,33 @@ def test_the_fused_transformer_layer_does_not_go_around_the_arrays(exclude: tupl
     assert len(seen) == len(analog_layers(model)) >= 2
 
 
+@pytest.mark.filterwarnings("ignore::accuracy.ConversionWarning")
+@pytest.mark.parametrize("exclude", [(), ("*self_attn*",)])
+def test_an_encoder_with_padding_runs_on_arrays(exclude: tuple[str, ...]) -> None:
+    """Torch turns padded sequences into nested tensors for its fused kernel, which arrays cannot read."""
+
+    class Pooled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            layer = nn.TransformerEncoderLayer(16, 2, 32, batch_first=True)
+            self.encoder, self.head = nn.TransformerEncoder(layer, 2), nn.Linear(16, 3)
+
+        def forward(self, src: Tensor, mask: Tensor) -> Tensor:
+            return self.head(self.encoder(src, src_key_padding_mask=mask)[:, 0])
+
+    torch.manual_seed(0)
+    net, x = Pooled().eval(), torch.rand(3, 5, 16)
+    mask = torch.zeros(3, 5, dtype=torch.bool)
+    mask[0, 3:] = True
+    model = calibrate(convert(net, load_design("A"), exclude=exclude), [((x, mask), None)])
+    seen: list[Tensor] = []
+    for layer in analog_layers(model):
+        layer.register_forward_hook(lambda _, __, output: seen.append(output))
+    with torch.no_grad():
+        assert relative(model(x, mask), net(x, mask)) < 0.1
+    assert len(seen) == len(analog_layers(model)) >= 5
+
+
 def test_gradients_are_refused_in_words() -> None:
     x, y = torch.randn(64, 16), torch.randint(0, 5, (64,))
     for design in DESIGNS:
