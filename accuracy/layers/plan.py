@@ -114,7 +114,7 @@ def run_look(model: nn.Module, batch: Batch, whole: Iterable[nn.Module], keep: I
     modules = dict(copied.named_modules())
     try:
         return look_at(copied, batch.run, batch.tensors, [modules[names[layer]] for layer in whole])
-    except (RuntimeError, TypeError, ValueError, IndexError, AttributeError) as error:
+    except (RuntimeError, TypeError, ValueError, LookupError, AttributeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         sizes = ", ".join(str(tuple(tensor.shape)) for tensor in batch.tensors)
         raise NetworkError(f"{type(model).__name__} does not run on an example of shape {sizes}: {reason}") from error

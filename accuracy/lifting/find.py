@@ -17,6 +17,7 @@ from accuracy.lifting.products import Geometry, Product, matrices_of, product_of
 
 _aten = torch.ops.aten
 _LOOK_UPS = {_aten.embedding, _aten._embedding_bag, _aten.embedding_bag, _aten._embedding_bag_forward_only}
+_SUMS = {_aten.sum, _aten.mean}
 _MAXIMAL_RUNS = 3
 
 
@@ -178,6 +179,8 @@ class Watch(Follow):  # type: ignore[no-untyped-call]
             self._stored.setdefault(storage_key(tensor), []).append((plain, tensor))
         super().__init__((held[0] for held in self._stored.values()), state, CONSTANT)
         self._touched: set[int] = set()
+        # By the memory of the result: what is added up next, if anything.
+        self._written_out: dict[int, Tensor] = {}
         self.look = Look()
         self._layers = layers
         self._names = {module: _joined(prefix, name) for name, module in model.named_modules()}
@@ -221,10 +224,26 @@ class Watch(Follow):  # type: ignore[no-untyped-call]
         if func.overloadpacket in _LOOK_UPS and self.origin(args[1]).varies:
             self._look_up(args[0])
         self._touched.update(storage_key(part) for part in _tensors((args, kwargs)))
+        written_out = self._written_out.get(storage_key(args[0])) if func.overloadpacket in _SUMS else None
         result = super().operation(func, args, kwargs)
         if product is not None and sides is not None:
             self._note(product, sides[0], sides[1], result)
+        elif written_out is not None and result.numel() < args[0].numel():
+            self._refuse(written_out, args[0].numel(), "a product written out as multiplication and sum")
+        elif func.overloadpacket is _aten.mul:
+            self._multiplied(args, result)
         return result
+
+    def _multiplied(self, args: Any, result: Tensor) -> None:
+        """Keep in mind that a stored matrix met activations number by number, every row each column."""
+        tensors = [part for part in args[:2] if isinstance(part, Tensor)]
+        stored = [part for part in tensors if self.level(self.origin(part)) < 2]
+        self._written_out.pop(storage_key(result), None)
+        if len(tensors) != 2 or len(stored) != 1 or self._layer() is not None:
+            return
+        is_matrix = sum(extent > 1 for extent in stored[0].shape) > 1
+        if is_matrix and result.numel() > max(part.numel() for part in tensors):
+            self._written_out[storage_key(result)] = stored[0]
 
     def _origin_of(self, side: Iterable[Tensor]) -> Origin:
         """The origin of one side of a product: of several tensors, what is stored shows."""
@@ -246,25 +265,31 @@ class Watch(Follow):  # type: ignore[no-untyped-call]
             if levels == (2, 2):
                 self.look.activations[self._where()] += product.macs(result)
             return
+        lower = left if levels[0] < levels[1] else right
+        problem, origin = "", lower
         if picked:
-            self._refuse(product, picked[0], product.macs(result), "the input picks it out of a stack")
+            problem, origin = "the input picks it out of a stack", picked[0]
         elif levels == (1, 1):
-            self._refuse(product, left, product.macs(result), "both sides depend on the network's own state")
+            problem = "both sides depend on the network's own state"
         elif not product.liftable:
-            origin = left if levels[0] < levels[1] else right
-            self._refuse(product, origin, product.macs(result), f"{product.operation} is no product of a layer")
+            problem = f"{product.operation} is no product of a layer"
         elif product.geometry is not None and levels[0] < levels[1]:
-            self._refuse(product, left, product.macs(result), "it is the input of a convolution")
+            problem = "it is the input of a convolution"
+        if problem:
+            self._refuse(self._stored_part(product, origin), product.macs(result), problem)
         else:
-            self._use(product, left if levels[0] < levels[1] else right, levels[0] < levels[1], product.macs(result))
+            self._use(product, lower, levels[0] < levels[1], product.macs(result))
 
     def _where(self) -> str:
         return self._names.get(self._stack[-1], "") if self._stack else ""
 
-    def _refuse(self, product: Product, origin: Origin, macs: int, problem: str) -> None:
+    def _stored_part(self, product: Product, origin: Origin) -> Tensor:
+        """The tensor of a product that has an origin."""
         side = next(side for side in (product.left, product.right) if self._origin_of(side) == origin)
-        tensor = min(side, key=lambda part: self.level(self.origin(part)))
-        name = self._name(tensor, origin)
+        return min(side, key=lambda part: self.level(self.origin(part)))
+
+    def _refuse(self, tensor: Tensor, macs: int, problem: str) -> None:
+        name = self._name(tensor, self.origin(tensor))
         for use in self.look.uses:
             if use.name == name and use.problem == problem:
                 use.macs += macs

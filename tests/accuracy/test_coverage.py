@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from accuracy import (
     CalibrationError,
     ConversionError,
+    NetworkError,
     analog_layers,
     calibrate,
     convert,
@@ -129,6 +130,39 @@ def test_what_cannot_be_analog_is_refused_by_name_with_its_share() -> None:
     covered = coverage(converted)
     assert covered.analog_macs == pytest.approx(1 / 3)
     assert "Digital: excluded: experts." in covered.summary()
+
+
+def test_a_product_written_out_by_hand_is_refused_by_name_and_a_scale_is_not() -> None:
+    def by_hand(m: Any, x: Tensor) -> Tensor:
+        return F.linear((x.unsqueeze(-1) * m.w0).sum(1), m.w1)
+
+    def scaled(m: Any, x: Tensor) -> Tensor:
+        return (F.linear(x * m.w0, m.w1)).sum(1)
+
+    text = r"'w0' \(.* % of the weights, 72.7 % of the multi.*written out as multiplication and sum.*exclude=\['w0'\]"
+    model, x = Written(by_hand, (8, 5), (3, 5)).eval(), torch.randn(4, 8)
+    with pytest.raises(ConversionError, match=text):
+        convert(model, design("A"), example=x)
+    converted = calibrate(convert(model, design("A"), exclude=["w0"]), [(x, None)])
+    assert [layer.name for layer in analog_layers(converted)] == ["w1"]
+    assert coverage(converted).analog_macs == pytest.approx(15 / 55)
+    positions = Written(scaled, (6, 8), (3, 8)).eval()
+    assert [layer.name for layer in analog_layers(precise(positions, torch.randn(4, 6, 8)))] == ["w1"]
+
+
+def test_a_network_that_calls_a_layer_with_other_weights_is_refused() -> None:
+    class Rescaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc, self.scale = nn.Linear(8, 5), nn.Parameter(torch.tensor(2.0))
+
+        def forward(self, x: Tensor) -> Tensor:
+            weights = {"weight": self.fc.weight * self.scale, "bias": self.fc.bias}
+            return torch.func.functional_call(self.fc, weights, (x,))
+
+    x = torch.randn(4, 8)
+    with pytest.raises(NetworkError, match="Rescaled does not run on an example"):
+        calibrate(convert(Rescaled().eval(), design("A")), [(x, None)])
 
 
 def test_a_matrix_that_only_a_later_batch_uses_is_refused_there() -> None:
