@@ -200,7 +200,7 @@ class AnalogLayer(nn.Module):
         Args:
             thoroughly: whether values are compared even where nothing says that they changed.
         """
-        return self._seen.differ(self.kind.matrix(self.digital), list(self.digital.parameters()), thoroughly)
+        return self._seen.differ(self.matrix, self.digital.parameters(), thoroughly)
 
     def synchronize(self) -> None:
         """Map the digital layer's weights anew and program them with the seed of the last programming."""
@@ -309,7 +309,8 @@ class AnalogLayer(nn.Module):
                 since they were mapped.
             InputError: an input of another width, number of channels or type than the layer takes.
         """
-        self._output_size = output_size
+        if output_size is not None:
+            self._output_size = output_size
         try:
             if torch._C._len_torch_dispatch_stack():
                 # What happens inside is not the code that is being watched.
@@ -317,7 +318,8 @@ class AnalogLayer(nn.Module):
                     return self._forward(x)
             return self._forward(x)
         finally:
-            self._output_size = None
+            if output_size is not None:
+                self._output_size = None
 
     def _forward(self, x: Tensor) -> Tensor:
         if self.vectors_only and x.dim() != 2:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -27,18 +27,18 @@ class WeightsSeen:
         """Return what a copy starts from: its parameters are others."""
         return {"_hash": self._hash, "_marks": None}
 
-    def differ(self, matrix: Tensor, parameters: Sequence[Tensor], thoroughly: bool) -> bool:
+    def differ(self, matrix: Callable[[], Tensor], parameters: Iterable[Tensor], thoroughly: bool) -> bool:
         """Return whether a matrix has other values than the one seen.
 
         Args:
-            matrix: as it is now.
+            matrix: gives it as it is now; called where a change is to be looked for.
             parameters: what it is made of; they count their changes.
             thoroughly: whether values are compared even where no change was counted.
         """
         marks = tuple((id(each), 0 if each.is_inference() else each._version) for each in parameters)
         if not thoroughly and marks == self._marks:
             return False
-        if _hash_of(matrix) != self._hash:
+        if _hash_of(matrix()) != self._hash:
             return True
         self._marks = marks
         return False
