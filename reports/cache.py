@@ -10,25 +10,28 @@ import hashlib
 import json
 from functools import cache
 from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from devicekit.common.paths import replacing
 
+ROOMS = ("devicekit", "circuits", "accuracy", "reports")
+"""Packages whose code kept results depend on."""
+_SOURCES = (".py", ".c", ".h")
+
 
 @cache
-def code_hash(rooms: tuple[str, ...]) -> str:
-    """Return a hash over the source text of some of our packages.
-
-    Args:
-        rooms: names of the packages.
-    """
+def code_hash() -> str:
+    """Return a hash over the source text of our packages, C sources and headers included, and libraries' versions."""
     digest = hashlib.sha256()
-    for room in rooms:
+    for library in ("numpy", "scipy", "torch"):
+        digest.update(f"{library} {version(library)}\n".encode())
+    for room in ROOMS:
         package = Path(str(import_module(room).__file__)).parent
         for path in sorted(package.rglob("*")):
-            if path.suffix in (".py", ".c"):
-                digest.update(str(path.relative_to(package)).encode())
+            if path.suffix in _SOURCES:
+                digest.update(f"{room} {path.relative_to(package)}\n".encode())
                 digest.update(path.read_bytes())
     return digest.hexdigest()
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
-import inspect
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,14 +16,16 @@ from devicekit import Cell
 from devicekit.common.plain import plain
 from reports.cache import ResultCache, code_hash
 from reports.errors import StudyError
+from reports.fingerprint import fingerprint
 from reports.prose import sentence
 from reports.results import Values
 from reports.study import Study
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from accuracy import Coverage
+    from accuracy.batches import Batch
     from accuracy.data_sets import Source
 
 Report = Callable[[int, int], None]
@@ -40,6 +42,9 @@ EASY = {
 SIGNAL_IMAGES = 100
 """Test images that the layers' signal-to-error ratios are taken on."""
 
+PROBE_IMAGES = 16
+"""Test images that tell whether a network computes the same as in an earlier run."""
+
 
 @dataclass(frozen=True)
 class LoadedNetwork:
@@ -51,7 +56,7 @@ class LoadedNetwork:
         data: its data set.
         layers: its layers as matrices.
         covered: which of its matrices are analog.
-        fingerprint: hash over weights and images.
+        fingerprint: hash over what it computes, and over the images.
     """
 
     name: str
@@ -73,7 +78,6 @@ def load_network(study: Study) -> LoadedNetwork:
         DataSetError: no images, or no training images to calibrate with.
     """
     from accuracy import coverage, data_sets, layer_shapes, networks
-    from accuracy.batches import batch_of
 
     own = ":" in study.network
     if own and study.data_set is None:
@@ -84,22 +88,74 @@ def load_network(study: Study) -> LoadedNetwork:
     data = data_sets.find(study.data_set or networks.data_set(study.network), study.data)
     # A network known by name may lie beside its images.
     model = networks.load(study.network, study.weights if own else study.weights or study.data)
-    digest = hashlib.sha256()
-    source = inspect.getsourcefile(type(model))
-    if own and source is not None:
-        digest.update(Path(source).read_bytes())
-    for name, tensor in sorted(model.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.cpu().contiguous().numpy().tobytes())
-    for part in ("calibration", "test"):
-        digest.update(data.fingerprint(part))
-    example = batch_of(next(iter(data.batches("test", 1, 1))))
-    if example.keywords:
+    probe = _probe(data)
+    if probe.keywords:
         raise StudyError(f"Data set {data.name!r} gives inputs by name; a study needs (input, ..., labels).")
+    networks.try_out(study.network, model, probe)
     name = study.network.rpartition(":")[2] if own else study.network
-    layers = tuple(layer_shapes(model, example.arguments, exclude=study.exclude))
-    covered = coverage(model, example.arguments, exclude=study.exclude)
-    return LoadedNetwork(name, model, data, layers, covered, digest.hexdigest())
+    one = probe.mapped(lambda tensor: tensor[:1])
+    layers = tuple(layer_shapes(model, one.arguments, exclude=study.exclude))
+    covered = coverage(model, one.arguments, exclude=study.exclude)
+    return LoadedNetwork(name, model, data, layers, covered, network_fingerprint(model, data))
+
+
+def network_fingerprint(model: nn.Module, data: Source) -> str:
+    """Return a hash over what a network computes on a data set, and over the data.
+
+    It covers parameters and all that the modules hold, the code they reach, the registered kinds of layers, pixels,
+    labels and preprocessing, and the outputs in double precision for some images, which settle what cannot be looked
+    into (compiled extensions).
+
+    Args:
+        model: the float network, in inference mode.
+        data: its data set.
+    """
+    from accuracy.layer_kinds.registry import layer_kinds
+
+    examples = [data.fingerprint(part) for part in ("calibration", "test")]
+    preprocess = getattr(data, "preprocess", None)
+    probe = _probe(data)
+    outputs = _precise_outputs(model, probe)
+    return fingerprint(
+        model, layer_kinds(), data.name, data.classes, preprocess, examples, probe.arguments, probe.labels, outputs
+    )
+
+
+def _probe(data: Source) -> Batch:
+    from accuracy.batches import batch_of
+
+    return batch_of(next(iter(data.batches("test", PROBE_IMAGES, PROBE_IMAGES))))
+
+
+def _precise_outputs(model: nn.Module, probe: Batch) -> Any:
+    """Return the outputs in float64, to nine digits, or as they are from a network that takes float32 only."""
+    import torch
+
+    # A network that draws random numbers draws the same ones each time.
+    with torch.random.fork_rng(devices=[]), torch.inference_mode():
+        torch.manual_seed(0)
+        try:
+            outputs = probe.mapped(_double).run(copy.deepcopy(model).double())
+        except Exception:
+            # The user's code may insist on float32 by any exception; that it runs at all was tried before.
+            torch.manual_seed(0)
+            return probe.run(model)
+        # The last digits depend on the number of threads.
+        return torch.utils._pytree.tree_map_only(torch.Tensor, _to_nine_digits, outputs)
+
+
+def _double(values: Tensor) -> Tensor:
+    return values.double() if values.is_floating_point() else values
+
+
+def _to_nine_digits(values: Tensor) -> Any:
+    if not values.is_floating_point() or not values.numel():
+        return values
+    largest = float(values.abs().max())
+    if not 0 < largest < math.inf:
+        return values
+    # Adding 0 makes -0 to 0.
+    return f"{largest:.8e}", (values / largest * 1e9).round() + 0.0
 
 
 def evaluate_design(study: Study, network: LoadedNetwork, core: Core, cache: ResultCache, report: Report) -> Values:
@@ -153,7 +209,7 @@ def _inputs(study: Study, network: LoadedNetwork, core: Core) -> dict[str, Any]:
         "calibration_images": study.calibration_images,
         "trials": study.trials,
         "seed": study.seed,
-        "code": code_hash(("devicekit", "circuits", "accuracy")),
+        "code": code_hash(),
     }
 
 

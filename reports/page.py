@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
+import subprocess
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -73,7 +76,7 @@ def render(result: StudyResult, *, made: datetime | None = None) -> str:
 
 
 def command_line(settings: dict[str, Any]) -> str:
-    """Return the command that runs a study again.
+    """Return the command that runs a study again, quoted for the shell of this system.
 
     Args:
         settings: the study's settings.
@@ -91,12 +94,18 @@ def command_line(settings: dict[str, Any]) -> str:
         "trials": "--trials",
         "seed": "--seed",
     }
-    words = ["devicekit report", *settings.get("designs", ()), *settings.get("cores", ())]
-    words += [f"--exclude {pattern}" for pattern in settings.get("exclude", ())]
+    words = ["devicekit", "report"]
+    designs = list(map(str, (*settings.get("designs", ()), *settings.get("cores", ()))))
+    # A name that looks like an option stands behind "--".
+    last = ["--", *designs] if any(name.startswith("-") for name in designs) else []
+    words += [] if last else designs
+    for pattern in settings.get("exclude", ()):
+        words += ["--exclude", str(pattern)]
     for key, option in options.items():
         if settings.get(key) is not None:
-            words.append(f"{option} {settings[key]}")
-    return " ".join(words)
+            words += [option, str(settings[key])]
+    join = subprocess.list2cmdline if os.name == "nt" else shlex.join
+    return join(words + last)
 
 
 def _script_json(figures: Sequence[Figure]) -> str:

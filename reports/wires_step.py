@@ -36,7 +36,7 @@ def line_errors(designs: Sequence[CoreDesign], cache: ResultCache, seed: int) ->
         kinds.setdefault((design.rows_per_array, pairing_of(design)), []).append(design.name)
     errors: list[Values] = []
     for (rows, pairing), names in kinds.items():
-        inputs = {"rows": rows, "pairing": pairing, "seed": seed, "code": code_hash(("devicekit", "circuits"))}
+        inputs = {"rows": rows, "pairing": pairing, "seed": seed, "code": code_hash()}
         known = cache.get("wires", inputs)
         if known is None:
             known = {"entries": _solve(rows, pairing, seed)}

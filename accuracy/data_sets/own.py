@@ -8,6 +8,7 @@ of (input, label); or batches as `accuracy.evaluate` takes them, a list or a Dat
 from __future__ import annotations
 
 import hashlib
+import math
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -23,7 +24,7 @@ from accuracy.batches import batch_of, map_tensors, require_reiterable, tensors_
 from accuracy.data_sets.data_set import DataSet, Source
 from accuracy.data_sets.errors import DataSetError
 from accuracy.errors import EvaluationError
-from accuracy.own_code import own_function
+from accuracy.own_code import naming_errors, own_function
 from devicekit.common.errors import unknown_name
 
 _PARTS = {"calibration": ("calibration", "train", "training"), "test": ("test",)}
@@ -163,7 +164,7 @@ def _batches(where: str, part: Any, batch_size: int, limit: int | None) -> Itera
     if isinstance(part, Dataset) and not isinstance(part, DataLoader):
         if not hasattr(part, "__len__"):
             raise DataSetError(f"Data set {where}: an iterable Dataset has no length; give a DataLoader of it.")
-        return _Items(part, batch_size, limit)
+        return _Items(where, part, batch_size, limit)
     if isinstance(part, tuple) and len(part) == 2:
         inputs, labels = map_tensors(part, lambda tensor: tensor)
         return _Slices(where, inputs, labels, batch_size, limit)
@@ -171,7 +172,7 @@ def _batches(where: str, part: Any, batch_size: int, limit: int | None) -> Itera
         require_reiterable(part)
     except EvaluationError as error:
         raise DataSetError(f"Data set {where}: {error}") from None
-    return part if limit is None else _First(where, part, limit)
+    return _First(where, part, math.inf if limit is None else limit)
 
 
 class _Slices:
@@ -200,8 +201,8 @@ class _Slices:
 class _Items:
     """Batches of a map-style Dataset, in its order."""
 
-    def __init__(self, items: Any, batch_size: int, limit: int | None) -> None:
-        self._items, self._batch_size = items, batch_size
+    def __init__(self, where: str, items: Any, batch_size: int, limit: int | None) -> None:
+        self._where, self._items, self._batch_size = items, batch_size
         self._length = len(items) if limit is None else min(limit, len(items))
 
     def __len__(self) -> int:
@@ -210,19 +211,23 @@ class _Items:
     def __iter__(self) -> Iterator[Any]:
         for start in range(0, self._length, self._batch_size):
             stop = min(start + self._batch_size, self._length)
-            yield default_collate([self._items[index] for index in range(start, stop)])
+            with naming_errors(f"Data set {self._where} cannot be read", DataSetError):
+                batch = default_collate([self._items[index] for index in range(start, stop)])
+            yield batch
 
 
 class _First:
     """The first batches of ready ones, until they hold so many examples."""
 
-    def __init__(self, where: str, batches: Iterable[Any], limit: int) -> None:
+    def __init__(self, where: str, batches: Iterable[Any], limit: float) -> None:
         self._where, self._batches, self._limit = where, batches, limit
 
     def __iter__(self) -> Iterator[Any]:
         seen = 0
-        for item in self._batches:
-            yield item
-            seen += _examples(self._where, item)
-            if seen >= self._limit:
-                return
+        # What the consumer of a batch raises does not pass here.
+        with naming_errors(f"Data set {self._where} cannot be read", DataSetError):
+            for item in self._batches:
+                yield item
+                seen += _examples(self._where, item)
+                if seen >= self._limit:
+                    return

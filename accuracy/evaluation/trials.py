@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import multiprocessing
 import pickle
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -27,6 +27,7 @@ from accuracy.evaluation.pairing import Order, Roll, fingerprints
 from accuracy.layers.analog_layers import AnalogLayer, Mode
 from accuracy.layers.convert import analog_layers
 from accuracy.layers.modes import layer_mode
+from accuracy.own_code import loaded_files, restore_files
 from circuits.core_parts import Correction
 
 Floats = NDArray[np.float64]
@@ -279,7 +280,7 @@ def _in_processes(model: nn.Module, plan: Plan, trials: int, workers: int) -> It
     # Forked processes would inherit torch's threads in whatever state they are.
     context = multiprocessing.get_context("spawn")
     threads = max(1, torch.get_num_threads() // workers)
-    with ProcessPoolExecutor(workers, context, _begin, (payload, threads)) as pool:
+    with ProcessPoolExecutor(workers, context, _begin, (payload, loaded_files(), threads)) as pool:
         try:
             yield from pool.map(_work, range(trials))
         except BrokenProcessPool as error:
@@ -294,10 +295,11 @@ def _in_processes(model: nn.Module, plan: Plan, trials: int, workers: int) -> It
 _work_to_do: tuple[nn.Module, list[AnalogLayer], Plan] | None = None
 
 
-def _begin(payload: bytes, threads: int) -> None:
+def _begin(payload: bytes, files: Mapping[str, tuple[str, bytes]], threads: int) -> None:
     """Take the model and the plan in a worker process."""
     global _work_to_do
     torch.set_num_threads(threads)
+    restore_files(files)
     model, plan = pickle.loads(payload)
     _work_to_do = model, analog_layers(model), plan
 

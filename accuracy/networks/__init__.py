@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
+from accuracy.batches import Batch
 from accuracy.networks import own, tflite
 from accuracy.networks.errors import NetworkError
 from accuracy.networks.registry import ENTRIES, Entry
 from accuracy.networks.weights import lay_in, locate, read_state
+from accuracy.own_code import naming_errors
 from devicekit.common.errors import unknown_name
 from devicekit.common.paths import data_path
 
-__all__ = ["NetworkError", "data_set", "describe", "load", "names", "quantised"]
+__all__ = ["NetworkError", "data_set", "describe", "load", "names", "quantised", "try_out"]
 
 
 def names() -> tuple[str, ...]:
@@ -81,6 +84,23 @@ def load(name: str, weights: str | Path | None = None, *, seed: int = 0) -> nn.M
         model = _seeded(entry.build, seed)
         lay_in(model, state if entry.rename is None else entry.rename(state), path)
     return model.eval()
+
+
+def try_out(name: str, model: nn.Module, batch: Batch) -> Any:
+    """Return a network's outputs for a batch; whatever its code raises becomes one message.
+
+    Args:
+        name: as given to `load`, for the message.
+        model: what `load` returned.
+        batch: of the data.
+
+    Raises:
+        NetworkError: the network cannot run on such inputs; the message says where in its code, and why.
+    """
+    shapes = ", ".join(str(tuple(tensor.shape)) for tensor in batch.tensors)
+    what = f"The network {name!r} cannot run on inputs of shape {shapes}"
+    with naming_errors(what, NetworkError), torch.inference_mode():
+        return batch.run(model)
 
 
 def quantised(name: str, weights: str | Path, activations: bool = True) -> tflite.QuantisedGraph:

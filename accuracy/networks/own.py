@@ -21,7 +21,7 @@ def build(name: str) -> nn.Module:
             function takes no arguments (a class without required arguments will do).
 
     Raises:
-        NetworkError: no such module, file or function, or it does not return a `torch.nn.Module`.
+        NetworkError: no such module, file or function, an exception in it, or it does not return a `torch.nn.Module`.
     """
     model = own_function(name, "network", NetworkError)()
     if not isinstance(model, nn.Module):

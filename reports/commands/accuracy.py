@@ -116,6 +116,7 @@ def accuracy(
 ) -> None:
     """Accuracy of a network on analog arrays, with ideal cells and with the device's errors."""
     from accuracy import calibrate, calibration_report, convert, coverage, evaluate, layer_report, networks
+    from accuracy.batches import batch_of
     from accuracy.data_sets import find as find_data
     from circuits import choose_cores
 
@@ -128,6 +129,7 @@ def accuracy(
     model = networks.load(network, weights or (None if ":" in network else data))
     loaded = find_data(data_set or networks.data_set(network), data)
     scale = 100.0 if metric in _SHARES else 1.0
+    networks.try_out(network, model, batch_of(next(iter(loaded.batches("test", 1, 1)))))
     calibration = loaded.batches("calibration", batch_size, calibration_images)
     test = loaded.batches("test", batch_size, images)
     rows: list[dict[str, Any]] = []

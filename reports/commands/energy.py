@@ -199,6 +199,7 @@ def _layers(network: str | None, image: str | None, layers: Path | None, exclude
     import torch
 
     from accuracy import layer_shapes, networks
+    from accuracy.batches import Batch
 
     model = networks.load(network, "random")
     if image is not None:
@@ -209,7 +210,9 @@ def _layers(network: str | None, image: str | None, layers: Path | None, exclude
         size = tuple(int(part) for part in image.split("x"))
     else:
         size = _image_of(networks.data_set(network))
-    return layer_shapes(model, torch.zeros(1, *size), exclude=exclude)
+    example = torch.zeros(1, *size)
+    networks.try_out(network, model, Batch((example,), {}))
+    return layer_shapes(model, example, exclude=exclude)
 
 
 def _image_of(data_set: str) -> tuple[int, ...]:
