@@ -202,7 +202,7 @@ class _Items:
     """Batches of a map-style Dataset, in its order."""
 
     def __init__(self, where: str, items: Any, batch_size: int, limit: int | None) -> None:
-        self._where, self._items, self._batch_size = items, batch_size
+        self._where, self._items, self._batch_size = where, items, batch_size
         self._length = len(items) if limit is None else min(limit, len(items))
 
     def __len__(self) -> int:

@@ -329,7 +329,10 @@ def _take_over_relus(traced: fx.GraphModule) -> None:
 
 def _is_relu(node: fx.Node, modules: Mapping[str, nn.Module]) -> bool:
     if node.op == "call_module":
-        return type(modules[str(node.target)]) is nn.ReLU
+        module = modules[str(node.target)]
+        # With a hook, or a function in place of its own, it computes something else.
+        hooked = module._forward_hooks or module._forward_pre_hooks or "forward" in vars(module)
+        return type(module) is nn.ReLU and not hooked
     if node.op == "call_method":
         return node.target in ("relu", "relu_")
     return node.op == "call_function" and node.target in (torch.relu, torch.relu_, F.relu, F.relu_)

@@ -351,3 +351,21 @@ def test_attention_may_be_excluded_as_a_whole_or_in_part() -> None:
         layer_shapes(model, x, exclude=["0.self_atn"])
     rows = nn.Sequential(nn.MultiheadAttention(8, 2, add_bias_kv=True), nn.Linear(8, 2))
     assert isinstance(convert(rows, design("A"), exclude=["0"]).get_submodule("0"), nn.MultiheadAttention)
+
+
+def _negated(module: nn.Module, inputs: object, outputs: torch.Tensor) -> torch.Tensor:
+    return -outputs
+
+
+@pytest.mark.parametrize("how", ["a function in its place", "a hook after it", "a hook before it"])
+def test_a_relu_that_computes_something_else_is_not_taken_over(how: str) -> None:
+    model = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3)).eval()
+    if how == "a function in its place":
+        model[1].forward = torch.neg  # type: ignore[method-assign]
+    elif how == "a hook after it":
+        model[1].register_forward_hook(_negated)
+    else:
+        model[1].register_forward_pre_hook(lambda module, inputs: (-inputs[0],))
+    inputs = torch.rand(5, 6)
+    with torch.inference_mode():
+        torch.testing.assert_close(fine_output(model, inputs), model(inputs), atol=1e-3, rtol=0.0)
