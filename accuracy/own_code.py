@@ -21,8 +21,8 @@ from typing import Any
 
 import torch
 
-from devicekit.common.errors import DevicekitError, unknown_name
-from devicekit.common.foreign import describe
+from devicekit.common.errors import DevicekitError, shortened, unknown_name
+from devicekit.common.foreign import LONGEST_REASON, describe
 
 _FOLDER = "devicekit_own_"
 _LIBRARIES = (
@@ -87,7 +87,7 @@ def naming_errors(what: str, named: type[DevicekitError]) -> Iterator[None]:
             place, reason = _place(error), describe(error)
         kind = type(error).__name__
         text = reason if reason == kind else f"{kind}: {reason}"
-        raise named(f"{what}: {place}: {text}.") from error
+        raise named(f"{what}: {place}: {shortened(text, LONGEST_REASON)}.") from error
 
 
 def _place(error: BaseException) -> str:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from reports.cache import ResultCache, code_hash
+from reports.cache import ResultCache
 from reports.errors import StudyError
 from reports.study import Study
 
@@ -70,7 +70,3 @@ def test_a_damaged_result_is_made_again(tmp_path: Path) -> None:
     cache.put("A", {}, {"mean": 0.9})
     next(tmp_path.glob("A-*.json")).write_text('{"mean": 0.')
     assert cache.get("A", {}) is None
-
-
-def test_hashes_follow_the_source_text() -> None:
-    assert code_hash(("devicekit",)) != code_hash(("circuits",))
