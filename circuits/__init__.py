@@ -9,9 +9,16 @@ from circuits.bit_line.envelope import EnvelopeWarning, expected_error_lsb, warn
 from circuits.bit_line.figure import plot_envelope
 from circuits.bit_line.line_errors import BitLinePoint, bit_line_errors, envelope, error_map
 from circuits.bit_line.solve import solve_bit_lines, solve_bit_serial
-from circuits.bit_line.spice_cell import SpiceCell
-from circuits.bit_line.spice_line import BitLineConfirmation, confirm_bit_line, simulate_bit_line
+from circuits.bit_line.spice_cell import CellSweep, SpiceCell
+from circuits.bit_line.spice_line import (
+    BitLineConfirmation,
+    LineConfirmation,
+    confirm_bit_line,
+    confirm_lines,
+    simulate_bit_line,
+)
 from circuits.bit_line.transistor_cell import TransistorCell, load_transistor_cell
+from circuits.bit_line.verdict import simplest_models, verdict
 from circuits.core import Core, load_core
 from circuits.core_choice import as_core, choose_cores, load_cores
 from circuits.core_parts import Faults, Wires
@@ -43,6 +50,7 @@ __all__ = [
     "BitLineConfirmation",
     "BitLinePoint",
     "CellModel",
+    "CellSweep",
     "Characterization",
     "CircuitError",
     "ColumnErrors",
@@ -51,6 +59,7 @@ __all__ = [
     "EnvelopeWarning",
     "Faults",
     "LayerShape",
+    "LineConfirmation",
     "Parameters",
     "PeripheralError",
     "PeripheralModel",
@@ -68,6 +77,7 @@ __all__ = [
     "characterize",
     "choose_cores",
     "confirm_bit_line",
+    "confirm_lines",
     "design_notes",
     "draw_columns",
     "envelope",
@@ -87,11 +97,13 @@ __all__ = [
     "quantisation_variance",
     "register_adc_kind",
     "register_weight_code",
+    "simplest_models",
     "simulate_bit_line",
     "solve_bit_lines",
     "solve_bit_serial",
     "split_rows",
     "transition_levels",
+    "verdict",
     "warn_outside_envelope",
     "weight_code",
     "weight_codes",

@@ -143,9 +143,7 @@ def bit_line_errors(
         )
     if adc_range is not None and not (math.isfinite(adc_range) and adc_range > 0):
         raise CircuitError(f"Expected `adc_range` to be finite and above 0, but got {adc_range!r}.")
-    rng = np.random.default_rng(seed)
-    lines, signs = _lines(point, columns, rng)
-    active = rng.random((patterns, point.rows)) < point.activity
+    lines, signs, active = draw_array(point, transistor, columns=columns, patterns=patterns, seed=seed)
     ideal = active @ lines
     exact = solve_bit_lines(lines, active, point.r_p_hat, "transistor", model=transistor)
     read = _subtract(exact, signs)
@@ -177,6 +175,28 @@ def bit_line_errors(
             }
         )
     return pd.DataFrame(rows)
+
+
+def draw_array(
+    point: BitLinePoint, transistor: CellModel | None, *, columns: int, patterns: int, seed: int
+) -> tuple[NDArray[np.float64], tuple[float, float] | None, NDArray[np.bool_]]:
+    """Return the random array of `bit_line_errors`: conductances, signs of the two halves of the columns, patterns.
+
+    A cell that does not turn off (its ``least_target`` above 0) cannot be programmed below that: conductances are
+    ``g_min + (1 - g_min) g`` then, empty cells included, and the pedestal is part of every line.
+
+    Args:
+        point: as for `bit_line_errors`.
+        transistor: as for `bit_line_errors`.
+        columns: as for `bit_line_errors`.
+        patterns: as for `bit_line_errors`.
+        seed: as for `bit_line_errors`.
+    """
+    rng = np.random.default_rng(seed)
+    lines, signs = _lines(point, columns, rng)
+    active = rng.random((patterns, point.rows)) < point.activity
+    least = float(getattr(transistor, "least_target", 0.0))
+    return (least + (1 - least) * lines if least else lines), signs, active
 
 
 def _solve(

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from circuits.bit_line.line_errors import BitLinePoint, draw_array
 from circuits.bit_line.solve import check_bit_line, solve_bit_lines
-from circuits.bit_line.spice_cell import SpiceCell, ekv_element, select_element
+from circuits.bit_line.spice_cell import SpiceCell
+from circuits.bit_line.spice_elements import ekv_element, select_element
 from circuits.bit_line.transistor_cell import Orientation, TransistorCell, load_transistor_cell
-from circuits.errors import CircuitError
+from circuits.errors import CircuitError, SpiceError
 from circuits.spice import simulator as spice
 from devicekit.common.errors import unknown_name
 from devicekit.common.paths import data_path
@@ -24,6 +28,8 @@ _UNIT = 62_500.0
 """Resistance [Ohm] of a resistor cell at G_max: V_D / I_max = 0.1 V / 1.6 uA. The result does not depend on it."""
 _LEAST_WIRE = 1e-2
 """ngspice raises resistances below 1 mOhm to 1 mOhm; wires are kept well above [Ohm]."""
+MOST_LINES = 3
+"""Lines of an array that `confirm_lines` runs at most."""
 
 
 def simulate_bit_line(
@@ -55,25 +61,31 @@ def simulate_bit_line(
         SpiceError: ngspice refuses or does not converge.
     """
     cells, on, resistance = check_bit_line(conductance, active, r_p_hat)
-    if isinstance(cell, str) and cell == "resistor":
-        netlists = [_resistor_netlist(cells[:, j], row, resistance) for row in on for j in range(cells.shape[1])]
-        full_current = 0.1 / _unit(resistance)
-    else:
-        transistor = _transistor(cell, orientation)
-        base = transistor.base if isinstance(transistor, SpiceCell) else transistor
-        full_current = base.full_current
-        wire = resistance * base.drive_voltage / full_current
-        if 0 < wire < _LEAST_WIRE:
-            raise CircuitError(
-                f"Expected `r_p_hat` of 0 or wires of at least {_LEAST_WIRE} Ohm, but got {wire:.3g} Ohm."
-            )
-        state = transistor.prepare(cells.astype(np.float64))
-        netlists = [
-            _transistor_netlist(transistor, state[:, j], row, wire) for row in on for j in range(cells.shape[1])
-        ]
+    netlists, full_current = _netlists(cells, on, resistance, cell, orientation)
     results = spice.run_netlists(netlists, ["vread#branch"], workers=workers)
     currents = np.array([result["vread#branch"][0] for result in results]) / full_current
     return np.abs(currents).reshape(on.shape[0], cells.shape[1])
+
+
+def _netlists(
+    cells: NDArray[Any],
+    on: NDArray[np.bool_],
+    resistance: float,
+    cell: CellKind | TransistorCell | SpiceCell,
+    orientation: Orientation,
+) -> tuple[list[str], float]:
+    """Return a netlist for each pattern and column, patterns first, and the full current [A]."""
+    if isinstance(cell, str) and cell == "resistor":
+        netlists = [_resistor_netlist(cells[:, j], row, resistance) for row in on for j in range(cells.shape[1])]
+        return netlists, 0.1 / _unit(resistance)
+    transistor = _transistor(cell, orientation)
+    base = transistor.base if isinstance(transistor, SpiceCell) else transistor
+    wire = resistance * base.drive_voltage / base.full_current
+    if 0 < wire < _LEAST_WIRE:
+        raise CircuitError(f"Expected `r_p_hat` of 0 or wires of at least {_LEAST_WIRE} Ohm, but got {wire:.3g} Ohm.")
+    state = transistor.prepare(cells.astype(np.float64))
+    netlists = [_transistor_netlist(transistor, state[:, j], row, wire) for row in on for j in range(cells.shape[1])]
+    return netlists, base.full_current
 
 
 def _transistor(cell: Any, orientation: Orientation) -> TransistorCell | SpiceCell:
@@ -113,18 +125,18 @@ def _transistor_netlist(
     """Select and memory transistor of every selected cell; an idle select transistor is open, as in the ladder."""
     base = cell.base if isinstance(cell, SpiceCell) else cell
     at_source = base.orientation == "source"
-    elements = list(cell.header) if isinstance(cell, SpiceCell) else []
+    elements, sign = (list(cell.header), cell.sign) if isinstance(cell, SpiceCell) else ([], 1)
     for row in np.flatnonzero(on & (state > -np.inf)):
         drain, source = ("drive", f"n{row}") if at_source else (f"n{row}", "0")
-        elements.append(select_element(base, f"s{row}", drain, f"m{row}"))
+        elements.append(select_element(base, f"s{row}", drain, f"m{row}", sign))
         if isinstance(cell, SpiceCell):
-            elements.append(f"vg{row} g{row} 0 {float(state[row])!r}")
-            elements.append(cell.element(f"c{row}", f"m{row}", f"g{row}", source))
+            elements += cell.elements(f"c{row}", f"m{row}", source, cell.programmed_value(float(state[row])))
         else:
             slope = base.sonos_source_slope * base.thermal_voltage
             current = base.sonos_specific_current
             elements.append(ekv_element(f"c{row}", f"m{row}", source, current, slope, state[row]))
-    return _line(len(state), wire, elements, base.drive_voltage, 0.0 if at_source else base.drive_voltage)
+    drive = sign * base.drive_voltage
+    return _line(len(state), wire, elements, drive, 0.0 if at_source else drive)
 
 
 @dataclass(frozen=True)
@@ -168,3 +180,113 @@ def confirm_bit_line(cells: int = 64, seed: int = 0) -> BitLineConfirmation:
     simulated = simulate_bit_line(conductance, active, 1e-3)
     difference = float(np.max(np.abs(solve_bit_lines(conductance, active, 1e-3) / simulated - 1)))
     return BitLineConfirmation(spice.ngspice_version(), difference, cells, recorded=False)
+
+
+@dataclass(frozen=True)
+class LineConfirmation(PlainValues):
+    """Largest difference between ngspice and Newton's method on lines of the arrays that are asked about.
+
+    Attributes:
+        ngspice_version: of the ngspice that ran.
+        relative_difference: largest relative difference of `solve_bit_lines` from ngspice.
+        cells: rows of the longest line that was run.
+        recorded: always False: the lines were run.
+        lines: that were run, each with one pattern; the longest line and the largest wire resistance first.
+        places: arrays, of those asked about, from which they come.
+        of_places: arrays that were asked about.
+        seconds: that the runs took.
+        left_out: why arrays were left out, empty where none was.
+    """
+
+    ngspice_version: str
+    relative_difference: float
+    cells: int
+    recorded: bool
+    lines: int
+    places: int
+    of_places: int
+    seconds: float
+    left_out: str = ""
+
+    def sentence(self) -> str:
+        """Return it in words."""
+        less = f" Left out: {self.left_out}." if self.left_out else ""
+        return (
+            f"ngspice {self.ngspice_version} ran {self.lines} of these very lines (up to {self.cells} rows, "
+            f"{self.places} of {self.of_places} arrays, {self.seconds:.1f} s): Newton's method, the reference here, "
+            f"agrees to {self.relative_difference:.1e}.{less}"
+        )
+
+
+def confirm_lines(
+    points: Sequence[BitLinePoint],
+    transistor: TransistorCell | SpiceCell | None = None,
+    *,
+    columns: int = 16,
+    patterns: int = 64,
+    seed: int = 0,
+    seconds: float = 30.0,
+) -> LineConfirmation | None:
+    """Return how far ngspice and Newton's method differ on the very lines of `bit_line_errors`, within a time limit.
+
+    Each array gives the line and the pattern with the largest current, where wires matter most; arrays in which they
+    matter most come first. Further lines follow while time is left.
+
+    Args:
+        points: the arrays.
+        transistor: as for `bit_line_errors`.
+        columns: as for `bit_line_errors`.
+        patterns: as for `bit_line_errors`.
+        seed: as for `bit_line_errors`.
+        seconds: time limit, which ends a run under way.
+
+    Returns:
+        None where no line was finished in time or none has wires that ngspice can hold.
+
+    Raises:
+        MissingDependencyError: ngspice or PySpice is absent.
+        SpiceError: ngspice fails, other than for want of time.
+    """
+    spice.require_spice()
+    cell = load_transistor_cell() if transistor is None else transistor
+    begin = time.monotonic()
+    version, worst, lines, longest, left_out = spice.ngspice_version(), 0.0, 0, 0, ""
+    confirmed = set()
+    arrays = [draw_array(point, cell, columns=columns, patterns=patterns, seed=seed) for point in points]
+    order = sorted(range(len(points)), key=lambda k: -(points[k].rows ** 2) * points[k].r_p_hat)
+    for rank in range(MOST_LINES):
+        for k in order:
+            point, (conductance, _, active) = points[k], arrays[k]
+            if rank >= conductance.shape[1] * active.shape[0] or left_out.startswith("time"):
+                continue
+            current = active @ conductance
+            pattern, column = np.unravel_index(np.argsort(-current, axis=None)[rank], current.shape)
+            line, on = conductance[:, [column]], active[[pattern]]
+            try:
+                (netlist,), full_current = _netlists(line, on, point.r_p_hat, cell, "source")
+            except CircuitError as error:
+                if "wires of at least" not in str(error):
+                    raise
+                left_out = left_out or f"wires below {_LEAST_WIRE} Ohm, which ngspice cannot hold"
+                continue
+            left = seconds - (time.monotonic() - begin)
+            try:
+                if left <= 0:
+                    raise SpiceError("no time")
+                result = spice.run_netlist(netlist, ["vread#branch"], timeout=left)
+            except SpiceError:
+                if time.monotonic() - begin < seconds:
+                    raise
+                left_out = f"time limit of {seconds:g} s"
+                continue
+            exact = float(solve_bit_lines(line, on, point.r_p_hat, "transistor", model=cell)[0, 0])
+            simulated = abs(float(result["vread#branch"][0])) / full_current
+            worst = max(worst, abs(exact / simulated - 1) if simulated else 0.0)
+            lines, longest = lines + 1, max(longest, point.rows)
+            confirmed.add(k)
+    if not lines:
+        return None
+    if len(confirmed) == len(points):
+        left_out = ""
+    spent = time.monotonic() - begin
+    return LineConfirmation(version, worst, longest, False, lines, len(confirmed), len(points), spent, left_out)

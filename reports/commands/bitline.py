@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from reports.commands.common import JsonOption, SeedOption, examples, print_json, print_note, print_table, progress
+from reports.commands.common import (
+    JsonOption,
+    SeedOption,
+    examples,
+    print_answer,
+    print_json,
+    print_note,
+    print_table,
+    progress,
+)
 
+_R_P_HAT = "1e-6,1e-5,1e-4"
+_INSTANCE = "w=1u l=200n"
 _HEADINGS = {
     "transistor": "true cell",
     "mean_conductance": "mean g",
@@ -28,6 +40,8 @@ def register(app: typer.Typer) -> None:
             "--mean-conductance 0.5 --out bitline",
             "devicekit bitline --cell {data}/circuits/example_nmos.lib --card example_nmos --rows 144 --r-p-hat 1e-5 "
             "--columns 2 --patterns 4",
+            'devicekit bitline --rows 144 --wire-resistance "1.2 ohm" --cell-resistance "60 kohm" --columns 2 '
+            "--patterns 4",
         ),
     )(bitline)
 
@@ -35,8 +49,18 @@ def register(app: typer.Typer) -> None:
 def bitline(
     rows: Annotated[str, typer.Option(help="Cells of a bit line, separated by commas.")] = "144,288,576,1152",
     r_p_hat: Annotated[
-        str, typer.Option(help="Wire resistance between cells over the least cell resistance.")
-    ] = "1e-6,1e-5,1e-4",
+        str | None,
+        typer.Option(help=f"Wire resistance between cells over the least cell resistance; {_R_P_HAT} by default."),
+    ] = None,
+    wire_resistance: Annotated[
+        str | None, typer.Option(help='Instead of --r-p-hat: wire resistance between cells, such as "1.2 ohm".')
+    ] = None,
+    cell_resistance: Annotated[
+        str | None,
+        typer.Option(
+            help='Least cell resistance, such as "60 kohm", which sets the full current; else the cell\'s own.'
+        ),
+    ] = None,
     activity: Annotated[str, typer.Option(help="Fraction of the rows that are on.")] = "0.5",
     mean_conductance: Annotated[str, typer.Option(help="Mean conductance over all cells, G_max = 1.")] = "0.002,0.02",
     pairing: Annotated[str, typer.Option(help="differential or offset.")] = "differential",
@@ -48,9 +72,33 @@ def bitline(
         str | None, typer.Option(help="Section of a .lib file that has several, such as a process corner.")
     ] = None,
     subcircuit: Annotated[
-        bool, typer.Option("--subcircuit", help="The card is a subcircuit with terminals drain, gate, source, body.")
+        bool, typer.Option("--subcircuit", help="The card is a subcircuit; by default what the file holds is taken.")
     ] = False,
-    instance: Annotated[str, typer.Option(help="Parameters of one transistor of that card.")] = "w=1u l=200n",
+    terminals: Annotated[
+        str | None,
+        typer.Option(
+            help="Roles of a subcircuit's terminals in its order: drain,gate,source,body or top,bottom, others open; "
+            "by default after their names, else in this order."
+        ),
+    ] = None,
+    polarity: Annotated[
+        str | None, typer.Option(help="n or p of a transistor, where its card does not say it.")
+    ] = None,
+    instance: Annotated[
+        str | None,
+        typer.Option(help="Parameters of one transistor or cell; w=1u l=200n for a card by default."),
+    ] = None,
+    gate_range: Annotated[
+        tuple[float, float] | None,
+        typer.Option(metavar="LOW HIGH", help="Gate voltages [V] that reach off and the full current; else searched."),
+    ] = None,
+    state_parameter: Annotated[
+        str | None, typer.Option(help="Parameter that programs a two-terminal cell; its only one by default.")
+    ] = None,
+    state_range: Annotated[
+        tuple[float, float] | None,
+        typer.Option(metavar="LOW HIGH", help="Its values that reach off and the full current; else searched."),
+    ] = None,
     orientation: Annotated[str, typer.Option(help="End of the cell on the bit line: source or drain.")] = "source",
     adc_bits: Annotated[int, typer.Option(min=1, max=24, help="Resolution of the ADC.")] = 8,
     adc_range: Annotated[
@@ -59,21 +107,45 @@ def bitline(
     limit: Annotated[float, typer.Option(help="Largest error of the envelope [LSB].")] = 0.5,
     columns: Annotated[int, typer.Option(min=1, help="Columns of the random array.")] = 16,
     patterns: Annotated[int, typer.Option(min=1, help="Input patterns.")] = 64,
+    confirm_seconds: Annotated[
+        float, typer.Option(min=0.0, help="Time limit of the runs in ngspice that confirm these lines; 0 for none.")
+    ] = 30.0,
     out: Annotated[Path | None, typer.Option(help="Folder for errors.csv, envelope.csv and the figures.")] = None,
     as_json: JsonOption = False,
     seed: SeedOption = 0,
 ) -> None:
     """Errors of bit-line models against the transistor cell, and the arrays in which they stay small."""
-    from circuits import confirm_bit_line, envelope, error_map
+    from circuits import BitLinePoint, envelope, error_map, simplest_models, verdict
 
-    confirmation = confirm_bit_line()
-    transistor = _cell(cell, orientation, card, instance, section, subcircuit)
+    spice_options = {
+        "--card": card,
+        "--section": section,
+        "--subcircuit": subcircuit or None,
+        "--terminals": terminals,
+        "--polarity": polarity,
+        "--instance": instance,
+        "--gate-range": gate_range,
+        "--state-parameter": state_parameter,
+        "--state-range": state_range,
+    }
+    transistor = _cell(cell, orientation, cell_resistance, spice_options)
+    wires = _wires(r_p_hat, wire_resistance, transistor)
+    sizes, activities = _numbers(rows, int, "--rows"), _numbers(activity, float, "--activity")
+    conductances = _numbers(mean_conductance, float, "--mean-conductance")
+    points = [
+        BitLinePoint(n, wire, a, g, pairing)  # type: ignore[arg-type]  # checked by the point itself
+        for g in conductances
+        for a in activities
+        for wire in wires
+        for n in sizes
+    ]
+    understood = transistor.understood() if _is_model_file(cell) else None
     with progress("Solving bit lines", as_json=as_json) as step:
         errors = error_map(
-            rows=_numbers(rows, int, "--rows"),
-            r_p_hat=_numbers(r_p_hat, float, "--r-p-hat"),
-            activity=_numbers(activity, float, "--activity"),
-            mean_conductance=_numbers(mean_conductance, float, "--mean-conductance"),
+            rows=sizes,
+            r_p_hat=wires,
+            activity=activities,
+            mean_conductance=conductances,
             pairing=pairing,  # type: ignore[arg-type]  # checked by the point itself
             transistor=transistor,
             columns=columns,
@@ -85,18 +157,20 @@ def bitline(
         )
     limits = envelope(errors, limit)
     limits.insert(0, "transistor", f"{card} (card)" if _is_model_file(cell) else f"{cell} (EKV)")
-    if orientation == "source" and adc_bits == 8 and adc_range is None:
+    if orientation == "source" and adc_bits == 8 and adc_range is None and cell_resistance is None:
         limits = _beside_recorded(limits, cell, limit)
+    confirmation = _confirm(points, transistor, columns, patterns, seed, confirm_seconds)
+    answer, holds = verdict(errors, limit, adc_bits), simplest_models(errors, limit)
     if out is not None:
         _write(out, errors, limits, limit)
     if as_json:
-        print_json({"confirmation": confirmation, "limit_lsb": limit, "errors": errors, "envelope": limits})
+        document = {"verdict": answer, "holds": holds, "cell": understood, "confirmation": confirmation}
+        print_json({**document, "limit_lsb": limit, "errors": errors, "envelope": limits})
         return
-    how = "recorded earlier, ngspice is absent here" if confirmation.recorded else "run now"
-    print_note(
-        f"ngspice {confirmation.ngspice_version} ({how}): {confirmation.cells} resistor cells agree with the exact "
-        f"solution to {confirmation.relative_difference:.1e}."
-    )
+    if understood is not None:
+        print_note(understood.sentence())
+    print_note(_confirmed(confirmation, confirm_seconds))
+    print_answer(answer)
     print_table(
         _by_model(errors),
         title=f"Largest error against the transistor cell after subtraction [LSB of {adc_bits} bits; gain removed]",
@@ -112,29 +186,100 @@ def bitline(
 
 def api_arguments() -> dict[str, str]:
     """Return the options for arguments of the API that are called otherwise here."""
-    return {"library": "--cell"}
+    return {"library": "--cell", "model": "--card", "kind": "--subcircuit"}
 
 
 def _is_model_file(cell: str) -> bool:
     return Path(cell).suffix not in ("", ".toml")
 
 
-def _cell(cell: str, orientation: str, card: str | None, instance: str, section: str | None, subcircuit: bool) -> Any:
+def _cell(cell: str, orientation: str, cell_resistance: str | None, options: dict[str, Any]) -> Any:
+    """Return the true cell; its full current is V_D over the least cell resistance where that is given."""
     from circuits import CircuitError, SpiceCell, load_transistor_cell
 
     if not _is_model_file(cell):
-        return load_transistor_cell(cell, orientation)  # type: ignore[arg-type]  # checked by the cell itself
-    if card is None:
+        given = [option for option, value in options.items() if value is not None]
+        if given:
+            raise CircuitError(f"{' and '.join(given)} belong to a SPICE model file, but --cell is {cell!r}.")
+        base = load_transistor_cell(cell, orientation)  # type: ignore[arg-type]  # checked by the cell itself
+    else:
+        base = load_transistor_cell(orientation=orientation)  # type: ignore[arg-type]  # as above
+    if cell_resistance is not None:
+        resistance = _resistance(cell_resistance, "--cell-resistance")
+        if resistance == 0:
+            raise CircuitError("Expected --cell-resistance to be above 0 Ohm, but got 0.")
+        base = replace(base, full_current=base.drive_voltage / resistance)
+    if not _is_model_file(cell):
+        return base
+    if options["--card"] is None:
         raise CircuitError(f"Expected --card NAME, the card of {cell} to use.")
-    base = load_transistor_cell(orientation=orientation)  # type: ignore[arg-type]  # checked by the cell itself
-    return SpiceCell(
-        library=Path(cell),
-        model=card,
-        instance=instance,
-        kind="subcircuit" if subcircuit else "mosfet",
-        section=section,
-        base=base,
-    )
+    terminals = options["--terminals"]
+    fields = {
+        "library": Path(cell),
+        "model": options["--card"],
+        "instance": options["--instance"] or "",
+        "kind": "subcircuit" if options["--subcircuit"] else None,
+        "section": options["--section"],
+        "base": base,
+        "gate_range": options["--gate-range"],
+        "polarity": options["--polarity"],
+        "terminals": None if terminals is None else tuple(part.strip().lower() for part in terminals.split(",")),
+        "state_parameter": options["--state-parameter"],
+        "state_range": options["--state-range"],
+    }
+    made = SpiceCell(**fields)
+    return replace(made, instance=_INSTANCE) if options["--instance"] is None and made.card.mosfet else made
+
+
+def _wires(r_p_hat: str | None, wire_resistance: str | None, transistor: Any) -> list[float]:
+    """Return R_p_hat of every wire."""
+    from circuits import CircuitError
+
+    if wire_resistance is None:
+        return _numbers(_R_P_HAT if r_p_hat is None else r_p_hat, float, "--r-p-hat")
+    if r_p_hat is not None:
+        raise CircuitError("Expected either --r-p-hat or --wire-resistance, but got both.")
+    base = getattr(transistor, "base", transistor)
+    least = base.drive_voltage / base.full_current
+    return [_resistance(part.strip(), "--wire-resistance") / least for part in wire_resistance.split(",")]
+
+
+def _resistance(text: str, option: str) -> float:
+    from circuits import CircuitError
+    from devicekit.common.quantities import parse_quantity
+
+    value = parse_quantity(text, "Ohm", option)
+    if value < 0:
+        raise CircuitError(f"Expected {option} to be at least 0 Ohm, but got {text!r:.60}.")
+    return value
+
+
+def _confirm(points: list[Any], transistor: Any, columns: int, patterns: int, seed: int, seconds: float) -> Any:
+    """Return what ngspice says of these lines; where it is absent, what it said of resistors when it was recorded."""
+    from circuits import confirm_bit_line, confirm_lines
+    from circuits.spice.simulator import spice_missing
+
+    if spice_missing() is not None:
+        return confirm_bit_line()
+    if seconds == 0:
+        return None
+    return confirm_lines(points, transistor, columns=columns, patterns=patterns, seed=seed, seconds=seconds)
+
+
+def _confirmed(confirmation: Any, seconds: float) -> str:
+    if confirmation is None:
+        return (
+            f"no line was confirmed in ngspice within {seconds:g} s; --confirm-seconds gives it more."
+            if seconds
+            else "not confirmed in ngspice (--confirm-seconds 0)."
+        )
+    if confirmation.recorded:
+        return (
+            f"ngspice {confirmation.ngspice_version} (recorded earlier, ngspice is absent here): {confirmation.cells} "
+            f"resistor cells agree with the exact solution to {confirmation.relative_difference:.1e}; the lines below "
+            "are not confirmed."
+        )
+    return str(confirmation.sentence())
 
 
 def _numbers(text: str, kind: Callable[[str], Any], option: str) -> list[Any]:

@@ -119,6 +119,18 @@ def print_note(message: str) -> None:
     console(stderr=True).print(Text("Note: ", style="yellow") + Text(message, style="default"), soft_wrap=True)
 
 
+def print_answer(sentence: str) -> None:
+    """Print the answer of a command on stdout, before the tables behind it.
+
+    Args:
+        sentence: plain sentences.
+    """
+    from rich.text import Text
+
+    console().print(Text(sentence, style="bold"), soft_wrap=True)
+    console().print()
+
+
 @contextmanager
 def progress(description: str, *, as_json: bool = False) -> Iterator[Step]:
     """Show a progress bar on stderr while the block runs, where stderr is a terminal and JSON is not asked for.

@@ -163,7 +163,10 @@ def test_a_subcircuit_in_a_section_of_a_library_that_includes_another_file(ngspi
 
 @pytest.mark.parametrize(
     ("card", "line"),
-    [("nope", "can't find model 'nope'"), ("broken", r"bad\.lib:1: Unknown type of model 'nmoss'")],
+    [
+        ("nope", r"bad\.lib: Unknown model card or subcircuit 'nope'\. Did you mean 'other'"),
+        ("broken", r"bad\.lib:1: Unknown type of model 'nmoss'"),
+    ],
 )
 def test_a_bad_card_is_one_message(ngspice, tmp_path, card, line):
     library = tmp_path / "bad.lib"
