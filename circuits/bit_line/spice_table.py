@@ -131,8 +131,8 @@ def make_table(sweep: Sweep, span: Span, who: str) -> Table:
             raise CircuitError(
                 f"{who}: its current falls to zero or changes its sign before the bit line has moved from virtual "
                 "ground to the drive voltage. A bit line reads cells without a voltage of their own, and transistors "
-                "whose model has a subthreshold current (MOS level 1 to 3 has none; BSIM and EKV have one); or the terminals "
-                "are in another order."
+                "whose model has a subthreshold current (MOS level 1 to 3 has none; BSIM and EKV have one); or the "
+                "terminals are in another order."
             )
         table = Table(state, drop, current, span)
         # The middles of the grid's cells; an even step of the bit line is what one sweep gives.
