@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, replace
 
@@ -87,7 +88,7 @@ def conversion(role: str, unit: str, place: str) -> Conversion:
     logarithm = re.fullmatch(r"(log10|lg|ln)\s*[\s\(/]\s*(.+?)\)?", unit.strip(), re.IGNORECASE)
     if logarithm is not None:
         inner = conversion(role, logarithm[2], place)
-        return replace(inner, unit=unit, base=float(np.e) if logarithm[1].lower() == "ln" else 10.0)
+        return replace(inner, unit=unit, base=math.e if logarithm[1].lower() == "ln" else 10.0)
     if role in CURRENTS:
         return _current(role, unit, place)
     plain = unit.lower().strip()
