@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from functools import cache
 from importlib import import_module
 from importlib.metadata import version
@@ -48,7 +49,9 @@ class ResultCache:
 
     def _path(self, name: str, inputs: dict[str, Any]) -> Path:
         text = json.dumps(inputs, sort_keys=True, allow_nan=True)
-        return self.folder / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:24]}.json"
+        # A name of the user's (a design's) may hold what a file's cannot; the hash tells the rest apart.
+        plain = re.sub(r"[^\w-]", "_", name)[:60]
+        return self.folder / f"{plain}-{hashlib.sha256(text.encode()).hexdigest()[:24]}.json"
 
     def get(self, name: str, inputs: dict[str, Any]) -> dict[str, Any] | None:
         """Return the document made from these inputs, or None.

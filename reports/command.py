@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import os
 import pkgutil
 import sys
 import warnings
@@ -19,6 +20,7 @@ from typer.core import TyperGroup
 
 import reports.commands
 from devicekit.common.errors import DevicekitError
+from devicekit.common.paths import NO_SPACE
 from reports.commands.common import print_error, print_note
 from reports.option_names import api_arguments, in_options, option_names
 
@@ -130,4 +132,16 @@ def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     asked = arguments[0] if arguments else None
     warnings.showwarning = _show_warning
-    build_app(asked if asked in subcommand_names() else None)(args=arguments, prog_name="devicekit")
+    try:
+        try:
+            build_app(asked if asked in subcommand_names() else None)(args=arguments, prog_name="devicekit")
+        finally:
+            # Here, not when the program has ended: a full disk behind stdout is then no longer ours to name.
+            sys.stdout.flush()
+    except OSError as error:
+        if error.filename is not None or error.errno not in NO_SPACE:
+            raise
+        # What could not be written must not be tried again at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print_error(f"The output cannot be written: {error.strerror}.")
+        raise SystemExit(2) from None

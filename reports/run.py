@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import time
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -31,7 +32,7 @@ from reports.table import joint_rows, to_csv
 from reports.wires_step import line_errors
 
 SHOWN_VERSIONS = ("devicekit", "torch", "numpy", "scipy", "lmfit", "plotly")
-SKIPPED_SPICE = "The SPICE step was skipped for want of ngspice; its recorded values are shown."
+SKIPPED_SPICE = "The SPICE step gave nothing here, so that its recorded values are shown."
 
 
 class Progress(Protocol):
@@ -137,7 +138,7 @@ def compute(study: Study, folder: Path, progress: Progress | None = None) -> Stu
         ],
         software={"python": platform.python_version()} | {name: version(name) for name in SHOWN_VERSIONS},
         cost_note=calibration_note(cores, study.library),
-        remarks=[SKIPPED_SPICE] if spice["recorded"] else [],
+        remarks=[f"{SKIPPED_SPICE} {spice['reason']}".strip()] if spice["recorded"] else [],
         seconds=time.monotonic() - started,
     )
 
@@ -158,10 +159,11 @@ def write(result: StudyResult, study: Study, folder: Path) -> Path:
         "results.json": json.dumps(document(result), indent=1, ensure_ascii=False) + "\n",
         "index.html": render(result, made=datetime.now(UTC)),
     }
-    for name, text in files.items():
-        with replacing(folder / name) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-    study.save(folder / "study.toml")
+    # All are written whole before the first takes its place: a full disk leaves the files of an earlier run together.
+    with ExitStack() as together:
+        study.save(together.enter_context(replacing(folder / "study.toml")))
+        for name, text in files.items():
+            together.enter_context(replacing(folder / name)).write_text(text, encoding="utf-8")
     return folder / "index.html"
 
 

@@ -6,7 +6,10 @@ A trial depends on its number, the seed and the images only, so it is the same w
 from __future__ import annotations
 
 import multiprocessing
+import multiprocessing.connection
+import os
 import pickle
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -280,17 +283,29 @@ def _in_processes(model: nn.Module, plan: Plan, trials: int, workers: int) -> It
     # Forked processes would inherit torch's threads in whatever state they are.
     context = multiprocessing.get_context("spawn")
     threads = max(1, torch.get_num_threads() // workers)
-    with ProcessPoolExecutor(workers, context, _begin, (payload, loaded_files(), threads)) as pool:
-        try:
-            yield from pool.map(_work, range(trials))
-        except BrokenProcessPool as error:
-            raise EvaluationError(
-                "A worker process ended before its trial did: memory may have run out, or the script lacks "
-                "`if __name__ == '__main__':` around what it runs."
-            ) from error
-        finally:
-            pool.shutdown(cancel_futures=True)
+    done = losses = 0
+    while done < trials:
+        with ProcessPoolExecutor(workers, context, _begin, (payload, loaded_files(), threads)) as pool:
+            try:
+                for trial in pool.map(_work, range(done, trials)):
+                    done, losses = done + 1, 0
+                    yield trial
+            except BrokenProcessPool as error:
+                # A trial is the same wherever it runs, so those that were lost are run again.
+                losses += 1
+                if losses > LOSSES:
+                    raise EvaluationError(
+                        "A worker process ended before its trial did: memory may have run out, or the script lacks "
+                        "`if __name__ == '__main__':` around what it runs."
+                    ) from error
+            finally:
+                pool.shutdown(cancel_futures=True)
+        if losses > 1:
+            workers = max(1, workers // 2)
 
+
+LOSSES = 2
+"""How often in a row worker processes may end before one trial is done."""
 
 _work_to_do: tuple[nn.Module, list[AnalogLayer], Plan] | None = None
 
@@ -298,10 +313,19 @@ _work_to_do: tuple[nn.Module, list[AnalogLayer], Plan] | None = None
 def _begin(payload: bytes, files: Mapping[str, tuple[str, bytes]], threads: int) -> None:
     """Take the model and the plan in a worker process."""
     global _work_to_do
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
     torch.set_num_threads(threads)
     restore_files(files)
     model, plan = pickle.loads(payload)
     _work_to_do = model, analog_layers(model), plan
+
+
+def _end_with(parent: int) -> None:
+    """End this process when the one that started it has ended, in whatever way: it would wait for work for ever."""
+    multiprocessing.connection.wait([parent])
+    os._exit(1)
 
 
 def _work(number: int) -> Trial:

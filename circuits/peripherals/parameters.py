@@ -20,7 +20,7 @@ from circuits.peripherals.definitions import DEFINITIONS
 from circuits.peripherals.model import PeripheralError
 from devicekit.common.errors import UnitError, unknown_name
 from devicekit.common.foreign import read_toml
-from devicekit.common.paths import data_path, is_file
+from devicekit.common.paths import checked_file_name, data_path, is_file
 from devicekit.common.provenance import Constant
 from devicekit.common.quantities import unit_factor
 
@@ -274,7 +274,7 @@ def _parse(content: dict[str, Any], stem: str) -> Parameters:
             _known(name)
             constants[f"corners.{corner}.{name}"], corners[corner][name] = _entry(name, entry, "")
     return Parameters(
-        name=str(content.get("name", stem)),
+        name=checked_file_name(str(content.get("name", stem)), "`name`", PeripheralError),
         values=values,
         constants=constants,
         mismatch=variants["mismatch"],

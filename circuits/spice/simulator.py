@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -31,6 +32,9 @@ from devicekit.common.errors import MissingDependencyError
 
 PRECISE_OPTIONS = ".options gmin=1e-18 reltol=1e-10 abstol=1e-18 vntol=1e-14 itl1=500"
 """Settings under which operating points of nanoampere circuits converge to about ten digits."""
+
+START_SECONDS = 60.0
+"""Time that ngspice has to start."""
 
 _PLACES = ("/opt/homebrew/lib/libngspice.dylib", "/usr/local/lib/libngspice.dylib", "/usr/local/lib/libngspice.so")
 
@@ -144,8 +148,9 @@ def run_netlist(
             the text holds ngspice's own lines. The next run starts afresh and is not affected.
     """
     job = {"netlist": netlist, "vectors": None if vectors is None else list(vectors), "commands": list(commands)}
-    with _borrowed() as worker:
-        answer = worker.ask(job, timeout)
+    deadline = time.monotonic() + timeout
+    with _borrowed(min(START_SECONDS, timeout)) as worker:
+        answer = worker.ask(job, timeout, deadline)
     return SpiceResult(plots=answer["plots"], messages=tuple(answer["messages"]))
 
 
@@ -179,7 +184,7 @@ def run_netlists(
 class _Worker:
     """A process with one ngspice in it."""
 
-    def __init__(self) -> None:
+    def __init__(self, start_seconds: float) -> None:
         environment = {**os.environ, "NGSPICE_LIBRARY_PATH": cast(str, find_ngspice())}
         # A file, not a pipe: nobody has to empty it, and it still holds the last words after a crash.
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as the process runs)
@@ -191,24 +196,24 @@ class _Worker:
             env=environment,
         )
         self.alive = True
-        self.version: str = self._answer(60.0)["version"]
+        self.version: str = self._answer(start_seconds, time.monotonic() + start_seconds)["version"]
 
-    def ask(self, job: dict[str, Any], timeout: float) -> dict[str, Any]:
+    def ask(self, job: dict[str, Any], timeout: float, deadline: float) -> dict[str, Any]:
         try:
             pickle.dump(job, cast(IO[bytes], self._process.stdin))
             cast(IO[bytes], self._process.stdin).flush()
         except OSError:
             self._fail("ngspice ended before it took the netlist", [])
-        return self._answer(timeout)
+        return self._answer(timeout, deadline)
 
-    def _answer(self, timeout: float) -> dict[str, Any]:
+    def _answer(self, timeout: float, deadline: float) -> dict[str, Any]:
         expired = threading.Event()
 
         def give_up() -> None:
             expired.set()
             self._process.kill()
 
-        alarm = threading.Timer(timeout, give_up)
+        alarm = threading.Timer(max(deadline - time.monotonic(), 0.01), give_up)
         alarm.daemon = True
         alarm.start()
         try:
@@ -264,13 +269,13 @@ _idle: queue.LifoQueue[_Worker] = queue.LifoQueue()
 
 
 @contextmanager
-def _borrowed() -> Iterator[_Worker]:
+def _borrowed(start_seconds: float = START_SECONDS) -> Iterator[_Worker]:
     """Lend a running worker, or start one; workers stay for later runs, at most one a processor is kept."""
     require_spice()
     try:
         worker = _idle.get_nowait()
     except queue.Empty:
-        worker = _Worker()
+        worker = _Worker(start_seconds)
     try:
         yield worker
     finally:

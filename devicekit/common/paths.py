@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+import glob
 import os
+import platform
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from devicekit.common.errors import DevicekitError, unknown_name
+
+NO_SPACE = (errno.ENOSPC, errno.EFBIG, *([errno.EDQUOT] if hasattr(errno, "EDQUOT") else []))
+"""Errors of a disk, or a quota, that is full."""
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -59,11 +65,19 @@ def replacing(path: Path | str) -> Iterator[Path]:
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{target.stem}.", suffix=target.suffix, dir=target.parent)
+    prefix = f".{target.stem}.{platform.node()[:20]}-"
+    _remove_strays(target, prefix)
+    handle, name = tempfile.mkstemp(prefix=f"{prefix}{os.getpid()}.", suffix=target.suffix, dir=target.parent)
     os.close(handle)
     temporary = Path(name)
     try:
-        yield temporary
+        try:
+            yield temporary
+        except OSError as error:
+            # A write to a full disk does not say which file it was.
+            if error.filename is None and error.errno in NO_SPACE:
+                error.filename = str(target)
+            raise
         # mkstemp makes files private; a result is meant to be read by others as any new file is.
         umask = os.umask(0)
         os.umask(umask)
@@ -71,3 +85,40 @@ def replacing(path: Path | str) -> Iterator[Path]:
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def checked_file_name(name: str, what: str, error: type[DevicekitError]) -> str:
+    """Return a name that may become a file's: it stays in its folder on every system.
+
+    Args:
+        name: the user's.
+        what: what it names, for the message.
+        error: what is raised.
+
+    Raises:
+        DevicekitError: `error`, for an empty name, one with a separator or another character that files cannot have
+            everywhere, one of dots only, or one of more than 100 bytes.
+    """
+    wrong = sorted({character for character in name if character in '/\\:*?"<>|' or not character.isprintable()})
+    if not name.strip(" .") or wrong or name != name.strip() or name.endswith("."):
+        found = f" ({' '.join(map(repr, wrong))})" if wrong else ""
+        raise error(f"Expected {what} to be usable as a file's name, but got {name!r}{found}.")
+    if len(name.encode()) > LONGEST_FILE_NAME:
+        raise error(
+            f"Expected {what} of at most {LONGEST_FILE_NAME} bytes, but got {len(name.encode())}: {name[:40]!r}..."
+        )
+    return name
+
+
+LONGEST_FILE_NAME = 100
+"""Bytes of a user's name that becomes a file's: endings and temporary names are added to it."""
+
+
+def _remove_strays(target: Path, prefix: str) -> None:
+    """Remove what a process that was killed while it wrote this file left behind."""
+    if not Path("/proc/self").exists():
+        return
+    for path in target.parent.glob(f"{glob.escape(prefix)}*{glob.escape(target.suffix)}"):
+        owner = path.name.removeprefix(prefix).partition(".")[0]
+        if owner.isdecimal() and not Path(f"/proc/{owner}").exists():
+            path.unlink(missing_ok=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from devicekit.cells.device_writing import save_device
-from devicekit.common.paths import replacing
+from devicekit.common.errors import DeviceError
+from devicekit.common.paths import checked_file_name, replacing
 from devicekit.fits.fit_figures import plot_fit
 from devicekit.fits.fit_reports import summary
 from devicekit.fits.fit_values import FitValues
@@ -28,6 +29,7 @@ def save_fit(fit: FitValues, path: str | Path, title: str | None = None) -> Path
 def write_outputs(fit: FitValues, folder: str | Path, figures: bool = True) -> dict[str, Path]:
     """Write everything a fit found into a folder; see `DeviceFit.write`."""
     place = Path(folder)
+    checked_file_name(fit.cell.name, "the cell's name", DeviceError)
     paths: dict[str, Path] = {
         "cell": place / f"{fit.cell.name}.toml",
         "report": place / "report.txt",

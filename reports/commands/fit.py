@@ -85,7 +85,11 @@ def fit(
     """
     given = reading.options_in(locals())
     import devicekit
+    from devicekit.common.errors import DeviceError
+    from devicekit.common.paths import checked_file_name
 
+    if name is not None:
+        checked_file_name(name, "--name", DeviceError)
     with progress("Reading", as_json=as_json) as step:
         step(0, 3)
         measurements = reading.read(files, target, value, column, **given)
