@@ -284,7 +284,7 @@ def test_the_command_explains_any_number():
         (("A", "--out", "x.csv", "--json"), "either --json, which prints one document, or"),
         (("A", "--explain", "nothing"), "Unknown quantity 'nothing'"),
         (("A", "--network", "digits_cnn", "--layers", "x.csv"), "either --network or --layers"),
-        (("A", "--network", "digits_cnn", "--input", "8"), "does not run on an example of shape"),
+        (("A", "--network", "digits_cnn", "--input", "8"), "cannot run on inputs of shape (1, 8)"),
         (("A", "--network", "digits_cnn", "--input", "8y8"), "sizes such as 3x224x224"),
         (("A", "--figure", "x.bmp"), "end in .png, .svg or .pdf"),
         (("A", "--structure", "none"), "Unknown structure 'none'"),
