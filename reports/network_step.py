@@ -252,7 +252,7 @@ def cell_fingerprint(cell: Cell) -> str:
         cell: the cell.
     """
     target = np.linspace(0.0, cell.i_max, 513)
-    digest = hashlib.sha256(repr((cell.i_max, cell.on_off_ratio, cell.read_voltage, cell.spatial)).encode())
+    digest = hashlib.sha256(repr((cell.i_max, cell.on_off_ratio, cell.read_voltage, cell.spatial, cell.tail)).encode())
     for values in (cell.mean(target), cell.sigma(target), cell.read_sigma(target)):
         digest.update(np.asarray(values, dtype=np.float64).tobytes())
     return digest.hexdigest()

@@ -38,8 +38,8 @@ def digit_conductances(mapping: Mapping, g_min: float) -> Floats:
 def program_cells(digits: NDArray[np.int32], targets: Floats, cell: Cell, generator: np.random.Generator) -> Floats:
     """Return programmed conductances: targets with the cell's mean shift and error, clipped at 0, never at 1.
 
-    These are the currents that `Cell.program` gives over i_max, but mean and spread are worked out once for each
-    digit instead of once for each cell.
+    These are the currents that `Cell.program` gives over i_max, tail cells included, but mean and spread are worked out
+    once for each digit instead of once for each cell.
 
     Args:
         digits: what each cell holds, any shape.
@@ -50,6 +50,10 @@ def program_cells(digits: NDArray[np.int32], targets: Floats, cell: Cell, genera
     result: Floats = generator.standard_normal(digits.shape)
     if cell.spatial is not None and cell.die_deviate is None:
         cell = cell.on_die(generator)
+    uniform: Floats | None = None
+    if cell.tail is not None:
+        uniform = generator.random(digits.shape)
+        result = cell.tail.redraw(result, uniform)
     currents = targets * cell.i_max
     mean, sigma = (values / cell.i_max for values in (cell.mean(currents), cell.sigma(currents)))
     flat, chosen = result.reshape(-1), digits.reshape(-1)
@@ -60,7 +64,7 @@ def program_cells(digits: NDArray[np.int32], targets: Floats, cell: Cell, genera
         part *= sigma.take(index, out=values, mode="clip")
         part += mean.take(index, out=values, mode="clip")
         np.maximum(part, 0.0, out=part)
-    return result
+    return result if cell.tail is None or uniform is None else cell.tail.misplace(result, uniform, 1.0)
 
 
 class _Kept(NamedTuple):

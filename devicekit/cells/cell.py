@@ -15,6 +15,7 @@ from devicekit.cells.mean_shifts import MeanShift
 from devicekit.cells.posterior import draw_error, draw_shift
 from devicekit.cells.retention import Retention, RetentionPoint, arrhenius_factor
 from devicekit.cells.subthreshold import TemperatureLaw
+from devicekit.cells.tails import Tail
 from devicekit.common.errors import DeviceError
 from devicekit.common.plain import plain_dict
 from devicekit.common.provenance import Constant
@@ -70,6 +71,8 @@ class Cell:
         read_noise: spread of one cell's current over reads, a function of the current itself; None: none.
         temperature_law: current against read temperature; None: `at(temperature=)` is refused.
         spatial: correlation of the error over dies and wafers; None: cells are independent.
+        tail: outlier cells, beside which `error` describes the body of the others; None: none.
+        measured_range: lowest and highest programmed state that was measured [A]; None: not known.
         covariance: covariance of the parameters of `error`, in their order and units; None: not known.
         retention_covariance: the same for the error model of each retention time [s].
         read_noise_covariance: the same for `read_noise`.
@@ -90,6 +93,8 @@ class Cell:
     read_noise: ErrorModel | None = None
     temperature_law: TemperatureLaw | None = None
     spatial: Spatial | None = None
+    tail: Tail | None = None
+    measured_range: tuple[float, float] | None = None
     covariance: NDArray[np.float64] | None = None
     retention_covariance: Mapping[float, NDArray[np.float64]] = field(default_factory=dict)
     read_noise_covariance: NDArray[np.float64] | None = None
@@ -113,6 +118,7 @@ class Cell:
             ("on_off_ratio", _number(self.on_off_ratio) and self.on_off_ratio > 1, "a ratio above 1"),
             ("read_voltage", _positive(self.read_voltage), "a finite voltage in V above 0"),
             ("time", _number(self.time) and 0 <= self.time < math.inf, "a finite time in s of at least 0"),
+            ("tail", self.tail is None or isinstance(self.tail, Tail), "a devicekit.Tail or None"),
         ):
             if not ok:
                 raise DeviceError(
@@ -169,6 +175,8 @@ class Cell:
     def sigma(self, target: ArrayLike) -> Currents:
         """Return the spread over cells [A] of the read current of cells programmed to `target` [A], same shape.
 
+        That of the body, where the cell has a `tail`.
+
         Raises:
             DeviceError: a target that is negative or no number.
 
@@ -209,7 +217,8 @@ class Cell:
 
         Currents are mean + sigma * z, not clipped. The standard normals z are drawn in array order from the seed, so
         the same seed is the same set of cells at all times and temperatures. Where the error is correlated over dies
-        and no die was chosen with `on_die`, the cells of one call share a die, drawn from the seed as well.
+        and no die was chosen with `on_die`, the cells of one call share a die, drawn from the seed as well. Then one
+        uniform number a cell picks and places the cells of a `tail`; the others are those of the same seed without one.
 
         Args:
             target: programmed currents [A], any shape.
@@ -227,7 +236,11 @@ class Cell:
         cell = self
         if self.spatial is not None and self.die_deviate is None:
             cell = self.on_die(generator)
-        return cell._mean(targets) + cell._sigma(targets) * deviates
+        if self.tail is None:
+            return cell._mean(targets) + cell._sigma(targets) * deviates
+        uniform = generator.random(targets.shape)
+        currents = cell._mean(targets) + cell._sigma(targets) * self.tail.redraw(deviates, uniform)
+        return self.tail.misplace(currents, uniform, self.i_max)
 
     def read_sigma(self, current: ArrayLike) -> Currents:
         """Return the read noise [A], the spread over reads of a cell of mean current `current` [A]; 0 where unknown.
@@ -340,6 +353,7 @@ class Cell:
             or self.read_noise_covariance is not None
             or bool(self.retention_covariance)
             or any(getattr(shift, "stderr", None) is not None for shift in shifts)
+            or (self.tail is not None and self.tail.stderr > 0)
         )
 
     def draw(self, seed: Seed) -> Self:
@@ -369,14 +383,16 @@ class Cell:
                 )
                 for point in retention.points
             )
-            retention = replace(retention, points=points)
-        noise = self.read_noise
+            law = None if retention.law is None else retention.law.draw(generator)
+            retention = replace(retention, points=points, law=law)
+        noise, tail = self.read_noise, self.tail
         return replace(
             self,
             error=draw_error(self.error, self.covariance, generator),
             mean_error=draw_shift(self.mean_error, generator),
             retention=retention,
             read_noise=None if noise is None else draw_error(noise, self.read_noise_covariance, generator),
+            tail=None if tail is None else tail.draw(generator),
         )
 
 

@@ -18,14 +18,18 @@ from devicekit.cells.device_schema import (
     MeanTable,
     MeasuredTemperatureTable,
     Number,
+    RetentionLawTable,
     RetentionTable,
     SubthresholdTable,
+    TailTable,
 )
 from devicekit.cells.error_model import ErrorModel
 from devicekit.cells.error_registry import error_model
 from devicekit.cells.mean_shifts import MeanShift, PolynomialShift, TableShift
 from devicekit.cells.retention import Retention, RetentionPoint
+from devicekit.cells.retention_laws import RetentionLaw
 from devicekit.cells.subthreshold import ROOM_TEMPERATURE, MeasuredTemperature, SubthresholdTemperature, TemperatureLaw
+from devicekit.cells.tails import Tail
 from devicekit.common.errors import DeviceError, DevicekitError, unknown_name
 from devicekit.common.foreign import read_toml
 from devicekit.common.paths import data_path, is_file
@@ -145,6 +149,7 @@ class _Builder:
             grid = i_max * np.linspace(0.05, 1.0, 20)
             drift = max((float(np.abs(shift.shift(grid)).max()) for shift in means if shift is not None), default=0.0)
             refuse_current("the shift of the mean currents", drift, i_max, times=MOST_DRIFT)
+        measured = content.measured_range
         return Cell(
             name=content.name,
             technology=content.technology,
@@ -160,6 +165,13 @@ class _Builder:
             read_noise_covariance=read_noise_covariance,
             temperature_law=self.temperature(content.temperature),
             spatial=spatial,
+            tail=None if content.tail is None else self.tail(content.tail),
+            measured_range=None
+            if measured is None
+            else (
+                parse_quantity(measured[0], "A", "measured_range"),
+                parse_quantity(measured[1], "A", "measured_range"),
+            ),
             provenance=self.provenance,
         )
 
@@ -221,13 +233,47 @@ class _Builder:
                 covariances[time] = covariance
             points.append(RetentionPoint(time, self.mean(f"{where}.mean", row.mean), point_error))
         energy, temperature = table.activation_energy, table.temperature
+        start = parse_quantity(table.start, "s", "retention.start")
         return Retention(
             tuple(sorted(points, key=lambda point: point.time)),
             table.time_axis,
             None if energy is None else self.number("retention.activation_energy", energy, "eV"),
             ROOM_TEMPERATURE if temperature is None else self.number("retention.temperature", temperature, "K"),
-            parse_quantity(table.start, "s", "retention.start"),
+            start,
+            None if table.law is None else self.retention_law(table.law, start),
         ), covariances
+
+    def retention_law(self, table: RetentionLawTable, start: float) -> RetentionLaw:
+        factor = unit_factor(table.unit, "A", "retention.law.unit")
+        self.provenance["retention.law"] = Constant(
+            value=len(table.targets), unit="states", kind=table.kind, source=table.source
+        )
+        return RetentionLaw(
+            name=table.model,
+            targets=tuple(target * factor for target in table.targets),
+            rates=tuple(table.rates),
+            sigma_rate=table.sigma_rate,
+            start=start,
+            t_0=parse_quantity(table.t_0, "s", "retention.law.t_0"),
+            stderr=None if table.stderr is None else tuple(table.stderr),
+            sigma_stderr=table.sigma_stderr,
+        )
+
+    def tail(self, table: TailTable) -> Tail:
+        fraction = self.number("tail.fraction", table.fraction, "")
+        interval = table.fraction.interval
+        stderr = 0.0
+        if interval is not None and 0 < interval[0] < interval[1] < 1:
+            # Intervals of fractions are symmetric in the logit.
+            odds = [edge / (1.0 - edge) for edge in interval]
+            stderr = fraction * (1.0 - fraction) * float(np.log(odds[1] / odds[0])) / (2 * 1.96)
+        if table.scale is None:
+            if table.shape != "uniform":
+                raise DeviceError(
+                    f"tail: a tail of shape {table.shape!r} also needs its scale, in spreads of the body."
+                )
+            return Tail(fraction, table.shape, stderr=stderr)
+        return Tail(fraction, table.shape, self.number("tail.scale", table.scale, ""), stderr)
 
     def temperature(self, table: SubthresholdTable | MeasuredTemperatureTable | None) -> TemperatureLaw | None:
         if table is None:

@@ -85,6 +85,21 @@ class PointTable(_Table):
     error: ErrorTable
 
 
+class RetentionLawTable(_Table):
+    """How mean and spread go on after the last time; see `retention_laws`."""
+
+    model: Literal["power", "log_time"]
+    unit: str
+    targets: list[float]
+    rates: list[float]
+    stderr: list[float] | None = None
+    sigma_rate: float = 0.0
+    sigma_stderr: float = 0.0
+    t_0: Quantity = 1.0
+    kind: Kind
+    source: str
+
+
 class RetentionTable(_Table):
     """Mean and spread at later times; the programmed state at time 0 is the file's own `mean` and `error`."""
 
@@ -94,6 +109,7 @@ class RetentionTable(_Table):
     temperature: Number | None = None
     activation_energy: Number | None = None
     points: list[PointTable] = Field(default_factory=list)
+    law: RetentionLawTable | None = None
 
 
 class SubthresholdTable(_Table):
@@ -126,6 +142,14 @@ class SpatialTable(_Table):
     wafer: Number
 
 
+class TailTable(_Table):
+    """Outlier cells: their share, where they lie, and how far out in spreads of the body."""
+
+    fraction: Number
+    shape: Literal["normal", "low", "high", "uniform"] = "normal"
+    scale: Number | None = None
+
+
 class DeviceFile(_Table):
     """A whole device file."""
 
@@ -143,5 +167,8 @@ class DeviceFile(_Table):
     read_noise: ErrorTable | None = None
     temperature: Annotated[SubthresholdTable | MeasuredTemperatureTable, Field(discriminator="model")] | None = None
     spatial: SpatialTable | None = None
+    tail: TailTable | None = None
+    measured_range: tuple[Quantity, Quantity] | None = None
+    """Lowest and highest programmed state that was measured."""
     fit: dict[str, Any] | None = None
     """Record of the fit (data file, criterion, alternatives); not used by the cell."""

@@ -16,6 +16,7 @@ from devicekit.cells.error_model import ErrorModel
 from devicekit.cells.error_registry import error_model
 from devicekit.cells.mean_shifts import MeanShift, PolynomialShift, TableShift
 from devicekit.cells.subthreshold import MeasuredTemperature, SubthresholdTemperature
+from devicekit.cells.tails import Tail
 from devicekit.common.errors import DeviceError
 from devicekit.common.paths import replacing
 
@@ -83,6 +84,10 @@ def device_content(
             "die": _number(cell, "spatial.die", cell.spatial.die, ""),
             "wafer": _number(cell, "spatial.wafer", cell.spatial.wafer, ""),
         }
+    if cell.tail is not None:
+        content["tail"] = _tail(cell, cell.tail)
+    if cell.measured_range is not None:
+        content["measured_range"] = [_ampere(edge) for edge in cell.measured_range]
     return content
 
 
@@ -116,6 +121,14 @@ def _error(cell: Cell, where: str, error: ErrorModel, covariance: NDArray[np.flo
     if covariance is not None:
         table["covariance"] = [[float(value) for value in row] for row in covariance]
     return table
+
+
+def _tail(cell: Cell, tail: Tail) -> dict[str, Any]:
+    fraction = _number(cell, "tail.fraction", tail.fraction, "")
+    if tail.stderr:
+        fraction["interval"] = list(tail.interval)
+    table: dict[str, Any] = {"shape": tail.shape, "fraction": fraction}
+    return table if tail.shape == "uniform" else {**table, "scale": _number(cell, "tail.scale", tail.scale, "")}
 
 
 def _ampere(value: float) -> str:
@@ -158,7 +171,21 @@ def _retention(cell: Cell) -> dict[str, Any]:
             row["mean"] = _mean(cell, f"{where}.mean", point.mean)
         row["error"] = _error(cell, f"{where}.error", point.error, cell.retention_covariance.get(point.time))
         rows.append(row)
-    return {**table, "points": rows}
+    table["points"] = rows
+    if retention.law is not None:
+        law = retention.law
+        table["law"] = {
+            "model": law.name,
+            "unit": "A",
+            "targets": list(law.targets),
+            "rates": list(law.rates),
+            **({} if law.stderr is None else {"stderr": list(law.stderr)}),
+            "sigma_rate": law.sigma_rate,
+            "sigma_stderr": law.sigma_stderr,
+            "t_0": f"{law.t_0!r} s",
+            **_source(cell, "retention.law"),
+        }
+    return table
 
 
 def _temperature(cell: Cell) -> dict[str, Any]:

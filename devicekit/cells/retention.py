@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from devicekit.cells.error_model import ErrorModel, real, require
 from devicekit.cells.mean_shifts import MeanShift
+from devicekit.cells.retention_laws import RetentionLaw
 from devicekit.cells.subthreshold import BOLTZMANN, ELEMENTARY_CHARGE
 from devicekit.common.errors import DeviceError
 from devicekit.common.unit_checks import warn_of_temperature
@@ -45,6 +46,18 @@ class RetentionPoint:
             require(ok, "RetentionPoint", name, requirement, getattr(self, name))
 
 
+_BY = {
+    None: "in the logarithm of time",
+    "power": "by its power law of time",
+    "log_time": "by its law in the logarithm of time",
+}
+
+
+def _later(then: Currents, last: Currents) -> Currents:
+    """Return the ratio of a law's values at two times; 1 where it had run out already."""
+    return np.divide(then, last, out=np.ones_like(then), where=last > 0)
+
+
 def arrhenius_factor(activation_energy: float, temperature: float, reference: float) -> float:
     """Return the acceleration factor of a thermally activated loss, exp(E_a / k * (1 / T_ref - 1 / T)).
 
@@ -72,6 +85,7 @@ class Retention:
         activation_energy: of the loss [eV]; None where it is not known.
         temperature: storage temperature of the measured times [K].
         start: time after programming of the programmed state [s].
+        law: how mean and spread go on after the last time; None: along the line through the last two, in ln t.
     """
 
     points: tuple[RetentionPoint, ...]
@@ -79,6 +93,7 @@ class Retention:
     activation_energy: float | None = None
     temperature: float = 300.0
     start: float = 0.0
+    law: RetentionLaw | None = None
 
     def __post_init__(self) -> None:
         for point in self.points:
@@ -124,7 +139,7 @@ class Retention:
         if time > self.times[-1]:
             warnings.warn(
                 f"Cell {name!r} was measured up to {self.times[-1]:g} s; at {time:g} s its mean and spread are"
-                " extrapolated in the logarithm of time.",
+                f" extrapolated {_BY[None if self.law is None else self.law.name]}.",
                 ExtrapolationWarning,
                 stacklevel=3,
             )
@@ -137,6 +152,11 @@ class Retention:
             time: time after programming [s].
             programmed: shift of the programmed state; None: none.
         """
+        last = self.times[-1]
+        if self.law is not None and time > last:
+            targets = np.asarray(target, dtype=np.float64)
+            mean = targets + self.shift(targets, last, programmed)
+            return mean * _later(self.law.mean_ratio(targets, time), self.law.mean_ratio(targets, last)) - targets
         total = np.zeros(np.shape(target))
         shifts = (programmed, *(point.mean for point in self.points))
         for weight, shift in zip(self.weights(time), shifts, strict=True):
@@ -153,6 +173,10 @@ class Retention:
             i_max: full scale [A].
             programmed: spread of the programmed state.
         """
+        last = self.times[-1]
+        if self.law is not None and time > last:
+            growth = _later(np.asarray(self.law.sigma_ratio(time)), np.asarray(self.law.sigma_ratio(last)))
+            return np.asarray(self.sigma(target, last, i_max, programmed) * growth, dtype=np.float64)
         total = np.zeros(np.shape(target))
         errors = (programmed, *(point.error for point in self.points))
         for weight, error in zip(self.weights(time), errors, strict=True):

@@ -36,6 +36,24 @@ def with_error(value: float, stderr: float, unit: str) -> str:
     return f"{scaled:.{places}f} +- {error:.{places}f} {prefix}{unit}".rstrip()
 
 
+def percent(share: float) -> str:
+    """Return a share as ``"3.2 %"`` on two digits; above 1000 % as a factor, never as a row of digits."""
+    if not math.isfinite(share):
+        return "no share"
+    if abs(share) >= 10.0:
+        return f"{share:.2g} times"
+    return f"{100 * share:.2g} %" if abs(share) < 1 else f"{100 * share:.0f} %"
+
+
+def long_duration(seconds: float) -> str:
+    """Return a time of any length for a person, years included: ``"10 years"``, ``"50 days"``, ``"12 h"``."""
+    year = 365.25 * 86400.0
+    for name, size in (("years", year), ("days", 86400.0), ("h", 3600.0), ("min", 60.0)):
+        if seconds >= 1.5 * size:
+            return f"{seconds / size:.3g} {name}"
+    return duration(seconds)
+
+
 def duration(seconds: float) -> str:
     """Return a time as text with a usual unit: ``"10 ms"``, ``"100 s"``, ``"2 days"``."""
     for name, size in (("days", 86400.0), ("h", 3600.0)):

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
 Kind = Literal["measured", "published", "fitted", "simulated", "resampled", "assumed"]
+
+
+def kind_named(text: str) -> Kind:
+    """Return the kind that a file's own words begin with (``"resampled from ..."``); assumed for any other word."""
+    words = text.strip().lower().split()
+    return next((kind for kind in get_args(Kind) if words and words[0].strip(",.;:") == kind), "assumed")
 
 
 class Constant(BaseModel):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -104,6 +103,8 @@ def show(
             "read_noise_a": "read noise",
         },
     )
+    if cell.tail is not None:
+        out.print(f"Outliers: {cell.tail.describe()}", markup=False, soft_wrap=True)
     rows = [
         {"name": name, "value": f"{c.value:.6g} {c.unit}".strip(), "kind": c.kind, "source": c.source}
         for name, c in cell.provenance.items()
@@ -118,7 +119,7 @@ def compare(
 ) -> None:
     """Compare cells at equal fractions of their full scale."""
     from devicekit import load_device
-    from devicekit.cells.digital_levels import digital_levels
+    from devicekit.cells.measured_levels import cell_levels
     from devicekit.common.errors import DeviceError
 
     if len(devices) < 2:
@@ -131,15 +132,13 @@ def compare(
         }
         for share in SHARES
     ]
-    levels = {
-        name: len(digital_levels(partial(_sigma, cell), cell.i_min, cell.i_max, MISREAD))
-        for name, cell in cells.items()
-    }
+    levels = {name: len(cell_levels(cell, MISREAD)) for name, cell in cells.items()}
     facts: list[dict[str, Any]] = [
         {"quantity": "I_max [uA]", **{name: cell.i_max * 1e6 for name, cell in cells.items()}},
         {"quantity": "G_max [uS]", **{name: cell.g_max * 1e6 for name, cell in cells.items()}},
         {"quantity": "on/off ratio", **{name: cell.on_off_ratio for name, cell in cells.items()}},
         {"quantity": "error model", **{name: cell.error.name for name, cell in cells.items()}},
+        {"quantity": "outlier cells [%]", **{name: 100 * _outliers(cell) for name, cell in cells.items()}},
         {"quantity": f"digital levels at {MISREAD:g}", **levels},
     ]
     if as_json:
@@ -153,8 +152,8 @@ def compare(
     )
 
 
-def _sigma(cell: Cell, current: float) -> float:
-    return float(cell.sigma(current))
+def _outliers(cell: Cell) -> float:
+    return 0.0 if cell.tail is None else cell.tail.fraction
 
 
 def _moved(cell: Cell, time: str | None, temperature: str | None) -> Cell:
