@@ -18,7 +18,9 @@ from devicekit.cells.error_models import (
 from devicekit.cells.error_registry import error_models, register_error_model
 from devicekit.cells.mean_shifts import MeanShift, PolynomialShift, TableShift
 from devicekit.cells.retention import ExtrapolationWarning, Retention, RetentionPoint
+from devicekit.cells.retention_laws import RetentionLaw
 from devicekit.cells.subthreshold import MeasuredTemperature, SubthresholdTemperature, threshold_spread
+from devicekit.cells.tails import Tail
 from devicekit.common.entry_points import ExtensionWarning
 from devicekit.common.errors import (
     DesignError,
@@ -39,6 +41,11 @@ if TYPE_CHECKING:
     from devicekit.fits.repeated_reads import fit_read_noise
     from devicekit.measurements.measurements import Measurements
     from devicekit.measurements.reading import read_measurements
+    from devicekit.pulses.fit_pulses import PulseFit, fit_pulses
+    from devicekit.pulses.pulse_data import PulseData
+    from devicekit.pulses.pulse_files import read_pulses
+    from devicekit.pulses.pulse_values import UpdateVariation
+    from devicekit.pulses.update_models import UpdateBranch, UpdateModel
 
 __all__ = [
     "Cell",
@@ -59,7 +66,10 @@ __all__ = [
     "Polynomial",
     "PolynomialShift",
     "PowerLaw",
+    "PulseData",
+    "PulseFit",
     "Retention",
+    "RetentionLaw",
     "RetentionPoint",
     "SaturatingExponential",
     "Spatial",
@@ -69,17 +79,23 @@ __all__ = [
     "SubthresholdTemperature",
     "Table",
     "TableShift",
+    "Tail",
     "UnitError",
     "UnitWarning",
+    "UpdateBranch",
+    "UpdateModel",
+    "UpdateVariation",
     "data_path",
     "device_names",
     "digital_levels",
     "error_models",
     "fit_device",
+    "fit_pulses",
     "fit_read_noise",
     "load_device",
     "parameter",
     "read_measurements",
+    "read_pulses",
     "register_error_model",
     "save_device",
     "state_overlap",
@@ -90,10 +106,17 @@ __all__ = [
 _LATER = {
     "DeviceFit": "devicekit.fits.device_fits",
     "Measurements": "devicekit.measurements.measurements",
+    "PulseData": "devicekit.pulses.pulse_data",
+    "PulseFit": "devicekit.pulses.fit_pulses",
+    "UpdateBranch": "devicekit.pulses.update_models",
+    "UpdateModel": "devicekit.pulses.update_models",
+    "UpdateVariation": "devicekit.pulses.pulse_values",
     "digital_levels": "devicekit.cells.digital_levels",
     "fit_device": "devicekit.fits.fit_pipeline",
+    "fit_pulses": "devicekit.pulses.fit_pulses",
     "fit_read_noise": "devicekit.fits.repeated_reads",
     "read_measurements": "devicekit.measurements.reading",
+    "read_pulses": "devicekit.pulses.pulse_files",
     "state_overlap": "devicekit.cells.digital_levels",
 }
 

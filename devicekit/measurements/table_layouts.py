@@ -221,6 +221,7 @@ def _check_pulses(table: RawTable, roles: Roles, free: Sequence[int]) -> None:
         raise MeasurementError(
             f"{table.place}: {others[-1] if others else ''!r} against {table.headers[pulses[0]]!r}: these are update"
             " curves (conductance by pulse number), not cells programmed to targets; a target column is needed here."
+            " Update curves are fitted by fit_pulses (devicekit pulses)."
         )
 
 

@@ -9,6 +9,7 @@ import pytest
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 WRITES = {
     "fit_your_cells": ["cells.csv", "fit.png", "my_cell.toml"],
+    "update_curves": ["update.png", "preset.py", "lut/dG_increasing.txt", "lut/dG_decreasing.txt"],
     "pick_a_core": [],
     "bit_line": ["bit_line.png"],
     "your_network": [],
