@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import get_args
 
-from devicekit.common.provenance import Constant, Kind
+from devicekit.common.provenance import Constant, kind_named
 from devicekit.common.quantities import parse_quantity
 from devicekit.measurements.measurements import Measurements
 
@@ -39,27 +38,22 @@ class CellFacts:
         """
         place = Path(self.measurements.place).name
         stated = self.measurements.metadata.get(name)
-        kind: Kind = "measured"
+        # As the file says of it; else a number beside the data is of their kind: resampled is not measured.
+        kind = kind_named(self.measurements.metadata.get(f"{name}_kind", self.measurements.kind))
         if given is not None:
             value, source = parse_quantity(given, unit or "dimensionless", f"`{name}`"), "given by the user"
+            kind = "assumed"
         elif stated is not None:
             value = parse_quantity(_number_or_text(stated), unit or "dimensionless", f"{place}: {name}")
             source = f"stated in {place}"
-            kind = self._stated_kind(name)
         elif name == "read_voltage" and self.measurements.read_voltage is not None:
             value, source = self.measurements.read_voltage, f"the measurements of {place} were read with it"
-            kind = self._stated_kind(name)
         else:
             value, kind, source = otherwise, "assumed", reason
             self.notes.append(f"{name} is assumed: {value:.4g} {unit}".rstrip() + f", {reason}")
         if math.isfinite(value):
             self.provenance[name] = Constant(value=value, unit=unit or "1", kind=kind, source=source)
         return value
-
-    def _stated_kind(self, name: str) -> Kind:
-        """Return how a stated constant was obtained: as the file says of it, else as the file says of its cells."""
-        told = self.measurements.metadata.get(f"{name}_kind", self.measurements.kind)
-        return next((kind for kind in get_args(Kind) if told.startswith(kind)), "measured")
 
 
 def _number_or_text(stated: str) -> float | str:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from devicekit.cells.subthreshold import ROOM_TEMPERATURE
+from devicekit.cells.tails import Tail
 from devicekit.fits.fit_values import LaterFit
 from devicekit.fits.model_fits import fit_model
+from devicekit.fits.outliers import fitted_columns, later_body
 from devicekit.fits.temperature_fits import BakeFit, ReadTemperatureFit, fit_bake, fit_read_temperature
 from devicekit.measurements.measurements import Measurements
-from devicekit.statistics.state_tables import Estimator, States, state_statistics
+from devicekit.statistics.recording import Recording
+from devicekit.statistics.state_tables import PLAIN, Estimator, States, state_statistics
 
 
 class Conditions:
@@ -54,11 +57,16 @@ class Conditions:
             keep = keep & (columns["time"] == self.time)
         self.base = measurements.where(keep)
 
+    @property
+    def followed(self) -> Measurements:
+        """Rows of the programmed states at all times, at the reference temperatures."""
+        return self.all.where(self._at_reference)
+
     def later(self) -> list[tuple[float, Measurements]]:
         """Return later times [s] with their rows, at the reference temperatures."""
         if "time" not in self.all.columns:
             return []
-        followed = self.all.where(self._at_reference)
+        followed = self.followed
         times = followed.columns["time"]
         return [(float(time), followed.where(times == time)) for time in np.unique(times) if time > self.time]
 
@@ -95,7 +103,14 @@ class Conditions:
         ]
 
 
-def later_fits(conditions: Conditions, estimator: Estimator, model: str, i_max: float) -> list[LaterFit]:
+def later_fits(
+    conditions: Conditions,
+    estimator: Estimator,
+    model: str,
+    i_max: float,
+    recording: Recording = PLAIN,
+    tail: Tail | None = None,
+) -> list[LaterFit]:
     """Return statistics and fit of the states at each later time, with the error model of the programmed state.
 
     Args:
@@ -103,11 +118,15 @@ def later_fits(conditions: Conditions, estimator: Estimator, model: str, i_max: 
         estimator: of the spread of a state.
         model: the error model.
         i_max: full scale [A].
+        recording: how currents were recorded.
+        tail: outlier cells of the programmed states; models are then fitted to the body. None: none.
     """
     result = []
     for time, rows in conditions.later():
-        states = state_statistics(rows, estimator)
-        table = states.table
+        states = state_statistics(rows, estimator, recording)
+        if tail is not None:
+            states = later_body(states, tail, i_max)
+        table = fitted_columns(states.table)
         fit = fit_model(model, table["target"], table["sigma"], table["dof"], i_max)
         result.append(LaterFit(time, states, fit))
     return result

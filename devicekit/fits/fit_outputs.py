@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from devicekit.cells.device_writing import save_device
 from devicekit.common.errors import DeviceError
 from devicekit.common.paths import checked_file_name, replacing
-from devicekit.fits.fit_figures import plot_fit
+from devicekit.fits.fit_figures import COLUMN_WIDTH, plot_fit, plot_panel
 from devicekit.fits.fit_reports import summary
 from devicekit.fits.fit_values import FitValues
 
@@ -26,7 +27,9 @@ def save_fit(fit: FitValues, path: str | Path, title: str | None = None) -> Path
     return save_device(fit.cell, path, title or made, list(fit.notes), facts)
 
 
-def write_outputs(fit: FitValues, folder: str | Path, figures: bool = True) -> dict[str, Path]:
+def write_outputs(
+    fit: FitValues, folder: str | Path, figures: bool = True, panels: Sequence[str] = (), width: float = COLUMN_WIDTH
+) -> dict[str, Path]:
     """Write everything a fit found into a folder; see `DeviceFit.write`."""
     place = Path(folder)
     checked_file_name(fit.cell.name, "the cell's name", DeviceError)
@@ -36,6 +39,10 @@ def write_outputs(fit: FitValues, folder: str | Path, figures: bool = True) -> d
         "states": place / "states.csv",
         "models": place / "models.csv",
     }
+    # Drawn before anything is written: a panel that cannot be drawn leaves no files behind.
+    drawn = [(name, plot_panel(fit, name, width)[0]) for name in panels]
+    if figures and not panels:
+        drawn = [("figure", plot_fit(fit)[0])]
     save_fit(fit, paths["cell"])
     with replacing(paths["report"]) as path:
         path.write_text(summary(fit) + "\n", encoding="utf-8")
@@ -43,14 +50,13 @@ def write_outputs(fit: FitValues, folder: str | Path, figures: bool = True) -> d
         fit.states_over_time.to_csv(path, index=False)
     with replacing(paths["models"]) as path:
         fit.comparison.to_csv(path)
-    if not figures:
-        return paths
-    paths |= {"figure": place / "figures.png", "figure_pdf": place / "figures.pdf"}
-    figure, _ = plot_fit(fit)
-    with replacing(paths["figure"]) as path:
-        figure.savefig(path, dpi=150)
-    # The layout is solved once; the second file takes it as it is.
-    figure.set_layout_engine("none")
-    with replacing(paths["figure_pdf"]) as path:
-        figure.savefig(path)
+    for name, figure in drawn:
+        stem = "figures" if name == "figure" else name
+        paths |= {name: place / f"{stem}.png", f"{name}_pdf": place / f"{stem}.pdf"}
+        with replacing(paths[name]) as path:
+            figure.savefig(path, dpi=150 if name == "figure" else 300)
+        # The layout is solved once; the second file takes it as it is.
+        figure.set_layout_engine("none")
+        with replacing(paths[f"{name}_pdf"]) as path:
+            figure.savefig(path)
     return paths

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from devicekit.common.engineering import duration, engineering, with_error
-from devicekit.fits.fit_values import FitValues
+import math
 
+from devicekit.cells.retention_laws import LawName, ratio_of
+from devicekit.common.engineering import duration, engineering, long_duration, percent, with_error
+from devicekit.fits.fit_values import FitValues
+from devicekit.fits.outliers import fitted_columns
+
+LN_10 = math.log(10.0)
+TEN_YEARS = 10 * 365.25 * 86400.0
 MOST_PARAMETERS = 9
 MOST_STATES = 40
 """Longer tables are thinned in the report; the table file has every state."""
@@ -22,7 +28,19 @@ def summary(fit: FitValues) -> str:
         _comparison(fit),
         _states(fit),
         _memory(fit),
-        *(part for part in (_retention(fit), _noise(fit), _temperature(fit), _components(fit)) if part),
+        *(
+            part
+            for part in (
+                _outliers(fit),
+                _levels_of_variation(fit),
+                _retention(fit),
+                _laws(fit),
+                _noise(fit),
+                _temperature(fit),
+                _components(fit),
+            )
+            if part
+        ),
         [f"note: {note}" for note in fit.notes if note not in fit.measurements.warnings],
     ]
     return "\n\n".join("\n".join(lines) for lines in parts if lines)
@@ -60,17 +78,70 @@ def _figure(value: float) -> str:
 
 def _states(fit: FitValues) -> list[str]:
     table = fit.table
-    lines = ["States", f"  {'target':>10}{'cells':>9}{'mean':>22}{'sigma':>20}{'model':>10}{'V_T':>9}{'normal p':>10}"]
+    body = "body_sigma" in table
+    head = f"  {'target':>10}{'cells':>9}{'mean':>22}{'sigma':>20}{'95 % interval':>20}{'model':>10}"
+    lines = ["States", head + (f"{'body':>10}" if body else "") + f"{'V_T':>9}{'normal p':>10}"]
+    if not fit.has_transistor:
+        lines[-1] = head + (f"{'body':>10}" if body else "") + f"{'normal p':>10}"
     step = 1 if len(table) <= MOST_STATES else -(-len(table) // MOST_STATES)
     for row in table.iloc[::step].itertuples():
-        lines.append(
+        interval = f"{engineering(row.sigma_low, 'A', 3)} .. {engineering(row.sigma_high, 'A', 3)}"
+        line = (
             f"  {engineering(row.target, 'A', 3):>10}{row.n:>9.0f}{with_error(row.mean, row.mean_stderr, 'A'):>22}"
-            f"{with_error(row.sigma, row.sigma_stderr, 'A'):>20}{engineering(row.sigma_model, 'A', 3):>10}"
-            f"{engineering(row.threshold_sigma, 'V', 3):>9}{row.normality_p:>10.2g}"
+            f"{with_error(row.sigma, row.sigma_stderr, 'A'):>20}{interval:>20}"
+            f"{engineering(row.sigma_model, 'A', 3):>10}"
         )
+        if body:
+            line += f"{engineering(row.body_sigma, 'A', 3):>10}"
+        if fit.has_transistor:
+            line += f"{'-' if math.isnan(row.threshold_sigma) else engineering(row.threshold_sigma, 'V', 3):>9}"
+        lines.append(line + (f"{'-':>10}" if math.isnan(row.normality_p) else f"{row.normality_p:>10.2g}"))
     if step > 1:
         lines.append(f"  ({len(table)} states, one in {step} shown; the table file has all)")
-    lines.append(f"  V_T: threshold spread behind sigma in subthreshold, eta = {fit.eta:g}")
+    if body:
+        lines.append("  sigma: of all cells; body: without the tail, which the model describes")
+    if fit.has_transistor:
+        lines.append(f"  V_T: threshold spread behind sigma in subthreshold, eta = {fit.eta:g}")
+    return lines
+
+
+def _outliers(fit: FitValues) -> list[str]:
+    found = fit.outliers
+    if found is None:
+        return []
+    given = found.estimators
+    parts = ", ".join(
+        f"{word} {engineering(given[name], 'A', 3)}"
+        for name, word in (
+            ("plain", "all cells"),
+            ("trimmed", "inner 90 %"),
+            ("student", "Student t"),
+            ("body", "body of body and tail"),
+        )
+    )
+    low, high = found.tail.interval
+    return [
+        f"Outliers: {found.tail.describe()} (95 % interval {100 * low:.2g} to {100 * high:.2g} %)",
+        f"  sigma at half scale by estimator: {parts}",
+    ]
+
+
+def _levels_of_variation(fit: FitValues) -> list[str]:
+    table = fit.table
+    if "cycle_sigma" not in table:
+        return []
+    lines = [
+        "Cell to cell and cycle to cycle (restricted maximum likelihood, 95 % intervals)",
+        f"  {'target':>10}{'cells':>7}{'cycles':>8}{'cell to cell':>30}{'cycle to cycle':>30}",
+    ]
+    for row in table.itertuples():
+        parts = []
+        for level in ("cell", "cycle"):
+            value, low, high = (getattr(row, f"{level}_sigma{end}") for end in ("", "_low", "_high"))
+            parts.append(f"{engineering(value, 'A', 3)} ({engineering(low, 'A', 3)} .. {engineering(high, 'A', 3)})")
+        lines.append(
+            f"  {engineering(row.target, 'A', 3):>10}{row.n:>7.0f}{row.cycles:>8.3g}{parts[0]:>30}{parts[1]:>30}"
+        )
     return lines
 
 
@@ -113,6 +184,53 @@ def _retention(fit: FitValues) -> list[str]:
             f"   goodness p = {model.goodness:.2g}"
         )
     return lines
+
+
+def _laws(fit: FitValues) -> list[str]:
+    """Return the laws of retention, and what they and the interpolation say of the worst state later on."""
+    if not fit.retention_laws or not fit.later:
+        return []
+    lines = ["Laws of retention (means; better first)"]
+    for name, found in fit.retention_laws.items():
+        law = found.law
+        worst = max(range(len(law.rates)), key=lambda index: abs(law.rates[index]))
+        error = 0.0 if law.stderr is None else law.stderr[worst]
+        lines.append(
+            f"  {name.replace('_', '-'):<10} goodness p = {found.goodness:.2g}; worst state"
+            f" {engineering(law.targets[worst], 'A', 3)}: {_a_decade(name, law.rates[worst], error)} of time; spread"
+            f" {_a_decade(name, law.sigma_rate, law.sigma_stderr)}"
+        )
+    last = fit.later[-1].time
+    table = fitted_columns(fit.table)
+    for time in (10 * last, TEN_YEARS):
+        if not time > last:
+            continue
+        parts = []
+        for name, found in fit.retention_laws.items():
+            law = found.law
+            worst = max(range(len(law.rates)), key=lambda index: abs(law.rates[index]))
+            target = law.targets[worst]
+            start = float(table.loc[table["target"] == target, "mean"].iloc[0])
+            low, high = sorted(float(start * end) for end in law.mean_ratio_interval(target, time))
+            mean = float(start * law.mean_ratio(target, time))
+            parts.append(
+                f"{name.replace('_', '-')} {engineering(mean, 'A')} (95 %: {engineering(low, 'A')} to"
+                f" {engineering(high, 'A')})"
+            )
+        lines.append(f"  {engineering(target, 'A', 3)} after {long_duration(time)}: {', '.join(parts)}")
+    if not next(iter(fit.retention_laws.values())).paired:
+        lines.append(
+            "  cells are not told apart, or too few, to be followed one by one: errors of different times count as"
+            " independent"
+        )
+    return lines
+
+
+def _a_decade(name: LawName, rate: float, stderr: float) -> str:
+    """Return what a rate amounts to in a decade of time, as a share with its standard error."""
+    change = float(ratio_of(name, rate, LN_10)) - 1.0 if name == "power" else LN_10 * rate
+    slope = (1.0 + change) if name == "power" else 1.0
+    return f"{percent(change)} +- {percent(LN_10 * stderr * slope)} a decade"
 
 
 def _noise(fit: FitValues) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,19 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from devicekit.cells.cell import Cell
-from devicekit.cells.digital_levels import ERROR_RATES, digital_levels, state_overlap
+from devicekit.cells.digital_levels import ERROR_RATES, state_overlap
+from devicekit.cells.measured_levels import cell_levels
+from devicekit.cells.retention_laws import LawName
 from devicekit.common.errors import DeviceError
 from devicekit.common.plain import plain_dict
 from devicekit.common.unit_checks import warn_of_current
 from devicekit.fits.model_choice import Criterion
 from devicekit.fits.model_fits import ModelFit, Parameter
+from devicekit.fits.outliers import Outliers, fitted_columns
+from devicekit.fits.retention_fits import RetentionLawFit
 from devicekit.fits.temperature_fits import BakeFit, ReadTemperatureFit
 from devicekit.measurements.measurements import Measurements
+from devicekit.statistics.recording import Recording
 from devicekit.statistics.state_tables import States
 from devicekit.statistics.variance_components import VarianceComponents
 
@@ -35,8 +40,44 @@ _UNITS = {
     "sigma_model": "sigma_model_a",
     "threshold_sigma": "threshold_sigma_v",
     "read_noise": "read_noise_a",
+    **{
+        name: f"{name}_a"
+        for name in (
+            "sigma_low",
+            "sigma_high",
+            "body_mean",
+            "body_sigma",
+            "body_mean_stderr",
+            "body_sigma_stderr",
+            "cell_sigma",
+            "cell_sigma_low",
+            "cell_sigma_high",
+            "cycle_sigma",
+            "cycle_sigma_low",
+            "cycle_sigma_high",
+        )
+    },
 }
 """Columns of the state table that get their unit into the name when they leave for a file."""
+
+
+_WITHOUT_TRANSISTOR = ("rram", "reram", "pcm", "pram", "mram", "memristor", "cbram", "oxram", "resistive", "ecram")
+"""Technologies whose cell is a resistance, by a part of their name."""
+
+
+def is_transistor(technology: str, measurements: Measurements) -> bool:
+    """Return whether a cell is read as a transistor in subthreshold rather than as a resistance.
+
+    Resistances are cells of a resistive technology, and those that were given as conductances or resistances.
+
+    Args:
+        technology: as the user or the file names it; may be empty.
+        measurements: what was fitted.
+    """
+    name = technology.lower()
+    if any(word in name for word in _WITHOUT_TRANSISTOR):
+        return False
+    return bool(name) or measurements.read_voltage is None
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +116,9 @@ class FitValues:
         bake: activation energy from bakes; None: not measured.
         components: variance components; None: no die or wafer column.
         bootstrap: parameters of the bootstrap, one row a replicate; None: not asked for.
+        outliers: body and tail, and what each estimator gives; None: no outliers were found.
+        retention_laws: laws of retention by name, the better first; empty: fewer than two later times.
+        recording: how the instrument recorded currents.
     """
 
     model: str
@@ -93,6 +137,14 @@ class FitValues:
     bake: BakeFit | None = None
     components: VarianceComponents | None = None
     bootstrap: pd.DataFrame | None = None
+    outliers: Outliers | None = None
+    retention_laws: dict[LawName, RetentionLawFit] = field(default_factory=dict)
+    recording: Recording = field(default_factory=Recording)
+
+    @property
+    def has_transistor(self) -> bool:
+        """Whether the cell is a transistor in subthreshold, whose spread of current is one of threshold voltage."""
+        return is_transistor(self.cell.technology, self.measurements)
 
     @property
     def fit(self) -> ModelFit:
@@ -108,9 +160,11 @@ class FitValues:
     def table(self) -> pd.DataFrame:
         """Statistics of the programmed states, one row a state, SI units.
 
-        ``target``, ``n``, ``mean``, ``sigma``, ``mean_stderr``, ``sigma_stderr``, ``dof``, ``normality_p``,
-        ``mean_error``, ``tail_bits``, ``sigma_model``, ``residual`` (deviance residual, standard normal if the model is
-        true), ``threshold_sigma`` [V] (spread of threshold voltage behind sigma).
+        ``target``, ``n``, ``mean``, ``sigma``, ``mean_stderr``, ``sigma_stderr``, ``sigma_low``, ``sigma_high`` (95 %
+        interval), ``dof``, ``normality_p``, ``mean_error``, ``tail_bits``, ``sigma_model``, ``residual`` (deviance
+        residual, standard normal if the model is true), ``threshold_sigma`` [V] (spread of threshold voltage behind
+        sigma). Where outliers were found ``body_mean``, ``body_sigma`` and their errors, which the model is fitted to;
+        where cells repeat ``cycles``, ``cell_sigma``, ``cycle_sigma`` with their intervals.
         """
         return self.states.table
 
@@ -128,10 +182,13 @@ class FitValues:
     @property
     def overlap(self) -> pd.DataFrame:
         """Misread probability of neighbouring measured states; see `digital_levels.state_overlap`."""
-        return state_overlap(self.table["mean"], self.table["sigma"])
+        table = fitted_columns(self.table)
+        return state_overlap(table["mean"], table["sigma"])
 
     def levels(self, error_rate: float) -> Floats:
         """Return the target currents [A] of the digital levels that the cell holds at an error rate.
+
+        The lowest is the lowest measured state: what the spread is below it was not measured.
 
         Args:
             error_rate: probability of a misread on each side of a level.
@@ -139,9 +196,7 @@ class FitValues:
         Raises:
             DeviceError: an error rate outside 0..0.5.
         """
-        return digital_levels(
-            lambda current: float(self.cell.sigma(current)), self.cell.i_min, self.cell.i_max, error_rate
-        )
+        return cell_levels(self.cell, error_rate)
 
     @property
     def states_over_time(self) -> pd.DataFrame:
@@ -201,6 +256,8 @@ class FitValues:
                 "parameters": self.parameters,
                 "comparison": self.comparison.reset_index(),
                 "states": self.states_over_time,
+                "outliers": self.outliers,
+                "retention_laws": {name: found.to_dict() for name, found in self.retention_laws.items()},
                 "digital_levels": {f"{rate:g}": count for rate, count in self.level_counts.items()},
                 "warnings": self.measurements.warnings,
                 "notes": [*self.measurements.notes, *self.notes],

@@ -112,7 +112,14 @@ def _quartile_scale(sample: StateSample) -> Floats:
     return np.asarray((sample.values[high] - sample.values[low]) / (2 * 0.6744897501960817), dtype=np.float64)
 
 
-def tail_bits(sample: StateSample) -> pd.DataFrame:
+def robust_location(sample: StateSample) -> tuple[Floats, Floats]:
+    """Return the median of each state and the spread of a normal with its quartiles [A], shape (states,)."""
+    middle = sample.starts + (sample.counts - 1) // 2
+    median = (sample.values[middle] + sample.values[sample.starts + sample.counts // 2]) / 2
+    return median, _quartile_scale(sample)
+
+
+def tail_bits(sample: StateSample, least: Floats | None = None) -> pd.DataFrame:
     """Return the cells that lie farther out than a normal state of its median and quartiles would put any.
 
     A cell counts as a tail bit beyond k robust standard deviations, k such that half a cell of the whole data would
@@ -120,6 +127,7 @@ def tail_bits(sample: StateSample) -> pd.DataFrame:
 
     Args:
         sample: the cells.
+        least: smallest robust deviation to count with, by state [A]; None: any.
 
     Returns:
         One row a tail bit, farthest first: ``target`` [A], ``value`` [A], ``z`` (robust deviations from the median),
@@ -128,11 +136,9 @@ def tail_bits(sample: StateSample) -> pd.DataFrame:
     """
     total = len(sample.values)
     limit = max(4.0, float(stats.norm.isf(0.25 / total)))
-    counts = sample.counts
-    middle = sample.starts + (counts - 1) // 2
-    median = (sample.values[middle] + sample.values[sample.starts + counts // 2]) / 2
+    median, scale = robust_location(sample)
     # Quartiles of few cells are too rough to call a cell wild.
-    scale = np.maximum(_quartile_scale(sample), np.where(counts < 12, np.inf, 1e-300))
+    scale = np.maximum(scale, np.where(sample.counts < 12, np.inf, 1e-300 if least is None else least))
     z = (sample.values - median[sample.codes]) / scale[sample.codes]
     wild = np.flatnonzero(np.abs(z) > limit)
     wild = wild[np.argsort(-np.abs(z[wild]), kind="stable")]

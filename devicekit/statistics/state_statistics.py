@@ -75,6 +75,7 @@ class Spread:
         mean_stderr: standard error of `mean` [A].
         sigma_stderr: standard error of `sigma` [A].
         dof: degrees of freedom of sigma squared: n - 1 for a normal sample, fewer where cells are binned or trimmed.
+        likely: 95 % interval of sigma by likelihood [A], shape (2, states); None: chi-square on `dof` (see `interval`).
     """
 
     mean: Floats
@@ -82,6 +83,15 @@ class Spread:
     mean_stderr: Floats
     sigma_stderr: Floats
     dof: Floats
+    likely: Floats | None = None
+
+    @property
+    def interval(self) -> Floats:
+        """95 % interval of sigma [A], shape (2, states): sigma sqrt(nu / chi2_nu) unless the likelihood gave one."""
+        if self.likely is not None:
+            return self.likely
+        quantiles = special.chdtri(self.dof, np.array([[0.025], [0.975]]))
+        return np.asarray(self.sigma * np.sqrt(self.dof / quantiles), dtype=np.float64)
 
 
 def normal_spread(sample: StateSample) -> Spread:

@@ -6,9 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from devicekit.common.engineering import engineering
 from devicekit.common.errors import MeasurementError
-from devicekit.measurements.measurements import CONDITIONS, Measurements
+from devicekit.measurements.measurements import Measurements
 
 STATES = 32
 """Ranges of the full scale that continuous targets are grouped into."""
@@ -74,26 +73,3 @@ def group_targets(
     columns["target"] = center[inverse]
     columns["value"] = columns["value"] - targets + center[inverse]
     return replace(measurements, columns=columns).where(kept), notes
-
-
-def without_lone_cells(measurements: Measurements) -> tuple[Measurements, list[str]]:
-    """Return measurements without states of a single cell at their condition, and a note that names them.
-
-    One cell has no spread; the other states are fitted all the same. Where every state has one cell, all are kept, so
-    that the fit says what is wrong.
-
-    Args:
-        measurements: cells or histograms.
-    """
-    columns = measurements.columns
-    keys = [columns[role] for role in ("target", *CONDITIONS) if role in columns]
-    _, state = np.unique(np.stack(keys), axis=1, return_inverse=True)
-    state = state.reshape(-1)
-    cells = np.bincount(state, columns.get("count", np.ones(measurements.rows)))
-    lone = (cells < 2)[state]
-    if not np.any(lone) or np.all(lone):
-        return measurements, []
-    named = ", ".join(engineering(target, "A", 4) for target in np.unique(columns["target"][lone])[:6])
-    return measurements.where(~lone), [
-        f"states of a single cell have no spread and were left out: {named} ({int(lone.sum())} of {len(lone)} rows)"
-    ]

@@ -20,6 +20,8 @@ def register(app: typer.Typer) -> None:
             "devicekit fit {data}/measurements/sonos_40nm_tcas2022_resampled.csv",
             "devicekit fit {data}/measurements/sonos_40nm_tcas2022_resampled.csv --model power_law --bootstrap 50",
             "devicekit fit {data}/measurements/rram_b_bake_extract.csv --read-only",
+            "devicekit fit {data}/measurements/sonos_40nm_tcas2022_retention_resampled.csv --panel retention --width"
+            " 85mm",
         ),
     )(fit)
 
@@ -45,7 +47,18 @@ def fit(
     states: Annotated[int | None, typer.Option(help="Gather targets into that many ranges of the full scale.")] = None,
     eta: Annotated[float, typer.Option(help="Gate coupling behind the threshold spread, 0 to 1.")] = 1.0,
     bootstrap: Annotated[int, typer.Option(min=0, help="Replicates of cells drawn again.")] = 0,
+    tail: Annotated[
+        bool, typer.Option(help="Outlier cells become a tail of the cell; without, they count towards the spread.")
+    ] = True,
+    rounding: Annotated[
+        str | None, typer.Option(help="Step that currents were rounded to, such as 10nA; 0 for none. Found by default.")
+    ] = None,
     figures: Annotated[bool, typer.Option(help="Draw the page of figures.")] = True,
+    panel: Annotated[
+        list[str] | None,
+        typer.Option(help="Draw single panels instead of the page: sigma, histograms, probability, retention, ..."),
+    ] = None,
+    width: Annotated[str, typer.Option(help="Width of a single panel, such as 85mm.")] = "85mm",
     name: Annotated[str | None, typer.Option(help="Name of the cell; the file's by default.")] = None,
     technology: Annotated[str | None, typer.Option(help="Process the cell belongs to, such as sonos_40nm.")] = None,
     read_only: Annotated[
@@ -87,6 +100,7 @@ def fit(
     import devicekit
     from devicekit.common.errors import DeviceError
     from devicekit.common.paths import checked_file_name
+    from devicekit.measurements.read_options import number_or_text
 
     if name is not None:
         checked_file_name(name, "--name", DeviceError)
@@ -105,6 +119,8 @@ def fit(
             model,
             criterion=_choice("criterion", criterion, ("bic", "aicc")),
             estimator=_choice("estimator", estimator, ("normal", "trimmed", "student")),
+            tail=tail,
+            rounding=None if rounding is None else number_or_text(rounding),
             states=states,
             i_max=i_max,
             on_off_ratio=on_off_ratio,
@@ -117,7 +133,7 @@ def fit(
         )
         step(2, 3, "Drawing")
         folder = out if out is not None else Path("out") / "fit" / fitted.cell.name
-        written = fitted.write(folder, figures)
+        written = fitted.write(folder, figures, panel or (), width)
         step(3, 3)
     if as_json:
         print_json(fitted.to_dict() | {"files": written})

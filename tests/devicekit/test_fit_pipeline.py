@@ -201,7 +201,7 @@ def test_bakes_give_the_activation_energy(tmp_path: Path) -> None:
     assert result.cell.retention is not None
     assert result.cell.retention.activation_energy == result.bake.activation_energy
     assert "activation energy 0.9" in result.summary()
-    assert result.plot()[1]["other"].get_title(loc="left").startswith("Bakes: activation energy 0.9")
+    assert result.plot()[1]["bakes"].get_title(loc="left").startswith("Bakes: activation energy 0.9")
 
 
 def test_variance_components_are_found_and_drawn_again(tmp_path: Path) -> None:
@@ -269,7 +269,7 @@ def test_robust_fit_sees_through_stuck_cells(tmp_path: Path) -> None:
     table = made(11, cells=200)
     stuck = np.random.default_rng(11).choice(len(table), 40, replace=False)
     table.loc[stuck, "current (nA)"] = 2400.0
-    plain, robust = fit(table, tmp_path), fit(table, tmp_path, estimator="trimmed")
+    plain, robust = fit(table, tmp_path, tail=False), fit(table, tmp_path, estimator="trimmed")
     assert plain.parameters.keys() != {"s_max", "i_sat"} or not within(plain.parameters["s_max"], 40e-9)
     assert robust.cell.sigma(0.8e-6) == pytest.approx(LAW.sigma(800.0, 1600.0) * 1e-9, rel=0.1)
     assert len(plain.tails) >= 35
@@ -331,7 +331,9 @@ def test_faults_name_the_file_and_the_target(tmp_path: Path) -> None:
 
 def test_the_page_of_figures_shows_every_panel(tmp_path: Path) -> None:
     figure, axes = fit(made(), tmp_path).plot()
-    assert set(axes) == {"histograms", "sigma", "residuals", "comparison", "mean_error", "other"}
+    assert set(axes) == {
+        "histograms", "sigma", "residuals", "comparison", "mean_error", "probability", "threshold",
+    }  # fmt: skip
     assert len(axes["comparison"].patches) == 9
     assert len(axes["histograms"].lines) == 12
     figure.savefig(tmp_path / "page.png", dpi=40)
