@@ -114,6 +114,17 @@ def measurements(path: Path) -> str | None:
     return _nonsense(i_max=(cell.i_max, 1e-18, 1.0), sigma=(float(cell.sigma(cell.i_max)) / cell.i_max, 0, 10.0))
 
 
+def pulses(path: Path) -> str | None:
+    """Update curves, and a fitted update whose range is about that of the readings and whose steps are finite."""
+    data = devicekit.read_pulses(path)
+    reach = float(np.nanmax(data.conductance) - np.nanmin(data.conductance))
+    if len(data.up) > 12 or data.pulses > 500:
+        return None
+    model = devicekit.fit_pulses(data, "constant_step").model
+    steps = [branch.step for branch in (model.up, model.down) if branch is not None]
+    return _nonsense(range=(model.range / reach, 0.0, 10.0), step=(max(steps) / reach, 0.0, 100.0))
+
+
 def peripherals(path: Path) -> str | None:
     """A characterised periphery."""
     circuits.load_peripherals(path)
@@ -200,6 +211,42 @@ def _tar(out: io.BytesIO, picture: bytes) -> None:
         archive.addfile(info, io.BytesIO(picture))
 
 
+DEVICE = """format = "devicekit-cell-1"
+name = "mine"
+technology = "mine"
+title = "outliers and a law"
+measured_range = ["50 nA", "800 nA"]
+i_max = { value = 0.8, unit = "uA", kind = "measured", source = "lot 7" }
+on_off_ratio = { value = 1e4, kind = "assumed", source = "lot 7" }
+read_voltage = { value = 0.1, unit = "V", kind = "measured", source = "lot 7" }
+[error]
+model = "state_independent"
+kind = "fitted"
+source = "lot 7"
+parameters = { alpha = 0.04 }
+[tail]
+shape = "low"
+fraction = { value = 0.012, interval = [0.008, 0.017], kind = "fitted", source = "lot 7" }
+scale = { value = 6.5, kind = "fitted", source = "lot 7" }
+[retention]
+time_axis = "log"
+[[retention.points]]
+time = "2 days"
+mean = { model = "table", unit = "nA", targets = [50, 800], means = [52, 790], kind = "measured", source = "lot 7" }
+error = { model = "state_independent", kind = "fitted", source = "lot 7", parameters = { alpha = 0.05 } }
+[retention.law]
+model = "log_time"
+unit = "nA"
+targets = [50, 800]
+rates = [0.01, -0.004]
+sigma_rate = 0.05
+t_0 = "1 h"
+kind = "fitted"
+source = "lot 7"
+"""
+RAMPS = "pulse,G (uS)\n" + "".join(
+    f"{n},{10 + 5 * (n % 20 if n % 40 < 20 else 20 - n % 20) / 20:g}\n" for n in range(60)
+)
 LIBRARY = """base = "sonos_40nm"
 name = "mine"
 technology = "sonos_40nm"
@@ -260,12 +307,13 @@ def _targets() -> dict[str, Target]:
     graph = _saved(lambda out: np.savez(out, graph_json='{"ops": [], "input": {"scale": 1}}'))
     own_designs, own_study = ((EXAMPLES / f"your_{name}.toml").read_bytes() for name in ("designs", "study"))
     text = {
-        "device": Target(".toml", _bundled("devices/*.toml"), device),
+        "device": Target(".toml", (*_bundled("devices/*.toml"), DEVICE.encode()), device),
         "designs": Target(".toml", (*_bundled("designs/*.toml"), own_designs), designs),
         "core": Target(".toml", (CORES.encode(),), cores),
         "adc": Target(".toml", (ADC.encode(), b'kind = "ramp"\n'), adc),
         "library": Target(".toml", (whole, LIBRARY.encode()), library),
         "csv": Target(".csv", csv, measurements),
+        "pulses": Target(".csv", (RAMPS.encode(), b"0.1,0.9\n0.3,0.6\n0.45,0.4\n0.5,0.25\n"), pulses),
         "peripherals": Target(".json", _bundled("peripherals/*.model.json"), peripherals),
         "parameters": Target(".toml", _bundled("peripherals/*.toml"), parameters),
         "transistor": Target(".toml", _bundled("circuits/*_cell.toml"), transistor),
