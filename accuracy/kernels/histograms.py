@@ -88,6 +88,10 @@ class Histogram:
             counts, largest = counts.reshape(-1, 2).sum(axis=1), largest.reshape(-1, 2).max(axis=1)
         self.counts += counts[:BINS]
         self.largest = np.maximum(self.largest, largest[:BINS])
+        if counts.size > BINS:
+            # What lies exactly on the upper edge belongs to the last bin, as in `add`.
+            self.counts[-1] += counts[BINS:].sum()
+            self.largest[-1] = max(self.largest[-1], float(largest[BINS:].max()))
 
     def quantile(self, fraction: float) -> float:
         """Return the least value that at least a fraction of all values, zeros included, does not exceed.

@@ -173,3 +173,15 @@ def test_impossible_adc_ranges_are_refused(ranges: Any) -> None:
     with pytest.raises(CalibrationError, match=r"adc_range|ADC range"):
         given_adc_ranges(design("A"), False, ranges)
     assert AdcRanges(((0.0, 1.0),), (256,)).uniform().codes_per_unit == 255.0
+
+
+@pytest.mark.parametrize("name", ["D", "E"])
+def test_ranges_hold_a_largest_current_that_is_a_power_of_two(name: str) -> None:
+    """One row at full conductance draws exactly 1, the upper edge of a histogram's last bin."""
+    layer = nn.Linear(1, 2, bias=False).eval()
+    with torch.no_grad():
+        layer.weight.copy_(torch.tensor([[-0.0075], [0.536]]))
+    x = torch.linspace(0.1, 0.9, 9)[:, None]
+    model = calibrate(convert(layer, design(name)), [(x, None)])
+    with torch.inference_mode():
+        torch.testing.assert_close(model(x), layer(x), rtol=0, atol=0.005)

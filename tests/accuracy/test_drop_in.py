@@ -350,7 +350,8 @@ def against_torch(net: nn.Module, x: Tensor, design: str) -> None:
         assert found.shape == wanted.shape
         assert found.dtype == wanted.dtype
         scale = float(wanted.abs().max()) + 1e-6
-        assert float((found - wanted).abs().max()) < 0.25 * scale + 0.1
+        # Ranges hold the inner 99.98 % of currents, so single outputs may be clipped.
+        assert float((found - wanted).norm()) < 0.25 * float(wanted.norm()) + 0.02 * wanted.numel() ** 0.5
         torch.testing.assert_close(model(x.contiguous()), found, rtol=0, atol=1e-4 * scale)
 
 
