@@ -154,6 +154,13 @@ def _magnitude(result: Interpreted, value: Floats, options: ReadOptions) -> None
         raise MeasurementError(
             f"{result.place}: the largest current is {engineering(largest, 'A')}{unit}, below 1 fA; {settle}='small'."
         )
+    target = result.numbers("target")
+    if np.any(target > LARGE) and "large" not in options.accept:
+        row = int(np.argmax(target))
+        raise MeasurementError(
+            f"{result.where(row)}: a target of {engineering(target[row], 'A')}, {int((target > LARGE).sum())} above 1 A"
+            " in all; give the right unit with units={'target': 'nA'}, or accept='large'."
+        )
 
 
 def _row_numbers(result: Interpreted, value: Floats) -> None:

@@ -164,3 +164,13 @@ def test_a_slip_among_the_values_is_named(tmp_path) -> None:  # type: ignore[no-
     path.write_text("target (nA),current (nA)\n" + "\n".join(rows))
     with pytest.warns(devicekit.UnitWarning, match="more than the full scale of 1.6 uA: a value far from its target"):
         devicekit.fit_device(path, model="saturating_exponential")
+
+
+def test_a_single_target_that_no_cell_has_is_refused(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    """One slip among the targets would set the full scale of the whole device."""
+    rows = [f"{target},{target + step}" for target in (100, 200, 400) for step in range(-5, 6)]
+    path = tmp_path / "slip.csv"
+    path.write_text("target (nA),current (nA)\n" + "\n".join([*rows, "5.6e21,400"]))
+    with pytest.raises(DevicekitError, match=r"slip\.csv:35: a target of 5\.6 TA, 1 above 1 A"):
+        devicekit.read_measurements(path)
+    assert devicekit.read_measurements(path, accept="large").columns["target"].max() > 1
