@@ -13,6 +13,10 @@ class InputError(DevicekitError):
     """Inputs of an analog matrix are not finite or have the wrong shape."""
 
 
+class NotFiniteError(DevicekitError):
+    """A kernel met an input that is not finite; the layer, which knows what becomes of it, reads once more."""
+
+
 class CalibrationError(DevicekitError):
     """A converted model needs ranges and has none, has another design's, or its calibration data are unusable."""
 

@@ -111,7 +111,9 @@ def compiler() -> Check:
 
     found = find_compiler()
     if found:
-        return Check(what="C compiler", status="ok", found=found)
+        from circuits.threads import source_of_threads
+
+        return Check(what="C compiler", status="ok", found=f"{found}; kernels run on {source_of_threads()}")
     cost = "the kernels run through numba instead of C: same numbers, a few times slower"
     return Check(what="C compiler", status="optional", found="none", cost=cost)
 

@@ -10,14 +10,18 @@ from numpy.typing import NDArray
 
 from accuracy.mapping.operators import Geometry, channels_of
 from circuits.native import DEFAULT_FLAGS, load_library
+from circuits.threads import share
 
 _SOURCE = Path(__file__).parent / "native" / "patches.c"
+_LEAST_BYTES = 1 << 16
+"""Bytes that are worth a thread of their own."""
 
 
 class _Convolution(ctypes.Structure):
     """``struct convolution`` of the C source."""
 
     _fields_ = (
+        ("x", ctypes.c_void_p),
         ("channels", ctypes.c_int64),
         ("height", ctypes.c_int64),
         ("width", ctypes.c_int64),
@@ -25,6 +29,9 @@ class _Convolution(ctypes.Structure):
         ("stride", ctypes.c_int64 * 2),
         ("dilation", ctypes.c_int64 * 2),
         ("size", ctypes.c_int64 * 2),
+        ("first", ctypes.c_int64),
+        ("count", ctypes.c_int64),
+        ("out", ctypes.c_void_p),
     )
 
 
@@ -48,12 +55,9 @@ def windows(geometry: Geometry, x: NDArray[np.integer], rows: slice) -> NDArray[
     library = load_library(_SOURCE, DEFAULT_FLAGS)
     if library is not None and padded.dtype.itemsize == 1:
         result = np.empty((images, *size, count), dtype=padded.dtype)
-        shape = _Convolution(
-            *padded.shape[1:], *((ctypes.c_int64 * 2)(*pair) for pair in ((ky, kx), (sy, sx), (dy, dx), size))
-        )
-        pointer, number = ctypes.c_void_p, ctypes.c_int64
-        library.unroll.argtypes = (pointer, pointer, number, number, number, pointer)
-        if library.unroll(ctypes.byref(shape), padded.ctypes.data, images, start, count, result.ctypes.data) == 0:
+        pairs = ((ctypes.c_int64 * 2)(*pair) for pair in ((ky, kx), (sy, sx), (dy, dx), size))
+        job = _Convolution(padded.ctypes.data, *padded.shape[1:], *pairs, start, count, result.ctypes.data)
+        if share(library.unroll, job, images * size[0], least=_LEAST_BYTES // max(1, size[1] * count) + 1) == 0:
             return result
     n, c, h, w = padded.strides
     view = np.lib.stride_tricks.as_strided(

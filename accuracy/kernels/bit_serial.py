@@ -19,14 +19,18 @@ from accuracy.kernels.bit_serial_library import BITS, Lookup, Packing, available
 from accuracy.kernels.histograms import BINS, Histogram
 from accuracy.kernels.protocol import Reading, quantises_in_single
 from accuracy.kernels.steps import as_images, finished, from_images, quantised_in_c
-from accuracy.kernels.threads import in_threads, thread_count
 from accuracy.mapping.adc import Floats, UniformAdc
 from accuracy.mapping.inputs import input_steps
 from accuracy.mapping.operators import channels_of
+from circuits.threads import share, thread_count
 
 _LANES = 16
-_PIECE = 256
-"""Positions that a thread takes at once, at least."""
+_TILE = 64
+"""Positions that the kernel takes together; the C source has the same number."""
+_PIECE = 128
+"""Positions that are worth a thread of their own."""
+_LEAST_SLOTS = 1 << 14
+"""Packed inputs that are."""
 _PROBE = 8
 """Images whose currents are counted first, to find the reach of empty histograms."""
 _HEADROOM = 4
@@ -148,7 +152,7 @@ class _Layout:
         """
         job = _Job(self, x, unit, scale)
         job.lookup.lo, job.lookup.hi, job.lookup.codes_per_unit = adc.single.addresses
-        job.run([job.lookup] * job.threads)
+        job.run()
         return job.result
 
     def count(
@@ -174,19 +178,16 @@ class _Layout:
         unused = np.zeros(self.blocks, np.float32)
         job.lookup.lo = job.lookup.hi = job.lookup.codes_per_unit = unused.ctypes.data
         job.lookup.bins, job.lookup.absolute = BINS * _HEADROOM, int(absolute)
+        threads = thread_count()
         while True:
             reach = np.repeat(np.array([h.reach * _HEADROOM for h in histograms], np.float32), self.lines)
-            counts = np.zeros((job.threads, self.blocks, BINS * _HEADROOM), np.int64)
+            counts = np.zeros((threads, self.blocks, BINS * _HEADROOM), np.int64)
             tops = np.zeros(counts.shape, np.float32)
             zeros, largest = np.zeros(counts.shape[:2], np.int64), np.zeros(counts.shape[:2], np.float32)
-            lookups = []
-            for own in range(job.threads):
-                lookup = Lookup.from_buffer_copy(job.lookup)
-                lookup.counts, lookup.tops = counts[own].ctypes.data, tops[own].ctypes.data
-                lookup.zeros = zeros[own].ctypes.data
-                lookup.largest, lookup.reach = largest[own].ctypes.data, reach.ctypes.data
-                lookups.append(lookup)
-            job.run(lookups)
+            lookup = job.lookup
+            lookup.counts, lookup.tops, lookup.zeros = counts.ctypes.data, tops.ctypes.data, zeros.ctypes.data
+            lookup.largest, lookup.reach = largest.ctypes.data, reach.ctypes.data
+            job.run(threads)
             most = largest.max(axis=0).reshape(-1, self.lines).max(axis=1)
             if all(value <= h.reach * _HEADROOM for value, h in zip(most, histograms, strict=True)):
                 break
@@ -216,26 +217,26 @@ class _Job:
 
     Attributes:
         lookup: what the C code is told, but for what differs between reading and counting.
-        threads: how many parts the positions are dealt to.
         result: where finished outputs stand after `run`.
     """
 
     def __init__(self, layout: _Layout, x: Tensor, unit: float, scale: Floats):
         image, geometry = as_images(layout.operator, x), layout.geometry
-        self._images, _, height, width = image.shape
+        images, _, height, width = image.shape
         (py, px), (sy, sx) = geometry.padding, geometry.stride
         tall, wide = height + 2 * py, width + 2 * px
         out_y, out_x = geometry.out_size(height, width)
-        self._positions = self._images * out_y * out_x
-        planes = np.zeros((self._images, tall, wide, len(layout.channel) // 8), np.uint64)
+        self._positions, self._lines = images * out_y * out_x, images * height
+        self._least = _LEAST_SLOTS // max(1, width * len(layout.channel)) + 1
+        planes = np.zeros((images, tall, wide, len(layout.channel) // 8), np.uint64)
         sums = None if layout.sum_factors is None else np.zeros(planes.shape, np.int32)
         self._packing = Packing(
-            image.data_ptr(), *image.stride(), self._images, height, width, py, px, tall, wide, planes.shape[-1],
+            image.data_ptr(), *image.stride(), images, height, width, py, px, tall, wide, planes.shape[-1],
             _address(layout.channel), _address(layout.phase), _address(planes), _address(sums),
         )  # fmt: skip
         taps = geometry.tap_offsets(wide)
         full_scale = layout.padded(scale * unit)
-        result = torch.empty((self._images, out_y, out_x, layout.physical), dtype=layout.dtype)
+        result = torch.empty((images, out_y, out_x, layout.physical), dtype=layout.dtype)
         double = layout.dtype == torch.float64
         self.lookup = Lookup(
             planes=_address(planes), sums=_address(sums), octets=planes.shape[-1], padded_height=tall,
@@ -251,21 +252,18 @@ class _Job:
             out=None if double else result.data_ptr(), wide=result.data_ptr() if double else None,
         )  # fmt: skip
         self.result = from_images(layout.operator, result, x)
-        self.threads = thread_count(self._positions, _PIECE)
         # The structures hold addresses only: what they point to must outlive them.
         self._kept = (layout, image, planes, sums, taps, full_scale)
         self._packed = False
 
-    def run(self, lookups: list[Lookup]) -> None:
-        """Pack the inputs, unless that was done, and read all positions; one structure a thread."""
+    def run(self, threads: int | None = None) -> None:
+        """Pack the inputs, unless that was done, and read all positions; on so many threads at most."""
         library = kernels()
         assert library is not None
         if not self._packed:
-            in_threads(lambda _, *images: library.pack_inputs(self._packing, *images), self._images, self.threads)
+            share(library.pack_inputs, self._packing, self._lines, least=self._least)
             self._packed = True
-        if any(
-            in_threads(lambda own, *some: library.read_positions(lookups[own], *some), self._positions, self.threads)
-        ):
+        if share(library.read_positions, self.lookup, self._positions, _PIECE, _TILE, threads):
             raise MemoryError("The look-up kernel could not allocate its tables.")
 
 

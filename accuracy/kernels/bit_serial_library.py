@@ -51,13 +51,7 @@ class Lookup(ctypes.Structure):
 def kernels() -> ctypes.CDLL | None:
     """Return the compiled kernels, None where they could not be compiled."""
     # Without contraction a code is rounded the same way on every processor.
-    library = load_library(_SOURCE, (*DEFAULT_FLAGS, "-ffp-contract=off"))
-    if library is not None:
-        library.pack_inputs.argtypes = [ctypes.POINTER(Packing), _LONG, _LONG]
-        library.pack_inputs.restype = None
-        library.read_positions.argtypes = [ctypes.POINTER(Lookup), _LONG, _LONG]
-        library.read_positions.restype = ctypes.c_int
-    return library
+    return load_library(_SOURCE, (*DEFAULT_FLAGS, "-ffp-contract=off"))
 
 
 def available() -> bool:

@@ -1,7 +1,7 @@
 """Convolutions accumulated in analog, summed and digitised in the processor's registers by a C kernel.
 
 No current is ever written to memory, so that it is nearly as fast as the plain convolution however many slices the
-ADCs read. It exists for x86 processors with AVX2 or AVX-512.
+ADCs read. It has forms for AVX-512, AVX2, and for the four lanes that every other processor has.
 """
 
 from __future__ import annotations
@@ -20,20 +20,23 @@ from torch import Tensor
 from torch.nn import functional
 
 from accuracy.arrays.analog_array import AnalogArray
+from accuracy.errors import NotFiniteError
 from accuracy.kernels.elementwise import LARGEST_CODE
 from accuracy.kernels.protocol import Reading, quantises_in_single
 from accuracy.kernels.steps import as_images, from_images, input_scale
-from accuracy.kernels.threads import in_threads, thread_count
 from accuracy.mapping.adc import Floats
 from accuracy.mapping.operators import ConvolutionOperator, channels_of
 from circuits.native import DEFAULT_FLAGS, load_library
+from circuits.threads import share, thread_count
 
 _SOURCE = Path(__file__).parent / "native" / "convolution.c"
 _POINTER, _LONG, _FLOAT = ctypes.c_void_p, ctypes.c_int64, ctypes.c_float
-_PIECE = 2048
-"""Positions that a thread takes at once, at least."""
 _CHUNK_VALUES = 1 << 17
 """Padded inputs a thread has in hand, in float32 values: 512 KiB."""
+_BAND_VALUES = 1 << 13
+"""Padded inputs of the least band of an image."""
+_LEAST_PRODUCTS = 1 << 18
+"""Products that are worth a thread of their own: some microseconds."""
 
 
 class _Convolution(ctypes.Structure):
@@ -60,9 +63,20 @@ class _Image(ctypes.Structure):
         ("x", _POINTER),
         *[(f"stride_{axis}", _LONG) for axis in ("image", "channel", "y", "x")],
         *[(name, _LONG) for name in ("height", "width", "channels", "top", "left")],
-        ("out", _POINTER),
         *[(name, _LONG) for name in ("padded_height", "padded_width")],
         *[(name, _FLOAT) for name in ("factor", "lo", "hi")],
+    ]
+
+
+class _Layer(ctypes.Structure):
+    """`struct layer` of the C source."""
+
+    _fields_ = [
+        ("image", _Image),
+        ("convolution", _Convolution),
+        *[(name, _LONG) for name in ("reach", "bands", "images")],
+        ("room", _POINTER),
+        *[(name, _LONG) for name in ("room_size", "width", "infinite")],
     ]
 
 
@@ -71,15 +85,11 @@ def _library() -> ctypes.CDLL | None:
     library = load_library(_SOURCE, DEFAULT_FLAGS)
     if library is not None:
         library.lanes.restype = _LONG
-        library.read_positions.argtypes = [ctypes.POINTER(_Convolution), _LONG, _LONG, _LONG]
-        library.read_positions.restype = None
-        library.quantise_images.argtypes = [ctypes.POINTER(_Image), _LONG, _LONG]
-        library.quantise_images.restype = _LONG
     return library
 
 
 def lanes() -> int:
-    """Columns that the kernel handles together on this processor; 0 where there is no kernel for it."""
+    """Columns that the kernel handles together on this processor; 0 where it could not be compiled."""
     library = _library()
     return 0 if library is None else int(library.lanes())
 
@@ -92,7 +102,7 @@ class Convolution:
     """
 
     def __init__(self, width: int | None = None) -> None:
-        self._width = width
+        self.width = width
 
     def suits(self, array: AnalogArray, how: Reading) -> bool:
         """Whether only quantisation acts on such a layer, on a processor that the C code knows."""
@@ -100,7 +110,7 @@ class Convolution:
             return False
         if array.wide or array.mapping.design.input_accumulation != "analog" or array.operator.geometry is None:
             return False
-        return lanes() >= (self._width or 1)
+        return lanes() >= (self.width or 1)
 
     def read(self, array: AnalogArray, x: Tensor, how: Reading) -> Tensor:
         """Quantise, sum, digitise and finish outputs in one pass; cells stay laid out until they change."""
@@ -109,7 +119,7 @@ class Convolution:
         layout = array.laid_out(
             self,
             key,
-            lambda: _Layout(array, how, bias, self._width or lanes()),
+            lambda: _Layout(array, how, bias, self.width or lanes()),
             renew=lambda known: known.place(array.column_matrices()),
         )
         result, clipped = layout.read(x, *input_scale(array, how))
@@ -207,33 +217,35 @@ class _Layout:
         out_y, out_x = self.geometry.out_size(height, width)
         taps = self.geometry.tap_offsets(wide) * channels
         result = torch.empty((images, out_y, out_x, self.columns))
-        # Few images at a time: their integers stay in the cache, and one zeroed border serves them all.
-        many = max(1, min(images, _CHUNK_VALUES * torch.get_num_threads() // max(1, tall * wide * channels)))
-        integers = torch.zeros((many, tall, wide, channels))
-        layout = _Image(
-            image.data_ptr(), *image.stride(), height, width, channels, py, px, integers.data_ptr(), tall, wide,
-            factor, lowest, highest,
+        line, threads = wide * channels, thread_count()
+        # Small images are read several at a time; few or large ones are cut into bands, which stay in the cache.
+        bands = -(-tall * line // _CHUNK_VALUES)
+        if images < 4 * threads:
+            bands = max(bands, min(tall * line // _BAND_VALUES, -(-4 * threads // max(images, 1))))
+        bands = max(1, min(out_y, bands))
+        together = max(1, _CHUNK_VALUES // max(1, tall * line)) if bands == 1 else 1
+        reach = (self.geometry.taps[0] - 1) * self.geometry.dilation[0] + 1
+        rows = tall if bands == 1 else min(tall, -(-out_y // bands) * sy + reach + sy)
+        room = torch.empty((threads, together * rows * line))
+        job = _Layer(
+            _Image(
+                image.data_ptr(), *image.stride(), height, width, channels, py, px, tall, wide, factor, lowest, highest
+            ),
+            _Convolution(
+                None, 0, wide, channels, out_y, out_x, sy, sx, taps.size, taps.ctypes.data,
+                self.partitions, self._channel_first.ctypes.data, self._channel_count.ctypes.data,
+                self._weight_start.ctypes.data, self._weight.ctypes.data, self.blocks, self.vectors, self.columns, unit,
+                *self._adc.addresses, self._worth.ctypes.data, self._first.ctypes.data,
+                result.data_ptr(), self.floor,
+            ),
+            reach, bands, together, room.data_ptr(), room.shape[1], self.width, 0,
         )  # fmt: skip
-        job = _Convolution(
-            integers.data_ptr(), tall, wide, channels, out_y, out_x, sy, sx, taps.size, taps.ctypes.data,
-            self.partitions, self._channel_first.ctypes.data, self._channel_count.ctypes.data,
-            self._weight_start.ctypes.data, self._weight.ctypes.data, self.blocks, self.vectors, self.columns, unit,
-            *self._adc.addresses, self._worth.ctypes.data, self._first.ctypes.data,
-            result.data_ptr(), self.floor,
-        )  # fmt: skip
-        clipped = 0
-        for start in range(0, images, many):
-            count = min(many, images - start)
-            layout.x = image.data_ptr() + 4 * start * image.stride(0)
-            job.out = result.data_ptr() + 4 * start * out_y * out_x * self.columns
-            clipped += int(library.quantise_images(ctypes.byref(layout), 0, count))
-            # Each position is computed alike wherever it falls, so the number of threads is no matter.
-            positions = count * out_y * out_x
-            in_threads(
-                lambda _, first, last: library.read_positions(ctypes.byref(job), self.width, first, last),
-                positions,
-                thread_count(positions, _PIECE),
-            )
+        # Each position is computed alike wherever it falls, so the number of threads is no matter.
+        products = -(-result.numel() // max(1, images * bands)) * channels * self.geometry.area * self.blocks
+        least = -(-_LEAST_PRODUCTS // max(1, products))
+        clipped = share(library.read_parts, job, images * bands, least, threads=threads)
+        if job.infinite:
+            raise NotFiniteError
         return from_images(self.operator, result, x), clipped - repeated
 
 

@@ -9,19 +9,52 @@ import ctypes
 import math
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from accuracy.errors import NotFiniteError
 from accuracy.mapping.adc import UniformAdc
 from circuits.native import DEFAULT_FLAGS, load_library
+from circuits.threads import share, thread_count
 
 _SOURCE = Path(__file__).parent / "native" / "elementwise.c"
 _POINTER, _LONG, _FLOAT = ctypes.c_void_p, ctypes.c_int64, ctypes.c_float
 LARGEST_CODE = 2**22
 """Codes are rounded by a float32 addition that is exact below this."""
+_LEAST_VALUES, _LEAST_COUNTED = 1 << 14, 1 << 18
+"""Values that are worth a thread of their own, and where each thread counts in a histogram of its own."""
+_LINE = 16
+"""float32 values of a cache line."""
+Side = Literal["positive", "negative", "magnitude"]
+
+
+class _Quantisation(ctypes.Structure):
+    """`struct quantisation` of the C source."""
+
+    _fields_ = [
+        ("x", _POINTER),
+        ("out", _POINTER),
+        *[(name, _FLOAT) for name in ("factor", "lo", "hi")],
+        ("infinite", ctypes.c_int32),
+    ]
+
+
+class _Counting(ctypes.Structure):
+    """`struct counting` of the C source."""
+
+    _fields_ = [
+        ("v", _POINTER),
+        ("factor", _FLOAT),
+        ("absolute", ctypes.c_int32),
+        ("scale", _FLOAT),
+        ("bins", _LONG),
+        ("counts", _POINTER),
+        ("largest", _POINTER),
+    ]
 
 
 class _Digitisation(ctypes.Structure):
@@ -40,16 +73,7 @@ class _Digitisation(ctypes.Structure):
 @cache
 def _library() -> ctypes.CDLL | None:
     # Without contraction a code is rounded the same way on every processor.
-    library = load_library(_SOURCE, (*DEFAULT_FLAGS, "-ffp-contract=off"))
-    if library is not None:
-        library.quantise.argtypes = [_POINTER, _POINTER, _LONG, _FLOAT, _FLOAT, _FLOAT]
-        library.quantise.restype = _LONG
-        for digitise in (library.digitise_single, library.digitise_double):
-            digitise.argtypes = [ctypes.POINTER(_Digitisation), _LONG, _LONG]
-            digitise.restype = None
-        library.count_values.argtypes = [_POINTER, _LONG, _FLOAT, _LONG, _POINTER, _POINTER]
-        library.count_values.restype = _LONG
-    return library
+    return load_library(_SOURCE, (*DEFAULT_FLAGS, "-ffp-contract=off"))
 
 
 def available() -> bool:
@@ -66,26 +90,44 @@ def quantise(x: Tensor, factor: float, lowest: float, highest: float, out: Tenso
         lowest: least integer.
         highest: largest integer, below 2^22.
         out: float32 of the same layout in memory.
+
+    Raises:
+        NotFiniteError: an input that is not finite.
     """
     library = _library()
     assert library is not None
-    return int(library.quantise(x.data_ptr(), out.data_ptr(), x.numel(), factor, lowest, highest))
+    job = _Quantisation(x.data_ptr(), out.data_ptr(), factor, lowest, highest, 0)
+    clipped = share(library.quantise, job, x.numel(), least=_LEAST_VALUES, step=_LINE)
+    if job.infinite:
+        raise NotFiniteError
+    return clipped
 
 
-def count_values(values: Tensor, counts: NDArray[np.int64], largest: NDArray[np.float64], reach: float) -> int:
-    """Add float32 values, none negative or beyond `reach`, to a histogram from 0; return how many are exactly 0.
+def count_values(
+    values: Tensor, counts: NDArray[np.int64], largest: NDArray[np.float64], reach: float, side: Side
+) -> int:
+    """Add float32 values to a histogram from 0; return how many count as 0.
 
     Args:
         values: dense, on the CPU.
         counts: values in each bin.
         largest: largest value of each bin.
-        reach: upper edge of the last bin.
+        reach: upper edge of the last bin; no value counts for more.
+        side: what counts: values above 0, minus the values below 0, or magnitudes.
     """
     library = _library()
     assert library is not None
     bins = counts.size
-    pointers = counts.ctypes.data, largest.ctypes.data
-    return int(library.count_values(values.data_ptr(), values.numel(), bins / reach, bins, *pointers))
+    threads = thread_count() if values.numel() > _LEAST_COUNTED else 1
+    own_counts, own_largest = np.zeros((threads, bins), np.int64), np.zeros((threads, bins), np.float32)
+    job = _Counting(
+        values.data_ptr(), -1.0 if side == "negative" else 1.0, side == "magnitude", bins / reach, bins,
+        own_counts.ctypes.data, own_largest.ctypes.data,
+    )  # fmt: skip
+    zeros = share(library.count_values, job, values.numel(), least=_LEAST_COUNTED, threads=threads)
+    counts += own_counts.sum(axis=0)
+    np.maximum(largest, own_largest.max(axis=0), out=largest)
+    return zeros
 
 
 def digitise(
@@ -117,4 +159,4 @@ def digitise(
         None if start is None else start.ctypes.data, out.data_ptr(), floor,
     )  # fmt: skip
     kernel = library.digitise_double if out.dtype == torch.float64 else library.digitise_single
-    kernel(ctypes.byref(arguments), 0, out.numel() // columns)
+    share(kernel, arguments, out.numel() // columns, least=_LEAST_VALUES // max(1, blocks * columns) + 1)

@@ -6,6 +6,8 @@ error, and the range of column currents that holds the inner 99.98 %.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -13,6 +15,7 @@ from torch import Tensor
 
 from accuracy.errors import CalibrationError
 from accuracy.kernels import elementwise
+from accuracy.kernels.elementwise import Side
 
 BINS = 1 << 16
 INPUT_RANGE_BITS = 12
@@ -43,28 +46,35 @@ class Histogram:
         """Number of values, zeros included."""
         return int(self.counts.sum()) + self.zeros
 
-    def add(self, values: Tensor) -> None:
+    def add(self, values: Tensor, side: Side = "positive") -> None:
         """Count values.
 
         Args:
-            values: non-negative and finite, any shape.
+            values: finite, any shape.
+            side: what counts: values above 0, minus the values below 0, or magnitudes; all others count as 0.
         """
         if values.numel() == 0:
             return
-        self.cover(float(values.max()))
-        if self.reach == 0.0:
+        lowest, highest = (float(edge) for edge in torch.aminmax(values))
+        self._add(values, side, {"positive": highest, "negative": -lowest}.get(side, max(highest, -lowest)))
+
+    def _add(self, values: Tensor, side: Side, largest: float) -> None:
+        """Count values of which the largest that counts is known; below 0 where none does."""
+        if not largest > 0:
             self.zeros += values.numel()
             return
-        flat = values.reshape(-1)
-        if elementwise.available() and flat.dtype == torch.float32 and flat.device.type == "cpu":
-            self.zeros += elementwise.count_values(flat.contiguous(), self.counts, self.largest, self.reach)
+        self.cover(largest)
+        if elementwise.available() and values.dtype == torch.float32 and values.device.type == "cpu":
+            dense = values if _is_dense(values) else values.contiguous()
+            self.zeros += elementwise.count_values(dense, self.counts, self.largest, self.reach, side)
             return
+        flat = {"positive": values, "negative": -values}.get(side, values.abs()).reshape(-1)
         flat = flat[flat > 0]
         self.zeros += values.numel() - flat.numel()
         index = (flat * (BINS / self.reach)).to(torch.int64).clamp_(max=BINS - 1)
         self.counts += torch.bincount(index, minlength=BINS).cpu().numpy()
-        largest = torch.zeros(BINS, dtype=flat.dtype, device=flat.device).scatter_reduce_(0, index, flat, "amax")
-        self.largest = np.maximum(self.largest, largest.cpu().numpy())
+        most = torch.zeros(BINS, dtype=flat.dtype, device=flat.device).scatter_reduce_(0, index, flat, "amax")
+        self.largest = np.maximum(self.largest, most.cpu().numpy())
 
     def cover(self, largest: float) -> None:
         """Double the reach until it holds a value."""
@@ -173,15 +183,24 @@ class Observation:
         Raises:
             CalibrationError: values that are not finite.
         """
-        if not bool(torch.isfinite(x).all()):
-            raise CalibrationError("The calibration data give a layer inputs that are not finite.")
         self.samples += x.shape[0]
-        self.positive.add(x.clamp(min=0))
-        self.negative.add((-x).clamp(min=0))
+        if x.numel() == 0:
+            return
+        lowest, highest = (float(edge) for edge in torch.aminmax(x))
+        if not (math.isfinite(lowest) and math.isfinite(highest)):
+            raise CalibrationError("The calibration data give a layer inputs that are not finite.")
+        self.positive._add(x, "positive", highest)
+        self.negative._add(x, "negative", -lowest)
 
     def add_currents(self, currents: Tensor) -> None:
         """Count column currents, shape (..., blocks, columns)."""
         per_slice = currents.shape[-2] // self.slices
         for index, histogram in enumerate(self.currents):
             part = currents[..., index * per_slice : (index + 1) * per_slice, :]
-            histogram.add(part.abs() if self.symmetric else part.clamp(min=0))
+            histogram.add(part, "magnitude" if self.symmetric else "positive")
+
+
+def _is_dense(values: Tensor) -> bool:
+    """Whether the elements fill one stretch of memory, in whatever order."""
+    last = values.dim() == 4 and values.is_contiguous(memory_format=torch.channels_last)
+    return last or values.is_contiguous()

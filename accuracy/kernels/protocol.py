@@ -58,6 +58,9 @@ class ReadingKernel(Protocol):
             array: programmed cells that `suits` said yes to.
             x: real inputs, in the layout of the array's operator; the first axis counts images.
             how: scales, ADC ranges, biases.
+
+        Raises:
+            NotFiniteError: an input that is not finite.
         """
         ...
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from accuracy.arrays.analog_array import AnalogArray
+from accuracy.errors import NotFiniteError
 from accuracy.kernels.bit_serial import BitSerial
 from accuracy.kernels.convolution import Convolution
 from accuracy.kernels.fused import Fused
@@ -24,13 +25,23 @@ def kernel_for(array: AnalogArray, how: Reading) -> ReadingKernel:
     return next(kernel for kernel in KERNELS if kernel.suits(array, how))
 
 
-def read(array: AnalogArray, x: Tensor, how: Reading) -> Tensor:
+def read(array: AnalogArray, x: Tensor, how: Reading, *, again: bool = False) -> Tensor:
     """Return a layer's outputs for real inputs, shape (..., columns), in the floating type of the array.
 
     Args:
         array: programmed cells.
         x: inputs, in the layout of the array's operator; the first axis counts images.
         how: scales, ADC ranges, biases.
+        again: whether these are the images of the last call, which was refused.
+
+    Raises:
+        NotFiniteError: an input that is not finite; nothing is counted then.
     """
-    array.noise.begin(x.shape[0])
-    return kernel_for(array, how).read(array, x, how)
+    if not again:
+        array.noise.begin(x.shape[0])
+    counted = array.inputs_seen, array.inputs_clipped
+    try:
+        return kernel_for(array, how).read(array, x, how)
+    except NotFiniteError:
+        array.inputs_seen, array.inputs_clipped = counted
+        raise

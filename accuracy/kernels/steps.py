@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
 from accuracy.arrays.analog_array import AnalogArray
+from accuracy.errors import NotFiniteError
 from accuracy.kernels import elementwise
 from accuracy.kernels.protocol import Reading
 from accuracy.mapping.inputs import input_steps, quantise_inputs
@@ -13,8 +16,15 @@ from accuracy.mapping.operators import ConvolutionOperator, Operator
 
 
 def quantised(array: AnalogArray, x: Tensor, how: Reading) -> tuple[Tensor, float]:
-    """Return integers, padded for the array's operator, and the value of one; by torch."""
+    """Return integers, padded for the array's operator, and the value of one; by torch.
+
+    Raises:
+        NotFiniteError: an input that is not finite.
+    """
     design = array.mapping.design
+    # A sum that is finite has finite terms only; one that is not may be of large numbers.
+    if not math.isfinite(float(x.sum())) and not bool(torch.isfinite(x).all()):
+        raise NotFiniteError
     if design.input_bits is None:
         return array.operator.prepare(x / how.full_scale), 1.0
     lowest = -how.full_scale if how.signed else 0.0
@@ -32,7 +42,11 @@ def input_scale(array: AnalogArray, how: Reading) -> tuple[float, float, float, 
 
 
 def quantised_in_c(array: AnalogArray, x: Tensor, how: Reading) -> tuple[Tensor, float]:
-    """Return what `quantised` does, for float32 inputs on the CPU; by the C kernel, in one pass over memory."""
+    """Return what `quantised` does, for float32 inputs on the CPU; by the C kernel, in one pass over memory.
+
+    Raises:
+        NotFiniteError: an input that is not finite.
+    """
     ordered = array.operator.ordered(x)
     integers = torch.empty_like(ordered)
     factor, lowest, highest, unit = input_scale(array, how)

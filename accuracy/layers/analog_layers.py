@@ -6,7 +6,6 @@ network with ideal cells, and as the programmed chip; `mode` says which.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from enum import Enum
@@ -20,7 +19,7 @@ from torch.utils._python_dispatch import _disable_current_modes
 
 from accuracy.arrays.analog_array import AnalogArray
 from accuracy.arrays.physics import Physics
-from accuracy.errors import CalibrationError, ConversionError, InputError, MappingError
+from accuracy.errors import CalibrationError, ConversionError, InputError, MappingError, NotFiniteError
 from accuracy.kernels.histograms import Observation
 from accuracy.kernels.protocol import Reading
 from accuracy.kernels.readout import read
@@ -375,10 +374,6 @@ class AnalogLayer(nn.Module):
         if not own.is_contiguous() and not (own.dim() == 4 and own.is_contiguous(memory_format=torch.channels_last)):
             # Kernels know dense images, channels first or last; not views of anything else.
             own = own.contiguous()
-        # A sum that is finite has finite terms only; one that is not may be of large numbers.
-        finite = math.isfinite(float(own.sum())) or bool(torch.isfinite(own).all())
-        if not finite:
-            own = own.nan_to_num(0.0, 0.0, 0.0)
         observing = self.mode is Mode.OBSERVE_CURRENTS
         self.array.to(own.device, own.dtype)
         how = Reading(
@@ -389,12 +384,16 @@ class AnalogLayer(nn.Module):
             relu=relu,
             observation=self.observed if observing else None,
         )
-        operator = self.array.operator
+        operator, finite = self.array.operator, True
         self.array.operator = self._sized(x)
         try:
-            result = self.columns_back(read(self.array, own, how))
+            result = read(self.array, own, how)
+        except NotFiniteError:
+            finite = False
+            result = read(self.array, own.nan_to_num(0.0, 0.0, 0.0), how, again=True)
         finally:
             self.array.operator = operator
+        result = self.columns_back(result)
         result = (result.squeeze(0) if unbatched else result).to(x.dtype)
         if not finite:
             digital = self._digital(x)

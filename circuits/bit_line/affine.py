@@ -21,6 +21,7 @@ from scipy.interpolate import CubicSpline
 
 from circuits import native
 from circuits.bit_line.checked import CellModel
+from circuits.bit_line.kernels import solve_packed
 from circuits.bit_line.transistor_cell import load_transistor_cell
 from circuits.errors import CircuitError
 
@@ -39,6 +40,28 @@ class HashableModel(CellModel, Hashable, Protocol):
 
 
 _SOURCE = Path(__file__).with_name("bit_line_affine.c")
+
+
+class _AffineLines(ctypes.Structure):
+    """``struct affine_lines`` of the C source."""
+
+    _fields_ = (
+        ("cells", ctypes.c_void_p * 3),
+        ("weights", ctypes.c_void_p),
+        ("rows", ctypes.c_int64),
+        ("columns", ctypes.c_int64),
+        ("active", ctypes.c_void_p),
+        ("batch", ctypes.c_int64),
+        ("wire", ctypes.c_double),
+        ("most_sum", ctypes.c_double),
+        ("most_cell", ctypes.c_double),
+        ("row_block", ctypes.c_int64),
+        ("again", ctypes.c_int64),
+        ("result", ctypes.c_void_p),
+        ("packed", ctypes.c_void_p),
+        ("most", ctypes.c_int64),
+        ("blocks", ctypes.c_int64),
+    )
 
 
 class PreparedCells:
@@ -95,31 +118,16 @@ class PreparedCells:
         rows, columns = self.conductance.shape
         if library is None or columns == 0:
             return None
-        pointer, count, real, flag = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double, ctypes.c_int
-        solve = library.solve_affine
-        shape = (count, count, pointer, count)
-        solve.argtypes = (pointer, pointer, pointer, pointer, *shape, real, real, real, count, flag, pointer, flag)
         result = np.empty((active.shape[0], columns), dtype=np.float32)
         # A multiple of 8 rows, 96 in a line of 1152: shorter lines are cut as finely.
         row_block = 8 * int(np.clip(round(rows / (8 * MOST_BLOCKS)), 1, MOST_ROWS // 8)) if again else MOST_ROWS
-        status = solve(
-            self.conductance.ctypes.data,
-            self.slope.ctypes.data,
-            self.curve.ctypes.data,
-            self.weights.ctypes.data,
-            rows,
-            columns,
-            active.ctypes.data,
-            active.shape[0],
-            r_p_hat,
-            self._most_sum,
-            self._most_cell,
-            row_block,
-            int(again),
-            result.ctypes.data,
+        cells = (self.conductance.ctypes.data, self.slope.ctypes.data, self.curve.ctypes.data)
+        job = _AffineLines(
+            (ctypes.c_void_p * 3)(*cells), self.weights.ctypes.data, rows, columns, active.ctypes.data,
+            active.shape[0], r_p_hat, self._most_sum, self._most_cell, row_block, int(again), result.ctypes.data, None,
             most,
-        )
-        return result if status == 0 else None
+        )  # fmt: skip
+        return result if solve_packed(library, "", job, active.shape[0], 2 * self.conductance.size) else None
 
 
 @dataclass(frozen=True)

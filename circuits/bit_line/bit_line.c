@@ -24,6 +24,21 @@ enum { LIST_ROWS = 192, CHUNK = 240, MOST_TOGETHER = 8, PART = 48, PARTS = LIST_
 /* Bytes of conductances that stay in the first-level cache. */
 enum { CACHED = 24 * 1024 };
 
+/* What is solved. Bit b of digits[n][row] says whether the cell is selected in phase b. The results, (bits, batch,
+ * columns), are kept apart where weights is NULL; else summed with these weights to (batch, columns). most_sum and
+ * most_cell are upper bounds of the sum of a column's conductances and of one conductance. */
+struct lines {
+    const void *g; /* (rows, columns) */
+    int64_t rows, columns;
+    const uint8_t *digits; /* (batch, rows) */
+    int64_t batch, phases;
+    const double *weights;
+    double wire, most_sum, most_cell;
+    void *result, *packed; /* packed: aligned to 64 bytes */
+    int64_t most;          /* limits the instruction set, see `available` */
+    int64_t row_block, blocks; /* written by plan_...: rows of a block, and how many there are */
+};
+
 static int64_t min3(int64_t a, int64_t b, int64_t c) {
     const int64_t least = a < b ? a : b;
     return least < c ? least : c;
@@ -90,30 +105,41 @@ static int64_t min3(int64_t a, int64_t b, int64_t c) {
 #include "bit_line.c"
 
 #ifdef VECTOR_UNITS
-#define CHOOSE(kind, most, ...)                                   \
-    switch (available(most)) {                                    \
-        case 2: return PASTE(solve_##kind, _avx512)(__VA_ARGS__); \
-        case 1: return PASTE(solve_##kind, _avx2)(__VA_ARGS__);   \
-        default: return PASTE(solve_##kind, _plain)(__VA_ARGS__); \
+#define CHOOSE(name, kind, ...)                                        \
+    switch (available(l->most)) {                                      \
+        case 2: return PASTE(name, PASTE(kind, _avx512))(__VA_ARGS__); \
+        case 1: return PASTE(name, PASTE(kind, _avx2))(__VA_ARGS__);   \
+        default: return PASTE(name, PASTE(kind, _plain))(__VA_ARGS__); \
     }
 #else
-#define CHOOSE(kind, most, ...) return PASTE(solve_##kind, _plain)(__VA_ARGS__);
+#define CHOOSE(name, kind, ...) return PASTE(name, PASTE(kind, _plain))(__VA_ARGS__);
 #endif
 
 int instruction_set(int most) { return available(most); }
 
-/* Solve `batch` rows of digits, bit by bit: bit b of digits[n][row] says whether the cell is selected. The results,
- * (bits, batch, columns), are kept apart where weights is NULL; else summed with these weights to (batch, columns).
- * most_sum and most_cell are upper bounds of the sum of a column's conductances and of one conductance. Return 0, 1
- * without memory, or 2 where the growth of u over one block of rows could overflow or the line is too long. */
-int solve_float(const float *g, int64_t rows, int64_t columns, const uint8_t *digits, int64_t batch, int bits,
-                const double *weights, double wire, double most_sum, double most_cell, float *result, int most) {
-    CHOOSE(float, most, g, rows, columns, digits, batch, bits, weights, wire, most_sum, most_cell, 60.0, result)
+/* Bytes that `packed` must have room for; 0 where the growth of u over one block of rows could overflow or the line is
+ * too long. */
+int64_t plan_float(struct lines *l) { CHOOSE(plan, _float, l, 60.0) }
+int64_t plan_double(struct lines *l) { CHOOSE(plan, _double, l, 600.0) }
+
+/* Copy blocks of rows first..last to `packed`. */
+int64_t pack_float(struct lines *l, int64_t first, int64_t last, int64_t thread) {
+    (void)thread;
+    CHOOSE(pack, _float, l, first, last)
+}
+int64_t pack_double(struct lines *l, int64_t first, int64_t last, int64_t thread) {
+    (void)thread;
+    CHOOSE(pack, _double, l, first, last)
 }
 
-int solve_double(const double *g, int64_t rows, int64_t columns, const uint8_t *digits, int64_t batch, int bits,
-                 const double *weights, double wire, double most_sum, double most_cell, double *result, int most) {
-    CHOOSE(double, most, g, rows, columns, digits, batch, bits, weights, wire, most_sum, most_cell, 600.0, result)
+/* Solve rows first..last of the batch, after all is packed; return how often memory ran out. */
+int64_t solve_float(struct lines *l, int64_t first, int64_t last, int64_t thread) {
+    (void)thread;
+    CHOOSE(solve, _float, l, first, last)
+}
+int64_t solve_double(struct lines *l, int64_t first, int64_t last, int64_t thread) {
+    (void)thread;
+    CHOOSE(solve, _double, l, first, last)
 }
 
 #else /* one precision and instruction set */
@@ -193,25 +219,68 @@ TARGET static void NAME(block)(int64_t n, const REAL *g, const list *lists, cons
     }
 }
 
-TARGET static int NAME(solve)(const REAL *g, int64_t rows, int64_t columns, const uint8_t *digits, int64_t batch,
-                              int bits_of_digit, const double *weights, double wire, double most_sum, double most_cell,
-                              double most_growth, REAL *result) {
-    const int64_t vectors = (columns + LANES - 1) / LANES;
-    const int64_t strips = (vectors + WIDEST - 1) / WIDEST, widest = (vectors + strips - 1) / strips;
-    const int64_t most = (CHUNK + bits_of_digit - 1) / bits_of_digit, chunk = batch < most ? batch : most;
-    const int64_t room = chunk * bits_of_digit + MOST_TOGETHER;
+/* Strips of columns, the most vectors of one, and where they start; how wide packed rows are. */
+typedef struct {
+    int64_t vectors, strips, widest, row_width, block_size, row_bytes;
+} NAME(shape);
+
+static inline NAME(shape) NAME(shape_of)(const struct lines *l) {
+    NAME(shape) s;
+    s.vectors = (l->columns + LANES - 1) / LANES;
+    s.strips = (s.vectors + WIDEST - 1) / WIDEST;
+    s.widest = (s.vectors + s.strips - 1) / s.strips;
+    s.row_width = s.widest * LANES;
+    s.row_bytes = s.row_width * (int64_t)sizeof(REAL);
+    s.block_size = (l->row_block + 1) * s.row_width;
+    return s;
+}
+
+static int64_t NAME(plan)(struct lines *l, double most_growth) {
     /* Over one wire u grows by 1 + R i / u at most, and i / u is below both the sum of the column's conductances and
      * 1 / R plus one cell. That bounds ln u over a block of rows for every pattern at once. */
-    const double growth = log1p(fmin(wire * most_sum, 1.0 + wire * most_cell));
-    const int64_t most_rows = CACHED / (int64_t)sizeof(vec) / widest, within = (int64_t)fmin(most_growth / growth, 1e6);
-    const int64_t row_block = min3(LIST_ROWS, most_rows, within) / 16 * 16;
-    if (row_block < 16 || rows > INT32_MAX - LIST_ROWS) return 2;
-    const int64_t blocks = (rows + row_block - 1) / row_block;
-    /* Conductances by block of rows, strip of columns and row, with a row of nothing at the end of each. */
-    const int64_t row_width = widest * LANES, block_size = (row_block + 1) * row_width;
-    const int64_t row_bytes = row_width * (int64_t)sizeof(REAL);
+    const double growth = log1p(fmin(l->wire * l->most_sum, 1.0 + l->wire * l->most_cell));
+    const int64_t most_rows = CACHED / (int64_t)sizeof(vec) / NAME(shape_of)(l).widest;
+    l->row_block = min3(LIST_ROWS, most_rows, (int64_t)fmin(most_growth / growth, 1e6)) / 16 * 16;
+    if (l->row_block < 16 || l->rows > INT32_MAX - LIST_ROWS) return 0;
+    l->blocks = (l->rows + l->row_block - 1) / l->row_block;
+    fill_positions();
+    const NAME(shape) s = NAME(shape_of)(l);
+    return l->blocks * s.strips * s.block_size * (int64_t)sizeof(REAL);
+}
 
-    REAL *packed = allocate((size_t)(blocks * strips * block_size) * sizeof(REAL));
+/* Conductances by block of rows, strip of columns and row, with a row of nothing at the end of each. */
+static int64_t NAME(pack)(struct lines *l, int64_t begin, int64_t end) {
+    const NAME(shape) s = NAME(shape_of)(l);
+    const REAL *g = l->g;
+    for (int64_t row = begin * l->row_block; row < end * l->row_block; row++)
+        for (int64_t strip = 0; strip < s.strips; strip++) {
+            const int64_t first = strip * s.vectors / s.strips * LANES;
+            const int64_t next = (strip + 1) * s.vectors / s.strips * LANES;
+            const int64_t width = (next < l->columns ? next : l->columns) - first;
+            REAL *own = (REAL *)l->packed + (row / l->row_block * s.strips + strip) * s.block_size +
+                        row % l->row_block * s.row_width;
+            if (row < l->rows) memcpy(own, g + row * l->columns + first, (size_t)width * sizeof(REAL));
+            if (row < l->rows && width < s.row_width)
+                memset(own + width, 0, (size_t)(s.row_width - width) * sizeof(REAL));
+            if (row % l->row_block == 0) memset(own + l->row_block * s.row_width, 0, (size_t)s.row_bytes);
+        }
+    return 0;
+}
+
+TARGET static int64_t NAME(solve)(const struct lines *l, int64_t begin_batch, int64_t end_batch) {
+    const NAME(shape) shape = NAME(shape_of)(l);
+    const int64_t vectors = shape.vectors, strips = shape.strips, block_size = shape.block_size;
+    const int64_t row_bytes = shape.row_bytes, row_block = l->row_block, blocks = l->blocks;
+    const int64_t rows = l->rows, columns = l->columns, batch = l->batch;
+    const int bits_of_digit = (int)l->phases;
+    const uint8_t *digits = l->digits;
+    const double *weights = l->weights, wire = l->wire;
+    const REAL *packed = l->packed;
+    REAL *result = l->result;
+    const int64_t most = (CHUNK + bits_of_digit - 1) / bits_of_digit;
+    const int64_t chunk = end_batch - begin_batch < most ? end_batch - begin_batch : most;
+    const int64_t room = chunk * bits_of_digit + MOST_TOGETHER;
+
     vec *currents = allocate((size_t)(room * vectors) * sizeof(vec));
     vec *sums = allocate((size_t)(bits_of_digit * vectors) * sizeof(vec));
     list *lists = allocate((size_t)room * sizeof(list));
@@ -219,22 +288,12 @@ TARGET static int NAME(solve)(const REAL *g, int64_t rows, int64_t columns, cons
     REAL *wires = allocate((size_t)room * sizeof(REAL));
     int32_t *counts = allocate((size_t)(3 * room + MOST_TOGETHER) * sizeof(int32_t));
     int32_t *last = counts + room, *order = last + room;
-    const int status = packed && currents && sums && lists && strip_starts && wires && counts ? 0 : 1;
+    const int status = currents && sums && lists && strip_starts && wires && counts ? 0 : 1;
     if (!status) {
-        fill_positions();
         for (int64_t strip = 0; strip <= strips; strip++) strip_starts[strip] = strip * vectors / strips;
-        for (int64_t row = 0; row < blocks * row_block; row++)
-            for (int64_t strip = 0; strip < strips; strip++) {
-                const int64_t first = strip_starts[strip] * LANES, next = strip_starts[strip + 1] * LANES;
-                const int64_t width = (next < columns ? next : columns) - first;
-                REAL *own = packed + (row / row_block * strips + strip) * block_size + row % row_block * row_width;
-                if (row < rows) memcpy(own, g + row * columns + first, (size_t)width * sizeof(REAL));
-                if (row < rows && width < row_width) memset(own + width, 0, (size_t)(row_width - width) * sizeof(REAL));
-                if (row % row_block == 0) memset(own + row_block * row_width, 0, (size_t)row_width * sizeof(REAL));
-            }
         const LENGTH nothing = (LENGTH)(row_block * row_bytes);
-        for (int64_t begin = 0; begin < batch; begin += chunk) {
-            const int64_t here = batch - begin < chunk ? batch - begin : chunk, patterns = here * bits_of_digit;
+        for (int64_t begin = begin_batch; begin < end_batch; begin += chunk) {
+            const int64_t here = end_batch - begin < chunk ? end_batch - begin : chunk, patterns = here * bits_of_digit;
             memset(currents, 0, (size_t)(room * vectors) * sizeof(vec));
             memset(counts, 0, (size_t)(2 * room) * sizeof(int32_t));
             /* Patterns of nothing fill up the last group. */
@@ -305,7 +364,6 @@ TARGET static int NAME(solve)(const REAL *g, int64_t rows, int64_t columns, cons
             }
         }
     }
-    free(packed);
     free(currents);
     free(sums);
     free(lists);

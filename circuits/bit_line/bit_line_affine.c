@@ -20,6 +20,21 @@
  * the selected cells of a part of a block, and the parts, each with a scale of its own. */
 enum { LIST_ROWS = 96, CHUNK = 96, MOST_TOGETHER = 4, WIDEST = 2, PART = 24, PARTS = LIST_ROWS / PART, DEGREE = 5 };
 
+/* What is solved. most_sum and most_cell bound a column's summed slope and one slope. */
+struct affine_lines {
+    const float *cells[3];  /* conductances, slopes, curves: (rows, columns) */
+    const double *weights;  /* the DEGREE + 1 coefficients of psi(v) / v^2 */
+    int64_t rows, columns;
+    const uint8_t *active;  /* (batch, rows) */
+    int64_t batch;
+    double wire, most_sum, most_cell;
+    int64_t row_block;      /* wanted rows of a block, at most LIST_ROWS; `plan` may shorten it */
+    int64_t again;          /* linearise once more */
+    void *result, *packed;  /* packed: aligned to 64 bytes */
+    int64_t most;           /* limits the instruction set, see `available` */
+    int64_t blocks;         /* written by `plan` */
+};
+
 #define REAL float
 #define LENGTH int32_t
 #ifdef VECTOR_UNITS
@@ -50,23 +65,30 @@ enum { LIST_ROWS = 96, CHUNK = 96, MOST_TOGETHER = 4, WIDEST = 2, PART = 24, PAR
 #define NAME(x) PASTE(x, _plain)
 #include "bit_line_affine.c"
 
-#define ARGUMENTS \
-    g, slope, curve, weights, rows, columns, active, batch, wire, most_sum, most_cell, row_block, again, result
-
-/* g, slope and curve: shape (rows, columns); weights: the DEGREE + 1 coefficients of psi(v) / v^2. most_sum and
- * most_cell bound a column's summed slope and one slope. row_block: wanted rows of a block, at most LIST_ROWS. again:
- * linearise once more. Return 0, 1 without memory, or 2 where the line grows too much or is too long. */
-int solve_affine(const float *g, const float *slope, const float *curve, const double *weights, int64_t rows,
-                 int64_t columns, const uint8_t *active, int64_t batch, double wire, double most_sum, double most_cell,
-                 int64_t row_block, int again, float *result, int most) {
 #ifdef VECTOR_UNITS
-    switch (available(most)) {
-        case 2: return solve_avx512(ARGUMENTS);
-        case 1: return solve_avx2(ARGUMENTS);
+#define CHOOSE(name, ...)                                 \
+    switch (available(l->most)) {                         \
+        case 2: return PASTE(name, _avx512)(__VA_ARGS__); \
+        case 1: return PASTE(name, _avx2)(__VA_ARGS__);   \
+        default: return PASTE(name, _plain)(__VA_ARGS__); \
     }
+#else
+#define CHOOSE(name, ...) return PASTE(name, _plain)(__VA_ARGS__);
 #endif
-    (void)most;
-    return solve_plain(ARGUMENTS);
+
+/* Bytes that `packed` must have room for; 0 where the line grows too much or is too long. */
+int64_t plan(struct affine_lines *l) { CHOOSE(plan, l) }
+
+/* Copy blocks of rows first..last to `packed`. */
+int64_t pack(struct affine_lines *l, int64_t first, int64_t last, int64_t thread) {
+    (void)thread;
+    CHOOSE(pack, l, first, last)
+}
+
+/* Solve patterns first..last of the batch, after all is packed; return how often memory ran out. */
+int64_t solve(struct affine_lines *l, int64_t first, int64_t last, int64_t thread) {
+    (void)thread;
+    CHOOSE(solve, l, first, last)
 }
 
 #else /* one instruction set */
@@ -202,23 +224,68 @@ TARGET static vec NAME(relinearised)(const vec *kept, int64_t apart, int64_t blo
     return NAME(quotient)(p, (wire + tail) * q + 1);
 }
 
-TARGET static int NAME(solve)(const float *g, const float *slope, const float *curve, const double *weights,
-                              int64_t rows, int64_t columns, const uint8_t *active, int64_t batch, double wire,
-                              double most_sum, double most_cell, int64_t row_block, int again, float *result) {
-    const int64_t vectors = (columns + LANES - 1) / LANES;
-    const int64_t strips = (vectors + WIDEST - 1) / WIDEST, widest = (vectors + strips - 1) / strips;
-    const int64_t chunk = batch < CHUNK ? batch : CHUNK, room = chunk + MOST_TOGETHER, kinds = again ? 3 : 2;
-    /* As in bit_line.c, with slopes in place of conductances. The cells of whole blocks want little growth. */
-    const double growth = log1p(fmin(wire * most_sum, 1.0 + wire * most_cell));
-    const int64_t within = (int64_t)fmin((again ? 0.5 : 60.0) / growth, 1e6) / 8 * 8;
-    if (row_block > within) row_block = within;
-    if (row_block < 8 || row_block > LIST_ROWS || rows > INT32_MAX - LIST_ROWS) return 2;
-    const int64_t blocks = (rows + row_block - 1) / row_block;
-    /* Arrays by strip of columns, block of rows, kind and row, with a row of nothing at the end of each. */
-    const int64_t row_width = widest * LANES, plane = (row_block + 1) * row_width, strip_size = blocks * kinds * plane;
-    const int64_t row_bytes = row_width * (int64_t)sizeof(REAL), plane_bytes = plane * (int64_t)sizeof(REAL);
+/* Strips of columns, the most vectors of one, and how wide packed rows are. */
+typedef struct {
+    int64_t vectors, strips, widest, kinds, row_width, row_bytes, plane, strip_size;
+} NAME(shape);
 
-    REAL *packed = allocate((size_t)(strips * strip_size) * sizeof(REAL));
+static inline NAME(shape) NAME(shape_of)(const struct affine_lines *l) {
+    NAME(shape) s;
+    s.vectors = (l->columns + LANES - 1) / LANES;
+    s.strips = (s.vectors + WIDEST - 1) / WIDEST;
+    s.widest = (s.vectors + s.strips - 1) / s.strips;
+    s.kinds = l->again ? 3 : 2;
+    s.row_width = s.widest * LANES;
+    s.row_bytes = s.row_width * (int64_t)sizeof(REAL);
+    s.plane = (l->row_block + 1) * s.row_width;
+    s.strip_size = l->blocks * s.kinds * s.plane;
+    return s;
+}
+
+static int64_t NAME(plan)(struct affine_lines *l) {
+    /* As in bit_line.c, with slopes in place of conductances. The cells of whole blocks want little growth. */
+    const double growth = log1p(fmin(l->wire * l->most_sum, 1.0 + l->wire * l->most_cell));
+    const int64_t within = (int64_t)fmin((l->again ? 0.5 : 60.0) / growth, 1e6) / 8 * 8;
+    if (l->row_block > within) l->row_block = within;
+    if (l->row_block < 8 || l->row_block > LIST_ROWS || l->rows > INT32_MAX - LIST_ROWS) return 0;
+    l->blocks = (l->rows + l->row_block - 1) / l->row_block;
+    fill_positions();
+    const NAME(shape) s = NAME(shape_of)(l);
+    return s.strips * s.strip_size * (int64_t)sizeof(REAL);
+}
+
+/* Arrays by strip of columns, block of rows, kind and row, with a row of nothing at the end of each. */
+static int64_t NAME(pack)(struct affine_lines *l, int64_t begin, int64_t end) {
+    const NAME(shape) s = NAME(shape_of)(l);
+    for (int64_t block = begin; block < end; block++)
+        for (int64_t strip = 0; strip < s.strips; strip++) {
+            const int64_t first = strip * s.vectors / s.strips * LANES;
+            const int64_t next = (strip + 1) * s.vectors / s.strips * LANES;
+            const size_t width = (size_t)((next < l->columns ? next : l->columns) - first);
+            REAL *own = (REAL *)l->packed + strip * s.strip_size + block * s.kinds * s.plane;
+            memset(own, 0, (size_t)(s.kinds * s.plane) * sizeof(REAL));
+            for (int64_t kind = 0; kind < s.kinds; kind++)
+                for (int64_t row = block * l->row_block; row < (block + 1) * l->row_block && row < l->rows; row++)
+                    memcpy(own + kind * s.plane + row % l->row_block * s.row_width,
+                           l->cells[kind] + row * l->columns + first, width * sizeof(REAL));
+        }
+    return 0;
+}
+
+TARGET static int64_t NAME(solve)(const struct affine_lines *l, int64_t begin_batch, int64_t end_batch) {
+    const NAME(shape) shape = NAME(shape_of)(l);
+    const int64_t vectors = shape.vectors, strips = shape.strips, widest = shape.widest, kinds = shape.kinds;
+    const int64_t plane = shape.plane, strip_size = shape.strip_size, row_bytes = shape.row_bytes;
+    const int64_t plane_bytes = plane * (int64_t)sizeof(REAL), row_block = l->row_block, blocks = l->blocks;
+    const int64_t rows = l->rows, columns = l->columns;
+    const int again = (int)l->again;
+    const uint8_t *active = l->active;
+    const double wire = l->wire;
+    const REAL *packed = l->packed;
+    float *result = l->result;
+    const int64_t chunk = end_batch - begin_batch < CHUNK ? end_batch - begin_batch : CHUNK;
+    const int64_t room = chunk + MOST_TOGETHER;
+
     vec *states = allocate((size_t)(room * 2 * widest) * sizeof(vec));
     vec *kept = allocate((size_t)(again ? blocks * 3 * room * widest : 1) * sizeof(vec));
     vec *cells = allocate((size_t)(4 * blocks) * sizeof(vec));
@@ -226,25 +293,13 @@ TARGET static int NAME(solve)(const float *g, const float *slope, const float *c
     REAL *wires = allocate((size_t)(2 * room * blocks) * sizeof(REAL)), *halves = wires + room * blocks;
     int32_t *counts = allocate((size_t)(2 * blocks + 1) * (size_t)room * sizeof(int32_t));
     int32_t *orders = counts + blocks * room, *last = orders + blocks * room;
-    const int status = packed && states && kept && cells && lists && wires && counts ? 0 : 1;
+    const int status = states && kept && cells && lists && wires && counts ? 0 : 1;
     if (!status) {
-        fill_positions();
         REAL psi[DEGREE + 1];
-        for (int k = 0; k <= DEGREE; k++) psi[k] = (REAL)weights[k];
-        memset(packed, 0, (size_t)(strips * strip_size) * sizeof(REAL));
-        const REAL *from[3] = {g, slope, curve};
-        for (int64_t row = 0; row < rows; row++)
-            for (int64_t strip = 0; strip < strips; strip++) {
-                const int64_t first = strip * vectors / strips * LANES, next = (strip + 1) * vectors / strips * LANES;
-                const size_t width = (size_t)((next < columns ? next : columns) - first);
-                for (int64_t kind = 0; kind < kinds; kind++)
-                    memcpy(packed + strip * strip_size + (row / row_block * kinds + kind) * plane +
-                               row % row_block * row_width,
-                           from[kind] + row * columns + first, width * sizeof(REAL));
-            }
+        for (int k = 0; k <= DEGREE; k++) psi[k] = (REAL)l->weights[k];
         const LENGTH nothing = (LENGTH)(row_block * row_bytes);
-        for (int64_t begin = 0; begin < batch; begin += chunk) {
-            const int64_t patterns = batch - begin < chunk ? batch - begin : chunk;
+        for (int64_t begin = begin_batch; begin < end_batch; begin += chunk) {
+            const int64_t patterns = end_batch - begin < chunk ? end_batch - begin : chunk;
             memset(counts, 0, (size_t)(2 * blocks + 1) * (size_t)room * sizeof(int32_t));
             memset(wires, 0, (size_t)(2 * room * blocks) * sizeof(REAL));
             for (int64_t block = 0; block < blocks; block++) {
@@ -317,7 +372,6 @@ TARGET static int NAME(solve)(const float *g, const float *slope, const float *c
             }
         }
     }
-    free(packed);
     free(states);
     free(kept);
     free(cells);

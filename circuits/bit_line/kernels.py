@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from circuits import native
+from circuits.threads import share
 
 RENORMALISE_AFTER = 16
 """Selected cells after which (i, u) is scaled back to u = 1, so that long dense lines cannot overflow.
@@ -27,6 +28,34 @@ ROWS_IN_SINGLE = 1152
 """Longest line that is solved in float32; sums of more equal conductances round too far (1e-5) in the worst case."""
 
 _SOURCE = Path(__file__).with_name("bit_line.c")
+
+
+_TOGETHER = 30
+"""Rows of inputs that the kernel takes together where each has eight bits."""
+_LEAST_PRODUCTS, _LEAST_PACKED = 1 << 17, 1 << 18
+"""Products, and bytes to copy, that are worth a thread of their own."""
+
+
+class _Lines(ctypes.Structure):
+    """``struct lines`` of the C source."""
+
+    _fields_ = (
+        ("g", ctypes.c_void_p),
+        ("rows", ctypes.c_int64),
+        ("columns", ctypes.c_int64),
+        ("digits", ctypes.c_void_p),
+        ("batch", ctypes.c_int64),
+        ("phases", ctypes.c_int64),
+        ("weights", ctypes.c_void_p),
+        ("wire", ctypes.c_double),
+        ("most_sum", ctypes.c_double),
+        ("most_cell", ctypes.c_double),
+        ("result", ctypes.c_void_p),
+        ("packed", ctypes.c_void_p),
+        ("most", ctypes.c_int64),
+        ("row_block", ctypes.c_int64),
+        ("blocks", ctypes.c_int64),
+    )
 
 
 def compiled_instruction_set(most: int = 2) -> str | None:
@@ -120,9 +149,7 @@ def ladder_compiled(
     rows, columns = conductance.shape
     if library is None or columns == 0:
         return None
-    solve = library.solve_float if conductance.dtype == np.float32 else library.solve_double
-    pointer, count, real, number = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double, ctypes.c_int
-    solve.argtypes = (pointer, count, count, pointer, count, number, pointer, real, real, real, pointer, number)
+    kind = "float" if conductance.dtype == np.float32 else "double"
     together = weights is not None or bits == 1
     shape = (digits.shape[0], columns) if together else (bits, digits.shape[0], columns)
     result = np.empty(shape, dtype=conductance.dtype)
@@ -132,21 +159,33 @@ def ladder_compiled(
     most_sum = rows * most_cell
     if r_p_hat * most_sum > 0.1:
         most_sum = 1.001 * float(conductance.sum(axis=0).max())
-    status = solve(
-        conductance.ctypes.data,
-        rows,
-        columns,
-        digits.ctypes.data,
-        digits.shape[0],
-        bits,
-        None if worth is None else worth.ctypes.data,
-        r_p_hat,
-        most_sum,
-        most_cell,
-        result.ctypes.data,
-        most,
-    )
-    return result if status == 0 else None
+    job = _Lines(
+        conductance.ctypes.data, rows, columns, digits.ctypes.data, digits.shape[0], bits,
+        None if worth is None else worth.ctypes.data, r_p_hat, most_sum, most_cell, result.ctypes.data, None, most,
+    )  # fmt: skip
+    return result if solve_packed(library, f"_{kind}", job, digits.shape[0], bits * conductance.size) else None
+
+
+def solve_packed(library: ctypes.CDLL, kind: str, job: Any, batch: int, products: int) -> bool:
+    """Plan, pack and solve, on all threads; return whether the kernel could.
+
+    Args:
+        library: has ``plan``, ``pack`` and ``solve``.
+        kind: what their names end with.
+        job: what they take; its `packed` is filled in here.
+        batch: rows of inputs.
+        products: multiplications a row takes.
+    """
+    plan = getattr(library, f"plan{kind}")
+    plan.argtypes, plan.restype = (ctypes.c_void_p,), ctypes.c_int64
+    size = plan(ctypes.byref(job))
+    if size == 0:
+        return False
+    room = np.empty(size + 64, np.uint8)
+    job.packed = room.ctypes.data + -room.ctypes.data % 64
+    share(getattr(library, f"pack{kind}"), job, job.blocks, least=_LEAST_PACKED // (1 + size // job.blocks) + 1)
+    least = _LEAST_PRODUCTS // (1 + products) + 1
+    return share(getattr(library, f"solve{kind}"), job, batch, least=least, step=_TOGETHER) == 0
 
 
 def ladder_numba(conductance: NDArray[Any], active: NDArray[np.bool_], r_p_hat: float) -> NDArray[Any]:

@@ -24,20 +24,23 @@ from accuracy.kernels.readout import KERNELS, kernel_for, read
 from accuracy.kernels.steps import finished, quantised
 from accuracy.layers.matrix import AnalogMatrix
 from accuracy.mapping.adc import given_adc_ranges
-from accuracy.mapping.operators import MatrixOperator
+from accuracy.mapping.operators import ConvolutionOperator, MatrixOperator
 from accuracy.mapping.weights import map_weights
 from circuits import PeripheralModel
 from tests.accuracy.kernel_cases import CASES, CELL, DESIGNS, Case, in_double
 
 NARROW = Convolution(width=8)
 """The form for processors with AVX2 only, which those with AVX-512 run as well."""
-COMPILED = [kernel for kernel in [*KERNELS, NARROW] if isinstance(kernel, BitSerial | Convolution)]
+FOUR = Convolution(width=4)
+"""The form for processors that are neither; it is plain C, and runs everywhere."""
+ALL: list[ReadingKernel] = [*KERNELS, NARROW, FOUR]
+COMPILED = [kernel for kernel in ALL if not isinstance(kernel, PlainTorch)]
 
 needs_c = pytest.mark.skipif(not elementwise.available(), reason="no compiler: the C kernels are not there")
 
 
 def name_of(kernel: ReadingKernel) -> str:
-    return type(kernel).__name__ + (" of 8 lanes" if kernel is NARROW else "")
+    return type(kernel).__name__ + {NARROW: " of 8 lanes", FOUR: " of 4 lanes"}.get(kernel, "")  # type: ignore[call-overload]
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
@@ -48,7 +51,7 @@ def test_every_kernel_that_suits_reads_what_plain_torch_reads(case: Case) -> Non
     assert 0 < clipped < seen == x.numel()
     assert float((ties > 0).double().mean()) < 0.3
     assert float(expected.std()) > 0
-    for kernel in [kernel for kernel in [*KERNELS, NARROW] if kernel.suits(array, how)]:
+    for kernel in [kernel for kernel in ALL if kernel.suits(array, how)]:
         array.inputs_seen = array.inputs_clipped = 0
         found = kernel.read(array, x, how)
         assert found.shape == expected.shape, name_of(kernel)
@@ -65,10 +68,10 @@ def test_every_kernel_that_suits_reads_what_plain_torch_reads(case: Case) -> Non
 
 
 @needs_c
-@pytest.mark.parametrize("kernel", [*KERNELS, NARROW], ids=name_of)
+@pytest.mark.parametrize("kernel", ALL, ids=name_of)
 def test_every_kernel_has_a_case(kernel: ReadingKernel) -> None:
-    if isinstance(kernel, Convolution) and convolution.lanes() == 0:
-        pytest.skip("no vector units that the convolution kernel knows")
+    if isinstance(kernel, Convolution) and convolution.lanes() < (kernel.width or 1):
+        pytest.skip("no vector units for this form")
     assert any(kernel.suits(case.array(), case.reading()) for case in CASES)
 
 
@@ -145,7 +148,7 @@ def test_codes_beyond_what_float32_counts_are_left_to_others() -> None:
 
 @needs_c
 @pytest.mark.parametrize("kernel", COMPILED, ids=name_of)
-@pytest.mark.parametrize("layer", ["matrix", "convolution", "strided, dilated"])
+@pytest.mark.parametrize("layer", ["matrix", "convolution", "strided, dilated", "circular"])
 def test_neither_batch_nor_threads_change_an_image(kernel: ReadingKernel, layer: str) -> None:
     case = Case("E" if isinstance(kernel, BitSerial) else "B", layer, False)
     array, how = case.array(), case.reading()
@@ -154,16 +157,45 @@ def test_neither_batch_nor_threads_change_an_image(kernel: ReadingKernel, layer:
     # Enough images that each of several threads gets some.
     x = torch.cat([case.inputs()] * 150)
     before = torch.get_num_threads()
+    found, clipped = [], []
     try:
-        found = []
         for threads in (1, 2, 3):
             torch.set_num_threads(threads)
+            array.inputs_clipped = 0
             found.append(kernel.read(array, x, how))
+            clipped.append(array.inputs_clipped)
     finally:
         torch.set_num_threads(before)
     assert torch.equal(found[0], found[1])
     assert torch.equal(found[0], found[2])
+    assert clipped[0] == clipped[1] == clipped[2] > 0
     assert torch.equal(kernel.read(array, x[4:5], how), found[0][4:5])
+
+
+@pytest.mark.parametrize("width", [16, 8, 4])
+@pytest.mark.parametrize(("padding", "stride", "dilation"), [(1, 1, 1), (0, 2, 1), (2, 3, 2), (1, 4, 1)])
+def test_an_image_cut_into_bands_is_read_as_a_whole_one(width: int, padding: int, stride: int, dilation: int) -> None:
+    """One large image goes to threads in bands, with rows that two of them see; many of it go as whole images."""
+    kernel, pair = Convolution(width), (lambda value: (value, value))
+    operator = ConvolutionOperator(10, (3, 3), pair(stride), pair(padding), pair(dilation))
+    array = AnalogArray(map_weights(np.random.default_rng(1).normal(size=(90, 22)), DESIGNS["A"]), operator, CELL)
+    array.program(1)
+    how = replace(Case("A", "convolution", False).reading(), bias=None)
+    if not kernel.suits(array, how):
+        pytest.skip("not on this processor")
+    x = torch.rand(1, 10, 61, 50, generator=torch.Generator().manual_seed(3)) * 2.0
+    before = torch.get_num_threads()
+    found, clipped = [], []
+    try:
+        for threads, images in ((1, 40), (1, 1), (2, 1), (3, 1)):
+            torch.set_num_threads(threads)
+            array.inputs_clipped = 0
+            found.append(kernel.read(array, x.repeat(images, 1, 1, 1), how)[:1])
+            clipped.append(array.inputs_clipped // images)
+    finally:
+        torch.set_num_threads(before)
+    assert clipped == [int((x > how.full_scale).sum())] * 4
+    assert all(torch.equal(found[0], other) for other in found[1:])
 
 
 def test_fine_adcs_over_a_wide_range_give_the_product() -> None:

@@ -68,6 +68,7 @@ def networks(rng: np.random.Generator) -> None:
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
     for number in range(int(sys.argv[1])):
+        torch.set_num_threads(1 + number % 3)
         for check in (bit_lines, matrices, networks):
             check(np.random.default_rng([number, len(check.__name__)]))
     print("done")

@@ -57,10 +57,11 @@ static inline uint64_t transposed(uint64_t w)
     return w ^ t ^ (t << 28);
 }
 
-void pack_inputs(const struct packing *p, int64_t first, int64_t last)
+/* Lines first..last, one for each image and row of it. */
+int64_t pack_inputs(const struct packing *p, int64_t first, int64_t last, int64_t thread)
 {
-    for (int64_t n = first; n < last; n++)
-        for (int64_t y = 0; y < p->height; y++) {
+    for (int64_t line = first; line < last; line++) {
+            int64_t n = line / p->height, y = line % p->height;
             const float *row = p->x + n * p->stride_image + y * p->stride_y;
             int64_t at = ((n * p->padded_height + y + p->top) * p->padded_width + p->left) * p->octets;
             for (int64_t x = 0; x < p->width; x++, row += p->stride_x)
@@ -81,6 +82,8 @@ void pack_inputs(const struct packing *p, int64_t first, int64_t last)
                         p->sums[at] = sum;
                 }
         }
+    (void)thread;
+    return 0;
 }
 
 struct reading {
@@ -106,10 +109,10 @@ struct reading {
     double bit_weight[BITS];     /* worth of each input bit as an integer; 0 for bits that are not applied */
     float *out;                  /* (positions, columns) */
     double *wide;                /* the same in double precision; one of the two is NULL */
-    int64_t *counts;             /* (blocks, bins) for calibration, or NULL: currents are counted, not digitised */
-    float *tops;                 /* (blocks, bins): the largest current of each bin */
-    int64_t *zeros;              /* (blocks): how many were exactly 0 */
-    float *largest;              /* (blocks): the largest seen; those beyond the last bin are not counted */
+    int64_t *counts;             /* (threads, blocks, bins) for calibration, or NULL: currents are counted, not read */
+    float *tops;                 /* (threads, blocks, bins): the largest current of each bin */
+    int64_t *zeros;              /* (threads, blocks): how many were exactly 0 */
+    float *largest;              /* (threads, blocks): the largest seen; those beyond the last bin are not counted */
     const float *reach;          /* (blocks): upper edge of the last bin */
     int64_t bins, absolute;      /* absolute: count magnitudes; otherwise what is below 0 counts as 0 */
 };
@@ -220,8 +223,15 @@ static inline __attribute__((always_inline)) void gather(const struct reading *r
 }
 
 /* Returns 0, or 1 where memory ran out. */
-CLONES int read_positions(const struct reading *r, int64_t start, int64_t end)
+CLONES int64_t read_positions(const struct reading *all, int64_t start, int64_t end, int64_t thread)
 {
+    struct reading own = *all, *r = &own;
+    if (r->counts) {
+        own.counts += thread * r->blocks * r->bins;
+        own.tops += thread * r->blocks * r->bins;
+        own.zeros += thread * r->blocks;
+        own.largest += thread * r->blocks;
+    }
     int64_t padded = r->vectors * LANES, row_step = r->blocks * padded, all_words = r->word_start[r->partitions];
     int64_t most = TILE_WORDS / all_words < 8 ? 8 : TILE_WORDS / all_words;
     most = most < TILE ? most : TILE;

@@ -1,10 +1,12 @@
 /* A convolution on arrays whose currents become codes in registers: no current is ever written to memory.
  *
  * Positions are rows of a matrix that is never made: each points into the padded image, and the taps of the kernel are
- * offsets from there. A unit is one block (slice and line) of a vector of columns. Up to four units of several positions
- * are summed at once over all rows of a partition; then each sum is clipped, rounded to its code, and its worth added to
- * the output. x86 only; elsewhere `lanes` says 0 and the caller goes another way.
+ * offsets from there. A unit is one block (slice and line) of a vector of columns. Up to four units of several
+ * positions are summed at once over all rows of a partition; then each sum is clipped, rounded to its code, and its
+ * worth added to the output.
  */
+#include <float.h>
+#include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,53 +29,82 @@ struct convolution {
     float floor;                           /* outputs below are raised to it; -inf for none */
 };
 
+/* Inputs as they come, and what they are made: integers rint(clip(x * factor, lo, hi)). */
 struct image {
     const float *x; /* any strides, in floats */
     int64_t stride_image, stride_channel, stride_y, stride_x, height, width, channels, top, left;
-    float *out; /* (images, padded height, padded width, channels), zeros where nothing is written */
     int64_t padded_height, padded_width;
-    float factor, lo, hi; /* integers rint(clip(x * factor, lo, hi)) */
+    float factor, lo, hi;
+};
+
+struct layer {
+    struct image image;
+    struct convolution convolution; /* its x and height are filled in for each piece */
+    int64_t reach;                  /* padded rows that one output position sees */
+    int64_t bands;                  /* parts of an image, by output rows, that are read one by one */
+    int64_t images;                 /* images read together where an image is one part */
+    float *room;                    /* (threads, room_size): integers of what a thread has in hand */
+    int64_t room_size, width;       /* width: lanes, see below */
+    int64_t infinite;               /* becomes 1 where an input is not finite */
 };
 
 #if defined(__x86_64__) && defined(__GNUC__)
 #include <immintrin.h>
+#define CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define CLONES
+#endif
 
-/* Quantise images start..end into their padded places; returns how many values lay outside lo..hi. */
-__attribute__((target_clones("avx512f", "avx2", "default"))) int64_t quantise_images(const struct image *c,
-                                                                                     int64_t start, int64_t end)
+static inline __attribute__((always_inline)) void quantise_row(float *out, const float *in, int64_t step, int64_t n,
+                                                               float factor, float lo, float hi, int32_t *outside,
+                                                               int32_t *infinite)
 {
     const float rounder = 12582912.0f; /* 1.5 * 2^23: adding and taking it off rounds half to even */
-    int64_t outside = 0, channels = c->channels;
-    float factor = c->factor, lo = c->lo, hi = c->hi;
-    for (int64_t image = start; image < end; image++)
-        for (int64_t y = 0; y < c->height; y++) {
-            const float *line = c->x + image * c->stride_image + y * c->stride_y;
-            float *out = c->out + ((image * c->padded_height + c->top + y) * c->padded_width + c->left) * channels;
-            int64_t across = c->stride_channel == 1 && c->stride_x == channels ? 1 : c->width;
-            int64_t along = across == 1 ? channels * c->width : channels;
-            int64_t step = across == 1 ? 1 : c->stride_channel;
-            for (int64_t x = 0; x < across; x++, out += along) {
-                const float *in = line + x * c->stride_x;
-                int32_t count = 0;
-                if (step == 1)
-                    for (int64_t k = 0; k < along; k++) {
-                        float v = in[k] * factor;
-                        count += (v < lo) | (v > hi);
-                        v = v > lo ? v : lo;
-                        v = v < hi ? v : hi;
-                        out[k] = (v + rounder) - rounder;
-                    }
-                else
-                    for (int64_t k = 0; k < along; k++) {
-                        float v = in[k * step] * factor;
-                        count += (v < lo) | (v > hi);
-                        v = v > lo ? v : lo;
-                        v = v < hi ? v : hi;
-                        out[k] = (v + rounder) - rounder;
-                    }
-                outside += count;
-            }
+    int32_t count = 0, bad = 0;
+    for (int64_t k = 0; k < n; k++) {
+        float v = in[k * step];
+        bad |= !(fabsf(v) <= FLT_MAX);
+        v *= factor;
+        count += (v < lo) | (v > hi);
+        v = v > lo ? v : lo;
+        v = v < hi ? v : hi;
+        out[k] = (v + rounder) - rounder;
+    }
+    *outside += count;
+    *infinite |= bad;
+}
+
+/* Quantise padded rows from..from + rows of an image. Returns how many values of the first `own` lay outside lo..hi. */
+CLONES static int64_t quantise_rows(const struct image *c, int64_t image, int64_t from, int64_t rows, int64_t own,
+                                    float *out, int64_t *infinite)
+{
+    int64_t outside = 0, channels = c->channels, line = c->padded_width * channels;
+    int64_t left = c->left * channels, right = line - left - c->width * channels;
+    int dense = c->stride_channel == 1 && c->stride_x == channels;
+    int32_t bad = 0;
+    for (int64_t row = 0; row < rows; row++, out += line) {
+        int64_t y = from + row - c->top;
+        if (y < 0 || y >= c->height) {
+            memset(out, 0, line * sizeof(float));
+            continue;
         }
+        const float *in = c->x + image * c->stride_image + y * c->stride_y;
+        int32_t count = 0;
+        memset(out, 0, left * sizeof(float));
+        if (dense)
+            quantise_row(out + left, in, 1, c->width * channels, c->factor, c->lo, c->hi, &count, &bad);
+        else if (c->stride_channel == 1)
+            for (int64_t x = 0; x < c->width; x++)
+                quantise_row(out + left + x * channels, in + x * c->stride_x, 1, channels, c->factor, c->lo, c->hi,
+                             &count, &bad);
+        else
+            for (int64_t x = 0; x < c->width; x++)
+                quantise_row(out + left + x * channels, in + x * c->stride_x, c->stride_channel, channels, c->factor,
+                             c->lo, c->hi, &count, &bad);
+        memset(out + line - right, 0, right * sizeof(float));
+        outside += row < own ? count : 0;
+    }
+    *infinite |= bad;
     return outside;
 }
 
@@ -159,6 +190,7 @@ typedef void (*strip)(const struct convolution *, int64_t, int64_t, const float 
         free(aside);                                                                                                   \
     }
 
+#if defined(__x86_64__) && defined(__GNUC__)
 #define TARGET __attribute__((target("avx512f,avx2,fma")))
 #define LANES 16
 #define V __m512
@@ -214,33 +246,109 @@ STRIP(narrow_1_some, 1, 6)
 STRIP(narrow_1_most, 1, 12)
 READ(read_8, narrow, 2, 6, 12)
 
-/* Columns handled together on this processor; 0 where it has none of the vector units above. */
+#undef TARGET
+#undef LANES
+#undef V
+#undef SPREAD
+#undef LOAD
+#undef STORE
+#undef FMA
+#undef ADD
+#undef SUB
+#undef MUL
+#undef LEAST
+#undef LARGEST
+#undef ROUND
+#endif
+
+/* Four lanes in the compiler's own vectors: for any other processor (NEON has as many). */
+typedef float lanes4 __attribute__((vector_size(16)));
+typedef int32_t mask4 __attribute__((vector_size(16)));
+static inline lanes4 load4(const float *from)
+{
+    lanes4 v;
+    memcpy(&v, from, sizeof v);
+    return v;
+}
+static inline void store4(float *to, lanes4 v) { memcpy(to, &v, sizeof v); }
+static inline lanes4 choose4(mask4 m, lanes4 a, lanes4 b) { return (lanes4)((m & (mask4)a) | (~m & (mask4)b)); }
+#define TARGET
+#define LANES 4
+#define V lanes4
+#define SPREAD(v) ((lanes4){0} + (v))
+#define LOAD load4
+#define STORE store4
+#define FMA(a, b, c) ((a) * (b) + (c))
+#define ADD(a, b) ((a) + (b))
+#define SUB(a, b) ((a) - (b))
+#define MUL(a, b) ((a) * (b))
+#define LEAST(a, b) choose4((a) < (b), a, b)
+#define LARGEST(a, b) choose4((a) > (b), a, b)
+#define ROUND(v) (((v) + 12582912.0f) - 12582912.0f)
+STRIP(plain_4_many, 4, 3)
+STRIP(plain_2_many, 2, 3)
+STRIP(plain_1_many, 1, 3)
+STRIP(plain_2_some, 2, 6)
+STRIP(plain_1_some, 1, 6)
+STRIP(plain_1_most, 1, 12)
+READ(read_4, plain, 3, 6, 12)
+
+/* Columns handled together on this processor. */
 int64_t lanes(void)
 {
+#if defined(__x86_64__) && defined(__GNUC__)
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("fma"))
         return 16;
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? 8 : 0;
-}
-
-/* `width` is what `lanes` said, or 8 where it said 16. */
-void read_positions(const struct convolution *c, int64_t width, int64_t start, int64_t end)
-{
-    (width == 16 ? read_16 : read_8)(c, start, end);
-}
-
-#else
-
-int64_t lanes(void) { return 0; }
-
-int64_t quantise_images(const struct image *c, int64_t start, int64_t end)
-{
-    (void)c, (void)start, (void)end;
-    return 0;
-}
-
-void read_positions(const struct convolution *c, int64_t width, int64_t start, int64_t end)
-{
-    (void)c, (void)width, (void)start, (void)end;
-}
-
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+        return 8;
 #endif
+    return 4;
+}
+
+static void read_some(const struct convolution *c, int64_t width, int64_t positions)
+{
+#if defined(__x86_64__) && defined(__GNUC__)
+    if (width == 16) {
+        read_16(c, 0, positions);
+        return;
+    }
+    if (width == 8) {
+        read_8(c, 0, positions);
+        return;
+    }
+#endif
+    (void)width;
+    read_4(c, 0, positions);
+}
+
+/* Quantise and read parts first..last of all images; returns how many inputs lay outside the range. */
+int64_t read_parts(struct layer *l, int64_t first, int64_t last, int64_t thread)
+{
+    const struct image *image = &l->image;
+    struct convolution own = l->convolution;
+    int64_t outside = 0, infinite = 0, line = image->padded_width * image->channels, down = own.out_height;
+    own.x = l->room + thread * l->room_size;
+    for (int64_t part = first; part < last;) {
+        int64_t number = part / l->bands, band = part % l->bands, together = 1;
+        int64_t top = down * band / l->bands, end = down * (band + 1) / l->bands;
+        int64_t from = top * own.stride_y, to = (end - 1) * own.stride_y + l->reach, next = end * own.stride_y;
+        /* A band counts the rows down to where the next begins, the last one what is left of the image. */
+        if (end == down)
+            to = next = image->padded_height;
+        else if (to < next)
+            to = next;
+        if (l->bands == 1)
+            together = last - part < l->images ? last - part : l->images;
+        own.height = to - from;
+        for (int64_t k = 0; k < together; k++)
+            outside += quantise_rows(image, number + k, from, own.height, next - from,
+                                     (float *)own.x + k * own.height * line, &infinite);
+        own.out_height = end - top;
+        own.out = l->convolution.out + (number * down + top) * own.out_width * own.columns;
+        read_some(&own, l->width, together * own.out_height * own.out_width);
+        part += together;
+    }
+    if (infinite)
+        __atomic_store_n(&l->infinite, 1, __ATOMIC_RELAXED);
+    return outside;
+}

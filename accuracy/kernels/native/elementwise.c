@@ -3,6 +3,8 @@
  * Loops are plain so that compilers turn them into vector code; columns are the innermost axis. A code is
  * rint((clip(v) - lo) * q) with round half to even, by adding and taking off 1.5 * 2^23 (exact below 2^22).
  */
+#include <float.h>
+#include <math.h>
 #include <stdint.h>
 
 #if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__)
@@ -15,15 +17,27 @@
 
 static const float ROUNDER = 12582912.0f;
 
-/* out = rint(clip(x * factor, lo, hi)); returns how many values lay outside lo..hi. */
-CLONES int64_t quantise(const float *restrict x, float *restrict out, int64_t n, float factor, float lo, float hi)
+struct quantisation {
+    const float *x;
+    float *out;
+    float factor, lo, hi;
+    int32_t infinite; /* becomes 1 where an input is not finite */
+};
+
+/* out = rint(clip(x * factor, lo, hi)) of values first..last; returns how many lay outside lo..hi. */
+CLONES int64_t quantise(struct quantisation *c, int64_t first, int64_t last, int64_t thread)
 {
+    const float *restrict x = c->x;
+    float *restrict out = c->out, factor = c->factor, lo = c->lo, hi = c->hi;
     int64_t outside = 0;
-    for (int64_t start = 0; start < n; start += 4096) {
-        int64_t end = start + 4096 < n ? start + 4096 : n;
+    int32_t infinite = 0;
+    for (int64_t start = first; start < last; start += 4096) {
+        int64_t end = start + 4096 < last ? start + 4096 : last;
         int32_t count = 0;
         for (int64_t i = start; i < end; i++) {
-            float v = x[i] * factor;
+            float v = x[i];
+            infinite |= !(fabsf(v) <= FLT_MAX);
+            v *= factor;
             count += (v < lo) | (v > hi);
             v = v > lo ? v : lo;
             v = v < hi ? v : hi;
@@ -31,6 +45,9 @@ CLONES int64_t quantise(const float *restrict x, float *restrict out, int64_t n,
         }
         outside += count;
     }
+    if (infinite)
+        __atomic_store_n(&c->infinite, 1, __ATOMIC_RELAXED);
+    (void)thread;
     return outside;
 }
 
@@ -47,7 +64,7 @@ struct digitisation {
 
 /* Sums over the blocks of one position; LANES columns at once, the rest one by one. */
 #define DIGITISE(NAME, TYPE)                                                                                           \
-    CLONES void NAME(const struct digitisation *c, int64_t start, int64_t end)                                        \
+    CLONES int64_t NAME(const struct digitisation *c, int64_t start, int64_t end, int64_t thread)                      \
     {                                                                                                                  \
         int64_t columns = c->columns, whole = columns / LANES * LANES;                                                 \
         const TYPE *worth = c->worth, *begin = c->first;                                                               \
@@ -80,6 +97,8 @@ struct digitisation {
                 out[k] = sum > floor ? sum : floor;                                                                    \
             }                                                                                                          \
         }                                                                                                              \
+        (void)thread;                                                                                                  \
+        return 0;                                                                                                      \
     }
 
 #define CLIPPED(i) ((i) > lo ? ((i) < hi ? (i) : hi) : lo)
@@ -88,18 +107,29 @@ struct digitisation {
 DIGITISE(digitise_single, float)
 DIGITISE(digitise_double, double)
 
-/* Count values in equal bins from 0 and keep the largest of each; returns the number of zeros. scale = bins / reach. */
-int64_t count_values(const float *v, int64_t n, float scale, int64_t bins, int64_t *counts, double *largest)
+struct counting {
+    const float *v;
+    float factor; /* 1 or -1: which side is counted; values on the other side count as 0 */
+    int32_t absolute;
+    float scale; /* bins / reach */
+    int64_t bins;
+    int64_t *counts; /* (threads, bins) */
+    float *largest;  /* (threads, bins) */
+};
+
+/* Count values in equal bins from 0 and keep the largest of each; returns the number of zeros. */
+int64_t count_values(const struct counting *c, int64_t first, int64_t last, int64_t thread)
 {
-    int64_t zeros = 0;
-    for (int64_t i = 0; i < n; i++) {
-        float a = v[i];
-        if (a == 0.0f) {
+    int64_t *counts = c->counts + thread * c->bins, zeros = 0, top = c->bins - 1;
+    float *largest = c->largest + thread * c->bins, factor = c->factor, scale = c->scale;
+    for (int64_t i = first; i < last; i++) {
+        float a = c->absolute ? fabsf(c->v[i]) : c->v[i] * factor;
+        if (!(a > 0.0f)) {
             zeros++;
             continue;
         }
         int64_t bin = (int64_t)(a * scale);
-        bin = bin < bins ? bin : bins - 1;
+        bin = bin < top ? bin : top;
         counts[bin]++;
         if (a > largest[bin])
             largest[bin] = a;
