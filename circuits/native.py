@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import glob
 import hashlib
 import os
 import platform
@@ -54,6 +55,7 @@ def load_library(source: Path, flags: tuple[str, ...] = DEFAULT_FLAGS) -> ctypes
     if os.environ.get("DEVICEKIT_SANITIZE"):
         flags = (*flags, *SANITIZE)
     name, cache = library_name(source, flags), _cache_folder()
+    _remove_strays(cache)
     shipped = _open(source.parent / "_native" / name)
     if shipped is not None:
         return shipped
@@ -79,11 +81,13 @@ def compile_library(source: Path, folder: Path, flags: tuple[str, ...] = DEFAULT
     target = folder / library_name(source, flags)
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with tempfile.TemporaryDirectory(dir=folder) as work:
+        with tempfile.TemporaryDirectory(prefix=f"{_scratch()}{os.getpid()}-", dir=folder) as work:
             # Compiled aside and renamed: another process never sees half a library.
             fresh = Path(work) / target.name
             command = [compiler, *flags, *_FIXED_FLAGS, str(source), "-o", str(fresh), "-lm"]
-            subprocess.run(command, check=True, capture_output=True, timeout=120)
+            # The compiler's own temporaries go with the folder when this process is killed.
+            places = {**os.environ, "TMPDIR": work}
+            subprocess.run(command, check=True, capture_output=True, timeout=120, env=places)
             fresh.chmod(0o755)
             digest = Path(work) / "digest"
             digest.write_text(_digest(fresh))
@@ -106,6 +110,25 @@ def library_name(source: Path, flags: tuple[str, ...] = DEFAULT_FLAGS) -> str:
         key.update((source.parent / name.decode()).read_bytes())
     key.update("\0".join([*flags, *_FIXED_FLAGS, sys.platform, platform.machine()]).encode())
     return f"{source.stem}-{key.hexdigest()[:16]}{'.dll' if sys.platform == 'win32' else '.so'}"
+
+
+def _scratch() -> str:
+    """Return how names of folders begin in which this machine compiles; the process id follows."""
+    return f"compiling-{platform.node()[:20]}-"
+
+
+def _remove_strays(folder: Path) -> None:
+    """Remove the folders of processes that were killed while they compiled."""
+    if os.name != "posix":
+        return
+    for path in folder.glob(f"{glob.escape(_scratch())}*"):
+        owner = path.name.removeprefix(_scratch()).partition("-")[0]
+        try:
+            os.kill(int(owner), 0)
+        except ProcessLookupError:
+            shutil.rmtree(path, ignore_errors=True)
+        except (OSError, ValueError):
+            continue
 
 
 def _digest(path: Path) -> str:

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from devicekit.common.errors import UnitError, unknown_name
+from devicekit.common.file_sets import replacing_together
 from devicekit.common.foreign import read_toml
-from devicekit.common.paths import data_path, is_file, replacing
+from devicekit.common.paths import data_path, is_file
 from devicekit.common.provenance import Constant
 from energy.errors import EnergyError
 from energy.expressions import Array
@@ -331,13 +332,13 @@ def save_fitted(library: Library, directory: Path) -> Path:
         }
         text = _replace_constant(text, _table_of(library, name), entry)
     names = list(library.draws)
-    with replacing(directory / f"{library.name}_draws.csv") as temporary, temporary.open("w", encoding="utf-8") as file:
-        file.write("# Joint draws of the fitted constants, in the units of the library file: energy.calibrate\n")
-        file.write(",".join(names) + "\n")
-        for row in zip(*(library.draws[name] / own_units[name] for name in names), strict=True):
-            file.write(",".join(f"{value:.7g}" for value in row) + "\n")
-    with replacing(directory / f"{library.name}.toml") as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    with replacing_together(directory) as together:
+        with (together / f"{library.name}_draws.csv").open("w", encoding="utf-8") as file:
+            file.write("# Joint draws of the fitted constants, in the units of the library file: energy.calibrate\n")
+            file.write(",".join(names) + "\n")
+            for row in zip(*(library.draws[name] / own_units[name] for name in names), strict=True):
+                file.write(",".join(f"{value:.7g}" for value in row) + "\n")
+        (together / f"{library.name}.toml").write_text(text, encoding="utf-8")
     return directory / f"{library.name}.toml"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import hashlib
 import math
 from collections.abc import Callable, Iterable
@@ -246,16 +247,20 @@ def code_fingerprint(code: WeightCode) -> str:
 
 
 def cell_fingerprint(cell: Cell) -> str:
-    """Return a hash over what a cell does: its means and spreads over the whole range of targets.
+    """Return a hash over everything that a cell holds, and over its means and spreads for the whole range of targets.
+
+    What it is called and where its numbers come from is left out. The numbers settle laws from outside this package.
 
     Args:
         cell: the cell.
     """
     target = np.linspace(0.0, cell.i_max, 513)
-    digest = hashlib.sha256(repr((cell.i_max, cell.on_off_ratio, cell.read_voltage, cell.spatial, cell.tail)).encode())
-    for values in (cell.mean(target), cell.sigma(target), cell.read_sigma(target)):
-        digest.update(np.asarray(values, dtype=np.float64).tobytes())
-    return digest.hexdigest()
+    held = {field.name: getattr(cell, field.name) for field in dataclasses.fields(cell) if field.name not in _LABELS}
+    return fingerprint(held, cell.mean(target), cell.sigma(target), cell.read_sigma(target))
+
+
+_LABELS = ("name", "provenance")
+"""Of a cell: what says nothing of what it does."""
 
 
 def summarise_network(study: Study, network: LoadedNetwork, baseline: float) -> Values:

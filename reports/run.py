@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import platform
 import time
-from contextlib import ExitStack
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -20,7 +19,7 @@ from circuits import (
     load_peripherals,
     peripheral_names,
 )
-from devicekit.common.paths import replacing
+from devicekit.common.file_sets import replacing_together, settle
 from reports.cache import ResultCache
 from reports.cell_step import cell_of
 from reports.network_step import common_baseline, evaluate_design, load_network, summarise_network
@@ -77,6 +76,7 @@ def compute(study: Study, folder: Path, progress: Progress | None = None) -> Stu
     from energy import estimate_core, estimate_network
 
     started = time.monotonic()
+    settle(folder)
     # Everything that can be wrong with what the user named is found here, before the slow part.
     asked = choose_cores((*study.designs, *study.cores))
     fitted = cell_of(study, [core.cell for core in asked.values()])
@@ -144,7 +144,7 @@ def compute(study: Study, folder: Path, progress: Progress | None = None) -> Stu
 
 
 def write(result: StudyResult, study: Study, folder: Path) -> Path:
-    """Write the page and what stands behind it.
+    """Write the page and what stands behind it, all or none.
 
     Args:
         result: what the study found.
@@ -159,11 +159,10 @@ def write(result: StudyResult, study: Study, folder: Path) -> Path:
         "results.json": json.dumps(document(result), indent=1, ensure_ascii=False) + "\n",
         "index.html": render(result, made=datetime.now(UTC)),
     }
-    # All are written whole before the first takes its place: a full disk leaves the files of an earlier run together.
-    with ExitStack() as together:
-        study.save(together.enter_context(replacing(folder / "study.toml")))
+    with replacing_together(folder) as together:
+        study.save(together / "study.toml")
         for name, text in files.items():
-            together.enter_context(replacing(folder / name)).write_text(text, encoding="utf-8")
+            (together / name).write_text(text, encoding="utf-8")
     return folder / "index.html"
 
 

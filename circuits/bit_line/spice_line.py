@@ -18,7 +18,8 @@ from circuits.bit_line.spice_elements import ekv_element, select_element
 from circuits.bit_line.transistor_cell import Orientation, TransistorCell, load_transistor_cell
 from circuits.errors import CircuitError, SpiceError
 from circuits.spice import simulator as spice
-from devicekit.common.errors import MissingDependencyError, unknown_name
+from devicekit.common.errors import MissingDependencyError, shortened, unknown_name
+from devicekit.common.foreign import LONGEST_REASON
 from devicekit.common.paths import data_path
 from devicekit.common.plain import PlainValues
 
@@ -183,15 +184,21 @@ def confirm_bit_line(cells: int = 64, seed: int = 0) -> BitLineConfirmation:
     try:
         # All at once, so that one that hangs does not keep the others waiting.
         simulated = simulate_bit_line(conductance, active, 1e-3, workers=len(active), timeout=CONFIRMATION_SECONDS)
-        version = spice.ngspice_version()
+        version = spice.ngspice_version(CONFIRMATION_SECONDS)
     except (SpiceError, MissingDependencyError) as error:
         recorded = json.loads(data_path("circuits/bit_line_confirmation.json").read_text())
         if (cells, seed) != (recorded["cells"], recorded["seed"]):
             raise
-        old = recorded["ngspice_version"], recorded["relative_difference"]
-        return BitLineConfirmation(*old, cells, recorded=True, reason=str(error))
+        return _recorded(str(error))
     difference = float(np.max(np.abs(solve_bit_lines(conductance, active, 1e-3) / simulated - 1)))
     return BitLineConfirmation(version, difference, cells, recorded=False)
+
+
+def _recorded(reason: str) -> BitLineConfirmation:
+    """Return what ngspice said when it was recorded, and why that stands in."""
+    recorded = json.loads(data_path("circuits/bit_line_confirmation.json").read_text())
+    values = recorded["ngspice_version"], recorded["relative_difference"], recorded["cells"]
+    return BitLineConfirmation(*values, recorded=True, reason=shortened(reason, LONGEST_REASON))
 
 
 @dataclass(frozen=True)
@@ -237,8 +244,8 @@ def confirm_lines(
     columns: int = 16,
     patterns: int = 64,
     seed: int = 0,
-    seconds: float = 30.0,
-) -> LineConfirmation | None:
+    seconds: float = CONFIRMATION_SECONDS,
+) -> LineConfirmation | BitLineConfirmation | None:
     """Return how far ngspice and Newton's method differ on the very lines of `bit_line_errors`, within a time limit.
 
     Each array gives the line and the pattern with the largest current, where wires matter most; arrays in which they
@@ -250,19 +257,42 @@ def confirm_lines(
         columns: as for `bit_line_errors`.
         patterns: as for `bit_line_errors`.
         seed: as for `bit_line_errors`.
-        seconds: time limit, which ends a run under way.
+        seconds: time limit, which ends a start or a run under way.
 
     Returns:
-        None where no line was finished in time or none has wires that ngspice can hold.
+        The recorded values of `confirm_bit_line` with the reason, where ngspice is absent, fails, or finishes no line
+        in time; None where no line has wires that ngspice can hold.
+    """
+    begin = time.monotonic()
+    try:
+        version = spice.ngspice_version(max(seconds, 1e-3))
+        return _run_lines(
+            version,
+            points,
+            load_transistor_cell() if transistor is None else transistor,
+            (columns, patterns, seed),
+            begin,
+            seconds,
+        )
+    except (SpiceError, MissingDependencyError) as error:
+        return _recorded(str(error))
+
+
+def _run_lines(
+    version: str,
+    points: Sequence[BitLinePoint],
+    cell: TransistorCell | SpiceCell,
+    drawn: tuple[int, int, int],
+    begin: float,
+    seconds: float,
+) -> LineConfirmation | None:
+    """Run lines until the time is up.
 
     Raises:
-        MissingDependencyError: ngspice or PySpice is absent.
-        SpiceError: ngspice fails, other than for want of time.
+        SpiceError: ngspice fails, or no line was finished in time.
     """
-    spice.require_spice()
-    cell = load_transistor_cell() if transistor is None else transistor
-    begin = time.monotonic()
-    version, worst, lines, longest, left_out = spice.ngspice_version(), 0.0, 0, 0, ""
+    columns, patterns, seed = drawn
+    worst, lines, longest, left_out = 0.0, 0, 0, ""
     confirmed = set()
     arrays = [draw_array(point, cell, columns=columns, patterns=patterns, seed=seed) for point in points]
     order = sorted(range(len(points)), key=lambda k: -(points[k].rows ** 2) * points[k].r_p_hat)
@@ -296,6 +326,8 @@ def confirm_lines(
             worst = max(worst, abs(exact / simulated - 1) if simulated else 0.0)
             lines, longest = lines + 1, max(longest, point.rows)
             confirmed.add(k)
+    if not lines and left_out.startswith("time"):
+        raise SpiceError(f"ngspice finished no line within {seconds:g} s.")
     if not lines:
         return None
     if len(confirmed) == len(points):

@@ -116,14 +116,17 @@ def new_circuit(title: str) -> Any:
     return Circuit(title)
 
 
-def ngspice_version() -> str:
+def ngspice_version(timeout: float = START_SECONDS) -> str:
     """Return the version of the ngspice that answers, such as ``"39.3"``.
+
+    Args:
+        timeout: seconds that it has to start.
 
     Raises:
         MissingDependencyError: ngspice or PySpice is absent.
-        SpiceError: ngspice does not start.
+        SpiceError: ngspice does not start, or not in time.
     """
-    with _borrowed() as worker:
+    with _borrowed(timeout) as worker:
         return worker.version
 
 

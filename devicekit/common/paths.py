@@ -65,9 +65,10 @@ def replacing(path: Path | str) -> Iterator[Path]:
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    prefix = f".{target.stem}.{platform.node()[:20]}-"
-    _remove_strays(target, prefix)
-    handle, name = tempfile.mkstemp(prefix=f"{prefix}{os.getpid()}.", suffix=target.suffix, dir=target.parent)
+    start = f".{target.stem}."
+    for stray in left_by_the_dead(target.parent, start, target.suffix):
+        stray.unlink(missing_ok=True)
+    handle, name = tempfile.mkstemp(prefix=start + owner_mark(), suffix=target.suffix, dir=target.parent)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -114,11 +115,39 @@ LONGEST_FILE_NAME = 100
 """Bytes of a user's name that becomes a file's: endings and temporary names are added to it."""
 
 
-def _remove_strays(target: Path, prefix: str) -> None:
-    """Remove what a process that was killed while it wrote this file left behind."""
-    if not Path("/proc/self").exists():
-        return
-    for path in target.parent.glob(f"{glob.escape(prefix)}*{glob.escape(target.suffix)}"):
+def owner_mark() -> str:
+    """Return what a temporary name holds of the process that writes it: machine and process id."""
+    return f"{_machine()}{os.getpid()}."
+
+
+def left_by_the_dead(folder: Path, start: str, end: str = "") -> list[Path]:
+    """Return temporaries in a folder whose process, on this machine, was killed before it could remove them.
+
+    Args:
+        folder: where to look; it need not be there.
+        start: of their names, before `owner_mark`.
+        end: of their names.
+    """
+    prefix, strays = start + _machine(), []
+    for path in folder.glob(f"{glob.escape(prefix)}*{glob.escape(end)}"):
         owner = path.name.removeprefix(prefix).partition(".")[0]
-        if owner.isdecimal() and not Path(f"/proc/{owner}").exists():
-            path.unlink(missing_ok=True)
+        if owner.isdecimal() and not _runs(int(owner)):
+            strays.append(path)
+    return strays
+
+
+def _machine() -> str:
+    return f"{platform.node()[:20]}-"
+
+
+def _runs(process: int) -> bool:
+    """Return whether a process of this machine runs; True where that cannot be asked."""
+    if os.name != "posix":
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from devicekit.cells.device_writing import save_device
 from devicekit.common.errors import DeviceError
-from devicekit.common.paths import checked_file_name, replacing
+from devicekit.common.file_sets import replacing_together
+from devicekit.common.paths import checked_file_name
 from devicekit.fits.fit_figures import COLUMN_WIDTH, plot_fit, plot_panel
 from devicekit.fits.fit_reports import summary
 from devicekit.fits.fit_values import FitValues
@@ -33,30 +34,24 @@ def write_outputs(
     """Write everything a fit found into a folder; see `DeviceFit.write`."""
     place = Path(folder)
     checked_file_name(fit.cell.name, "the cell's name", DeviceError)
-    paths: dict[str, Path] = {
-        "cell": place / f"{fit.cell.name}.toml",
-        "report": place / "report.txt",
-        "states": place / "states.csv",
-        "models": place / "models.csv",
-    }
+    names = {"cell": f"{fit.cell.name}.toml", "report": "report.txt", "states": "states.csv", "models": "models.csv"}
     # Drawn before anything is written: a panel that cannot be drawn leaves no files behind.
     drawn = [(name, plot_panel(fit, name, width)[0]) for name in panels]
     if figures and not panels:
         drawn = [("figure", plot_fit(fit)[0])]
-    save_fit(fit, paths["cell"])
-    with replacing(paths["report"]) as path:
-        path.write_text(summary(fit) + "\n", encoding="utf-8")
-    with replacing(paths["states"]) as path:
-        fit.states_over_time.to_csv(path, index=False)
-    with replacing(paths["models"]) as path:
-        fit.comparison.to_csv(path)
-    for name, figure in drawn:
+    for name, _ in drawn:
         stem = "figures" if name == "figure" else name
-        paths |= {name: place / f"{stem}.png", f"{name}_pdf": place / f"{stem}.pdf"}
-        with replacing(paths[name]) as path:
-            figure.savefig(path, dpi=150 if name == "figure" else 300)
-        # The layout is solved once; the second file takes it as it is.
-        figure.set_layout_engine("none")
-        with replacing(paths[f"{name}_pdf"]) as path:
-            figure.savefig(path)
-    return paths
+        names |= {name: f"{stem}.png", f"{name}_pdf": f"{stem}.pdf"}
+    # Panels are often drawn one by one into the same folder, so they stay; a page of another fit does not.
+    without = () if figures or panels else ("figures.png", "figures.pdf")
+    with replacing_together(place, without=without) as together:
+        save_fit(fit, together / names["cell"])
+        (together / names["report"]).write_text(summary(fit) + "\n", encoding="utf-8")
+        fit.states_over_time.to_csv(together / names["states"], index=False)
+        fit.comparison.to_csv(together / names["models"])
+        for name, figure in drawn:
+            figure.savefig(together / names[name], dpi=150 if name == "figure" else 300)
+            # The layout is solved once; the second file takes it as it is.
+            figure.set_layout_engine("none")
+            figure.savefig(together / names[f"{name}_pdf"])
+    return {what: place / name for what, name in names.items()}

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from devicekit.common.errors import DeviceError
-from devicekit.common.paths import replacing
+from devicekit.common.file_sets import replacing_together
 from devicekit.pulses.update_models import UpdateModel
 
 Floats = NDArray[np.float64]
@@ -77,14 +77,15 @@ def write_tables(model: UpdateModel, folder: str | Path, points: int = 501, unit
     if unit != "S":
         raise DeviceError("CrossSim's tables hold conductances in S, but the pulses were given without a unit.")
     tables = [lookup_table(model, up, points) for up in (True, False)]
-    paths = tuple(Path(folder) / name for name in FILES)
-    for path, table in zip(paths, tables, strict=True):
-        with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
-            file.write(_TITLE + "\n")
-            for row in (table.conductance, table.probability):
-                file.write(",".join(repr(float(value)) for value in row) + "\n")
-            np.savetxt(file, table.change, delimiter=",", fmt="%.9e")
-    return paths[0], paths[1]
+    place = Path(folder)
+    with replacing_together(place) as together:
+        for name, table in zip(FILES, tables, strict=True):
+            with (together / name).open("w", encoding="utf-8") as file:
+                file.write(_TITLE + "\n")
+                for row in (table.conductance, table.probability):
+                    file.write(",".join(repr(float(value)) for value in row) + "\n")
+                np.savetxt(file, table.change, delimiter=",", fmt="%.9e")
+    return place / FILES[0], place / FILES[1]
 
 
 def read_table(path: str | Path) -> LookupTable:

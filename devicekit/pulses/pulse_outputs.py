@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from devicekit.common.paths import replacing
+from devicekit.common.file_sets import replacing_together
 from devicekit.pulses.pulse_figures import plot_pulses
 from devicekit.pulses.pulse_reports import summary
 from devicekit.pulses.pulse_values import PulseValues
@@ -19,21 +19,17 @@ def write_outputs(fit: PulseValues, folder: str | Path, figures: bool = True) ->
         figures: whether to draw the figure.
     """
     place = Path(folder)
-    paths = {"report": place / "report.txt", "parameters": place / "parameters.csv", "laws": place / "laws.csv"}
-    with replacing(paths["report"]) as path:
-        path.write_text(summary(fit) + "\n", encoding="utf-8")
-    with replacing(paths["parameters"]) as path:
-        fit.table.to_csv(path, index_label="parameter")
-    with replacing(paths["laws"]) as path:
-        fit.comparison.to_csv(path, index=False)
-    if not figures:
-        return paths
-    paths |= {"figure": place / "pulses.png", "figure_pdf": place / "pulses.pdf"}
-    figure, _ = plot_pulses(fit)
-    with replacing(paths["figure"]) as path:
-        figure.savefig(path, dpi=150)
-    # The layout is solved once; the second file takes it as it is.
-    figure.set_layout_engine("none")
-    with replacing(paths["figure_pdf"]) as path:
-        figure.savefig(path)
-    return paths
+    names = {"report": "report.txt", "parameters": "parameters.csv", "laws": "laws.csv"}
+    drawn = {"figure": "pulses.png", "figure_pdf": "pulses.pdf"}
+    with replacing_together(place, without=() if figures else drawn.values()) as together:
+        (together / names["report"]).write_text(summary(fit) + "\n", encoding="utf-8")
+        fit.table.to_csv(together / names["parameters"], index_label="parameter")
+        fit.comparison.to_csv(together / names["laws"], index=False)
+        if figures:
+            names |= drawn
+            figure, _ = plot_pulses(fit)
+            figure.savefig(together / names["figure"], dpi=150)
+            # The layout is solved once; the second file takes it as it is.
+            figure.set_layout_engine("none")
+            figure.savefig(together / names["figure_pdf"])
+    return {what: place / name for what, name in names.items()}

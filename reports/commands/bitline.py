@@ -109,7 +109,7 @@ def bitline(
     patterns: Annotated[int, typer.Option(min=1, help="Input patterns.")] = 64,
     confirm_seconds: Annotated[
         float, typer.Option(min=0.0, help="Time limit of the runs in ngspice that confirm these lines; 0 for none.")
-    ] = 30.0,
+    ] = 20.0,
     out: Annotated[Path | None, typer.Option(help="Folder for errors.csv, envelope.csv and the figures.")] = None,
     as_json: JsonOption = False,
     seed: SeedOption = 0,
@@ -255,27 +255,28 @@ def _resistance(text: str, option: str) -> float:
 
 
 def _confirm(points: list[Any], transistor: Any, columns: int, patterns: int, seed: int, seconds: float) -> Any:
-    """Return what ngspice says of these lines; where it is absent, what it said of resistors when it was recorded."""
-    from circuits import confirm_bit_line, confirm_lines
+    """Return what ngspice says of these lines; where it does not, what it said of resistors when it was recorded."""
+    from circuits import confirm_lines
     from circuits.spice.simulator import spice_missing
 
-    if spice_missing() is not None:
-        return confirm_bit_line()
-    if seconds == 0:
+    if seconds == 0 and spice_missing() is None:
         return None
     return confirm_lines(points, transistor, columns=columns, patterns=patterns, seed=seed, seconds=seconds)
 
 
 def _confirmed(confirmation: Any, seconds: float) -> str:
+    from circuits.spice.simulator import spice_missing
+
     if confirmation is None:
         return (
-            f"no line was confirmed in ngspice within {seconds:g} s; --confirm-seconds gives it more."
+            "no line was confirmed in ngspice, which cannot hold wires of so little resistance."
             if seconds
             else "not confirmed in ngspice (--confirm-seconds 0)."
         )
     if confirmation.recorded:
+        why = "ngspice is absent here" if spice_missing() else f"for nothing came of it here: {confirmation.reason}"
         return (
-            f"ngspice {confirmation.ngspice_version} (recorded earlier, ngspice is absent here): {confirmation.cells} "
+            f"ngspice {confirmation.ngspice_version} (recorded earlier, {why.rstrip('.')}): {confirmation.cells} "
             f"resistor cells agree with the exact solution to {confirmation.relative_difference:.1e}; the lines below "
             "are not confirmed."
         )
@@ -342,12 +343,11 @@ def _worded(row: dict[Any, Any], name: str) -> str:
 
 def _write(out: Path, errors: Any, limits: Any, limit: float) -> None:
     from circuits import plot_envelope
-    from devicekit.common.paths import replacing
+    from devicekit.common.file_sets import replacing_together
 
-    for name, table in (("errors.csv", errors), ("envelope.csv", limits)):
-        with replacing(out / name) as path:
-            table.to_csv(path, index=False)
-    for name, removed in (("envelope.png", False), ("envelope_gain_removed.png", True)):
-        figure, _ = plot_envelope(errors, limit, gain_removed=removed)
-        with replacing(out / name) as path:
-            figure.savefig(path, dpi=150)
+    with replacing_together(out) as together:
+        errors.to_csv(together / "errors.csv", index=False)
+        limits.to_csv(together / "envelope.csv", index=False)
+        for name, removed in (("envelope.png", False), ("envelope_gain_removed.png", True)):
+            figure, _ = plot_envelope(errors, limit, gain_removed=removed)
+            figure.savefig(together / name, dpi=150)

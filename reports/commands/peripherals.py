@@ -181,16 +181,14 @@ def _point(model: Any) -> dict[str, Any]:
 def _write(out: Path, run: Any, model: Any, others: list[Any]) -> None:
     import pandas as pd
 
-    from devicekit.common.paths import replacing
+    from devicekit.common.file_sets import replacing_together
 
-    model.save(out / f"{model.name}.model.json")
-    for name, table in run.tables().items():
-        with replacing(out / f"{name}.csv") as path:
-            table.to_csv(path, index=False)
     figure, _ = run.plot()
-    for ending in ("svg", "png"):
-        with replacing(out / f"peripherals.{ending}") as path:
-            figure.savefig(path, dpi=160)
-    if others:
-        with replacing(out / "sweep.csv") as path:
-            pd.DataFrame([_point(other) for other in others]).to_csv(path, index=False)
+    with replacing_together(out, without=() if others else ("sweep.csv",)) as together:
+        model.save(together / f"{model.name}.model.json")
+        for name, table in run.tables().items():
+            table.to_csv(together / f"{name}.csv", index=False)
+        for ending in ("svg", "png"):
+            figure.savefig(together / f"peripherals.{ending}", dpi=160)
+        if others:
+            pd.DataFrame([_point(other) for other in others]).to_csv(together / "sweep.csv", index=False)

@@ -4,6 +4,9 @@ import ctypes
 import os
 import re
 import shutil
+import subprocess
+import sys
+import time
 import tomllib
 from pathlib import Path
 
@@ -118,3 +121,43 @@ def test_wheel_carries_the_kernels_that_the_packages_ask_for(compiler, tmp_path)
         assert asked, f"nobody loads {source.name}"
         assert set(asked) == {flags}, source.name
         assert native.compile_library(source, tmp_path, flags).name == native.library_name(source, flags)
+
+
+# A compiler that says where it works, and then works for ever.
+SLOW = "#!/bin/sh\necho $TMPDIR > {place}.new\nmv {place}.new {place}\nexec sleep 600\n"
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="no /proc on this system")
+def test_what_a_killed_compilation_left_is_removed_at_the_next_start(source, compiler, tmp_path, monkeypatch):
+    place, slow = tmp_path / "place", tmp_path / "cc"
+    slow.write_text(SLOW.format(place=place))
+    slow.chmod(0o755)
+    program = (
+        "import sys\nfrom pathlib import Path\nfrom circuits import native\nnative.load_library(Path(sys.argv[1]))"
+    )
+    places = {**os.environ, "CC": str(slow), "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen([sys.executable, "-c", program, str(source)], env=places)
+    cache = tmp_path / "cache" / "devicekit"
+    while not place.exists():
+        assert process.poll() is None
+        time.sleep(0.02)
+    assert Path(place.read_text().strip()).parent == cache, "the compiler's temporaries lie in the scratch folder"
+    # A compilation that goes on is left alone.
+    assert native.load_library(source) is not None
+    assert len(list(cache.glob("compiling-*"))) == 1
+    compiling = [int(path.name) for path in Path("/proc").glob("[0-9]*") if parent_of(path) == process.pid]
+    process.kill()
+    process.wait()
+    for child in compiling:
+        os.kill(child, 9)
+    assert len(list(cache.glob("compiling-*"))) == 1
+    native.load_library.cache_clear()
+    assert call(native.load_library(source)) == 5.0
+    assert not list(cache.glob("compiling-*"))
+
+
+def parent_of(process):
+    try:
+        return int((process / "stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return None

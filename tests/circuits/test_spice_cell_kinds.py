@@ -296,5 +296,7 @@ def test_confirmation_ends_with_its_time(ngspice):
     found = circuits.confirm_lines(points, columns=2, patterns=2)
     assert (found.places, found.of_places, found.cells) == (2, 2, 72)
     assert found.relative_difference < 1e-8
-    assert circuits.confirm_lines(points, columns=2, patterns=2, seconds=1e-9) is None
+    late = circuits.confirm_lines(points, columns=2, patterns=2, seconds=1e-9)
+    assert late.recorded
+    assert late.reason == "ngspice finished no line within 1e-09 s."
     assert circuits.confirm_lines([circuits.BitLinePoint(36, 1e-8)], columns=1, patterns=1) is None, "wires of 0.6 mOhm"

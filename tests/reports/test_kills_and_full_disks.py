@@ -114,13 +114,14 @@ def test_trials_of_a_killed_worker_are_run_again() -> None:
     np.testing.assert_array_equal(spread.per_trial, alone.per_trial)
 
 
-@pytest.mark.parametrize("fault", ["hangs", "ends", "answers nonsense"])
-def test_a_broken_ngspice_does_not_keep_a_report_waiting(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fault: str
-) -> None:
+@pytest.fixture(params=["hangs", "ends", "answers nonsense"])
+def broken_ngspice(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    """An ngspice that does not work, and what is said of it; runs have a second."""
     worker = tmp_path / "worker.py"
     worker.write_text(
-        {"hangs": "import time\ntime.sleep(600)\n", "ends": "1 / 0\n", "answers nonsense": "print('hello')\n"}[fault]
+        {"hangs": "import time\ntime.sleep(600)\n", "ends": "1 / 0\n", "answers nonsense": "print('hello')\n"}[
+            request.param
+        ]
     )
     library = tmp_path / "libngspice.so"
     library.write_bytes(b"")
@@ -130,11 +131,29 @@ def test_a_broken_ngspice_does_not_keep_a_report_waiting(
     monkeypatch.setattr(simulator, "spice_missing", lambda: None)
     monkeypatch.setenv("NGSPICE_LIBRARY_PATH", str(library))
     monkeypatch.setattr(circuits.bit_line.spice_line, "CONFIRMATION_SECONDS", 1.0)
+    return "did not finish within 1 s" if request.param == "hangs" else "crashed"
+
+
+def test_a_broken_ngspice_does_not_keep_a_report_waiting(broken_ngspice: str) -> None:
     found = circuits.confirm_bit_line()
     assert found.recorded
-    assert ("did not finish within 1 s" if fault == "hangs" else "crashed") in found.reason
+    assert broken_ngspice in found.reason
     with pytest.raises(circuits.SpiceError):
         circuits.confirm_bit_line(cells=10)
+
+
+def test_a_broken_ngspice_leaves_bit_lines_unconfirmed_and_says_so(broken_ngspice: str) -> None:
+    found = circuits.confirm_lines([circuits.BitLinePoint(36, 1e-4)], columns=2, patterns=2, seconds=1.0)
+    assert found is not None
+    assert found.recorded
+    assert broken_ngspice in found.reason
+    arguments = ["bitline", "--rows", "8", "--columns", "2", "--patterns", "2", "--confirm-seconds", "1"]
+    done = CliRunner().invoke(build_app("bitline"), arguments)
+    assert done.exit_code == 0
+    said = " ".join(done.stderr.split())
+    assert "recorded earlier" in said
+    assert broken_ngspice in said
+    assert "the lines below are not confirmed" in said
 
 
 @pytest.mark.parametrize("full_at", range(4))
