@@ -10,7 +10,7 @@ class MappingError(DevicekitError):
 
 
 class InputError(DevicekitError):
-    """Inputs of an analog matrix are not finite or have the wrong shape."""
+    """Inputs of an analog matrix are not finite, have the wrong shape, or signs that its design cannot take."""
 
 
 class NotFiniteError(DevicekitError):

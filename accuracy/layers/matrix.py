@@ -78,7 +78,8 @@ class AnalogMatrix:
         self.array = AnalogArray(mapping, MatrixOperator(), self.core.cell, physics, torch.float64)
         self.array.program(seed)
         self.adc_range = adc_range
-        self._adc_ranges = {signed: self._make_adc_ranges(signed) for signed in (False, True)}
+        # Those of signed inputs follow with the first of them: a design may be unable to take any.
+        self._adc_ranges = {False: self._make_adc_ranges(signed=False)}
 
     @property
     def inputs_seen(self) -> int:
@@ -90,7 +91,7 @@ class AnalogMatrix:
         """How many of them lay outside the input range."""
         return self.array.inputs_clipped
 
-    def _make_adc_ranges(self, signed: bool) -> AdcRanges | None:
+    def _make_adc_ranges(self, *, signed: bool) -> AdcRanges | None:
         if self.adc_range is None or self.design.adc_bits is None:
             return None
         if isinstance(self.adc_range, str):
@@ -136,7 +137,8 @@ class AnalogMatrix:
             floating tensor, else float64 numpy.
 
         Raises:
-            InputError: wrong shape or values that are not finite.
+            InputError: wrong shape, values that are not finite, or signed inputs of one bit.
+            CalibrationError: signed inputs before ADCs of one bit.
         """
         inputs = x if isinstance(x, Tensor) else torch.from_numpy(np.array(x, dtype=np.float64))
         rows = self.array.mapping.rows
@@ -149,6 +151,8 @@ class AnalogMatrix:
         dtype = torch.float64 if inputs.dtype == torch.float64 else torch.float32
         self.array.to(inputs.device, dtype)
         before = self.inputs_clipped
+        if signed not in self._adc_ranges:
+            self._adc_ranges[signed] = self._make_adc_ranges(signed=signed)
         result = read(self.array, inputs.to(dtype), Reading(1.0, signed, self._adc_ranges[signed]))
         if self.inputs_clipped > before:
             warnings.warn(

@@ -101,8 +101,17 @@ class AdcRanges:
 
 
 def adc_levels(design: CoreDesign, signed_inputs: bool) -> tuple[int, ...]:
-    """Return the number of codes of each slice's ADC."""
+    """Return the number of codes of each slice's ADC.
+
+    Raises:
+        CalibrationError: one bit for currents of both signs, which leaves the code of 0 alone.
+    """
     symmetric = design.symmetric_adc(signed_inputs=signed_inputs)
+    if symmetric and min(design.adc_bits_per_slice, default=2) < 2:
+        raise CalibrationError(
+            f"Expected `adc_bits` of at least 2 where currents have both signs, but design {design.name!r} has "
+            f"{design.adc_bits}: an ADC of one bit has the code of 0 alone then."
+        )
     return tuple(2**bits - 1 if symmetric else 2**bits for bits in design.adc_bits_per_slice)
 
 
