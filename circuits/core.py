@@ -35,7 +35,7 @@ from circuits.peripherals.model import PeripheralModel, as_peripherals
 from devicekit.cells.cell import Cell
 from devicekit.cells.device_files import cell_from_content, load_device
 from devicekit.common.errors import DesignError, DeviceError, DevicekitError, UnitError
-from devicekit.common.paths import replacing
+from devicekit.common.paths import checked_name, replacing
 from devicekit.common.quantities import parse_quantity
 
 CellLike = Cell | str | Path
@@ -114,7 +114,7 @@ class Core:
             raise DesignError(f"Expected `design` of a core to be a design or its name, but got {_kind(design)}.")
         if not isinstance(name, str):
             raise DesignError(f"Expected `name` of a core to be a text, but got {name!r}.")
-        called = name or own.name
+        called = checked_name(name, "`name` of a core", DesignError) if name else own.name
         with _about(called):
             time, kelvin = _quantity(age, "s", "age"), _quantity(temperature, "K", "temperature")
             as_read = None if cell is None else load_device(cell)

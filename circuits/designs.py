@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args, get_type_hints
 
 from circuits.weight_codes import Differential, WeightCode, weight_code
 from devicekit.common.errors import DesignError, unknown_name
+from devicekit.common.paths import checked_name
 from devicekit.common.plain import plain_dict
 
 Subtraction = Literal["analog", "digital"]
@@ -23,7 +24,6 @@ InputAccumulation = Literal["analog", "digital"]
 InputEncoding = Literal["bit_serial", "voltage", "pulse_width"]
 AdcRange = Literal["calibrated", "full"]
 
-LONGEST_NAME = 100
 LARGEST_COUNT = 10**9
 """Rows or columns of the largest matrix that is believed."""
 LARGEST_R_P_HAT = 1e15
@@ -96,12 +96,7 @@ class CoreDesign:
         )
 
     def _check_types(self) -> None:
-        if not isinstance(self.name, str) or not self.name.strip():
-            raise DesignError(f"Expected `name` of a design to be a non-empty text, but got {self.name!r}.")
-        if len(self.name) > LONGEST_NAME:
-            raise DesignError(
-                f"Expected `name` of a design to have at most {LONGEST_NAME} characters, but got {self.name[:40]!r}..."
-            )
+        checked_name(self.name, "`name` of a design", DesignError)
         for field, choices in _CHOICES.items():
             value = getattr(self, field)
             if value not in choices:

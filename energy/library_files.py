@@ -14,7 +14,7 @@ import numpy as np
 from devicekit.common.errors import UnitError, unknown_name
 from devicekit.common.file_sets import replacing_together
 from devicekit.common.foreign import read_toml
-from devicekit.common.paths import data_path, is_file
+from devicekit.common.paths import checked_file_name, data_path, is_file
 from devicekit.common.provenance import Constant
 from energy.errors import EnergyError
 from energy.expressions import Array
@@ -226,7 +226,7 @@ def _library(
             if name not in given and name in reader.si
         }
     return Library(
-        name=reader.text(content, "name", "top level"),
+        name=checked_file_name(reader.text(content, "name", "top level"), f"{path}: `name`", EnergyError),
         technology=reader.text(content, "technology", "top level"),
         description=str(content.get("description", "")),
         constants=reader.constants,

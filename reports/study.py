@@ -20,6 +20,7 @@ from devicekit.common.foreign import read_toml
 from devicekit.common.paths import exists, replacing
 from reports.errors import StudyError
 
+LONGEST_TITLE = 200
 REFERENCE_MEASUREMENTS = "sonos_40nm_tcas2022_resampled"
 
 
@@ -75,6 +76,13 @@ class Study(BaseModel):
         if isinstance(values, dict) and values.get("cores") and values.get("designs") is None:
             return values | {"designs": ()}
         return values
+
+    @field_validator("title")
+    @classmethod
+    def _one_line(cls, title: str) -> str:
+        if len(title) > LONGEST_TITLE or not title.isprintable():
+            raise ValueError(f"expected one line of at most {LONGEST_TITLE} printable characters")
+        return title
 
     @field_validator("designs")
     @classmethod

@@ -32,7 +32,7 @@ from devicekit.cells.subthreshold import ROOM_TEMPERATURE, MeasuredTemperature, 
 from devicekit.cells.tails import Tail
 from devicekit.common.errors import DeviceError, DevicekitError, unknown_name
 from devicekit.common.foreign import read_toml
-from devicekit.common.paths import data_path, is_file
+from devicekit.common.paths import checked_file_name, data_path, is_file
 from devicekit.common.provenance import Constant
 from devicekit.common.quantities import parse_quantity, unit_factor
 from devicekit.common.unit_checks import refuse_current
@@ -82,6 +82,8 @@ def cell_from_content(content: Mapping[str, Any], where: str | Path) -> Cell:
 
 def _built(content: DeviceFile, where: str | Path) -> Cell:
     try:
+        # The cell's own file is named after it.
+        checked_file_name(content.name, "`name`", DeviceError)
         return _Builder().cell(content)
     except DevicekitError as error:
         raise DeviceError(f"{where}: {error}") from error

@@ -111,6 +111,26 @@ def checked_file_name(name: str, what: str, error: type[DevicekitError]) -> str:
     return name
 
 
+def checked_name(name: str, what: str, error: type[DevicekitError]) -> str:
+    """Return a name that tables, messages and pages show: one line that a terminal only prints.
+
+    Args:
+        name: the user's.
+        what: what it names, for the message.
+        error: what is raised.
+
+    Raises:
+        DevicekitError: `error`, for a name that is no text, empty, over-long, or has characters that do not print.
+    """
+    if not isinstance(name, str) or not name.strip():
+        raise error(f"Expected {what} to be a text that is not empty, but got {name!r:.80}.")
+    if len(name.encode(errors="replace")) > LONGEST_FILE_NAME:
+        raise error(f"Expected {what} of at most {LONGEST_FILE_NAME} bytes, but got {len(name)}: {name[:40]!r}...")
+    if not name.isprintable():
+        raise error(f"Expected {what} to be one line of printable characters, but got {name!r}.")
+    return name
+
+
 LONGEST_FILE_NAME = 100
 """Bytes of a user's name that becomes a file's: endings and temporary names are added to it."""
 

@@ -38,8 +38,10 @@ names only (and `{data}` for the folder that `devicekit.data_path()` returns). A
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Annotated, Any, Protocol
 
 import typer
@@ -88,13 +90,40 @@ def examples_in(epilog: str) -> list[str]:
 def console(*, stderr: bool = False) -> Any:
     """Return a rich console; wide where the output is a file or a pipe, so that no table is cut.
 
+    Text is printed as it stands: brackets are no markup, and control characters, which can make a terminal do things,
+    are shown as a mark. Names and notes come from files of others.
+
     Args:
         stderr: write to stderr instead of stdout.
     """
-    from rich.console import Console
+    from rich.console import Console, RenderHook
+    from rich.segment import Segment
 
-    made = Console(stderr=stderr, highlight=False)
-    return made if made.is_terminal else Console(stderr=stderr, highlight=False, width=200)
+    class Harmless(RenderHook):
+        def process_renderables(self, renderables: list[Any]) -> list[Any]:
+            return [Shown(renderable) for renderable in renderables]
+
+    @dataclass
+    class Shown:
+        renderable: Any
+
+        def __rich_console__(self, own: Console, options: Any) -> Iterator[Segment]:
+            for segment in own.render(self.renderable, options):
+                yield segment if segment.control else Segment(_harmless(segment.text), segment.style)
+
+    made = Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+    if not made.is_terminal:
+        made = Console(stderr=stderr, highlight=False, markup=False, emoji=False, width=200)
+    made.push_render_hook(Harmless())
+    return made
+
+
+def _harmless(text: str) -> str:
+    return text if text.isprintable() else "".join("\ufffd" if _controls(own) else own for own in text)
+
+
+def _controls(character: str) -> bool:
+    return unicodedata.category(character) in ("Cc", "Cf") and character not in "\n\t"
 
 
 def print_error(message: str) -> None:
@@ -153,11 +182,11 @@ def progress(description: str, *, as_json: bool = False) -> Iterator[Step]:
 
     shown = console(stderr=True)
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        TextColumn("left"),
+        TextColumn("left", markup=False),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=shown, transient=True, disable=as_json or not shown.is_terminal) as bar:

@@ -113,6 +113,8 @@ def fit(
             else:
                 _print_report(measurements.describe(), context)
             return
+        if name is None:
+            checked_file_name(Path(measurements.place).stem, "the file's name, or --name,", DeviceError)
         step(1, 3, "Fitting")
         fitted = devicekit.fit_device(
             measurements,

@@ -57,7 +57,10 @@ def changed(value: Any) -> Iterator[tuple[str, Any]]:
     elif isinstance(value, np.ndarray):
         yield "", value * (1 + 1e-9)
     elif isinstance(value, str):
-        yield from (("", other) for other in {"low": ["high"], "log_time": ["power"], "linear": ["log"]}.get(value, [value + "_b"]))
+        yield from (
+            ("", other)
+            for other in {"low": ["high"], "log_time": ["power"], "linear": ["log"]}.get(value, [value + "_b"])
+        )
     elif isinstance(value, tuple):
         for number, item in enumerate(value):
             for place, other in changed(item):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,11 +19,14 @@ import circuits
 from accuracy import calibrate, convert, data_sets, evaluate, networks
 from circuits import load_design
 from circuits.peripherals.parameters import load_parameters
-from devicekit import DeviceError, load_device
+from devicekit import DesignError, DeviceError, load_device
 from devicekit.common.paths import checked_file_name, data_path, replacing
+from energy import EnergyError, load_library
 from reports import run
 from reports.cache import ResultCache
 from reports.command import build_app
+from reports.commands.common import print_note, print_table
+from reports.errors import StudyError
 from reports.results import StudyResult
 from reports.study import Study
 
@@ -254,3 +258,51 @@ def test_parameter_sets_and_designs_stay_in_their_folder(tmp_path: Path) -> None
     cache.put("accuracy-x/../../../escaped" + "y" * 400, {"a": 1}, {"b": 2})
     assert [path.parent for path in tmp_path.rglob("*.json")] == [tmp_path / "inner" / "cache"]
     assert cache.get("accuracy-x/../../../escaped" + "y" * 400, {"a": 1}) == {"b": 2}
+
+
+BAD_NAMES = ["x/../../escaped", "/tmp/absolute", "..", "x" * 101, "a\\u001b[31mb"]
+
+
+@pytest.mark.parametrize("name", BAD_NAMES)
+def test_names_in_files_are_refused_where_they_are_read(tmp_path: Path, name: str) -> None:
+    """Of devices and libraries, after which files are named; of designs, cores and studies, which are only shown."""
+    device = data_path("devices/sonos_40nm_iedm2022.toml").read_text()
+    library = 'base = "sonos_40nm"\nname = "NAME"\ntechnology = "sonos_40nm"\n'
+    own = tmp_path / "own.toml"
+    own.write_text(re.sub('^name = ".*"', lambda _: f'name = "{name}"', device, count=1, flags=re.MULTILINE))
+    with pytest.raises(DeviceError, match=r"own\.toml: Expected `name`"):
+        load_device(own)
+    own.write_text(library.replace("NAME", name))
+    with pytest.raises(EnergyError, match=r"own\.toml: `name`"):
+        load_library(own)
+    if len(name) > 100 or "u001b" in name:
+        for table, read in (("designs", circuits.load_designs), ("cores", circuits.load_cores)):
+            own.write_text(f'[{table}."{name}"]\nweight_bits = 8\n')
+            with pytest.raises(DesignError, match=r"`name` of a (design|core)"):
+                read(own)
+        own.write_text(f'title = "{name * 3}"\n')
+        with pytest.raises(StudyError, match="`title`: expected one line"):
+            Study.load(own)
+
+
+def test_a_measurement_file_that_names_no_cell_is_refused_before_the_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = tmp_path / "lot 7: wafer 3.csv"
+    own.write_bytes(data_path("measurements/sonos_40nm_tcas2022_resampled.csv").read_bytes())
+    monkeypatch.setattr("devicekit.fit_device", lambda *_, **__: pytest.fail("went on"))
+    done = CliRunner().invoke(build_app("fit"), ["fit", str(own), "--out", str(tmp_path / "out")])
+    assert done.exit_code == 2
+    assert "the file's name, or --name" in " ".join(done.output.split())
+
+
+@pytest.mark.parametrize("title", ["x [/b] y", "[red]x", "a\x1b[2Jb", "a\u202eb"])
+def test_text_of_others_is_printed_as_it_stands(capsys: pytest.CaptureFixture[str], title: str) -> None:
+    print_table([{"a": title}], title=title, caption=title)
+    print_table([{"a": title}], title=title, caption=title, keys=1)
+    print_note(title)
+    said = capsys.readouterr()
+    shown = "".join(own if own.isprintable() else "\ufffd" for own in title)
+    assert said.out.count(shown) == 6
+    assert shown in said.err
+    assert "\x1b" not in said.out + said.err
