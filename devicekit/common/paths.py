@@ -123,7 +123,7 @@ def checked_name(name: str, what: str, error: type[DevicekitError]) -> str:
         DevicekitError: `error`, for a name that is no text, empty, over-long, or has characters that do not print.
     """
     if not isinstance(name, str) or not name.strip():
-        raise error(f"Expected {what} to be a text that is not empty, but got {name!r:.80}.")
+        raise error(f"Expected {what} to be a non-empty text, but got {name!r:.80}.")
     if len(name.encode(errors="replace")) > LONGEST_FILE_NAME:
         raise error(f"Expected {what} of at most {LONGEST_FILE_NAME} bytes, but got {len(name)}: {name[:40]!r}...")
     if not name.isprintable():
