@@ -146,8 +146,6 @@ class CoreDesign:
             self._fail("bits_per_input_slice", f"at most `input_bits` = {self.input_bits}")
         if self.accumulator_bits is not None and self.input_accumulation == "digital":
             self._fail("accumulator_bits", "none where inputs are accumulated digitally")
-        if self.subtracts_lines and min(self.adc_bits_per_slice, default=2) < 2:
-            self._fail("adc_bits", "at least 2 where two lines are subtracted in analog: one bit holds no sign")
         if self.r_p_hat > 0 and self.input_encoding == "voltage":
             self._fail("r_p_hat", "0 for voltage inputs: bit-line resistance is defined for gated cells only")
         if self.r_p_hat > 0 and self.input_encoding == "bit_serial" and self.input_slice_bits != 1:

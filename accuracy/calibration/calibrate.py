@@ -20,7 +20,8 @@ from accuracy.layers.conversion import conversion_of
 from accuracy.layers.convert import analog_layers
 from accuracy.layers.modes import layer_mode
 from accuracy.layers.settle import settle
-from accuracy.mapping.adc import powers_of_two_ranges
+from accuracy.mapping.adc import adc_levels, powers_of_two_ranges
+from accuracy.mapping.inputs import input_steps
 
 Progress = Callable[[int, int], None]
 
@@ -133,6 +134,9 @@ def _set_input_ranges(layers: Iterable[AnalogLayer]) -> None:
             x_min, x_max = 0.0, 1.0
         ran = seen.samples > 0
         layer.set_calibration(Calibration(layer.design.to_mapping(), x_min, x_max, samples=seen.samples, ran=ran))
+        # What a design cannot hold is refused before the second pass.
+        input_steps(layer.design, x_min < 0)
+        adc_levels(layer.design, x_min < 0)
         seen.symmetric = layer.design.symmetric_adc(signed_inputs=x_min < 0)
 
 

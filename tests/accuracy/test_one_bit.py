@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from accuracy import AnalogMatrix, CalibrationError, InputError
+from accuracy import AnalogMatrix, CalibrationError, InputError, calibrate, convert, data_sets, networks
 from circuits import load_design
-from devicekit import DesignError
 
 
 @pytest.mark.parametrize("adc_range", [None, "full", (-20.0, 20.0)])
@@ -24,9 +23,13 @@ def test_one_bit_inputs_are_unsigned(adc_range, bits):
 
 
 def test_one_bit_adcs_read_no_signs():
-    """2^1 - 1 levels are the code of 0 alone: refused where the design is made, or where signed inputs come."""
-    with pytest.raises(DesignError, match="`adc_bits` to be at least 2 where two lines are subtracted"):
-        load_design("A").replace(adc_bits=1)
+    """2^1 - 1 levels are the code of 0 alone: refused where ranges are set, or where signed inputs come."""
+    with pytest.raises(CalibrationError, match="`adc_bits` of at least 2 where currents have both signs"):
+        AnalogMatrix(np.eye(4), load_design("A").replace(adc_bits=1), adc_range="full")
+    digits = data_sets.load("digits")
+    model = convert(networks.load("digits_cnn"), load_design("A").replace(adc_bits=1))
+    with pytest.raises(CalibrationError, match="`adc_bits` of at least 2 where currents have both signs"):
+        calibrate(model, digits.batches("calibration", 20, 20))
     offset = AnalogMatrix(np.eye(4), load_design("E").replace(adc_bits=1), adc_range="full")
     assert np.isfinite(offset.matmul(np.ones((1, 4)))).all()
     with pytest.raises(CalibrationError, match="`adc_bits` of at least 2 where currents have both signs"):
