@@ -3,6 +3,7 @@
 from accuracy import data_sets, networks
 from accuracy.calibration.activity import mean_activity, measure_activity
 from accuracy.calibration.calibrate import calibrate, calibration_report
+from accuracy.calibration.line_currents import measure_line_currents
 from accuracy.data_sets import DataSet, DataSetError
 from accuracy.errors import (
     CalibrationError,
@@ -76,6 +77,7 @@ __all__ = [
     "layer_shapes",
     "mean_activity",
     "measure_activity",
+    "measure_line_currents",
     "metric_names",
     "networks",
     "register_layer_kind",

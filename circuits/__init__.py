@@ -25,6 +25,7 @@ from circuits.core_parts import Faults, Wires
 from circuits.design_files import design_notes, load_design, load_designs
 from circuits.designs import CoreDesign, split_rows
 from circuits.errors import CircuitError, SpiceError
+from circuits.line_currents import LineCurrents, assumed_line_currents
 from circuits.network_values import Activity, LayerShape
 from circuits.peripherals import (
     Characterization,
@@ -41,6 +42,7 @@ from circuits.peripherals import (
     peripheral_names,
 )
 from circuits.weight_codes import WeightCode, register_weight_code, weight_code, weight_codes
+from circuits.weight_statistics import NetworkStatistics, network_statistics
 
 __all__ = [
     "Activity",
@@ -60,6 +62,8 @@ __all__ = [
     "Faults",
     "LayerShape",
     "LineConfirmation",
+    "LineCurrents",
+    "NetworkStatistics",
     "Parameters",
     "PeripheralError",
     "PeripheralModel",
@@ -73,6 +77,7 @@ __all__ = [
     "adc_kind_names",
     "apply_peripherals",
     "as_core",
+    "assumed_line_currents",
     "bit_line_errors",
     "characterize",
     "choose_cores",
@@ -91,6 +96,7 @@ __all__ = [
     "load_parameters",
     "load_peripherals",
     "load_transistor_cell",
+    "network_statistics",
     "parameter_names",
     "peripheral_names",
     "plot_envelope",

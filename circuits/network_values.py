@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from circuits.line_currents import LineCurrents
 from devicekit.common.errors import DesignError
 from devicekit.common.plain import PlainValues
 
 
 @dataclass(frozen=True, eq=False)
 class Activity(PlainValues):
-    """Mean conductance of an array's cells and mean activity of its rows.
+    """Mean conductance of an array's cells, mean activity of its rows, and what flows on its lines.
 
     Attributes:
         mean_conductance: mean normalised conductance of each weight slice, over every physical cell (both cells of a
@@ -22,12 +25,14 @@ class Activity(PlainValues):
             the fraction of rows driven; shape (input slices,), in 0..1.
         source: where the numbers come from.
         most: largest mean conductance that can be: 1, or more where hot cells conduct more than G_max.
+        lines: currents of the arrays' lines [A]; None where they are not known.
     """
 
     mean_conductance: NDArray[np.float64]
     input_activity: NDArray[np.float64]
     source: str
     most: float
+    lines: LineCurrents | None
 
     def __init__(
         self,
@@ -35,6 +40,7 @@ class Activity(PlainValues):
         input_activity: ArrayLike,
         source: str = "given by the caller",
         most: float = 1.0,
+        lines: LineCurrents | Mapping[str, Any] | None = None,
     ):
         for name, values, largest in (
             ("mean_conductance", mean_conductance, most),
@@ -49,6 +55,13 @@ class Activity(PlainValues):
             object.__setattr__(self, name, array)
         object.__setattr__(self, "source", source)
         object.__setattr__(self, "most", float(most))
+        known = LineCurrents(**lines) if isinstance(lines, Mapping) else lines
+        if known is not None and known.common_mean_a.shape != (self.mean_conductance.size, self.input_activity.size):
+            raise DesignError(
+                f"Expected `lines` of an Activity for {self.mean_conductance.size} weight and "
+                f"{self.input_activity.size} input slices, but got the shape {known.common_mean_a.shape}."
+            )
+        object.__setattr__(self, "lines", known)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from circuits import Activity, CoreDesign, WeightCode
+from circuits import Activity, CoreDesign, LineCurrents, NetworkStatistics, WeightCode, assumed_line_currents
 from circuits.adc_kinds import adc_kind_names
 from circuits.designs import SIZE_FIELDS
 from devicekit import Cell
@@ -94,7 +94,23 @@ def default_activity(design: CoreDesign, library: Library, aged: Cell | None = N
         np.full(len(widths), library.si["activity.per_bit"]),
         source="the library's statistics (activity.per_bit, activity.mean_magnitude)",
         most=max(1.0, float(conductance.max())),
+        lines=default_line_currents(design, library),
     )
+
+
+def default_line_currents(design: CoreDesign, library: Library) -> LineCurrents:
+    """Return the line currents of a design where none are measured, from the library's statistics and cell.
+
+    Args:
+        design: the design.
+        library: gives the statistics, and the current and on/off ratio of a cell.
+    """
+    statistics = NetworkStatistics(
+        min(library.si["activity.per_bit"], 1.0),
+        min(library.si["activity.mean_magnitude"], 1.0),
+        "the library's statistics (activity.per_bit, activity.mean_magnitude)",
+    )
+    return assumed_line_currents(design, statistics=statistics, i_max=library.si["cell.i_max"])
 
 
 _OF_CONDUCTANCE = ("activity.mean_magnitude", "cell.off_on_ratio")

@@ -119,8 +119,9 @@ class PlacedNetwork:
         activity = self.activities.get(self.layers[layer].name, self.core.activity)
         if used.density < 1:
             source = f"{activity.source}; {used.density:.4g} of the cells hold weights of block-diagonal groups"
+            lines = None if activity.lines is None else activity.lines.scaled(used.density)
             activity = Activity(
-                activity.mean_conductance * used.density, activity.input_activity, source, activity.most
+                activity.mean_conductance * used.density, activity.input_activity, source, activity.most, lines
             )
         return CoreCost(own, self.core.library, activity, self.core.adc, self.core.seed, True)
 

@@ -1,7 +1,7 @@
 """Mean state of an array's cells, from the statistics of weights where no network was measured.
 
-Signed weights are taken as two-sided exponentially distributed integers of a given mean magnitude; the form in which
-they are stored then fixes which digits cells hold. The published statistic (2 % of G_max in unsliced differential
+Signed weights are distributed as `circuits.weight_statistics` has it; the form in which they are stored then fixes
+which digits cells hold. The published statistic (2 % of G_max in unsliced differential
 pairs) sets the mean.
 """
 
@@ -11,31 +11,10 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import brentq
 
 from circuits import WeightCode
+from circuits.weight_statistics import integer_probabilities
 from devicekit import Cell
-
-
-@lru_cache(maxsize=1024)
-def _magnitudes(largest: int, mean: float) -> NDArray[np.float64]:
-    """Return P(|I| = k), k = 0..largest, of a two-sided exponential whose mean magnitude is ``mean * largest``."""
-    k = np.arange(largest + 1)
-    sides = np.where(k == 0, 1.0, 2.0)
-
-    def weights(rate: float) -> NDArray[np.float64]:
-        p: NDArray[np.float64] = sides * np.exp(-rate * k)
-        return np.asarray(p / p.sum())
-
-    def excess(rate: float) -> float:
-        return float(weights(rate) @ k) - mean * largest
-
-    # The flat distribution (rate 0) has a mean near one half; a larger mean is not reached and stays flat.
-    if excess(0.0) <= 0:
-        return weights(0.0)
-    if excess(50.0) >= 0:
-        return weights(50.0)
-    return weights(float(brentq(excess, 0.0, 50.0)))
 
 
 @lru_cache(maxsize=4096)
@@ -49,8 +28,7 @@ def mean_digits(code: WeightCode, mean_magnitude: float) -> tuple[float, ...]:
     Returns:
         One number in 0..1 a slice: digit over largest digit, averaged over weights and over both cells of a pair.
     """
-    p = _magnitudes(code.largest, mean_magnitude)
-    return code.mean_states(np.concatenate([p[:0:-1] / 2, p[:1], p[1:] / 2]))
+    return code.mean_states(integer_probabilities(code.largest, mean_magnitude))
 
 
 def as_aged(cell: Cell | None) -> Cell | None:
@@ -68,11 +46,11 @@ def mean_states_as_read(code: WeightCode, mean_magnitude: float, cell: Cell) -> 
         mean_magnitude: mean of |weight| over the largest weight, 0..1.
         cell: the memory cell then and there.
     """
-    p = _magnitudes(code.largest, mean_magnitude)
     g_min = 1.0 / cell.on_off_ratio
     targets = g_min + (1.0 - g_min) * code.digits(np.arange(-code.largest, code.largest + 1)) / code.levels
     states = (cell.mean(targets * cell.i_max) / cell.i_max - g_min) / (1.0 - g_min)
-    return tuple(float(mean) for mean in states.mean(axis=1) @ np.concatenate([p[:0:-1] / 2, p[:1], p[1:] / 2]))
+    probability = integer_probabilities(code.largest, mean_magnitude)
+    return tuple(float(mean) for mean in states.mean(axis=1) @ probability)
 
 
 _GRID = np.geomspace(1e-3, 1.0, 61)

@@ -290,11 +290,26 @@ class AnalogArray:
             if self.sum_factors is not None:
                 self.sum_factors = self.sum_factors.to(device)
 
-    def column_matrices(self) -> Iterator[Floats]:
-        """Yield what the columns of each partition weigh inputs with, shape (rows, blocks * physical columns)."""
+    def column_matrices(self, conductances: Floats | None = None) -> Iterator[Floats]:
+        """Yield what the columns of each partition weigh inputs with, shape (rows, blocks * physical columns).
+
+        Args:
+            conductances: of every cell, such as targets; None for the cells as they are programmed.
+        """
+        cells = self.conductances if conductances is None else conductances
         for rows in self.mapping.partitions:
-            part = self.conductances[:, :, rows, :]
+            part = cells[:, :, rows, :]
             yield _by_row(part[:, :1] - part[:, 1:] if self.mapping.design.subtracts_lines else part)
+
+    def common_matrices(self, conductances: Floats | None = None) -> Iterator[Floats]:
+        """Yield the means of each column's lines, by partition, shape (rows, slices * physical columns).
+
+        Args:
+            conductances: as for `column_matrices`.
+        """
+        cells = self.conductances if conductances is None else conductances
+        for rows in self.mapping.partitions:
+            yield _by_row(cells[:, :, rows, :].mean(axis=1, keepdims=True))
 
     def read_noise_variances(self) -> Iterator[Floats]:
         """Yield read-noise variances laid out as `column_matrices`; those of lines subtracted in analog add up."""

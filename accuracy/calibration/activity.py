@@ -1,4 +1,4 @@
-"""Statistics of each layer for the energy model: mean conductance by weight slice, input activity by input slice.
+"""Statistics of each layer for energy and circuits: mean conductance, input activity, and currents of the lines.
 
 Conductances are averages over every physical cell, both cells of a differential pair and the unit column included.
 Input activity is averaged over rows as the array sees them: a pixel counts as often as kernels cover it, padding as 0.
@@ -6,6 +6,7 @@ Input activity is averaged over rows as the array sees them: a pixel counts as o
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,12 +15,13 @@ from torch import Tensor, nn
 
 from accuracy.batches import Batches, inputs_of, require_reiterable
 from accuracy.calibration.calibrate import require_layers
+from accuracy.calibration.line_currents import measure_line_currents
 from accuracy.errors import EvaluationError
 from accuracy.kernels.products import sum_kernel
 from accuracy.layers.analog_layers import AnalogLayer, Mode
 from accuracy.layers.modes import layer_mode
 from accuracy.mapping.inputs import input_digits, quantise_inputs, slice_layout
-from circuits import Activity
+from circuits import Activity, LineCurrents
 
 
 def mean_conductance(layer: AnalogLayer, *, programmed_only: bool = False) -> np.ndarray:
@@ -42,7 +44,8 @@ def measure_activity(model: nn.Module, batches: Batches) -> dict[str, Activity]:
     """Return the activity of every analog layer, by layer name.
 
     Input activity is the mean of each input slice over its largest value; for signed inputs a row counts where it is
-    driven in either of the two phases, and the bit that the sign takes is 0.
+    driven in either of the two phases, and the bit that the sign takes is 0. Where the cell says how much current it
+    draws, the line currents (`measure_line_currents`) of the first images are part of it.
 
     Args:
         model: converted and calibrated.
@@ -54,7 +57,9 @@ def measure_activity(model: nn.Module, batches: Batches) -> dict[str, Activity]:
     """
     layers = require_layers(model)
     require_reiterable(batches)
-    return layer_activities(model, layers, batches)
+    found = layer_activities(model, layers, batches)
+    currents = measure_line_currents(model, batches)
+    return {name: dataclasses.replace(own, lines=currents.get(name)) for name, own in found.items()}
 
 
 def layer_activities(model: nn.Module, layers: Sequence[AnalogLayer], batches: Batches) -> dict[str, Activity]:
@@ -128,4 +133,7 @@ def mean_activity(activities: Sequence[Activity], weights: Sequence[float]) -> A
     share = np.asarray(weights, dtype=np.float64) / sum(weights)
     conductance = sum(s * a.mean_conductance for s, a in zip(share, activities, strict=True))
     driven = sum(s * a.input_activity for s, a in zip(share, activities, strict=True))
-    return Activity(conductance, driven, activities[0].source, max(activity.most for activity in activities))
+    most = max(activity.most for activity in activities)
+    lines = [activity.lines for activity in activities if activity.lines is not None]
+    pooled = LineCurrents.pooled(lines, weights) if len(lines) == len(activities) else None
+    return Activity(conductance, driven, activities[0].source, most, pooled)

@@ -19,11 +19,12 @@ class Products:
     Args:
         array: says how inputs meet rows, and where and in which type to compute.
         matrices: what the columns of each partition weigh inputs with, (rows, blocks * physical columns).
+        blocks: readings of each physical column; None for those that ADCs take.
     """
 
-    def __init__(self, array: AnalogArray, matrices: Iterable[NDArray[np.float64]]):
-        self._operator, self._blocks = array.operator, array.blocks
-        order = _group_order(array) if array.operator.groups > 1 else None
+    def __init__(self, array: AnalogArray, matrices: Iterable[NDArray[np.float64]], blocks: int | None = None):
+        self._operator, self._blocks = array.operator, array.blocks if blocks is None else blocks
+        order = _group_order(array, self._blocks) if array.operator.groups > 1 else None
         self._inverse = None if order is None else torch.from_numpy(np.argsort(order)).to(array.device)
         self._kernels = [
             array.operator.kernel(
@@ -50,13 +51,13 @@ def column_products(array: AnalogArray) -> Products:
     return array.laid_out(column_products, where, lambda: Products(array, array.column_matrices()))
 
 
-def _group_order(array: AnalogArray) -> NDArray[np.int64]:
+def _group_order(array: AnalogArray, blocks: int) -> NDArray[np.int64]:
     """From columns (block, column) to (group, block, column of the group), as grouped convolutions want them."""
     groups, columns = array.operator.groups, array.mapping.columns
     physical = array.mapping.digits.shape[-1]
-    index = np.arange(array.blocks * physical).reshape(array.blocks, physical)
-    own = index[:, :columns].reshape(array.blocks, groups, -1)
-    unit = index[:, columns:].reshape(array.blocks, groups, -1)
+    index = np.arange(blocks * physical).reshape(blocks, physical)
+    own = index[:, :columns].reshape(blocks, groups, -1)
+    unit = index[:, columns:].reshape(blocks, groups, -1)
     return np.concatenate([own, unit], axis=2).transpose(1, 0, 2).reshape(-1)
 
 
