@@ -19,7 +19,8 @@ import typer
 from typer.core import TyperGroup
 
 import reports.commands
-from devicekit.common.errors import DevicekitError
+from devicekit.common.errors import DevicekitError, shortened
+from devicekit.common.foreign import LONGEST_REASON, describe
 from devicekit.common.paths import NO_SPACE
 from reports.commands.common import print_error, print_note
 from reports.option_names import api_arguments, in_options, option_names
@@ -58,7 +59,14 @@ class _OneMessage(TyperGroup):
             # A path the user gave: absent, a folder, not writable, a full disk. A closed pipe is typer's to handle.
             if error.errno == errno.EPIPE or error.filename is None:
                 raise
-            print_error(f"{error.filename}: {error.strerror}.")
+            print_error(shortened(f"{error.filename}: {error.strerror}.", LONGEST_REASON))
+            raise typer.Exit(2) from error
+        except (MemoryError, RuntimeError) as error:
+            # torch says it by a plain RuntimeError.
+            if isinstance(error, RuntimeError) and "allocate memory" not in str(error):
+                raise
+            why = shortened(describe(error), LONGEST_REASON)
+            print_error(f"There is not enough memory for what was asked for: {why}.")
             raise typer.Exit(2) from error
         except KeyboardInterrupt:
             print_error("Interrupted.")

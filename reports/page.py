@@ -14,7 +14,7 @@ from typing import Any
 from reports.design_lines import descriptions, design_lines
 from reports.figure import Figure
 from reports.figures import page_figures
-from reports.prose import cell_sentence, sentence, spice_sentence, summary, table_note
+from reports.prose import cell_sentence, sentence, spice_note, spice_sentence, summary, table_note
 from reports.results import StudyResult, Values, interval_of
 from reports.table import COST_COLUMNS, bits, in_prefix, show_interval, significant
 
@@ -59,6 +59,7 @@ def render(result: StudyResult, *, made: datetime | None = None) -> str:
         parameters=_parameters(result.fit),
         notes=[sentence(note) for note in (result.fit["notes"] if result.fit else ())],
         spice_sentence=spice_sentence(result),
+        spice_note=spice_note(result),
         line_rows=_line_rows(result.wires),
         peripheral_rows=peripheral_rows(result.peripherals),
         design_lines=design_lines(result.designs),

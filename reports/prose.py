@@ -124,6 +124,19 @@ def _law(device: Values) -> str:
     return f"{law} ({', '.join(values)})" if values else law
 
 
+def spice_note(result: StudyResult) -> str:
+    """Return why recorded values of circuit simulation stand in; empty where it ran.
+
+    Args:
+        result: what the study found.
+    """
+    if result.spice is None or not result.spice["recorded"]:
+        return ""
+    reason = str(result.spice.get("reason", "")).strip().rstrip(".")
+    why = f" ({reason})" if reason else ""
+    return f"Nothing came of ngspice on this machine{why}; these values were recorded when the package was made."
+
+
 def spice_sentence(result: StudyResult) -> str:
     """Return what circuit simulation said of the bit-line solver; empty without a check.
 

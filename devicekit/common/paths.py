@@ -83,7 +83,12 @@ def replacing(path: Path | str) -> Iterator[Path]:
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
-        temporary.replace(target)
+        try:
+            temporary.replace(target)
+        except OSError as error:
+            # The user knows no temporary.
+            error.filename, error.filename2 = str(target), None
+            raise
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from devicekit.cells.device_writing import save_device
 from devicekit.common.errors import DeviceError
+from devicekit.common.figure_files import save_figure
 from devicekit.common.file_sets import replacing_together
 from devicekit.common.paths import checked_file_name
 from devicekit.fits.fit_figures import COLUMN_WIDTH, plot_fit, plot_panel
@@ -50,8 +51,8 @@ def write_outputs(
         fit.states_over_time.to_csv(together / names["states"], index=False)
         fit.comparison.to_csv(together / names["models"])
         for name, figure in drawn:
-            figure.savefig(together / names[name], dpi=150 if name == "figure" else 300)
+            save_figure(figure, together / names[name], 150 if name == "figure" else 300)
             # The layout is solved once; the second file takes it as it is.
             figure.set_layout_engine("none")
-            figure.savefig(together / names[f"{name}_pdf"])
+            save_figure(figure, together / names[f"{name}_pdf"])
     return {what: place / name for what, name in names.items()}

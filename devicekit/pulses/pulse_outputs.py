@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from devicekit.common.figure_files import save_figure
 from devicekit.common.file_sets import replacing_together
 from devicekit.pulses.pulse_figures import plot_pulses
 from devicekit.pulses.pulse_reports import summary
@@ -28,8 +29,8 @@ def write_outputs(fit: PulseValues, folder: str | Path, figures: bool = True) ->
         if figures:
             names |= drawn
             figure, _ = plot_pulses(fit)
-            figure.savefig(together / names["figure"], dpi=150)
+            save_figure(figure, together / names["figure"])
             # The layout is solved once; the second file takes it as it is.
             figure.set_layout_engine("none")
-            figure.savefig(together / names["figure_pdf"])
+            save_figure(figure, together / names["figure_pdf"])
     return {what: place / name for what, name in names.items()}

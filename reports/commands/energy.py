@@ -228,6 +228,7 @@ def _image_of(data_set: str) -> tuple[int, ...]:
 
 
 def _draw(costs: list[CoreCost], path: Path) -> None:
+    from devicekit.common.figure_files import save_figure
     from devicekit.common.paths import replacing
     from energy import EnergyError
     from energy.figures import breakdown_figure
@@ -236,7 +237,7 @@ def _draw(costs: list[CoreCost], path: Path) -> None:
         raise EnergyError(f"Expected --figure to end in .png, .svg or .pdf, but got {path.name!r}.")
     drawn, _ = breakdown_figure(costs)
     with replacing(path) as temporary:
-        drawn.savefig(temporary, dpi=150)
+        save_figure(drawn, temporary)
 
 
 def _explain(

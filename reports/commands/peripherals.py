@@ -181,6 +181,7 @@ def _point(model: Any) -> dict[str, Any]:
 def _write(out: Path, run: Any, model: Any, others: list[Any]) -> None:
     import pandas as pd
 
+    from devicekit.common.figure_files import save_figure
     from devicekit.common.file_sets import replacing_together
 
     figure, _ = run.plot()
@@ -189,6 +190,6 @@ def _write(out: Path, run: Any, model: Any, others: list[Any]) -> None:
         for name, table in run.tables().items():
             table.to_csv(together / f"{name}.csv", index=False)
         for ending in ("svg", "png"):
-            figure.savefig(together / f"peripherals.{ending}", dpi=160)
+            save_figure(figure, together / f"peripherals.{ending}", 160)
         if others:
             pd.DataFrame([_point(other) for other in others]).to_csv(together / "sweep.csv", index=False)

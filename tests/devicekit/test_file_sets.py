@@ -7,14 +7,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import pytest
 
+from devicekit.common.figure_files import save_figure
 from devicekit.common.file_sets import replacing_together, settle
 
 # Children that are killed before the n-th change of the file system, as Python's audit hooks see them.
 PROGRAM = """
 import os, signal, sys
 from pathlib import Path
+from devicekit.common.figure_files import save_figure
 from devicekit.common.file_sets import replacing_together
 
 CHANGES = ("open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.chmod")
@@ -113,3 +116,15 @@ def test_a_living_writer_is_left_alone(tmp_path: Path) -> None:
         (together / "a").write_text("last")
         (other / "a").write_text("first")
     assert words(tmp_path) == {"a": "last"}
+
+
+@pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
+def test_the_same_figure_gives_the_same_file(tmp_path: Path, ending: str) -> None:
+    for name in ("one", "two"):
+        figure, axes = plt.subplots()
+        axes.plot([0, 1], [1, 3], label="a")
+        axes.set_xlim(0.2, 0.8)
+        save_figure(figure, tmp_path / f"{name}.{ending}")
+        plt.close(figure)
+    assert (tmp_path / f"one.{ending}").read_bytes() == (tmp_path / f"two.{ending}").read_bytes()
+    assert b"Date" not in (tmp_path / f"one.{ending}").read_bytes()

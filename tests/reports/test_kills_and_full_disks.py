@@ -120,7 +120,7 @@ def test_trials_of_a_killed_worker_are_run_again() -> None:
 
 @pytest.fixture(params=["hangs", "ends", "answers nonsense"])
 def broken_ngspice(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
-    """An ngspice that does not work, and what is said of it; runs have a second."""
+    """An ngspice that does not work, and what is said of it; only one that hangs is given up soon."""
     worker = tmp_path / "worker.py"
     worker.write_text(
         {"hangs": "import time\ntime.sleep(600)\n", "ends": "1 / 0\n", "answers nonsense": "print('hello')\n"}[
@@ -134,7 +134,9 @@ def broken_ngspice(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(simulator, "__file__", str(tmp_path / "simulator.py"))
     monkeypatch.setattr(simulator, "spice_missing", lambda: None)
     monkeypatch.setenv("NGSPICE_LIBRARY_PATH", str(library))
-    monkeypatch.setattr(circuits.bit_line.spice_line, "CONFIRMATION_SECONDS", 1.0)
+    monkeypatch.setattr(
+        circuits.bit_line.spice_line, "CONFIRMATION_SECONDS", 1.0 if request.param == "hangs" else 120.0
+    )
     return "did not finish within 1 s" if request.param == "hangs" else "crashed"
 
 
@@ -147,11 +149,12 @@ def test_a_broken_ngspice_does_not_keep_a_report_waiting(broken_ngspice: str) ->
 
 
 def test_a_broken_ngspice_leaves_bit_lines_unconfirmed_and_says_so(broken_ngspice: str) -> None:
-    found = circuits.confirm_lines([circuits.BitLinePoint(36, 1e-4)], columns=2, patterns=2, seconds=1.0)
+    seconds = circuits.bit_line.spice_line.CONFIRMATION_SECONDS
+    found = circuits.confirm_lines([circuits.BitLinePoint(36, 1e-4)], columns=2, patterns=2, seconds=seconds)
     assert found is not None
     assert found.recorded
     assert broken_ngspice in found.reason
-    arguments = ["bitline", "--rows", "8", "--columns", "2", "--patterns", "2", "--confirm-seconds", "1"]
+    arguments = ["bitline", "--rows", "8", "--columns", "2", "--patterns", "2", "--confirm-seconds", str(seconds)]
     done = CliRunner().invoke(build_app("bitline"), arguments)
     assert done.exit_code == 0
     said = " ".join(done.stderr.split())
@@ -192,6 +195,28 @@ def test_a_full_stdout_is_one_line(arguments: tuple[str, ...]) -> None:
         )  # fmt: skip
     assert done.returncode == 2
     assert done.stderr.strip() == "Error: The output cannot be written: No space left on device."
+
+
+@pytest.mark.parametrize("fault", [MemoryError("Unable to allocate 119 GiB"), RuntimeError("can't allocate memory")])
+def test_too_little_memory_is_one_line(monkeypatch: pytest.MonkeyPatch, fault: Exception) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise fault
+
+    monkeypatch.setattr("circuits.error_map", fail)
+    done = CliRunner().invoke(build_app("bitline"), ["bitline", "--rows", "8"])
+    assert done.exit_code == 2
+    assert done.stderr.strip().startswith("Error: There is not enough memory for what was asked for:")
+
+
+def test_places_that_cannot_be_written_to_are_named_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    arguments = ["energy", "A", "--format", "csv", "--out", str(tmp_path / "folder")]
+    done = CliRunner().invoke(build_app("energy"), arguments)
+    assert done.exit_code == 2
+    assert " ".join(done.stderr.split()) == f"Error: {tmp_path / 'folder'}: Is a directory."
+    done = CliRunner().invoke(build_app("energy"), [*arguments[:-1], str(tmp_path / ("x" * 5000))])
+    assert done.exit_code == 2
+    assert len(done.stderr) < 420
 
 
 @linux

@@ -113,7 +113,10 @@ def test_the_page_says_when_there_was_no_simulator(made_up: StudyResult) -> None
     assert made_up.spice is not None
     text = render(replace(made_up, spice=made_up.spice | {"recorded": True}))
     assert "Recorded earlier with ngspice 39" in text
-    assert "There is no ngspice on this machine" in text
+    assert "Nothing came of ngspice on this machine; these values were recorded when the package was made." in text
+    hanging = made_up.spice | {"recorded": True, "reason": "ngspice did not finish within 20 s. It said <nothing>."}
+    said = "(ngspice did not finish within 20 s. It said &lt;nothing&gt;)"
+    assert said in render(replace(made_up, spice=hanging))
     assert "was not confirmed by circuit simulation" in render(replace(made_up, spice=None))
 
 
