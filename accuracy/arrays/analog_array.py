@@ -222,8 +222,12 @@ class AnalogArray:
 
         Whatever else comes to act there says no here; kernels with the ideal ADC built in then leave the array alone.
         """
-        ideal_columns = self.peripherals is None and self.adc_errors is None
-        return ideal_columns and not self.resistive and not self.reads_noisily
+        return self.ideal_but_wires and not self.resistive
+
+    @property
+    def ideal_but_wires(self) -> bool:
+        """Whether that holds but for the resistance of bit lines."""
+        return self.peripherals is None and self.adc_errors is None and not self.reads_noisily
 
     def program(self, seed: int | np.random.Generator) -> None:
         """Program the cells afresh and draw column errors; ideal cells take their targets."""

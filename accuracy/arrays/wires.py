@@ -6,12 +6,14 @@ Only here are convolutions unrolled, because a bit line's current is not linear 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from accuracy.arrays.analog_array import AnalogArray
 from accuracy.arrays.patches import windows
 from accuracy.mapping.inputs import slice_layout
 from accuracy.mapping.operators import ConvolutionOperator, Operator
@@ -20,6 +22,41 @@ from circuits.bit_line.solve import BitLineCell
 
 POSITIONS = 4096
 """Output positions solved together: their currents stay a few megabytes."""
+
+
+class LineCells:
+    """Programmed cells of one partition as the solver takes them, one matrix a group of the layer.
+
+    Args:
+        conductances: shape (slices, lines, rows, physical columns).
+        operator: how inputs meet rows.
+        design: the design.
+        cell: cell model of the bit line.
+        dtype: floating type of the solution.
+
+    Attributes:
+        shape: slices, lines and physical columns of a group.
+        groups: one matrix (rows, slices * lines * columns), prepared for cells that are no resistors.
+    """
+
+    def __init__(
+        self,
+        conductances: NDArray[np.floating],
+        operator: Operator,
+        design: CoreDesign,
+        cell: BitLineCell,
+        dtype: torch.dtype,
+    ) -> None:
+        kind = np.float64 if dtype == torch.float64 else np.float32
+        self.groups: list[NDArray[np.floating] | PreparedCells] = []
+        for columns in _group_columns(design, conductances.shape[-1], operator.groups):
+            own = conductances if operator.groups == 1 else conductances[..., columns]
+            slices, lines, rows, _ = own.shape
+            matrix: NDArray[Any] = np.ascontiguousarray(own.transpose(2, 0, 1, 3), dtype=kind).reshape(rows, -1)
+            prepares = cell in ("affine", "relinearised") and kind is np.float32
+            self.groups.append(PreparedCells(matrix) if prepares else matrix)
+        self.shape = slices, lines, len(columns)
+        self.cell = cell
 
 
 def unrolled(operator: Operator, x: Tensor, rows: slice) -> NDArray[np.integer]:
@@ -31,6 +68,8 @@ def unrolled(operator: Operator, x: Tensor, rows: slice) -> NDArray[np.integer]:
     count = rows.stop - rows.start
     if isinstance(operator, ConvolutionOperator) and operator.geometry is not None:
         return windows(operator.geometry, _integers(x), rows)[..., None, :]
+    if operator.groups == 1 and not isinstance(operator, ConvolutionOperator):
+        return _integers(x[..., rows])[..., None, :]
     unit = torch.eye(count, dtype=x.dtype, device=x.device).repeat(1, operator.groups)
     result = operator.apply(x, operator.kernel(unit, rows))
     return _integers(result.reshape(*result.shape[:-1], operator.groups, count))
@@ -38,11 +77,11 @@ def unrolled(operator: Operator, x: Tensor, rows: slice) -> NDArray[np.integer]:
 
 def _integers(values: Tensor) -> NDArray[np.integer]:
     """Return integers in the fewest bytes."""
-    largest = float(values.abs().max()) if values.numel() else 0.0
+    lowest, largest = (float(edge) for edge in torch.aminmax(values)) if values.numel() else (0.0, 0.0)
     kind = torch.int32
-    if largest < 128:
+    if max(-lowest, largest) < 128:
         kind = torch.int8
-    elif largest < 256 and float(values.min()) >= 0:
+    elif largest < 256 and lowest >= 0:
         kind = torch.uint8
     found: NDArray[np.integer] = torch.round(values).to(kind).cpu().numpy()
     return found
@@ -116,9 +155,8 @@ def bit_line_currents(
     operator: Operator,
     x: Tensor,
     rows: slice,
-    conductances: NDArray[np.float64],
+    cells: LineCells,
     design: CoreDesign,
-    cell: BitLineCell,
     signed: bool,
     bit_weights: Sequence[float] | None = None,
 ) -> list[Tensor]:
@@ -128,9 +166,8 @@ def bit_line_currents(
         operator: how inputs meet rows.
         x: integer inputs, padded.
         rows: the partition.
-        conductances: programmed cells of the partition, shape (slices, lines, rows, physical columns).
+        cells: its programmed cells.
         design: the design.
-        cell: cell model of the bit line.
         signed: whether inputs carry signs.
         bit_weights: as for `line_currents`.
 
@@ -138,20 +175,21 @@ def bit_line_currents(
         Tensors (..., blocks, physical columns), differential lines subtracted where the design does so in analog.
     """
     patches = unrolled(operator, x, rows)
-    shape, groups, physical = patches.shape[:-2], operator.groups, conductances.shape[-1]
+    shape, groups = patches.shape[:-2], operator.groups
     integers = patches.reshape(-1, groups, patches.shape[-1])
-    kind = np.float64 if x.dtype == torch.float64 else np.float32
     by_group = [
-        _solve(integers[:, group], conductances[..., columns].astype(kind), design, cell, signed, bit_weights)
-        for group, columns in enumerate(_group_columns(design, physical, groups))
+        _solve(integers[:, group], matrix, cells, design, signed, bit_weights)
+        for group, matrix in enumerate(cells.groups)
     ]
     result = []
     for parts in zip(*by_group, strict=True):
-        # Group by group the columns come as (own, unit); all own columns stand before all unit columns.
-        own = [part[..., : part.shape[-1] - (1 if design.has_unit_column else 0)] for part in parts]
-        unit = [part[..., part.shape[-1] - 1 :] for part in parts] if design.has_unit_column else []
-        joined = np.concatenate([*own, *unit], axis=-1)
-        result.append(torch.from_numpy(joined.reshape(*shape, *joined.shape[1:])).to(x.device))
+        joined = parts[0]
+        if groups > 1:
+            # Group by group the columns come as (own, unit); all own columns stand before all unit columns.
+            own = [part[..., : part.shape[-1] - (1 if design.has_unit_column else 0)] for part in parts]
+            unit = [part[..., part.shape[-1] - 1 :] for part in parts] if design.has_unit_column else []
+            joined = torch.cat([*own, *unit], dim=-1)
+        result.append(joined.reshape(*shape, *joined.shape[1:]).to(x.device))
     return result
 
 
@@ -165,24 +203,35 @@ def _group_columns(design: CoreDesign, physical: int, groups: int) -> list[NDArr
 
 def _solve(
     integers: NDArray[np.integer],
-    conductances: NDArray[np.floating],
+    matrix: NDArray[np.floating] | PreparedCells,
+    cells: LineCells,
     design: CoreDesign,
-    cell: BitLineCell,
     signed: bool,
     bit_weights: Sequence[float] | None,
-) -> list[NDArray[np.floating]]:
+) -> list[Tensor]:
     """Return the currents (positions, blocks, columns) of one group, for each ADC reading."""
-    slices, lines, rows, columns = conductances.shape
-    matrix = np.ascontiguousarray(conductances.transpose(2, 0, 1, 3)).reshape(rows, -1)
-    cells = PreparedCells(matrix) if cell in ("affine", "relinearised") and matrix.dtype == np.float32 else matrix
     chunks = [
-        line_currents(integers[start : start + POSITIONS], cells, design, cell, signed, bit_weights)
+        line_currents(integers[start : start + POSITIONS], matrix, design, cells.cell, signed, bit_weights)
         for start in range(0, integers.shape[0], POSITIONS)
     ]
     result = []
     for parts in zip(*chunks, strict=True):
-        currents = np.concatenate(parts).reshape(-1, slices, lines, columns)
+        whole = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        currents = torch.from_numpy(whole).reshape(-1, *cells.shape)
         if design.subtracts_lines:
             currents = currents[:, :, :1] - currents[:, :, 1:]
-        result.append(np.ascontiguousarray(currents).reshape(currents.shape[0], -1, columns))
+        result.append(currents.reshape(currents.shape[0], -1, cells.shape[-1]))
     return result
+
+
+def line_cells(array: AnalogArray) -> list[LineCells]:
+    """Return the cells of every partition of an array, kept until they are programmed anew."""
+    design, cell = array.mapping.design, array.physics.bit_line
+    return array.laid_out(
+        line_cells,
+        (array.dtype, cell),
+        lambda: [
+            LineCells(array.conductances[:, :, rows, :], array.operator, design, cell, array.dtype)
+            for rows in array.mapping.partitions
+        ],
+    )

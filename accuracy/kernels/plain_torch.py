@@ -14,7 +14,7 @@ from accuracy.arrays.physics import (
     through_peripherals,
     weighted_inputs,
 )
-from accuracy.arrays.wires import bit_line_currents
+from accuracy.arrays.wires import bit_line_currents, line_cells
 from accuracy.kernels.products import Products, column_products, input_sums
 from accuracy.kernels.protocol import Reading
 from accuracy.kernels.steps import finished, quantised
@@ -68,11 +68,8 @@ class PlainTorch:
         design, partitions = array.mapping.design, array.mapping.partitions
         weights = None if array.peripherals is None else array.peripherals.bit_weights
         if array.resistive:
-            for partition, rows in enumerate(partitions):
-                cells = array.conductances[:, :, rows, :]
-                solved = bit_line_currents(
-                    array.operator, x, rows, cells, design, array.physics.bit_line, how.signed, weights
-                )
+            for partition, (rows, cells) in enumerate(zip(partitions, line_cells(array), strict=True)):
+                solved = bit_line_currents(array.operator, x, rows, cells, design, how.signed, weights)
                 pieces = digitised_slices(x, unit, design, how.signed)
                 yield from ((partition, v, piece) for v, piece in zip(solved, pieces, strict=True))
             return

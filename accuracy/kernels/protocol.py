@@ -65,10 +65,16 @@ class ReadingKernel(Protocol):
         ...
 
 
-def quantises_in_single(array: AnalogArray, how: Reading) -> bool:
-    """Whether float32 kernels of the host serve: quantised inputs, and nothing before an ideal ADC but programming."""
+def quantises_in_single(array: AnalogArray, how: Reading, *, resistive: bool = False) -> bool:
+    """Whether float32 kernels of the host serve: quantised inputs, and nothing before an ideal ADC but programming.
+
+    Args:
+        array: the array.
+        how: how it is read.
+        resistive: whether bit lines are to be solved, instead of none.
+    """
     if how.observer is not None or (how.observation is not None and how.adc is not None):
         return False
     if array.device.type != "cpu" or array.dtype != torch.float32 or array.mapping.design.input_bits is None:
         return False
-    return array.only_quantises
+    return array.only_quantises if not resistive else array.resistive and array.ideal_but_wires

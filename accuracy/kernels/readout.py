@@ -16,7 +16,7 @@ from accuracy.kernels.fused import Fused
 from accuracy.kernels.plain_torch import PlainTorch
 from accuracy.kernels.protocol import Reading, ReadingKernel
 
-KERNELS: list[ReadingKernel] = [BitSerial(), Convolution(), Fused(), PlainTorch()]
+KERNELS: list[ReadingKernel] = [BitSerial(), Convolution(), Fused(), Fused(resistive=True), PlainTorch()]
 """Fastest first; the last suits everything."""
 
 

@@ -39,6 +39,10 @@ DESIGNS = {
     ),
     "two's complement": CoreDesign(negative_weights="twos_complement", bits_per_cell=3, input_accumulation="digital"),
     "four-bit inputs": CoreDesign(input_bits=4, input_accumulation="digital"),
+    "wires": CoreDesign(max_rows=50, r_p_hat=1e-3),
+    "wires, bit by bit": CoreDesign(
+        negative_weights="offset", bits_per_cell=4, input_accumulation="digital", r_p_hat=1e-5
+    ),
     "two bits a slice": CoreDesign(bits_per_input_slice=2, input_accumulation="digital"),
 }
 
@@ -124,10 +128,12 @@ def in_double(array: AnalogArray, x: Tensor, how: Reading) -> tuple[Tensor, Tens
     design, partitions = array.mapping.design, len(array.mapping.partitions)
     levels = torch.tensor(how.adc.levels).double().repeat_interleave(array.lines)[:, None]
     lo, hi = torch.tensor(how.adc.ranges).double().repeat_interleave(array.lines, dim=0).T[..., None]
+    # Bit lines are solved in float32 to 1e-5 of their current, which is 250 codes at most.
+    close = 1e-4 if design.r_p_hat == 0 else 2.5e-3
     ties = torch.zeros(())
     for number, v in enumerate(currents):
         position = (v.clamp(lo, hi) - lo) * (levels - 1) / (hi - lo)
-        near = ((position - position.floor() - 0.5).abs() < 1e-4).double()
+        near = ((position - position.floor() - 0.5).abs() < close).double()
         worth = array.factors[number % partitions] * (hi - lo) / (levels - 1)
         ties = ties + (near * worth.abs()).sum(dim=-2) * digitised_weights(design, how.signed)[number // partitions]
     ties = ties * array.output_scale.abs() * how.full_scale

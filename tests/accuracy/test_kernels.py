@@ -33,6 +33,7 @@ NARROW = Convolution(width=8)
 """The form for processors with AVX2 only, which those with AVX-512 run as well."""
 FOUR = Convolution(width=4)
 """The form for processors that are neither; it is plain C, and runs everywhere."""
+RESISTIVE = next(kernel for kernel in KERNELS if isinstance(kernel, Fused) and kernel.resistive)
 ALL: list[ReadingKernel] = [*KERNELS, NARROW, FOUR]
 COMPILED = [kernel for kernel in ALL if not isinstance(kernel, PlainTorch)]
 
@@ -40,7 +41,9 @@ needs_c = pytest.mark.skipif(not elementwise.available(), reason="no compiler: t
 
 
 def name_of(kernel: ReadingKernel) -> str:
-    return type(kernel).__name__ + {NARROW: " of 8 lanes", FOUR: " of 4 lanes"}.get(kernel, "")  # type: ignore[call-overload]
+    return type(kernel).__name__ + {RESISTIVE: " with wires", NARROW: " of 8 lanes", FOUR: " of 4 lanes"}.get(
+        kernel, ""
+    )
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
@@ -150,10 +153,11 @@ def test_codes_beyond_what_float32_counts_are_left_to_others() -> None:
 @pytest.mark.parametrize("kernel", COMPILED, ids=name_of)
 @pytest.mark.parametrize("layer", ["matrix", "convolution", "strided, dilated", "circular"])
 def test_neither_batch_nor_threads_change_an_image(kernel: ReadingKernel, layer: str) -> None:
-    case = Case("E" if isinstance(kernel, BitSerial) else "B", layer, False)
+    resistive = isinstance(kernel, Fused) and kernel.resistive
+    case = Case("E" if isinstance(kernel, BitSerial) else "wires" if resistive else "B", layer, False)
     array, how = case.array(), case.reading()
     if not kernel.suits(array, how):
-        pytest.skip("not on this processor")
+        pytest.skip("no vector units for this form")
     # Enough images that each of several threads gets some.
     x = torch.cat([case.inputs()] * 150)
     before = torch.get_num_threads()
@@ -176,13 +180,13 @@ def test_neither_batch_nor_threads_change_an_image(kernel: ReadingKernel, layer:
 @pytest.mark.parametrize(("padding", "stride", "dilation"), [(1, 1, 1), (0, 2, 1), (2, 3, 2), (1, 4, 1)])
 def test_an_image_cut_into_bands_is_read_as_a_whole_one(width: int, padding: int, stride: int, dilation: int) -> None:
     """One large image goes to threads in bands, with rows that two of them see; many of it go as whole images."""
-    kernel, pair = Convolution(width), (lambda value: (value, value))
-    operator = ConvolutionOperator(10, (3, 3), pair(stride), pair(padding), pair(dilation))
+    kernel = Convolution(width)
+    operator = ConvolutionOperator(10, (3, 3), (stride, stride), (padding, padding), (dilation, dilation))
     array = AnalogArray(map_weights(np.random.default_rng(1).normal(size=(90, 22)), DESIGNS["A"]), operator, CELL)
     array.program(1)
     how = replace(Case("A", "convolution", False).reading(), bias=None)
     if not kernel.suits(array, how):
-        pytest.skip("not on this processor")
+        pytest.skip("no vector units for this form")
     x = torch.rand(1, 10, 61, 50, generator=torch.Generator().manual_seed(3)) * 2.0
     before = torch.get_num_threads()
     found, clipped = [], []
