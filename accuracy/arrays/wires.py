@@ -15,7 +15,7 @@ from torch import Tensor
 
 from accuracy.arrays.analog_array import AnalogArray
 from accuracy.arrays.patches import windows
-from accuracy.mapping.inputs import slice_layout
+from accuracy.mapping.inputs import input_steps, slice_layout
 from accuracy.mapping.operators import ConvolutionOperator, Operator
 from circuits import CoreDesign, PreparedCells, solve_bit_lines, solve_bit_serial
 from circuits.bit_line.solve import BitLineCell
@@ -59,31 +59,32 @@ class LineCells:
         self.cell = cell
 
 
-def unrolled(operator: Operator, x: Tensor, rows: slice) -> NDArray[np.integer]:
+def unrolled(operator: Operator, x: Tensor, rows: slice, steps: int | None = None) -> NDArray[np.integer]:
     """Return the integer inputs of a partition's rows at every output position, shape (..., groups, rows).
 
     Two-dimensional convolutions are unrolled by strides, in bytes where the inputs fit. For any other layer a kernel
     that is the unit matrix copies every row to a column of its own.
+
+    Args:
+        operator: how inputs meet rows.
+        x: integer inputs, padded.
+        rows: the partition.
+        steps: no magnitude is larger, and signed ones have 127 at most; None where nobody knows.
     """
     count = rows.stop - rows.start
     if isinstance(operator, ConvolutionOperator) and operator.geometry is not None:
-        return windows(operator.geometry, _integers(x), rows)[..., None, :]
+        return windows(operator.geometry, _integers(x, steps), rows)[..., None, :]
     if operator.groups == 1 and not isinstance(operator, ConvolutionOperator):
-        return _integers(x[..., rows])[..., None, :]
+        return _integers(x[..., rows], steps)[..., None, :]
     unit = torch.eye(count, dtype=x.dtype, device=x.device).repeat(1, operator.groups)
     result = operator.apply(x, operator.kernel(unit, rows))
-    return _integers(result.reshape(*result.shape[:-1], operator.groups, count))
+    return _integers(result.reshape(*result.shape[:-1], operator.groups, count), steps)
 
 
-def _integers(values: Tensor) -> NDArray[np.integer]:
-    """Return integers in the fewest bytes."""
-    lowest, largest = (float(edge) for edge in torch.aminmax(values)) if values.numel() else (0.0, 0.0)
-    kind = torch.int32
-    if max(-lowest, largest) < 128:
-        kind = torch.int8
-    elif largest < 256 and lowest >= 0:
-        kind = torch.uint8
-    found: NDArray[np.integer] = torch.round(values).to(kind).cpu().numpy()
+def _integers(values: Tensor, steps: int | None) -> NDArray[np.integer]:
+    """Return integers of at most so many steps, 0 or above where these are more than 127, in the fewest bytes."""
+    kind = torch.int32 if steps is None or steps > 255 else torch.uint8 if steps > 127 else torch.int8
+    found: NDArray[np.integer] = values.to(kind).cpu().numpy()
     return found
 
 
@@ -174,7 +175,7 @@ def bit_line_currents(
     Returns:
         Tensors (..., blocks, physical columns), differential lines subtracted where the design does so in analog.
     """
-    patches = unrolled(operator, x, rows)
+    patches = unrolled(operator, x, rows, input_steps(design, signed))
     shape, groups = patches.shape[:-2], operator.groups
     integers = patches.reshape(-1, groups, patches.shape[-1])
     by_group = [

@@ -41,7 +41,13 @@ class BitSerial:
     """Reads a plane convolution or a matrix product whose input bits are applied and digitised one by one.
 
     Also counts their currents for calibration.
+
+    Args:
+        most: 2 allows AVX-512, 1 AVX2 at most, 0 neither.
     """
+
+    def __init__(self, most: int = 2) -> None:
+        self.most = most
 
     def suits(self, array: AnalogArray, how: Reading) -> bool:
         """Whether only quantisation acts on such a layer, with codes whose sum over bits is exact in float32."""
@@ -58,7 +64,7 @@ class BitSerial:
     def read(self, array: AnalogArray, x: Tensor, how: Reading) -> Tensor:
         """Look up the sums over bits, slices and partitions, or count currents where there is no ADC."""
         integers, unit = quantised_in_c(array, x, how)
-        layout = array.laid_out(self, how.signed, lambda: _Layout(array, how.signed))
+        layout = array.laid_out(self, how.signed, lambda: _Layout(array, how.signed, self.most))
         scale = array.output_scale.numpy() * how.full_scale
         if how.adc is not None:
             total = layout.read(integers, unit, scale, how.adc.uniform(array.lines))
@@ -74,9 +80,11 @@ class _Layout:
     Args:
         array: the programmed cells.
         signed: whether inputs carry signs.
+        most: limits the instruction set.
     """
 
-    def __init__(self, array: AnalogArray, signed: bool):
+    def __init__(self, array: AnalogArray, signed: bool, most: int):
+        self.most = most
         assert array.operator.geometry is not None
         self.operator, self.geometry = array.operator, array.operator.geometry
         self.dtype = array.accumulator
@@ -249,7 +257,7 @@ class _Job:
             factor=_address(layout.factors), same_factor=_address(layout.same_factor),
             sum_factor=_address(layout.sum_factors), scale=_address(full_scale),
             bit_weight=(ctypes.c_double * BITS)(*[2.0**b if b < layout.bits else 0.0 for b in range(BITS)]),
-            out=None if double else result.data_ptr(), wide=result.data_ptr() if double else None,
+            out=None if double else result.data_ptr(), wide=result.data_ptr() if double else None, most=layout.most,
         )  # fmt: skip
         self.result = from_images(layout.operator, result, x)
         # The structures hold addresses only: what they point to must outlive them.

@@ -44,6 +44,7 @@ class Lookup(ctypes.Structure):
         *[(name, _POINTER) for name in ("out", "wide", "counts", "tops", "zeros", "largest", "reach")],
         ("bins", _LONG),
         ("absolute", _LONG),
+        ("most", _LONG),
     ]
 
 

@@ -34,16 +34,22 @@ NARROW = Convolution(width=8)
 FOUR = Convolution(width=4)
 """The form for processors that are neither; it is plain C, and runs everywhere."""
 RESISTIVE = next(kernel for kernel in KERNELS if isinstance(kernel, Fused) and kernel.resistive)
-ALL: list[ReadingKernel] = [*KERNELS, NARROW, FOUR]
+LOOK_UPS = [BitSerial(most=1), BitSerial(most=0)]
+"""The forms of the look-up kernel for AVX2 and for any processor."""
+ALL: list[ReadingKernel] = [*KERNELS, NARROW, FOUR, *LOOK_UPS]
 COMPILED = [kernel for kernel in ALL if not isinstance(kernel, PlainTorch)]
 
 needs_c = pytest.mark.skipif(not elementwise.available(), reason="no compiler: the C kernels are not there")
 
 
 def name_of(kernel: ReadingKernel) -> str:
-    return type(kernel).__name__ + {RESISTIVE: " with wires", NARROW: " of 8 lanes", FOUR: " of 4 lanes"}.get(
-        kernel, ""
-    )
+    return type(kernel).__name__ + {
+        RESISTIVE: " with wires",
+        LOOK_UPS[0]: " with AVX2",
+        LOOK_UPS[1]: " in plain C",
+        NARROW: " of 8 lanes",
+        FOUR: " of 4 lanes",
+    }.get(kernel, "")
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)

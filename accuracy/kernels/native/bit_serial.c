@@ -15,11 +15,13 @@
 /* The 64-byte vectors never cross a function that is not inlined. */
 #pragma GCC diagnostic ignored "-Wpsabi"
 
-#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__)
-#define CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define CLONES
+#if defined(__x86_64__) && defined(__GNUC__)
+#include <immintrin.h>
+#define VECTOR_UNITS
+#define AVX512 __attribute__((target("avx512f,avx2,fma,popcnt")))
+#define AVX2 __attribute__((target("avx2,fma,popcnt")))
 #endif
+#define INLINE static inline __attribute__((always_inline))
 
 #define LANES 16 /* columns handled together */
 #define BITS 8   /* input bits handled together */
@@ -115,9 +117,10 @@ struct reading {
     float *largest;              /* (threads, blocks): the largest seen; those beyond the last bin are not counted */
     const float *reach;          /* (blocks): upper edge of the last bin */
     int64_t bins, absolute;      /* absolute: count magnitudes; otherwise what is below 0 counts as 0 */
+    int64_t most;                /* 2 allows AVX-512, 1 AVX2 at most, 0 neither */
 };
 
-static inline __attribute__((always_inline)) void make_tables(columns_t *table, const float *g, int64_t step)
+INLINE void make_tables(columns_t *table, const float *g, int64_t step)
 {
     /* The sixteen sums over four rows; entry e adds the rows whose bits are set in e. */
     table[0] = (columns_t){0};
@@ -129,26 +132,30 @@ static inline __attribute__((always_inline)) void make_tables(columns_t *table, 
     }
 }
 
-/* Eight accumulators, one an input bit, over the words of a chunk. */
-static inline __attribute__((always_inline)) void look_up(columns_t a[BITS], const columns_t *tables,
-                                                          const uint16_t *offsets, int64_t words)
+/* Eight accumulators, one an input bit, over the words of a chunk; `some` of them at once. */
+INLINE void look_up(columns_t a[BITS], const columns_t *tables, const uint16_t *offsets, int64_t words, int some)
 {
-    const char *low = (const char *)tables;
-    for (int64_t w = 0; w < words; w++, low += 2 * 16 * sizeof(columns_t), offsets += 16) {
-        const char *high = low + 16 * sizeof(columns_t);
+#pragma GCC unroll 2
+    for (int first = 0; first < BITS; first += some) {
+        const char *low = (const char *)tables;
+        const uint16_t *offset = offsets + first;
+        for (int64_t w = 0; w < words; w++, low += 2 * 16 * sizeof(columns_t), offset += 16) {
+            const char *high = low + 16 * sizeof(columns_t);
 #pragma GCC unroll 8
-        for (int b = 0; b < BITS; b++)
-            a[b] += *(const columns_t *)(low + offsets[b]);
+            for (int b = 0; b < some; b++)
+                a[first + b] += *(const columns_t *)(low + offset[b]);
 #pragma GCC unroll 8
-        for (int b = 0; b < BITS; b++)
-            a[b] += *(const columns_t *)(high + offsets[8 + b]);
+            for (int b = 0; b < some; b++)
+                a[first + b] += *(const columns_t *)(high + offset[8 + b]);
+        }
     }
 }
 
 /* Add the codes of eight readings, weighted by their input bits. Plain loops over memory: compilers turn these
  * comparisons into vector minima and maxima, which they do not for lanes of a vector type. */
-static inline __attribute__((always_inline)) void digitise(float *codes, const columns_t a[BITS], const float *weight,
-                                                           float lo, float hi, float q)
+typedef void digitiser(float *codes, const columns_t *a, const float *weight, float lo, float hi, float q);
+
+INLINE void digitise_plain(float *codes, const columns_t *a, const float *weight, float lo, float hi, float q)
 {
     float current[BITS * LANES] __attribute__((aligned(64)));
     memcpy(current, a, sizeof current);
@@ -161,9 +168,25 @@ static inline __attribute__((always_inline)) void digitise(float *codes, const c
         }
 }
 
+#ifdef VECTOR_UNITS
+AVX512 INLINE void digitise_avx512(float *codes, const columns_t *a, const float *weight, float lo, float hi, float q)
+{
+    const __m512 low = _mm512_set1_ps(lo), high = _mm512_set1_ps(hi), scale = _mm512_set1_ps(q);
+    __m512 sum = _mm512_load_ps(codes);
+    for (int b = 0; b < BITS; b++) {
+        __m512 i = _mm512_min_ps(_mm512_max_ps(_mm512_load_ps(a + b), low), high);
+        i = _mm512_mul_ps(_mm512_sub_ps(i, low), scale);
+        i = _mm512_roundscale_ps(i, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+        /* Codes and their sum are integers that float32 holds: nothing is rounded. */
+        sum = _mm512_fmadd_ps(i, _mm512_set1_ps(weight[b]), sum);
+    }
+    _mm512_store_ps(codes, sum);
+}
+#endif
+
 /* Count the currents of the bits that are applied, and add them up as they are. */
-static inline __attribute__((always_inline)) void count(const struct reading *r, int64_t block, float *sums,
-                                                        const columns_t a[BITS], const float *weight, int64_t columns)
+INLINE void count(const struct reading *r, int64_t block, float *sums, const columns_t *a, const float *weight,
+                  int64_t columns)
 {
     float current[BITS * LANES] __attribute__((aligned(64)));
     float reach = r->reach[block], scale = reach > 0.0f ? (float)r->bins / reach : 0.0f, largest = r->largest[block];
@@ -189,8 +212,7 @@ static inline __attribute__((always_inline)) void count(const struct reading *r,
 }
 
 /* Offsets into the tables of both halves of each word, for all positions of a tile, and their sums of inputs. */
-static inline __attribute__((always_inline)) void gather(const struct reading *r, const int64_t *pixel, int64_t tile,
-                                                         uint16_t *offsets, double *input_sum)
+INLINE void gather(const struct reading *r, const int64_t *pixel, int64_t tile, uint16_t *offsets, double *input_sum)
 {
     int64_t all_words = r->word_start[r->partitions];
     for (int64_t t = 0; t < tile; t++) {
@@ -222,8 +244,9 @@ static inline __attribute__((always_inline)) void gather(const struct reading *r
     }
 }
 
-/* Returns 0, or 1 where memory ran out. */
-CLONES int64_t read_positions(const struct reading *all, int64_t start, int64_t end, int64_t thread)
+/* Returns 0, or 1 where memory ran out. `some`: input bits whose sums the registers hold at once. */
+INLINE int64_t read_tiles(const struct reading *all, int64_t start, int64_t end, int64_t thread, int some,
+                          digitiser *digitise)
 {
     struct reading own = *all, *r = &own;
     if (r->counts) {
@@ -283,7 +306,7 @@ CLONES int64_t read_positions(const struct reading *all, int64_t start, int64_t 
                             columns_t a[BITS], *kept = acc + t * BITS;
                             for (int b = 0; b < BITS; b++)
                                 a[b] = w == 0 ? (columns_t){0} : kept[b];
-                            look_up(a, tables, offsets + (t * all_words + first + w) * 16, chunk);
+                            look_up(a, tables, offsets + (t * all_words + first + w) * 16, chunk, some);
                             if (w + chunk == words && r->counts)
                                 count(r, block, (float *)(codes + t), a, weight,
                                       r->columns - v * LANES < LANES ? r->columns - v * LANES : LANES);
@@ -326,4 +349,45 @@ CLONES int64_t read_positions(const struct reading *all, int64_t start, int64_t 
     free(total);
     free(input_sum);
     return failed;
+}
+
+#ifdef VECTOR_UNITS
+AVX512 static int64_t read_avx512(const struct reading *r, int64_t start, int64_t end, int64_t thread)
+{
+    return read_tiles(r, start, end, thread, 8, digitise_avx512);
+}
+
+AVX2 static int64_t read_avx2(const struct reading *r, int64_t start, int64_t end, int64_t thread)
+{
+    return read_tiles(r, start, end, thread, 4, digitise_plain);
+}
+#endif
+
+static int64_t read_plain(const struct reading *r, int64_t start, int64_t end, int64_t thread)
+{
+    return read_tiles(r, start, end, thread, 4, digitise_plain);
+}
+
+/* The best that this processor has: 2 for AVX-512, 1 for AVX2, 0 for what the compiler takes for granted. */
+int64_t instruction_set(void)
+{
+#ifdef VECTOR_UNITS
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("fma"))
+        return 2;
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+        return 1;
+#endif
+    return 0;
+}
+
+int64_t read_positions(const struct reading *r, int64_t start, int64_t end, int64_t thread)
+{
+#ifdef VECTOR_UNITS
+    int64_t best = r->most < instruction_set() ? r->most : instruction_set();
+    if (best == 2)
+        return read_avx512(r, start, end, thread);
+    if (best == 1)
+        return read_avx2(r, start, end, thread);
+#endif
+    return read_plain(r, start, end, thread);
 }
