@@ -15,6 +15,7 @@ from accuracy.evaluation.metrics import Metric
 from accuracy.evaluation.trials import mean_score
 from accuracy.layers.analog_layers import AnalogLayer, Mode
 from accuracy.layers.modes import layer_mode
+from accuracy.layers.programming import program_layers
 from devicekit.common.plain import PlainValues
 
 
@@ -64,8 +65,8 @@ def layer_report(
     require_reiterable(batches)
     for layer in layers:
         layer.adc_ranges()
-        layer.program(seed)
         layer.array.inputs_seen = layer.array.inputs_clipped = 0
+    program_layers(layers, seed)
     own, whole, clipped = _powers(model, layers, batches)
     alone: dict[int, float] = {}
     if one_by_one:

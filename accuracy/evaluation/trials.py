@@ -30,6 +30,7 @@ from accuracy.evaluation.pairing import Order, Roll, fingerprints
 from accuracy.layers.analog_layers import AnalogLayer, Mode
 from accuracy.layers.convert import analog_layers
 from accuracy.layers.modes import layer_mode
+from accuracy.layers.programming import program_layers
 from accuracy.own_code import loaded_files, restore_files
 from circuits.core_parts import Correction
 
@@ -217,8 +218,7 @@ def run_trial(model: nn.Module, layers: Sequence[AnalogLayer], plan: Plan, numbe
         plan: what the trial does.
         number: of the trial, from 0.
     """
-    for layer in layers:
-        layer.program(plan.seed, number, draw_cell=plan.draw_cells)
+    program_layers(layers, plan.seed, number, draw_cell=plan.draw_cells)
     with layer_mode(layers, Mode.ANALOG):
         if plan.corrections and plan.correction_batches is not None:
             apply_corrections(model, layers, plan.corrections, plan.correction_batches)

@@ -16,11 +16,12 @@ import pytest
 import torch
 from torch import nn
 
-from accuracy import calibrate, convert
+from accuracy import analog_layers, calibrate, convert
 from accuracy.arrays.patches import windows
 from accuracy.calibration.calibrate import calibration_report
 from accuracy.kernels import elementwise
 from accuracy.kernels.histograms import Histogram
+from accuracy.layers.programming import program_layers
 from accuracy.mapping.operators import Geometry
 from circuits import CoreDesign, load_designs
 
@@ -119,6 +120,20 @@ def test_networks_in_a_forked_process() -> None:
         check=False,
     )
     assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr[-2000:]
+
+
+def test_no_number_of_threads_changes_programmed_cells(set_threads) -> None:  # type: ignore[no-untyped-def]
+    torch.manual_seed(3)
+    wide = nn.Sequential(nn.Linear(300, 200), nn.ReLU(), nn.Linear(200, 300), nn.ReLU(), nn.Linear(300, 9)).eval()
+    layers = analog_layers(convert(wide, "A", "sonos_40nm_tcas2022", seed=2))
+    found = []
+    for count in (1, 2, 3):
+        set_threads(count)
+        program_layers(layers, 5, 7, draw_cell=True)
+        found.append([layer.array.conductances.tobytes() for layer in layers])
+    assert found[0] == found[1] == found[2]
+    layers[0].program(5, 7, draw_cell=True)
+    assert layers[0].array.conductances.tobytes() == found[0][0]
 
 
 @needs_c
