@@ -24,6 +24,11 @@ def folder() -> Path:
     return cache / "devicekit" / f"aihwkit-python{sys.version_info.major}.{sys.version_info.minor}"
 
 
+def is_there() -> bool:
+    """Whether an environment was made before, or is given."""
+    return "DEVICEKIT_AIHWKIT_PYTHON" in os.environ or (folder() / "ready").exists()
+
+
 def prepare() -> tuple[Path | None, list[str]]:
     """Return the Python of an environment with aihwkit, and what was tried without success.
 

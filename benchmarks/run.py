@@ -1,4 +1,7 @@
-"""Run every benchmark of this folder, one after another: `python -m benchmarks.run [NAME ...] [-- OPTIONS]`."""
+"""Run every benchmark of this folder, one after another: `python -m benchmarks.run [NAME ...] [-- OPTIONS]`.
+
+`--quick` runs what the tables of the README hold, in a few minutes.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,17 @@ from pathlib import Path
 HELPERS = ("__init__", "run", "measure", "unrolled", "aihwkit_environment", "aihwkit_worker")
 
 
+QUICK = {"accuracy_speed": ["--quick"], "bit_line_speed": ["--quick"]}
+
+
 def names() -> list[str]:
     """Benchmarks there are."""
     return sorted(path.stem for path in Path(__file__).parent.glob("*.py") if path.stem not in HELPERS)
 
 
 def main(arguments: list[str]) -> int:
+    quick = arguments[:1] == ["--quick"]
+    arguments = [*QUICK, *arguments[1:]] if quick else arguments
     split = arguments.index("--") if "--" in arguments else len(arguments)
     chosen, options = arguments[:split] or names(), arguments[split + 1 :]
     unknown = [name for name in chosen if name not in names()]
@@ -28,7 +36,7 @@ def main(arguments: list[str]) -> int:
         print(f"== {name} ==", flush=True)
         started = time.perf_counter()
         try:
-            importlib.import_module(f"benchmarks.{name}").main(options)
+            importlib.import_module(f"benchmarks.{name}").main([*options, *(QUICK[name] if quick else [])])
         except Exception:
             traceback.print_exc()
             failed.append(name)

@@ -110,28 +110,42 @@ CLONES static int64_t quantise_rows(const struct image *c, int64_t image, int64_
 
 #define TILE 192 /* positions that weights are read for at once: a multiple of all that a strip handles */
 
-/* UNITS x POSITIONS accumulators stay in registers; `count` of the positions are real. */
+/* The sums over some inputs of each position. */
+#define SUM(UNITS, POSITIONS, INPUT)                                                                                   \
+    for (; k < end; k++, w += UNITS * LANES) {                                                                         \
+        V row[UNITS];                                                                                                  \
+        for (int u = 0; u < UNITS; u++)                                                                                \
+            row[u] = LOAD(w + u * LANES);                                                                              \
+        for (int p = 0; p < POSITIONS; p++) {                                                                          \
+            V value = SPREAD(INPUT);                                                                                   \
+            for (int u = 0; u < UNITS; u++)                                                                            \
+                sum[p][u] = FMA(value, row[u], sum[p][u]);                                                             \
+        }                                                                                                              \
+    }
+
+/* UNITS x POSITIONS accumulators stay in registers; `count` of the positions are real. Many positions at even distances
+ * are reached from every fourth, as there are not registers for all their addresses. */
 #define STRIP(NAME, UNITS, POSITIONS)                                                                                  \
     static TARGET void NAME(const struct convolution *c, int64_t partition, int64_t unit, const float *w,              \
                             const float *const *at, float *const *to, int count)                                       \
     {                                                                                                                  \
         V sum[POSITIONS][UNITS];                                                                                       \
+        int64_t pitch = at[1] - at[0];                                                                                 \
+        int even = POSITIONS > 12;                                                                                     \
+        for (int p = 1; even && p < POSITIONS; p++)                                                                    \
+            even = at[p] - at[p - 1] == pitch;                                                                         \
         for (int p = 0; p < POSITIONS; p++)                                                                            \
             for (int u = 0; u < UNITS; u++)                                                                            \
                 sum[p][u] = SPREAD(0.0f);                                                                              \
-        int64_t channels = c->channel_count[partition];                                                                \
         for (int64_t tap = 0; tap < c->taps; tap++) {                                                                  \
-            int64_t offset = c->tap_offset[tap] + c->channel_first[partition];                                         \
-            for (int64_t k = offset; k < offset + channels; k++, w += UNITS * LANES) {                                 \
-                V row[UNITS];                                                                                          \
-                for (int u = 0; u < UNITS; u++)                                                                        \
-                    row[u] = LOAD(w + u * LANES);                                                                      \
-                for (int p = 0; p < POSITIONS; p++) {                                                                  \
-                    V value = SPREAD(at[p][k]);                                                                        \
-                    for (int u = 0; u < UNITS; u++)                                                                    \
-                        sum[p][u] = FMA(value, row[u], sum[p][u]);                                                     \
-                }                                                                                                      \
-            }                                                                                                          \
+            int64_t k = c->tap_offset[tap] + c->channel_first[partition], end = k + c->channel_count[partition];       \
+            if (even) {                                                                                                \
+                const float *four[(POSITIONS + 3) / 4];                                                                \
+                for (int p = 0; p < POSITIONS; p += 4)                                                                 \
+                    four[p / 4] = at[p];                                                                               \
+                SUM(UNITS, POSITIONS, four[p / 4][k + p % 4 * pitch])                                                  \
+            } else                                                                                                     \
+                SUM(UNITS, POSITIONS, at[p][k])                                                                        \
         }                                                                                                              \
         for (int u = 0; u < UNITS; u++) {                                                                              \
             int64_t vector = (unit + u) / c->blocks, block = (unit + u) % c->blocks;                                   \
