@@ -60,8 +60,16 @@ def load_library(source: Path, flags: tuple[str, ...] = DEFAULT_FLAGS) -> ctypes
     if shipped is not None:
         return shipped
     if not _trusted(cache / name):
+        _announce(cache)
         compile_library(source, cache, flags)
     return _open(cache / name) if _trusted(cache / name) else None
+
+
+@functools.cache
+def _announce(cache: Path) -> None:
+    """Say once to whoever sits at a terminal why nothing happens for some seconds."""
+    if find_compiler() is not None and sys.stderr is not None and sys.stderr.isatty():
+        print(f"Compiling C kernels into {cache} (once, some 10 s in all) ...", file=sys.stderr)
 
 
 def compile_library(source: Path, folder: Path, flags: tuple[str, ...] = DEFAULT_FLAGS) -> Path | None:

@@ -20,7 +20,7 @@ from accuracy.mapping.operators import ConvolutionOperator, Operator
 from circuits import CoreDesign, PreparedCells, solve_bit_lines, solve_bit_serial
 from circuits.bit_line.solve import BitLineCell
 
-POSITIONS = 4096
+POSITIONS = 8192
 """Output positions solved together: their currents stay a few megabytes."""
 
 

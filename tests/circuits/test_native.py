@@ -161,3 +161,17 @@ def parent_of(process):
         return int((process / "stat").read_text().rpartition(")")[2].split()[1])
     except OSError:
         return None
+
+
+def test_a_terminal_is_told_of_a_compilation_once(source, compiler, monkeypatch, capsys):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    native._announce.cache_clear()
+    try:
+        assert call(native.load_library(source)) == 5.0
+        assert "Compiling C kernels into" in capsys.readouterr().err
+        source.write_text(SOURCE + "/* anew */\n")
+        native.load_library.cache_clear()
+        assert call(native.load_library(source)) == 5.0
+        assert capsys.readouterr().err == ""
+    finally:
+        native._announce.cache_clear()
