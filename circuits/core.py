@@ -31,7 +31,7 @@ from circuits.core_parts import (
 )
 from circuits.design_files import load_design
 from circuits.designs import CoreDesign, design_from_mapping
-from circuits.peripherals.model import PeripheralModel, as_peripherals
+from circuits.peripherals.load import Peripherals, as_peripherals, peripherals_from_mapping
 from devicekit.cells.cell import Cell
 from devicekit.cells.device_files import cell_from_content, load_device
 from devicekit.common.errors import DesignError, DeviceError, DevicekitError, UnitError
@@ -40,7 +40,7 @@ from devicekit.common.quantities import parse_quantity
 
 CellLike = Cell | str | Path
 AdcLike = Adc | str | Path | Mapping[str, Any]
-PeripheralsLike = PeripheralModel | str | Path
+PeripheralsLike = Peripherals | str | Path
 
 
 @dataclass(frozen=True, eq=False, init=False)
@@ -54,7 +54,8 @@ class Core:
         design: how weights, inputs and conversions are laid out; its `r_p_hat` is that of the wires.
         cell: the memory cell as it is read, at `age` and `temperature`.
         adc: the ADC.
-        peripherals: what stands between columns and codes, as characterised.
+        peripherals: what stands between columns and codes, as characterised; a circuit sized for the design is one over
+            its line currents.
         wires: resistance of the bit lines and the cell model they are solved with; None: the design's resistance,
             resistors.
         corrections: what the digital side corrects after programming, in order.
@@ -70,7 +71,8 @@ class Core:
         design: a design, or its name.
         cell: a cell as programmed, or already moved in time and temperature; None leaves it open.
         adc: an ADC, a kind, a file, or plain values.
-        peripherals: a model, or a name, of which the variant for the design's use is taken.
+        peripherals: a model, or a name, of which the variant for the design's use is taken; ``"sized"`` is the circuit
+            sized for the design.
         wires: resistance and cell model; a resistance given here stands in for the design's own.
         corrections: names of `circuits.core_parts.Correction`.
         faults: stuck cells.
@@ -87,7 +89,7 @@ class Core:
     design: CoreDesign
     cell: Cell | None
     adc: Adc | None
-    peripherals: PeripheralModel | None
+    peripherals: Peripherals | None
     wires: Wires | None
     corrections: tuple[Correction, ...]
     faults: Faults | None
@@ -168,7 +170,7 @@ class Core:
         return tuple(self.adc_in_use.errors(bits) for bits in self.design.adc_bits_per_slice)
 
     @property
-    def column_peripherals(self) -> PeripheralModel | None:
+    def column_peripherals(self) -> Peripherals | None:
         """The peripherals before the ADC.
 
         A characterisation holds the noise of the ramp ADC it was made with. It stays where the core's ADC is a ramp
@@ -363,7 +365,7 @@ def core_of(table: CoreTable) -> Core:
         if isinstance(values.get("cell"), Mapping):
             values["cell"] = cell_from_content(values["cell"], "`cell`")
         if isinstance(values.get("peripherals"), Mapping):
-            values["peripherals"] = PeripheralModel.from_mapping(values["peripherals"], "`peripherals`")
+            values["peripherals"] = peripherals_from_mapping(values["peripherals"], "`peripherals`")
         return Core(design, name=table.name, **values)
     except DevicekitError as error:
         # The same kind of error, with the place.

@@ -7,7 +7,8 @@ from typing import Any
 
 from circuits.design_files import bundled_sets, load_design, load_designs
 from circuits.designs import CoreDesign
-from circuits.peripherals.model import PeripheralModel, load_peripherals, peripheral_names
+from circuits.peripherals.load import SIZED, Peripherals, load_peripherals, peripheral_names, sized_names
+from circuits.peripherals.model import PeripheralModel
 from devicekit.cells.cell import Cell
 from devicekit.cells.device_files import device_names, load_device
 from devicekit.cells.device_writing import device_content
@@ -55,8 +56,11 @@ def cell_entry(cell: Cell) -> str | dict[str, Any]:
     return content
 
 
-def peripherals_entry(model: PeripheralModel, design: CoreDesign) -> str | dict[str, Any]:
-    """Return the name under which a design finds a bundled characterisation, or all fields of a model."""
+def peripherals_entry(model: Peripherals, design: CoreDesign) -> str | dict[str, Any]:
+    """Return the name under which a design finds bundled peripherals, or all their fields."""
+    if not isinstance(model, PeripheralModel):
+        bundled = model.design in sized_names() and load_peripherals(SIZED, design) == model
+        return SIZED if bundled else model.to_dict()
     for name in peripheral_names():
         if load_peripherals(name, design) == model:
             return name

@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from circuits import PeripheralModel
+from circuits.peripherals.load import Peripherals
 from devicekit.common.errors import unknown_name
 from devicekit.common.provenance import Constant
 from devicekit.common.quantities import unit_factor
@@ -214,22 +215,25 @@ class Library:
             si[name] = value
         return replace(self, constants=constants, si=si, draws=dict(draws), recipe=recipe)
 
-    def with_peripherals(self, model: PeripheralModel) -> Library:
+    def with_peripherals(self, peripherals: Peripherals) -> Library:
         """Return the library with the energies of simulated peripherals (kind ``simulated``) instead of fitted ones.
 
         The simulated comparator replaces ``comparator.convert.energy``, brought to the 8 bits that constant is for,
         and the integrator's simulated amplifier, over the input bits it was simulated for, ``integrator.integrate.
-        energy``: what the current conveyor in front of it takes was not simulated. A simulated ramp generator does
-        not replace ``ramp.run.energy``, which also holds the counter and the wires to all comparators; it must only
+        energy``. What the current conveyor in front of it takes belongs to that: it is part of it where a circuit was
+        sized for a design, which says the conveyor's bias, and left out elsewhere. A simulated ramp generator does not
+        replace ``ramp.run.energy``, which also holds the counter and the wires to all comparators; it must only
         not exceed it.
 
         Args:
-            model: `circuits.characterize(...).model`, or `circuits.load_peripherals`.
+            peripherals: `circuits.characterize(...).model`, or `circuits.load_peripherals`; a sized circuit counts at
+                the middle of its ranges.
 
         Raises:
             EnergyError: the model has no simulated energies, the library none of the constants they replace, or the
                 simulated ramp generator alone takes more than the library's ramp and counter.
         """
+        model = peripherals if isinstance(peripherals, PeripheralModel) else peripherals.nominal
         steps = 2.0**model.adc_bits / 256
         replaced = {}
         for name, block, times in (
@@ -237,7 +241,12 @@ class Library:
             ("integrator.integrate.energy", "integrator_amplifier", model.input_bits),
         ):
             if name in self.constants and block in model.energy:
-                replaced[name] = _each(model.energy[block], times)
+                total = model.energy[block]
+                if block == "integrator_amplifier" and "conveyor" in model.energy:
+                    source = f"amplifier and conveyor (bias and line current from the supply): {total.source}"
+                    both = total.value + model.energy["conveyor"].value
+                    total = total.model_copy(update={"value": both, "source": source, "interval": None})
+                replaced[name] = _each(total, times)
         if not replaced:
             raise EnergyError(
                 f"Expected simulated energies of a comparator or an integrator in the peripherals {model.name!r}, and "

@@ -15,12 +15,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from accuracy.arrays.physics import NoiseSource, Physics, draw_column_errors
+from accuracy.arrays.physics import NoiseSource, Physics, draw_column_deviates
 from accuracy.errors import MappingError
 from accuracy.mapping.operators import Operator
 from accuracy.mapping.weights import Mapping
 from circuits import AdcErrors
-from circuits.peripherals.model import ColumnErrors, PeripheralModel
+from circuits.peripherals.load import Peripherals
+from circuits.peripherals.model import PeripheralModel
 from devicekit import Cell
 
 Floats = NDArray[np.float64]
@@ -89,7 +90,8 @@ class AnalogArray:
     Attributes:
         conductances: of every cell; shape of the mapping's digits.
         ideal: whether cells hold their exact targets and nothing but quantisation acts.
-        column_errors: gain and offset of the columns of each partition, as the ADCs see them; None without peripherals.
+        column_deviates: standard normals behind the errors of the columns of each partition, as the ADCs see them; None
+            without peripherals.
         noise: source of the noise of reads, peripherals and ADCs.
         inputs_seen: input values read so far.
         inputs_clipped: how many of them lay outside the input range.
@@ -120,7 +122,7 @@ class AnalogArray:
         self._digit_targets = digit_conductances(mapping, self.g_min)
         self.conductances = self.targets
         self.ideal = False
-        self.column_errors: list[ColumnErrors] | None = None
+        self.column_deviates: list[Floats] | None = None
         self.noise = NoiseSource()
         self._layouts: dict[object, _Kept] = {}
         self.inputs_seen = 0
@@ -203,11 +205,13 @@ class AnalogArray:
     def draws_noise(self) -> bool:
         """Whether reading draws random numbers on programmed cells: read noise, or noise of peripherals and ADCs."""
         model = self.physics.peripherals
-        conversion = model is not None and bool(model.noise_lsb or model.pattern_lsb or model.shot_noise_lsb)
+        conversion = model is not None and (
+            not isinstance(model, PeripheralModel) or bool(model.noise_lsb or model.pattern_lsb or model.shot_noise_lsb)
+        )
         return conversion or bool(self.physics.adc) or (self.cell is not None and self.cell.read_noise is not None)
 
     @property
-    def peripherals(self) -> PeripheralModel | None:
+    def peripherals(self) -> Peripherals | None:
         """Column peripherals that act."""
         return None if self.ideal else self.physics.peripherals
 
@@ -241,9 +245,7 @@ class AnalogArray:
             programmed = self.physics.faults.apply(programmed, self.g_min, generator)
         if self.physics.peripherals is not None:
             columns = self.blocks * self.mapping.digits.shape[-1]
-            self.column_errors = draw_column_errors(
-                self.physics.peripherals, len(self.mapping.partitions), columns, generator
-            )
+            self.column_deviates = draw_column_deviates(len(self.mapping.partitions), columns, generator)
         self.noise.restart([int(part) for part in generator.integers(0, 2**32, 2)])
         self.set_conductances(programmed)
 

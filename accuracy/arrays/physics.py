@@ -5,7 +5,8 @@
 3. read noise: resampled at every input slice, one Gaussian an output (`read_noise_inputs`);
 4. bit-line resistance: every phase, slice and line solved by itself (`wires`);
 5. analog subtraction of differential lines and analog accumulation over input slices (unequal bit weights included);
-6. peripherals: gain and offset of each column, clipping, non-linearity, thermal and shot noise (`apply_peripherals`);
+6. peripherals: gain and offset of each column, also as the common current of its lines moves them, clipping,
+   non-linearity, thermal and shot noise (`apply_peripherals`);
 7. the ADC (`UniformAdc`), with noise and transition levels of its own where it has them (`through_adc`).
 
 Each stage is off unless asked for. Stages 3 to 6 are left out where cells are ideal: calibration and the ideal-cell
@@ -26,8 +27,9 @@ from accuracy.mapping.adc import UniformAdc
 from accuracy.mapping.inputs import input_digits, input_steps, slice_layout
 from circuits import AdcErrors, Core, CoreDesign, Faults, adc_codes
 from circuits.bit_line.solve import BitLineCell
-from circuits.peripherals.apply import apply_peripherals, draw_columns, noise_rms
-from circuits.peripherals.model import ColumnErrors, PeripheralModel
+from circuits.peripherals.apply import apply_peripherals, column_deviates, column_errors, noise_rms
+from circuits.peripherals.load import Peripherals
+from circuits.peripherals.model import PeripheralModel
 
 Floats = NDArray[np.float64]
 
@@ -44,7 +46,7 @@ class Physics:
     """
 
     bit_line: BitLineCell = "resistor"
-    peripherals: PeripheralModel | None = None
+    peripherals: Peripherals | None = None
     faults: Faults | None = None
     adc: tuple[AdcErrors | None, ...] = ()
 
@@ -218,35 +220,41 @@ def weighted_inputs(integers: Tensor, design: CoreDesign, signed: bool, bit_weig
     return total
 
 
-def draw_column_errors(
-    model: PeripheralModel, partitions: int, columns: int, seed: np.random.Generator
-) -> list[ColumnErrors]:
-    """Return gain and offset of the columns of every partition, drawn from a seed, for so many columns each."""
-    drawn = draw_columns(model, partitions * columns, seed)
-    gain, offset = (values.reshape(partitions, columns) for values in (drawn.gain, drawn.offset_lsb))
-    return [ColumnErrors(gain=gain[p], offset_lsb=offset[p]) for p in range(partitions)]
+def draw_column_deviates(partitions: int, columns: int, seed: np.random.Generator) -> list[Floats]:
+    """Return the standard normals behind the errors of the columns of every partition, each of shape (columns, 3)."""
+    return list(column_deviates(partitions * columns, seed).reshape(partitions, columns, 3))
 
 
 def through_peripherals(
-    v: Tensor, adc: UniformAdc, model: PeripheralModel, errors: ColumnErrors, noise: NoiseSource
+    v: Tensor,
+    adc: UniformAdc,
+    models: Sequence[PeripheralModel],
+    deviates: Floats,
+    noise: NoiseSource,
+    common: Tensor | None = None,
 ) -> Tensor:
     """Return currents as the ADC sees them, by the law of `PeripheralModel`.
 
     Args:
         v: currents, shape (images, ..., blocks, columns).
         adc: the ADC of each block; peripherals act on positions in its range.
-        model: the peripherals.
-        errors: gain and offset of each of the blocks * columns columns.
+        models: the peripherals of each weight slice.
+        deviates: standard normals behind the errors of the blocks * columns columns, shape (blocks * columns, 3).
         noise: source of the noise.
+        common: mean current of each column's lines over its mean in the calibration data, shape (images, ..., slices,
+            columns); None where no model follows it.
     """
     parts = []
     columns = v.shape[-1]
+    lines = v.shape[-2] // len(models)
     for block in range(v.shape[-2]):
+        model = models[block // lines]
         own = slice(block * columns, (block + 1) * columns)
-        block_errors = ColumnErrors(gain=errors.gain[own], offset_lsb=errors.offset_lsb[own])
+        errors = column_errors(model, deviates[own])
         positions = adc.positions(v[..., block, :].to(torch.float64).cpu().numpy(), block)
         zero = float(adc.positions(np.zeros(()), block))
-        reading = apply_peripherals(positions, model, block_errors, zero=zero)
+        lines_of = None if common is None else common[..., block // lines, :].to(torch.float64).cpu().numpy()
+        reading = apply_peripherals(positions, model, errors, zero=zero, common=lines_of)
         if model.noise_lsb or model.pattern_lsb or model.shot_noise_lsb:
             rms = torch.from_numpy(noise_rms(positions, model, zero=zero) * model.lsb)
             reading = reading + (rms * noise.normals(positions.shape, rms)).numpy()

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import contextmanager
 
+import numpy as np
 from torch import nn
 
 from accuracy.batches import Batches, batch_of, inputs_of, model_device, require_reiterable
@@ -145,6 +146,8 @@ def _set_adc_ranges(layers: Iterable[AnalogLayer]) -> None:
         seen, calibration = layer.observed, layer.calibration
         assert seen is not None
         assert calibration is not None
+        if seen.common:
+            calibration.common = tuple(float(mean) for mean in np.mean(seen.common, axis=0))
         if _needs_currents(layer):
             largest = max(part.stop - part.start for part in layer.array.mapping.partitions)
             needs = [histogram.quantile(INNER_FRACTION) for histogram in seen.currents]

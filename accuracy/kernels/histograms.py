@@ -168,6 +168,7 @@ class Observation:
         negative: histogram of minus the inputs below 0.
         currents: one histogram a weight slice.
         samples: images seen.
+        common: mean current of a line by slice and batch, where it is asked for.
     """
 
     def __init__(self, slices: int):
@@ -176,6 +177,7 @@ class Observation:
         self.positive, self.negative = Histogram(), Histogram()
         self.currents = [Histogram() for _ in range(slices)]
         self.samples = 0
+        self.common: list[NDArray[np.float64]] = []
 
     def add_inputs(self, x: Tensor) -> None:
         """Count a batch of inputs.
@@ -191,6 +193,10 @@ class Observation:
             raise CalibrationError("The calibration data give a layer inputs that are not finite.")
         self.positive._add(x, "positive", highest)
         self.negative._add(x, "negative", -lowest)
+
+    def add_common(self, means: NDArray[np.float64]) -> None:
+        """Take the mean common current of a batch, shape (slices,)."""
+        self.common.append(means)
 
     def add_currents(self, currents: Tensor) -> None:
         """Count column currents, shape (..., blocks, columns)."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+import torch
 from torch import Tensor
 
 from accuracy.arrays.analog_array import AnalogArray
@@ -22,15 +23,52 @@ from accuracy.mapping.adc import UniformAdc
 from accuracy.mapping.inputs import InputSlice, digitised_slices
 
 
-def digitised(array: AnalogArray, partition: int, v: Tensor, adc: UniformAdc) -> Tensor:
+def digitised(
+    array: AnalogArray, partition: int, v: Tensor, adc: UniformAdc, how: Reading, common: Tensor | None
+) -> Tensor:
     """Return what the digital side reads of column currents (..., blocks, columns): here a current becomes a code.
 
-    Peripherals move the current first; the ADC may have noise and transition levels of its own.
+    Peripherals move the current first, also by the common current of a column's lines (..., slices, columns); the ADC
+    may have noise and transition levels of its own.
     """
     if array.peripherals is not None:
-        assert array.column_errors is not None
-        v = through_peripherals(v, adc, array.peripherals, array.column_errors[partition], array.noise)
+        assert array.column_deviates is not None
+        assert how.peripherals is not None
+        v = through_peripherals(v, adc, how.peripherals, array.column_deviates[partition], array.noise, common)
     return adc.read(v) if array.adc_errors is None else through_adc(v, adc, array.adc_errors, array.noise)
+
+
+def _bit_weights(array: AnalogArray) -> Sequence[float] | None:
+    return None if array.peripherals is None else array.peripherals.bit_weights
+
+
+def _follows_common_current(array: AnalogArray, how: Reading) -> bool:
+    """Whether conversions depend on the common current of lines that are subtracted."""
+    models = how.peripherals if array.peripherals is not None and how.adc is not None else None
+    return models is not None and any(model.follows_common_current for model in models)
+
+
+def _common(
+    array: AnalogArray, partition: int, integers: Tensor, unit: float, piece: InputSlice, how: Reading
+) -> Tensor:
+    """Return the mean current of each column's lines over the one that its peripherals are for, wires left out.
+
+    Shape (..., slices, physical columns). Phases of signed inputs count half each.
+    """
+    assert how.peripherals is not None
+    assert array.cell is not None
+    design, slices = array.mapping.design, array.mapping.design.slices
+    where = ("common", array.device, array.dtype, array.operator)
+    products = array.laid_out(_common, where, lambda: Products(array, array.common_matrices(), slices))
+    values, value = piece.values.abs(), piece.unit
+    weights = _bit_weights(array)
+    if weights is not None and design.input_accumulation == "analog" and design.input_slice_bits == 1:
+        values, value = weighted_inputs(integers.abs(), design, how.signed, weights), 1.0
+    value *= 0.5 if how.signed else 1.0
+    currents = products.currents(values, partition).mul_(value)
+    means = [model.common_current or 1.0 for model in how.peripherals]
+    scale = torch.tensor([array.cell.i_max / mean for mean in means], dtype=currents.dtype, device=currents.device)
+    return currents.mul_(scale[:, None])
 
 
 class PlainTorch:
@@ -46,6 +84,7 @@ class PlainTorch:
         adc = None if how.adc is None else how.adc.uniform(array.lines)
         factors = array.factors.to(array.accumulator)
         total: Tensor | None = None
+        follows = _follows_common_current(array, how)
         for partition, v, piece in self._currents(array, integers, unit, how):
             if array.reads_noisily:
                 v = v + self._read_noise(array, partition, integers, unit, piece, how)
@@ -53,7 +92,8 @@ class PlainTorch:
                 how.observer(v)
             if how.observation is not None:
                 how.observation.add_currents(v)
-            reading = v if adc is None else digitised(array, partition, v, adc)
+            common = _common(array, partition, integers, unit, piece, how) if follows else None
+            reading = v if adc is None else digitised(array, partition, v, adc, how, common)
             worth = (reading.to(array.accumulator) * (factors[partition] * piece.weight)).sum(dim=-2)
             total = worth if total is None else total + worth
         assert total is not None
@@ -66,7 +106,7 @@ class PlainTorch:
     ) -> Iterator[tuple[int, Tensor, InputSlice]]:
         """Yield (partition, currents, the inputs behind them) for everything that the ADCs read by itself."""
         design, partitions = array.mapping.design, array.mapping.partitions
-        weights = None if array.peripherals is None else array.peripherals.bit_weights
+        weights = _bit_weights(array)
         if array.resistive:
             for partition, (rows, cells) in enumerate(zip(partitions, line_cells(array), strict=True)):
                 solved = bit_line_currents(array.operator, x, rows, cells, design, how.signed, weights)

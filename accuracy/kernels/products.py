@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from accuracy.arrays.analog_array import AnalogArray
+from accuracy.mapping.inputs import digitised_slices, quantise_inputs
 from accuracy.mapping.operators import Kernel
 
 
@@ -49,6 +50,33 @@ def column_products(array: AnalogArray) -> Products:
     """Return the products of an array's columns, kept until its cells change."""
     where = (array.device, array.dtype, array.operator)
     return array.laid_out(column_products, where, lambda: Products(array, array.column_matrices()))
+
+
+def mean_common(array: AnalogArray, x: Tensor, full_scale: float, signed: bool) -> NDArray[np.float64]:
+    """Return the mean current of a column's lines over inputs, columns and partitions, for each weight slice.
+
+    Args:
+        array: its targets are taken.
+        x: real inputs of the layer.
+        full_scale: input value that counts as 1.
+        signed: whether inputs carry signs; each of their two phases has half of the current.
+
+    Returns:
+        Shape (slices,), in units of a full cell; of one conversion, so that bits that are converted one by one count
+        alike.
+    """
+    design = array.mapping.design
+    integers, unit = quantise_inputs(x / full_scale, design, signed)
+    integers = array.operator.prepare(integers).abs()
+    pieces = [(piece.values, piece.unit) for piece in digitised_slices(integers, unit, design, signed)]
+    products = Products(array, array.common_matrices(array.read_targets), design.slices)
+    total = np.zeros(design.slices)
+    for values, value in pieces:
+        for partition in range(len(products)):
+            currents = products.currents(values, partition)
+            axes = [axis for axis in range(currents.dim()) if axis != currents.dim() - 2]
+            total += currents.mean(dim=axes, dtype=torch.float64).cpu().numpy() * value
+    return total / (len(pieces) * len(products)) * (0.5 if signed else 1.0)
 
 
 def _group_order(array: AnalogArray, blocks: int) -> NDArray[np.int64]:

@@ -6,7 +6,7 @@ A kernel lays out programmed cells as it likes (`AnalogArray.laid_out` keeps tha
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,6 +16,7 @@ from torch import Tensor
 from accuracy.arrays.analog_array import AnalogArray
 from accuracy.kernels.histograms import Observation
 from accuracy.mapping.adc import AdcRanges
+from circuits.peripherals.model import PeripheralModel
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +27,7 @@ class Reading:
         full_scale: input value that counts as 1.
         signed: whether inputs carry signs.
         adc: range and levels of each slice; None to leave currents as they are.
+        peripherals: those of each weight slice at its range; None where there are none.
         bias: digital biases, shape (columns,).
         relu: whether negative outputs become 0.
         observer: called with the currents of every (input slice, partition) before the ADC, shape
@@ -36,6 +38,7 @@ class Reading:
     full_scale: float
     signed: bool
     adc: AdcRanges | None
+    peripherals: Sequence[PeripheralModel] | None = None
     bias: Tensor | None = None
     relu: bool = False
     observer: Callable[[Tensor], None] | None = None

@@ -18,9 +18,11 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import _disable_current_modes
 
 from accuracy.arrays.analog_array import AnalogArray
+from accuracy.arrays.periphery import needs_common_current, slice_peripherals
 from accuracy.arrays.physics import Physics
 from accuracy.errors import CalibrationError, ConversionError, InputError, MappingError, NotFiniteError
 from accuracy.kernels.histograms import Observation
+from accuracy.kernels.products import mean_common
 from accuracy.kernels.protocol import Reading
 from accuracy.kernels.readout import read
 from accuracy.layer_kinds import MatrixKind, kind_of
@@ -29,6 +31,7 @@ from accuracy.mapping.adc import AdcRanges, Range, adc_levels, full_adc_ranges
 from accuracy.mapping.operators import ConvolutionOperator, Operator
 from accuracy.mapping.weights import Mapping, map_weights
 from circuits import Core, CoreDesign
+from circuits.peripherals.model import PeripheralModel
 
 FOLDED_NORM = "folded_norm"
 """Attribute of a digital layer: name of the batch norm that was folded into it."""
@@ -57,6 +60,7 @@ class Calibration:
         used_codes: fraction of the ADC's codes that calibration currents reach, for each slice.
         useful_range: range over the largest current of the array's rows, for each slice: the part of full scale that
             carries signal.
+        common: mean current of a line of each slice, in units of a full cell; empty where no circuit asks for it.
         ran: whether the layer ran on the calibration data; one that did not has no ranges worth the name.
     """
 
@@ -69,6 +73,7 @@ class Calibration:
     used_codes: tuple[float, ...] = ()
     useful_range: tuple[float, ...] = ()
     ran: bool = True
+    common: tuple[float, ...] = ()
 
     @property
     def signed(self) -> bool:
@@ -171,6 +176,7 @@ class AnalogLayer(nn.Module):
         self.correction: ColumnCorrection | None = None
         self.stand_in: Callable[[AnalogLayer, Tensor], Tensor] | None = None
         self._adc_ranges: AdcRanges | None = None
+        self._peripherals: tuple[PeripheralModel, ...] | None = None
         self._output_size: list[int] | None = None
         self._programmed: tuple[int, int, bool] | None = None
         self._project_signs = False
@@ -207,6 +213,7 @@ class AnalogLayer(nn.Module):
         old = self.array
         self.array = AnalogArray(mapping, self.kind.operator(self.digital), self.cell, old.physics)
         self._adc_ranges = None
+        self._peripherals = None
         self._seen = WeightsSeen(self.matrix())
         if self._programmed is not None:
             seed, trial, draw_cell = self._programmed
@@ -259,6 +266,7 @@ class AnalogLayer(nn.Module):
                 )
         self.calibration = calibration
         self._adc_ranges = None
+        self._peripherals = None
 
     def require_calibration(self) -> Calibration:
         """Return the layer's calibration.
@@ -293,6 +301,18 @@ class AnalogLayer(nn.Module):
                 levels = adc_levels(self.design, calibration.signed)
                 self._adc_ranges = AdcRanges(calibration.ranges, levels)
         return self._adc_ranges
+
+    def peripherals(self) -> tuple[PeripheralModel, ...] | None:
+        """Return the peripherals of each weight slice at its range and mean common current; None without.
+
+        Raises:
+            CalibrationError: the layer is not calibrated.
+            MappingError: a sized circuit and cells without a current in ampere.
+        """
+        if self._peripherals is None:
+            common = self.require_calibration().common
+            self._peripherals = slice_peripherals(self.array, self.adc_ranges(), common, self.name)
+        return self._peripherals
 
     # -- forward ------------------------------------------------------------------------------------------------
 
@@ -376,10 +396,13 @@ class AnalogLayer(nn.Module):
             own = own.contiguous()
         observing = self.mode is Mode.OBSERVE_CURRENTS
         self.array.to(own.device, own.dtype)
+        if observing and self.observed is not None and needs_common_current(self.array):
+            self.observed.add_common(mean_common(self.array, own, calibration.scale, calibration.signed))
         how = Reading(
             calibration.scale,
             calibration.signed,
             None if observing else self.adc_ranges(),
+            None if observing or self.array.ideal else self.peripherals(),
             bias=self.bias,
             relu=relu,
             observation=self.observed if observing else None,

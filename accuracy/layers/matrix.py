@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from accuracy.arrays.analog_array import AnalogArray
+from accuracy.arrays.periphery import slice_peripherals
 from accuracy.arrays.physics import Physics
 from accuracy.errors import CalibrationError, InputError, InputRangeWarning
 from accuracy.kernels.protocol import Reading
@@ -104,6 +105,12 @@ class AnalogMatrix:
             return full_adc_ranges(self.design, rows, signed, self.array.g_min)
         return given_adc_ranges(self.design, signed, self.adc_range)
 
+    def _how(self, *, signed: bool) -> Reading:
+        if signed not in self._adc_ranges:
+            self._adc_ranges[signed] = self._make_adc_ranges(signed=signed)
+        adc = self._adc_ranges[signed]
+        return Reading(1.0, signed, adc, slice_peripherals(self.array, adc))
+
     @property
     def conductances(self) -> Floats | Tensor:
         """Programmed conductances, shape (slices, 2 or 1, rows, columns), positive cell first; unit column left out.
@@ -151,9 +158,7 @@ class AnalogMatrix:
         dtype = torch.float64 if inputs.dtype == torch.float64 else torch.float32
         self.array.to(inputs.device, dtype)
         before = self.inputs_clipped
-        if signed not in self._adc_ranges:
-            self._adc_ranges[signed] = self._make_adc_ranges(signed=signed)
-        result = read(self.array, inputs.to(dtype), Reading(1.0, signed, self._adc_ranges[signed]))
+        result = read(self.array, inputs.to(dtype), self._how(signed=signed))
         if self.inputs_clipped > before:
             warnings.warn(
                 f"{self.inputs_clipped - before} of {inputs.numel()} inputs lie outside {-1 if signed else 0}..1 and "

@@ -250,6 +250,21 @@ class TransistorCell:
         return (current * scale).reshape(p.shape), (slope * (scale * self._drive)).reshape(p.shape)
 
 
+def relative_slope(conductance: float, cell: TransistorCell | None = None) -> float:
+    """Return how fast a cell's current falls with its bit line's voltage, over the current [1/V].
+
+    The one home of this slope for circuits that load a bit line: 38/V for a bundled cell of 4 % of G_max, whose source
+    lies on the line in weak inversion; 33/V at G_max.
+
+    Args:
+        conductance: of the cell over G_max.
+        cell: None for the bundled one.
+    """
+    known = load_transistor_cell() if cell is None else cell
+    current, slope = known.evaluate(known.pinch_off(conductance), 0.0)
+    return float(slope / current) / known.drive_voltage
+
+
 def _f(x: float) -> float:
     return float(np.logaddexp(0.0, 0.5 * x) ** 2)
 

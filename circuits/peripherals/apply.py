@@ -28,10 +28,35 @@ def draw_columns(model: PeripheralModel, columns: int, seed: int | np.random.Gen
     """
     if columns < 1:
         raise PeripheralError(f"Expected at least 1 column, but got {columns}.")
-    normals = np.zeros((columns, 2)) if seed is None else np.random.default_rng(seed).standard_normal((columns, 2))
+    return column_errors(model, column_deviates(columns, seed))
+
+
+def column_deviates(columns: int, seed: int | np.random.Generator | None) -> NDArray[np.float64]:
+    """Return the standard normals behind the errors of columns, shape (columns, 3); see `column_errors`.
+
+    Args:
+        columns: how many.
+        seed: seed or generator; None gives every column the mean.
+    """
+    if seed is None:
+        return np.zeros((columns, 3))
+    generator = np.random.default_rng(seed)
+    # A stream of its own for the third, so that what is drawn of the first two does not change.
+    lines = generator.spawn(1)[0].standard_normal((columns, 1))
+    return np.concatenate([generator.standard_normal((columns, 2)), lines], axis=1)
+
+
+def column_errors(model: PeripheralModel, deviates: NDArray[np.float64]) -> ColumnErrors:
+    """Return gain and offset of columns from standard normals.
+
+    Args:
+        model: the peripherals.
+        deviates: of gain, offset, and the offset that goes with the common current; shape (columns, 3).
+    """
     return ColumnErrors(
-        gain=model.gain + model.gain_sigma * normals[:, 0],
-        offset_lsb=model.offset_lsb + model.offset_sigma_lsb * normals[:, 1],
+        gain=model.gain + model.gain_sigma * deviates[:, 0],
+        offset_lsb=model.offset_lsb + model.offset_sigma_lsb * deviates[:, 1],
+        common_offset_lsb=model.common_offset_sigma_lsb * deviates[:, 2] if model.common_offset_sigma_lsb else None,
     )
 
 
@@ -42,6 +67,7 @@ def apply_peripherals(
     *,
     zero: float | None = None,
     weighted: bool = True,
+    common: ArrayLike | None = None,
     generator: np.random.Generator | None = None,
 ) -> NDArray[np.float64]:
     """Return what the ADC reads, before rounding, for values given as positions in its range.
@@ -58,6 +84,8 @@ def apply_peripherals(
             meets the same errors, as shares of full scale.
         weighted: whether the values were summed with `bit_weights`; otherwise what the weights would have moved
             enters as noise.
+        common: common current of each conversion over the model's `common_current`, of the shape of `positions`; None
+            takes its mean.
         generator: source of the noise, drawn in array order, so that a stream split into batches gets the same
             noise; None leaves noise out.
 
@@ -79,6 +107,14 @@ def apply_peripherals(
         )
     scale = _scale(model, zero)
     own = positions if scale == 1 else model.zero + (positions - zero) * scale
+    if common is not None and model.follows_common_current:
+        excess = np.asarray(common, dtype=np.float64) - 1
+        gain = gain * (1 + model.common_gain * excess)
+        offset = offset + model.common_offset_lsb * excess
+        if errors is not None and errors.common_offset_lsb is not None:
+            offset = offset + errors.common_offset_lsb * (1 + excess)
+    elif errors is not None and errors.common_offset_lsb is not None:
+        offset = offset + errors.common_offset_lsb
     analog = own + (gain - 1) * (own - model.zero) + offset * model.lsb
     analog = np.clip(analog, model.clip_low, model.clip_high)
     reading = analog + non_linearity(analog, model) * model.lsb

@@ -177,19 +177,26 @@ def _spread(
     if columns == 0:
         return np.ones(0), np.zeros(0)
     drawn = p.draw(columns, seed)
-    # Two levels give a column's gain and offset; the static curve has the rest.
-    levels = np.tile([0.1 if p.unsigned else -0.8, 0.8], columns)
     sets = [own for own in drawn for _ in range(2)]
-    run = simulate_front_end(sets, np.repeat(levels[:, None], p.bits, axis=1), transistors=transistors)
-    voltage = run.gain_stage.reshape(columns, 2)
+    errors = np.zeros((columns, 2))
     if transistors:
         pair = p["comparator.input_width"] * p["comparator.length"]
         load = p["comparator.load_width"] * p["comparator.load_length"]
         sigma = p["transistor.threshold_mismatch"] / np.sqrt([pair, load])
         errors = sigma * np.random.default_rng(threshold_seed).standard_normal((columns, 2))
-        adc = simulate_ramp_adc(sets, voltage.ravel(), transistors=True, threshold_errors=np.repeat(errors, 2, axis=0))
-    else:
-        adc = simulate_ramp_adc(sets, voltage.ravel())
+    # Two levels give a column's gain and offset; the static curve has the rest. Lower ones serve where offsets leave
+    # the ramp: a column that never decides has no line.
+    for level in (0.8, 0.4):
+        levels = np.tile([0.1 if p.unsigned else -level, level], columns)
+        run = simulate_front_end(sets, np.repeat(levels[:, None], p.bits, axis=1), transistors=transistors)
+        adc = simulate_ramp_adc(
+            sets,
+            run.gain_stage,
+            transistors=transistors,
+            threshold_errors=np.repeat(errors, 2, axis=0) if transistors else None,
+        )
+        if np.all(np.isfinite(adc.readings)):
+            break
     positions = adc.readings.reshape(columns, 2) / (p.codes - 1)
     ideal = p.zero + levels.reshape(columns, 2) * (1 - p.zero)
     lines = [fit_line(x, y, zero=p.zero, steps=p.codes - 1) for x, y in zip(ideal, positions, strict=True)]
@@ -232,6 +239,12 @@ def _reduce(
     rest = weighted_errors - shift - slope * signal
     limits = p.zero + random.gain_stage[LOW_PROBE : HIGH_PROBE + 1] / (p.full_scale_voltage - p.lowest_voltage)
 
+    if not limits[0] < limits[1]:
+        raise PeripheralError(
+            f"The circuits of {p.name} do not work at {p['input.full_scale_current']:.3g} A full scale: overdriven, "
+            f"the integrator's amplifier (bias {p['amplifier.tail_current']:.3g} A) folds back. Size them for these "
+            "currents."
+        )
     constant = [floor.lsb for name, floor in noise.items() if name != SIGNAL_SHOT]
     source = (
         f"ngspice {ngspice_version()}, parameters {p.name}, {len(pattern_levels)} patterns, "

@@ -35,7 +35,10 @@ def probes(p: Parameters) -> NDArray[np.float64]:
     levels[_ALTERNATING] = (1 + sign) / 2 if p.unsigned else sign
     levels[_SINGLE, max(p.bits - 2, 0)] = 1.0
     # Cells alone on their line give no negative current: below zero signal the range ends, not the circuit.
-    levels[LOW_PROBE], levels[HIGH_PROBE] = -1.0 if p.unsigned else -_OVERDRIVE, _OVERDRIVE
+    # An amplifier driven with more than its bias folds: what clips is looked for below.
+    bias, full = p["amplifier.tail_current"], p["input.full_scale_current"]
+    drive = _OVERDRIVE if _OVERDRIVE * full <= bias else min(_OVERDRIVE, 0.5 * bias / full)
+    levels[LOW_PROBE], levels[HIGH_PROBE] = -1.0 if p.unsigned else -drive, drive
     return levels
 
 
@@ -103,7 +106,7 @@ def figures(
     values |= {f"noise_{name.replace(' ', '_')}_lsb": (floor.lsb, "") for name, floor in noise.items()}
     result = {}
     for name, (value, unit) in values.items():
-        closed = name.startswith(("noise_shot", "noise_clock"))
+        closed = name.startswith(("noise_shot", "noise_clock", "noise_bias"))
         kind: Kind = "assumed" if closed else "simulated"
         result[name] = Constant(
             value=value, unit=unit, kind=kind, source=f"closed form, parameters {p.name}" if closed else source

@@ -17,10 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from circuits.designs import CoreDesign
 from circuits.errors import CircuitError
-from devicekit.common.errors import DesignError, unknown_name
-from devicekit.common.paths import data_path, is_file, replacing
+from devicekit.common.paths import replacing
 from devicekit.common.provenance import Constant, Kind
 
 ADC_NOISE = (
@@ -51,6 +49,10 @@ class PeripheralModel(BaseModel):
         reading = b + (INL(b) + sqrt(noise_lsb**2 + pattern_lsb**2 + shot_noise_lsb**2 * s) * z') * lsb
         s = |u - zero| / (1 - zero)
 
+    Where the common current c of a conversion is known (`common_current` its mean), the gain about zero signal is
+    multiplied by 1 + common_gain (c / common_current - 1), and (common_offset_lsb (c / common_current - 1)
+    + common_offset_sigma_lsb z_m c / common_current) is added to the offset, z_m a standard normal per column.
+
     A range with another `zero` than was characterised is read by the same circuits: u is first taken to the range
     characterised, where full scale lies at 1 in both, and the reading back.
 
@@ -77,6 +79,12 @@ class PeripheralModel(BaseModel):
             applied, `pattern_scatter_lsb` is what they would have explained and this together.
         clip_low: lowest position the analog part can reach; below 0 where the ADC clips first.
         clip_high: highest such position; above 1 where the ADC clips first.
+        full_scale_current: current that fills the range of the characterisation [A]; None where it was not noted.
+        common_current: mean of a column's lines for which gain and offset hold [A]; 0 for lines by themselves.
+        common_gain: relative change of the gain over the relative change of the common current.
+        common_offset_lsb: shift of zero signal by a relative change of the common current of 1 [LSB].
+        common_offset_sigma_lsb: standard deviation from column to column of the offset that goes with the common
+            current, at its mean: unequal gains of the two lines [LSB].
         bit_weights: weights that the input bits really get, least significant first, sum 1: unequal capacitors, and
             memory of the bit before. Ideal are 2**b / (2**bits - 1). None without accumulation.
         energy: energy of one conversion of one column by block, in J; blocks simulated at transistor level only.
@@ -103,6 +111,11 @@ class PeripheralModel(BaseModel):
     pattern_lsb: NonNegative = 0.0
     clip_low: float = -1.0
     clip_high: float = 2.0
+    full_scale_current: float | None = Field(default=None, gt=0)
+    common_current: NonNegative = 0.0
+    common_gain: float = 0.0
+    common_offset_lsb: float = 0.0
+    common_offset_sigma_lsb: NonNegative = 0.0
     bit_weights: tuple[NonNegative, ...] | None = None
     energy: dict[str, Constant] = Field(default_factory=dict)
     figures: dict[str, Constant] = Field(default_factory=dict)
@@ -158,6 +171,13 @@ class PeripheralModel(BaseModel):
         return 1 if self.bit_weights is None else len(self.bit_weights)
 
     @property
+    def follows_common_current(self) -> bool:
+        """Whether a conversion depends on the common current of its lines."""
+        return self.common_current > 0 and bool(
+            self.common_gain or self.common_offset_lsb or self.common_offset_sigma_lsb
+        )
+
+    @property
     def pattern_scatter_lsb(self) -> float:
         """Scatter of random patterns whose bits count in powers of two, `bit_weights` not applied, rms [LSB].
 
@@ -194,7 +214,7 @@ class PeripheralModel(BaseModel):
             "clip_high": seen(min(self.clip_high, 1.0)),
         }
         if columns:
-            changes |= {"gain_sigma": 0.0, "offset_sigma_lsb": 0.0}
+            changes |= {"gain_sigma": 0.0, "offset_sigma_lsb": 0.0, "common_offset_sigma_lsb": 0.0}
         return self.model_copy(update=changes)
 
     def without_adc(self) -> PeripheralModel:
@@ -221,7 +241,7 @@ class PeripheralModel(BaseModel):
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            raise PeripheralError(f"{where}: {_first_problem(error)}") from None
+            raise PeripheralError(f"{where}: {first_problem(error)}") from None
 
     def save(self, path: Path | str) -> Path:
         """Write the model as a JSON file, whole or not at all.
@@ -245,10 +265,12 @@ class ColumnErrors:
     Attributes:
         gain: shape (columns,).
         offset_lsb: shape (columns,) [LSB of the model].
+        common_offset_lsb: offset that goes with the common current, at its mean, shape (columns,); None for none.
     """
 
     gain: NDArray[np.float64]
     offset_lsb: NDArray[np.float64]
+    common_offset_lsb: NDArray[np.float64] | None = None
 
 
 def variant_name(name: str, *, unsigned: bool, one_bit: bool) -> str:
@@ -262,64 +284,7 @@ def variant_name(name: str, *, unsigned: bool, one_bit: bool) -> str:
     return name + ("_one_bit" if one_bit else "") + ("_unsigned" if unsigned else "")
 
 
-def peripheral_names() -> list[str]:
-    """Return the names of the characterisations that come with the project."""
-    return sorted(path.name.removesuffix(".model.json") for path in data_path("peripherals").glob("*.model.json"))
-
-
-def load_peripherals(
-    name_or_path: str | Path, design: CoreDesign | None = None, *, signed_inputs: bool = False
-) -> PeripheralModel:
-    """Return a recorded characterisation: a bundled one by name, or that of a file.
-
-    Args:
-        name_or_path: one of `peripheral_names`, or the path of a JSON file written by `PeripheralModel.save`.
-        design: where given with a bundled name, the variant recorded for its use is taken: for an unsigned range and
-            for a conversion after every input bit, see `variant_name`. A file is taken as it is.
-        signed_inputs: whether the design's inputs carry signs, which makes every range symmetric.
-
-    Raises:
-        PeripheralError: no such name or file, no JSON, or a field missing, unknown or out of its range.
-    """
-    names = peripheral_names()
-    if design is not None:
-        fitting = variant_name(
-            str(name_or_path),
-            unsigned=not design.symmetric_adc(signed_inputs=signed_inputs),
-            one_bit=design.input_accumulation == "digital",
-        )
-        name_or_path = fitting if fitting in names else name_or_path
-    bundled = str(name_or_path) in names
-    path = data_path(f"peripherals/{name_or_path}.model.json") if bundled else Path(name_or_path)
-    if not is_file(path):
-        raise PeripheralError(unknown_name("peripheral model or file", str(name_or_path), names))
-    try:
-        return PeripheralModel.model_validate_json(path.read_text("utf-8"))
-    except ValidationError as error:
-        raise PeripheralError(f"{path}: {_first_problem(error)}") from None
-    except UnicodeDecodeError as error:
-        raise PeripheralError(f"{path}: not a text file: {error}.") from None
-
-
-def as_peripherals(peripherals: PeripheralModel | str | Path, design: CoreDesign | None = None) -> PeripheralModel:
-    """Return peripherals from a model, or from a name or path as for `load_peripherals`.
-
-    Args:
-        peripherals: the model, or its name.
-        design: whose use decides the variant of a bundled name.
-
-    Raises:
-        PeripheralError: as for `load_peripherals`.
-        DesignError: something that is none of these.
-    """
-    if isinstance(peripherals, PeripheralModel):
-        return peripherals
-    if isinstance(peripherals, str | Path):
-        return load_peripherals(peripherals, design)
-    raise DesignError(f"Expected peripherals, their name or their file, but got {type(peripherals).__name__}.")
-
-
-def _first_problem(error: ValidationError) -> str:
+def first_problem(error: ValidationError) -> str:
     """Return one sentence for the first thing that validation found."""
     problem = error.errors()[0]
     where = ".".join(map(str, problem["loc"]))

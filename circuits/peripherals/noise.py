@@ -112,6 +112,7 @@ def closed_forms(p: Parameters) -> dict[str, float]:
             0.0 if p.unsigned else 2 * p["input.common_current"], duration
         )
         / c,
+        "bias of the conveyor": theory.shot_noise((1 if p.unsigned else 2) * p["conveyor.bias_current"], duration) / c,
         "shot noise of the signal": theory.shot_noise(p["input.full_scale_current"], duration) / c,
     }
 
@@ -139,6 +140,7 @@ def _ways(p: Parameters) -> dict[str, float]:
         "comparator": 1 / lsb,
         "clock jitter": 1 / lsb,
         "shot noise of the common current": sampled,
+        "bias of the conveyor": sampled,
         "shot noise of the signal": sampled,
     }
 

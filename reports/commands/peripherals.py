@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from reports.commands._sized_peripherals import show_sized
 from reports.commands.common import JsonOption, SeedOption, examples, print_json, print_note, print_table, progress
 
 
@@ -16,6 +17,7 @@ def register(app: typer.Typer) -> None:
         "peripherals",
         epilog=examples(
             "devicekit peripherals --recorded",
+            "devicekit peripherals --size A --recorded --full-scale '4 uA'",
             "devicekit peripherals sonos_40nm --behavioural --columns 2 --patterns 10 --out peripherals",
         ),
     )(peripherals)
@@ -44,6 +46,13 @@ def peripherals(
     recorded: Annotated[
         bool, typer.Option("--recorded", help="Show a recorded model (bundled name or JSON file); runs no ngspice.")
     ] = False,
+    size: Annotated[
+        str | None, typer.Option(help="Size the circuits for this design's line currents, and run them over these.")
+    ] = None,
+    full_scale: Annotated[
+        str | None, typer.Option(help="With --size: show the circuits at a range of this current, such as '4 uA'.")
+    ] = None,
+    common: Annotated[str | None, typer.Option(help="With --full-scale: mean current of a line.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for NAME.model.json, figures and tables.")] = None,
     as_json: JsonOption = False,
     seed: SeedOption = 0,
@@ -55,6 +64,22 @@ def peripherals(
     from circuits.peripherals.model import variant_name
     from circuits.spice.simulator import spice_missing
 
+    if size is not None:
+        show_sized(
+            parameters,
+            size,
+            recorded=recorded,
+            full_scale=full_scale,
+            common=common,
+            out=out,
+            as_json=as_json,
+            seed=seed,
+        )
+        return
+    if full_scale is not None or common is not None:
+        raise PeripheralError(
+            "Expected --full-scale and --common with --size: other characterisations have one current."
+        )
     missing = spice_missing()
     known = parameters
     if Path(parameters).suffix != ".json":

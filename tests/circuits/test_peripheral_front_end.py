@@ -150,7 +150,7 @@ def test_cells_give_less_where_the_conveyor_lets_their_line_rise(run, column, re
     common, half = NOMINAL["input.common_current"], NOMINAL["input.full_scale_current"] / 2
     plus, minus = (closed_forms.loaded_current(common + sign * half, conductance, resistance) for sign in (1, -1))
     expected = FULL * (plus - minus) / (2 * half)
-    assert expected == pytest.approx(FULL, rel=1e-9) or expected < 0.9 * FULL
+    assert expected == pytest.approx(FULL, rel=1e-9) or expected < 0.95 * FULL
     # The first bit has been on for long; later ones begin with a settled line, too.
     np.testing.assert_allclose(run.integrator(column), expected, rtol=2e-4)
 
@@ -166,7 +166,7 @@ def test_the_common_current_moves_the_gain_of_loaded_cells(conductance):
 
     found = simulate_common_mode(p)
     assert found.gain == pytest.approx((gain(1.1) / gain(0.9) - 1) / 0.2, rel=2e-3, abs=1e-5)
-    assert (found.gain < -0.1) == (conductance > 0)
+    assert (found.gain < -0.05) == (conductance > 0)
     assert abs(found.offset_lsb) < 0.01
 
 

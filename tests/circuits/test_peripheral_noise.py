@@ -46,6 +46,13 @@ def test_noise_follows_temperature_and_density_and_vanishes():
     ] * 4
 
 
+def test_the_conveyors_bias_adds_the_shot_noise_of_its_current():
+    biased = NOMINAL.with_values({"conveyor.bias_current": NOMINAL["input.common_current"]})
+    floors = noise_floors(biased)
+    assert floors["bias of the conveyor"].lsb == pytest.approx(floors["shot noise of the common current"].lsb)
+    assert floors["bias of the conveyor"].lsb > 0.1
+
+
 def test_shot_noise_of_an_integrated_current():
     """Ngspice's spectral density of a junction through a window of length t gives q I t."""
     duration, load = 7.5e-9, 1.0
