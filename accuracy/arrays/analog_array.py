@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from accuracy.arrays.physics import NoiseSource, Physics, draw_column_deviates
 from accuracy.errors import MappingError
@@ -126,7 +127,8 @@ class AnalogArray:
         self.noise = NoiseSource()
         self._layouts: dict[object, _Kept] = {}
         self.inputs_seen = 0
-        self.inputs_clipped = 0
+        self._clipped = 0
+        self._clipped_there: Tensor | None = None
         if mapping.design.r_p_hat > 0 and mapping.design.input_bits is None:
             raise MappingError(
                 f"Design {mapping.design.name!r} has a bit-line resistance, which is defined for one-bit inputs and "
@@ -157,6 +159,25 @@ class AnalogArray:
         self.step = torch.from_numpy(mapping.step * mapping.column_signs)
         unit_column = design.has_unit_column
         self.output_scale = torch.ones(mapping.digits.shape[-1], dtype=torch.float64) if unit_column else self.step
+
+    @property
+    def inputs_clipped(self) -> int:
+        """How many of the input values read so far lay outside the input range."""
+        if self._clipped_there is not None:
+            self._clipped += int(self._clipped_there)
+            self._clipped_there = None
+        return self._clipped
+
+    @inputs_clipped.setter
+    def inputs_clipped(self, count: int) -> None:
+        self._clipped, self._clipped_there = count, None
+
+    def count_clipped(self, count: Tensor) -> None:
+        """Add to `inputs_clipped` without waiting for the device that counts."""
+        if count.device.type == "cpu":
+            self._clipped += int(count)
+        else:
+            self._clipped_there = count if self._clipped_there is None else self._clipped_there + count
 
     @property
     def targets(self) -> Floats:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from accuracy.arrays.analog_array import AnalogArray
 from accuracy.arrays.wires import POSITIONS, bit_line_currents, line_cells
+from accuracy.errors import NotFiniteError
 from accuracy.kernels import elementwise
 from accuracy.kernels.products import column_products, input_sums
 from accuracy.kernels.protocol import Reading, quantises_in_single
@@ -46,10 +47,14 @@ class Fused:
         """Read chunk by chunk; sums that are finished outputs are written where they belong."""
         sums = (_Lines if self.resistive else _Sums)(array, how)
         result: Tensor | None = None
-        done = 0
+        counted, done = (array.inputs_seen, array.inputs_clipped), 0
         for part in torch.split(x, sums.images_at_once(x)):
             images = slice(done, done := done + part.shape[0])
-            integers, unit = quantised_in_c(array, part, how)
+            try:
+                integers, unit = quantised_in_c(array, part, how)
+            except NotFiniteError:
+                array.inputs_seen, array.inputs_clipped = counted
+                raise
             place = result[images] if result is not None and not array.wide else None
             total = sums.of(integers, unit, place)
             if array.sum_factors is not None:

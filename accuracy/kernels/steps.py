@@ -29,7 +29,7 @@ def quantised(array: AnalogArray, x: Tensor, how: Reading) -> tuple[Tensor, floa
         return array.operator.prepare(x / how.full_scale), 1.0
     lowest = -how.full_scale if how.signed else 0.0
     array.inputs_seen += x.numel()
-    array.inputs_clipped += int(((x > how.full_scale) | (x < lowest)).sum())
+    array.count_clipped(((x > how.full_scale) | (x < lowest)).sum())
     integers, unit = quantise_inputs(x / how.full_scale, design, how.signed)
     return array.operator.prepare(integers), unit
 

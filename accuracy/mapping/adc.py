@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 import torch
@@ -42,8 +42,21 @@ class UniformAdc:
 
     def read(self, v: Tensor) -> Tensor:
         """Return the readings of currents, shape (..., blocks, columns)."""
-        lo, hi, q = (torch.from_numpy(part).to(v)[:, None] for part in (self.lo, self.hi, self.codes_per_unit))
+        lo, hi, q = self._edges(v.device, v.dtype)
         return torch.round((torch.minimum(torch.maximum(v, lo), hi) - lo) * q) / q + lo
+
+    def _edges(self, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, ...]:
+        """Return lo, hi and codes_per_unit on a device, made once: a copy to an accelerator waits for it."""
+        known = self._known
+        if (device, dtype) not in known:
+            parts = (self.lo, self.hi, self.codes_per_unit)
+            with torch.inference_mode(False):
+                known[device, dtype] = tuple(torch.from_numpy(part).to(device, dtype)[:, None] for part in parts)
+        return known[device, dtype]
+
+    @cached_property
+    def _known(self) -> dict[tuple[torch.device, torch.dtype], tuple[Tensor, ...]]:
+        return {}
 
     @cached_property
     def single(self) -> UniformAdc:
@@ -96,8 +109,13 @@ class AdcRanges:
 
     def uniform(self, lines: int = 1) -> UniformAdc:
         """Return the ideal ADCs of all blocks, with so many lines a slice."""
-        lo, hi = np.repeat(np.array(self.ranges, np.float64), lines, axis=0).T
-        return UniformAdc(lo, hi, (np.repeat(self.levels, lines) - 1) / (hi - lo))
+        return _uniform(self, lines)
+
+
+@lru_cache(maxsize=4096)
+def _uniform(ranges: AdcRanges, lines: int) -> UniformAdc:
+    lo, hi = np.repeat(np.array(ranges.ranges, np.float64), lines, axis=0).T
+    return UniformAdc(lo, hi, (np.repeat(ranges.levels, lines) - 1) / (hi - lo))
 
 
 def adc_levels(design: CoreDesign, signed_inputs: bool) -> tuple[int, ...]:
