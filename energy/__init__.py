@@ -16,7 +16,7 @@ from energy.sweeps import design_fields, estimate_designs
 if TYPE_CHECKING:
     from energy.calibration import Calibration, calibrate
     from energy.reproduction import Reproduction
-    from energy.validation import compare_structures, leave_one_out
+    from energy.validation import compare_structures, leave_one_out, structural_scales
 
 __all__ = [
     "STRUCTURES",
@@ -41,6 +41,7 @@ __all__ = [
     "load_priors",
     "load_published",
     "read_layers",
+    "structural_scales",
 ]
 
 # Fitting needs lmfit, which takes two seconds to import: whoever only asks for a cost need not wait for it.
@@ -50,6 +51,7 @@ _FITTING = {
     "calibrate": "energy.calibration",
     "compare_structures": "energy.validation",
     "leave_one_out": "energy.validation",
+    "structural_scales": "energy.validation",
 }
 
 

@@ -61,9 +61,8 @@ def with_adc(library: Library, adc: Adc) -> Library:
         si={**library.si, **si},
         si_units={**library.si_units, **units},
         components=components,
-        draws={name: draw for name, draw in library.draws.items() if name not in constants},
         recipe=f"energy.adc_costs.with_adc({library.recipe}, circuits.adc.adc_from_mapping({adc.to_mapping()!r}))",
-    )
+    ).calibrated_without(constants)
 
 
 def _time(library: Library, adc: Adc) -> tuple[dict[str, Constant], dict[str, str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import lmfit
@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from circuits import CoreDesign, load_designs
+from circuits.adc_kinds import DEFAULT_KIND
 from energy.core_cost import STRUCTURES, with_structure
 from energy.core_model import constants, default_activity, default_draws, design_arrays
 from energy.errors import EnergyError
@@ -22,6 +23,8 @@ from energy.library_files import load_library, save_fitted
 from energy.posterior import Model, Posterior, Target, sample
 from energy.priors import Prior, load_priors
 from energy.published import COLUMNS, Printed, load_published
+from energy.structural_error import anchors, with_spreads
+from energy.uncertainty import draw_constant
 
 QUANTITIES = tuple(COLUMNS)
 
@@ -38,7 +41,9 @@ def totals(library: Library, designs: Sequence[CoreDesign], result: str) -> Mode
         A function of constants [SI] by name, each (draws,), with values (draws, designs).
     """
     formulas, names = needed(library.formulas, [result])
-    arrays = design_arrays(designs, [default_activity(design, library) for design in designs], ["ramp"] * len(designs))
+    arrays = design_arrays(
+        designs, [default_activity(design, library) for design in designs], [DEFAULT_KIND] * len(designs)
+    )
     fixed = {name: value for name, value in constants(library).items() if name in names}
 
     def model(drawn: Mapping[str, Array]) -> Array:
@@ -197,12 +202,21 @@ class Calibration:
         return sum(fit.posterior.evidence for fit in self.fits.values())
 
     def prediction(self, design: str, quantity: str) -> tuple[float, float, float]:
-        """Return (best, low, high): the value at the best point and the 95 % posterior interval."""
+        """Return (best, low, high): the value at the best point and the 95 % interval, structural error included."""
         fit = self.fits[quantity]
         model = totals(self.library, [self.designs[design]], quantity)
         best = model({name: np.array([value]) for name, value in fit.best.items()})[0, 0]
-        low, high = np.quantile(model(fit.posterior.draws)[:, 0], [0.025, 0.975])
+        total = quantity.partition("_")[0]
+        drawn = model(fit.posterior.draws)[:, 0]
+        unit = draw_constant(self.library.constants[f"discrepancy.{total}"], np.random.default_rng(0), drawn.size)
+        low, high = np.quantile(drawn * unit ** self.spread(design, quantity), [0.025, 0.975])
         return float(best), float(low), float(high)
+
+    def spread(self, design: str, quantity: str) -> float:
+        """Return the standard deviation of the logarithm of a design's true total over the model's."""
+        own = self.designs[design]
+        arrays = design_arrays([own], [default_activity(own, self.library)], [DEFAULT_KIND])
+        return float(with_spreads(self.library, arrays)[f"{quantity.partition('_')[0]}_spread"].ravel()[0])
 
     def save(self, directory: str | Path) -> Path:
         """Write the calibrated library and its draws, ready to take the place of the bundled files.
@@ -333,7 +347,7 @@ def calibrate(
         )
         for index, quantity in enumerate(QUANTITIES)
     }
-    return Calibration(_fitted(loaded, fits, tuple(table), recipe), fits, known, tuple(structure))
+    return Calibration(_fitted(loaded, fits, known, tuple(table), recipe), fits, known, tuple(structure))
 
 
 def _recipe(library: str, arguments: Mapping[str, object]) -> str:
@@ -347,7 +361,13 @@ def _recipe(library: str, arguments: Mapping[str, object]) -> str:
     return f"energy.calibrate({', '.join(shown)})"
 
 
-def _fitted(library: Library, fits: Mapping[str, QuantityFit], designs: Sequence[str], recipe: str) -> Library:
+def _fitted(
+    library: Library,
+    fits: Mapping[str, QuantityFit],
+    designs: Mapping[str, CoreDesign],
+    published: Sequence[str],
+    recipe: str,
+) -> Library:
     """Return the library with best values, posterior intervals and joint draws."""
     best: dict[str, float] = {}
     intervals: dict[str, tuple[float, float]] = {}
@@ -358,5 +378,8 @@ def _fitted(library: Library, fits: Mapping[str, QuantityFit], designs: Sequence
             best[name] = value
             intervals[name] = (min(float(low), value), max(float(high), value))
             draws[name] = fit.posterior.draws[name]
-    source = f"fitted to the published totals of designs {', '.join(designs)} with the priors of {library.name}_priors"
-    return library.with_fitted(best, intervals, draws, source=source, recipe=f"{recipe}.library")
+    source = (
+        f"fitted to the published totals of designs {', '.join(published)} with the priors of {library.name}_priors"
+    )
+    fitted = library.with_fitted(best, intervals, draws, source=source, recipe=f"{recipe}.library")
+    return replace(fitted, anchors=anchors(fitted, [designs[name] for name in published]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from circuits import Activity, Adc, Core, CoreDesign, as_core
+from circuits.adc_kinds import DEFAULT_KIND
 from circuits.core import AdcLike, CellLike
 from circuits.core_entries import cell_recipe
 from devicekit import Cell
@@ -21,6 +23,7 @@ from energy.adc_costs import with_adc
 from energy.adc_formulas import flag, flag_meaning
 from energy.core_formulas import COUNT_COLUMNS, FIELDS
 from energy.core_model import (
+    NO_SPREAD,
     Values,
     check_activity,
     default_activity,
@@ -33,15 +36,18 @@ from energy.explanations import Draws, Explanation, Value, explain_quantity, int
 from energy.library import BREAKDOWN, Library
 from energy.library_files import load_library
 from energy.statistics import as_aged, mean_digits, mean_states_as_read
+from energy.structural_error import FEATURES, distance, features, with_spreads
 from energy.uncertainty import DRAWS, draw_constants
 
 STRUCTURES: Mapping[str, Mapping[str, float]] = {
     "ramp_per_core": {"structure.ramp_per_array": 0.0},
     "ramp_per_array": {"structure.ramp_per_array": 1.0},
-    "gain_everywhere": {"structure.gain_in_offset": 1.0},
-    "gain_in_differential": {"structure.gain_in_offset": 0.0},
-    "register_per_array": {"structure.register_per_slice": 1.0},
-    "register_shared": {"structure.register_per_slice": 0.0},
+    "gain_everywhere": {"structure.gain_everywhere": 1.0},
+    "gain_where_stretched": {"structure.gain_everywhere": 0.0},
+    "register_per_array": {"structure.register_per_array": 1.0},
+    "register_shared": {"structure.register_per_array": 0.0},
+    "conveyor_follows_current": {"structure.conveyor_follows_current": 1.0},
+    "conveyor_flat": {"structure.conveyor_follows_current": 0.0},
 }
 """Structural alternatives by name, as the constants that choose them."""
 
@@ -58,6 +64,7 @@ class CoreCost:
         seed: seed of the draws behind the intervals.
         aged: the cell where its currents are read at another time or temperature than it was programmed at; None where
             they are the library's statistics as they stand.
+        spreads: structural error of the totals of the core that this is a part of; None where it is the core.
     """
 
     design: CoreDesign
@@ -67,11 +74,13 @@ class CoreCost:
     seed: int = 0
     _measured: bool = field(default=False, repr=False)
     aged: Cell | None = field(default=None, repr=False)
+    spreads: Values | None = field(default=None, repr=False)
 
     @cached_property
     def arrays(self) -> Values:
         """What the formulas read of the design."""
-        return design_arrays([self.design], [self.activity], [self.adc.kind])
+        arrays = design_arrays([self.design], [self.activity], [self.adc.kind])
+        return with_spreads(self.library, arrays) if self.spreads is None else {**arrays, **self.spreads}
 
     @cached_property
     def values(self) -> Values:
@@ -213,6 +222,14 @@ class CoreCost:
     def _explained(self, name: str) -> Explanation:
         return explain_quantity(name, self.library.formulas, self.values, self.leaf)
 
+    def is_calibrated(self, total: str) -> bool:
+        """Return whether a total was calibrated rather than predicted: the printed one of this very core.
+
+        Args:
+            total: ``"energy"`` or ``"area"``.
+        """
+        return self.value(f"{total}_spread") < 1e-9
+
     def leaf(self, name: str, value: Value) -> Explanation:
         """Return the explanation of a constant, a field of the design, or its activity.
 
@@ -229,9 +246,23 @@ class CoreCost:
             formula = "min(activity.per_bit, 1) * (input_slice_width > 0)"
             inputs = self._constant("activity.per_bit"), self._field("input_slice_width")
             return Explanation(name, value, "", f"{FIELDS[name]}: the library's statistics", formula, inputs)
+        if name in NO_SPREAD:
+            return Explanation(name, value, "", f"{FIELDS[name]}: {self._how_far(name.partition('_')[0])}")
         measured = f": {self.activity.source}" if name in ("mean_conductance", "input_activity") else ""
         fields = FIELDS | {flag(kind): flag_meaning(kind) for kind in library.adc_kinds}
         return Explanation(name, value, "", fields[name] + measured)
+
+    def _how_far(self, total: str) -> str:
+        """Return how the structural error of a total follows from what the library was calibrated to."""
+        own = self.library.si
+        scale, length = own[f"discrepancy.{total}_scale"], own["discrepancy.octaves"]
+        known = self.library.anchors and self.adc.kind == DEFAULT_KIND
+        far = float(distance(total, features(self.library, self.arrays), self.library.anchors).ravel()[0])
+        where = f"{far:.3g} octaves" if known and math.isfinite(far) else "far"
+        return (
+            f"energy.structural_error.spread with s = {scale:.3g} and L = {length:.3g} octaves, {where} from the "
+            f"nearest calibrated design in {', '.join(FEATURES[total])}"
+        )
 
     def _constant(self, name: str) -> Explanation:
         return self.leaf(name, self.library.si[name])
@@ -274,6 +305,8 @@ class CoreCost:
         for formula in self.library.results:
             row[formula.name] = self.value(formula.name)
             row[f"{formula.name}_low"], row[f"{formula.name}_high"] = self.interval_of(formula.name)
+        for total in FEATURES:
+            row[f"{total}_basis"] = "calibrated" if self.is_calibrated(total) else "predicted"
         return row | self.counts | {"b_out": self.value("b_out")}
 
     def to_dict(self) -> dict[str, Any]:

@@ -30,10 +30,13 @@ FIELDS: dict[str, str] = {
     "pulse_width": "1 where input slices are pulse lengths",
     "voltage_inputs": "1 where input slices are voltages",
     "has_adc": "1 where the outputs are converted",
+    "calibrated_range": "1 where the ADC's range is calibrated on data, 0 where it is the array's full scale",
     "slice_valid": "1 for each weight slice that the design has",
     "input_slice_width": "bits of each input slice",
     "mean_conductance": "mean conductance of each weight slice over G_max, over every physical cell",
     "input_activity": "mean of each input slice over its largest value",
+    "energy_spread": "standard deviation of the logarithm of the true energy over the model's",
+    "area_spread": "standard deviation of the logarithm of the true area over the model's",
 }
 """What the formulas read of a design (and of its activity), with the meaning of each.
 
@@ -78,6 +81,20 @@ COUNTS = (
         "slice_conversions", "", "conversions / slices * slice_valid", "conversions of each weight slice in one MVM"
     ),
     Formula("slice_chains", "", "signal_chains / slices * slice_valid", "signal chains of each weight slice"),
+    Formula(
+        "full_array_bits",
+        "bit",
+        "b_w + b_in + log2(max_rows) - where(min(b_w, b_in) > 1, 0, 1)",
+        "ideal analog resolution of an array with all its rows",
+        unbounded=True,
+    ),
+    Formula(
+        "stretches_range",
+        "",
+        "where(structure.gain_everywhere > 0, 1, calibrated_range * (full_array_bits - adc_bits >= 1))",
+        "1 for each slice whose calibrated range is stretched to the ADC's: where the ADC leaves a bit or more of the "
+        "array's resolution",
+    ),
     Formula("largest_adc_bits", "", "largest(adc_bits)", "resolution of the finest ADC"),
     Formula("comparator_steps", "", "total(slice_conversions * 2 ** adc_bits)", "ramp steps that comparators watch"),
     Formula(
@@ -89,16 +106,11 @@ COUNTS = (
     Formula(
         "ramp_steps", "", "ramps * conversion_phases * 2 ** largest_adc_bits", "steps that all ramp generators make"
     ),
-    Formula(
-        "gain_conversions",
-        "",
-        "conversions * where(structure.gain_in_offset > 0, 1, 1 - offset)",
-        "conversions that pass a gain stage",
-    ),
+    Formula("gain_conversions", "", "total(slice_conversions * stretches_range)", "conversions that pass a gain stage"),
     Formula(
         "gain_stages",
         "",
-        "has_adc * signal_chains * where(structure.gain_in_offset > 0, 1, 1 - offset)",
+        "has_adc * total(slice_chains * stretches_range)",
         "gain stages, one a signal chain that has one",
     ),
     Formula(
@@ -113,7 +125,7 @@ COUNTS = (
     Formula(
         "register_bits",
         "",
-        "input_bits * (matrix_rows + structure.register_per_slice * (row_lines - matrix_rows))",
+        "input_bits * where(structure.register_per_array > 0, row_lines, matrix_rows)",
         "input bits held and passed to the rows",
     ),
     Formula(
@@ -166,6 +178,27 @@ COUNTS = (
         unbounded=True,
     ),
 )
+
+FEATURES = (
+    Formula("integrations_per_op", "", "signal_chains * unit_times / operations", "integrations of an operation"),
+    Formula(
+        "adc_steps_per_op",
+        "",
+        "total(slice_chains * 2 ** adc_bits) * ideal_conversion_phases / operations",
+        "steps of all ADCs for an operation, one where nothing is converted",
+    ),
+    Formula("cells_per_op", "", "cells / operations", "cells of an operation"),
+    Formula("row_lines_per_op", "", "row_lines / operations", "driven rows of an operation"),
+    Formula("chains_per_op", "", "signal_chains / operations", "signal chains of an operation"),
+    Formula(
+        "line_current_a",
+        "A",
+        "total(slice_cells * mean_conductance) / (lines_per_column * columns_of_arrays) * driven_units / unit_times "
+        "* cell.i_max",
+        "mean current of a bit line",
+    ),
+)
+"""What tells how far a design is from another, see `energy.structural_error`."""
 
 TIMES = (
     Formula("integration_s", "s", "unit_times * timing.input_bit", "time in which one input is applied"),

@@ -20,6 +20,9 @@ from energy.statistics import mean_states
 
 Values = dict[str, Array]
 
+NO_SPREAD = {"energy_spread": 0, "area_spread": 0}
+"""Of designs whose structural error is not asked for, see `energy.structural_error`."""
+
 
 def weight_values(design: CoreDesign) -> dict[str, Any]:
     """Return what the formulas read of how weights are stored and converted; lists for what differs between slices."""
@@ -58,6 +61,11 @@ def size_values(design: CoreDesign) -> dict[str, Any]:
     return {name: getattr(design, name) for name in SIZE_FIELDS}
 
 
+def range_values(design: CoreDesign) -> dict[str, int]:
+    """Return what the formulas read of the range that is converted."""
+    return {"calibrated_range": int(design.adc_range == "calibrated")}
+
+
 def adc_values(adc: str) -> dict[str, int]:
     """Return what the formulas read of the kind of ADC: a flag for each kind there is."""
     return {flag(kind): int(adc == kind) for kind in adc_kind_names()}
@@ -65,7 +73,7 @@ def adc_values(adc: str) -> dict[str, int]:
 
 def field_values(design: CoreDesign, adc: str) -> dict[str, Any]:
     """Return what the formulas read of one design: numbers, and a list for what differs between slices."""
-    return weight_values(design) | input_values(design) | size_values(design) | adc_values(adc)
+    return weight_values(design) | input_values(design) | size_values(design) | range_values(design) | adc_values(adc)
 
 
 def input_widths(input_bits: int, slice_bits: int) -> list[int]:
@@ -213,6 +221,7 @@ def design_arrays(designs: Sequence[CoreDesign], activities: Sequence[Activity],
     for row, activity in zip(rows, activities, strict=True):
         row["mean_conductance"] = activity.mean_conductance
         row["input_activity"] = activity.input_activity
+        row |= NO_SPREAD
     return {name: stacked([row[name] for row in rows]) for name in rows[0]}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -16,12 +16,12 @@ from devicekit.common.errors import unknown_name
 from devicekit.common.provenance import Constant
 from devicekit.common.quantities import unit_factor
 from energy.adc_formulas import conversion_formula, flag, kinds_of
-from energy.core_formulas import COUNTS, FIELDS, RESULTS, SURVEY, TIMES, WRITING
+from energy.core_formulas import COUNTS, FEATURES, FIELDS, RESULTS, SURVEY, TIMES, WRITING
 from energy.errors import EnergyError
 from energy.expressions import Array
 from energy.formulas import Formula, Formulas
 
-GROUPS = {"cell": None, "timing": "s", "activity": "", "structure": "", "digital": "J", "survey": ""}
+GROUPS = {"cell": None, "timing": "s", "activity": "", "structure": "", "digital": "J", "survey": "", "discrepancy": ""}
 """Tables of constants outside components, with the SI unit of their entries (None: each has its own)."""
 
 CELL_UNITS = {
@@ -97,6 +97,8 @@ class Library:
         components: by name.
         draws: draws of constants [SI] from their joint distribution, each of shape (draws,); a constant that is
             not in it is drawn from its own interval.
+        anchors: features of the designs that its fitted constants were calibrated to, see `energy.structural_error`;
+            none where a fitted constant was replaced since.
         recipe: Python that makes this library, printed wherever its draws are explained.
     """
 
@@ -108,13 +110,14 @@ class Library:
     si_units: Mapping[str, str]
     components: Mapping[str, Component]
     draws: Mapping[str, Array] = field(default_factory=dict, repr=False)
+    anchors: Mapping[str, Array] = field(default_factory=dict, repr=False)
     recipe: str = field(default="library", repr=False)
 
     @cached_property
     def formulas(self) -> Formulas:
         """Every quantity of a core as formulas of its design and of these constants."""
         time = conversion_formula(self.adc_kinds, self.si)
-        core = (*COUNTS, *component_formulas(self.components), time, *TIMES, *SURVEY, *self.results)
+        core = (*COUNTS, *FEATURES, *component_formulas(self.components), time, *TIMES, *SURVEY, *self.results)
         return Formulas(core, (*FIELDS, *map(flag, self.adc_kinds), *self.si))
 
     @cached_property
@@ -182,9 +185,18 @@ class Library:
             self,
             constants={**self.constants, **constants},
             si={**self.si, **si},
-            draws={name: draw for name, draw in self.draws.items() if name not in constants},
             recipe=recipe,
-        )
+        ).calibrated_without(constants)
+
+    def calibrated_without(self, replaced: Collection[str]) -> Library:
+        """Return the library without the joint draws of replaced constants, and no longer as calibrated.
+
+        Args:
+            replaced: names of the constants.
+        """
+        kept = {name: draw for name, draw in self.draws.items() if name not in replaced}
+        as_calibrated = len(kept) == len(self.draws) and not any(name.startswith("structure.") for name in replaced)
+        return replace(self, draws=kept, anchors=self.anchors if as_calibrated else {})
 
     def with_fitted(
         self,
@@ -220,8 +232,8 @@ class Library:
 
         The simulated comparator replaces ``comparator.convert.energy``, brought to the 8 bits that constant is for,
         and the integrator's simulated amplifier, over the input bits it was simulated for, ``integrator.integrate.
-        energy``. What the current conveyor in front of it takes belongs to that: it is part of it where a circuit was
-        sized for a design, which says the conveyor's bias, and left out elsewhere. A simulated ramp generator does not
+        energy``. Where a circuit was sized for a design, which says the conveyor's bias, its conveyor is part of that,
+        and the library's law of what a conveyor takes (``integrator.supply_currents``) goes; elsewhere the law stays. A simulated ramp generator does not
         replace ``ramp.run.energy``, which also holds the counter and the wires to all comparators; it must only
         not exceed it.
 
@@ -246,6 +258,11 @@ class Library:
                     source = f"amplifier and conveyor (bias and line current from the supply): {total.source}"
                     both = total.value + model.energy["conveyor"].value
                     total = total.model_copy(update={"value": both, "source": source, "interval": None})
+                    if "integrator.supply_currents" in self.constants:
+                        contained = "contained in the simulated conveyor of integrator.integrate.energy"
+                        replaced["integrator.supply_currents"] = Constant(
+                            value=0.0, unit="", kind="simulated", source=contained
+                        )
                 replaced[name] = _each(total, times)
         if not replaced:
             raise EnergyError(
@@ -356,12 +373,13 @@ def component_formulas(components: Mapping[str, Component]) -> list[Formula]:
         for column, unit, text, meaning in BREAKDOWN:
             own_text = text.replace("COMPONENT", name)
             formulas.append(Formula(f"{name}.{column}", unit, own_text, f"{label}: {meaning}"))
-    for result, part, unit, meaning in (
-        ("energy_j_per_mvm", "joules", "J", "energy of one MVM"),
-        ("area_m2", "square_metres", "m^2", "area of the core"),
-        ("leakage_w", "watts", "W", "power while idle"),
+    for result, part, unit, meaning, error in (
+        ("energy_j_per_mvm", "joules", "J", "energy of one MVM", "discrepancy.energy ** energy_spread"),
+        ("area_m2", "square_metres", "m^2", "area of the core", "discrepancy.area ** area_spread"),
+        ("leakage_w", "watts", "W", "power while idle", ""),
     ):
-        formulas.append(Formula(result, unit, " + ".join(f"{name}.{part}" for name in components), meaning))
+        parts = " + ".join(f"{name}.{part}" for name in components)
+        formulas.append(Formula(result, unit, f"({parts}) * {error}" if error else parts, meaning))
     return formulas
 
 

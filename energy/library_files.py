@@ -5,13 +5,15 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from devicekit.common.errors import UnitError, unknown_name
+from circuits import load_design
+from devicekit.common.errors import DevicekitError, UnitError, unknown_name
 from devicekit.common.file_sets import replacing_together
 from devicekit.common.foreign import read_toml
 from devicekit.common.paths import checked_file_name, data_path, is_file
@@ -20,16 +22,22 @@ from energy.errors import EnergyError
 from energy.expressions import Array
 from energy.library import CELL_UNITS, GROUPS, Action, Component, Library, checked_constant, si_factor
 from energy.node_scaling import SCALINGS, scale_factor
+from energy.structural_error import anchors
 
 _PROVENANCE_KEYS = ("value", "unit", "kind", "source", "interval")
 _CONSTANT_KEYS = (*_PROVENANCE_KEYS, "node_scaling")
-_TOP = ("name", "technology", "node_nm", "vdd", "description", "draws", "components", *GROUPS)
+_TOP = ("name", "technology", "node_nm", "vdd", "description", "draws", "calibrated", "components", *GROUPS)
 _NONE_GIVEN = {
     "value": 0.0,
     "kind": "assumed",
     "source": "not listed in the library: the published totals contain it or it is negligible",
     "node_scaling": "none",
 }
+
+
+_NO_ERROR = {"kind": "assumed", "source": "not given: intervals hold the constants' uncertainty alone"}
+_DISCREPANCY = {"energy": 1.0, "area": 1.0, "energy_scale": 0.0, "area_scale": 0.0, "octaves": 1.0}
+"""Structural error of a library that says nothing of it: none."""
 
 
 def library_names() -> list[str]:
@@ -72,14 +80,29 @@ def _load(path: Path, _modified: int, recipe: str) -> Library:
             raise EnergyError(f"{path}: `base`: " + unknown_name("component library", str(base_name), library_names()))
         base_path = data_path(f"components/{base_name}.toml")
         below = _parsed(base_path)
-        below.pop("draws", None)
+        for key in ("draws", "calibrated"):
+            below.pop(key, None)
         _check_names(content, below, path)
         library = _library(_merged(below, content), path, load_library(base_name), content, recipe)
     try:
         library.formulas  # noqa: B018  # a formula that cannot work is found here, at the boundary
-    except EnergyError as error:
+        return _anchored(library, content.get("calibrated"))
+    except DevicekitError as error:
         raise EnergyError(f"{path}: {error}") from None
-    return library
+
+
+def _anchored(library: Library, names: Any) -> Library:
+    """Return the library with the designs that its file says it was calibrated to.
+
+    Raises:
+        EnergyError: no list of names.
+        DesignError: an unknown design.
+    """
+    if names is None:
+        return library
+    if not (isinstance(names, list) and names and all(isinstance(name, str) for name in names)):
+        raise EnergyError(f"expected `calibrated` to be a list of designs, but got {names!r}.")
+    return replace(library, anchors=anchors(library, [load_design(name) for name in names]))
 
 
 def _parsed(path: Path) -> dict[str, Any]:
@@ -204,6 +227,9 @@ def _library(
             if own_unit is None:
                 raise EnergyError(f"{path}: [{group}]: " + unknown_name("key", key, CELL_UNITS))
             reader.add(f"{group}.{key}", reader.table(values, f"{group}.{key}", _CONSTANT_KEYS), own_unit)
+    for key, neutral in _DISCREPANCY.items():
+        if f"discrepancy.{key}" not in reader.constants:
+            reader.add(f"discrepancy.{key}", _NO_ERROR | {"value": neutral, "unit": ""}, "")
     components = {
         name: reader.component(values, name)
         for name, values in reader.table(content.get("components", {}), "components").items()
@@ -234,7 +260,16 @@ def _library(
         si_units=reader.si_units,
         components=components,
         draws=draws,
+        anchors=base.anchors if base is not None and _costs_as(reader, base, own) else {},
         recipe=recipe,
+    )
+
+
+def _costs_as(reader: _Reader, base: Library, own: Mapping[str, Any]) -> bool:
+    """Return whether cores cost what they did with the base: a file changed no more than cell, times or survey."""
+    process = ("process.node_nm", "process.vdd")
+    return not {"components", "structure", "digital", "activity"} & set(own) and all(
+        reader.si[name] == base.si[name] for name in process
     )
 
 

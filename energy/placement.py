@@ -13,7 +13,7 @@ import pandas as pd
 from circuits import Activity, CoreDesign, LayerShape
 from devicekit.common.errors import unknown_name
 from energy.core_cost import CoreCost
-from energy.core_model import Values, default_draws, design_arrays, evaluate
+from energy.core_model import NO_SPREAD, Values, default_draws, design_arrays, evaluate
 from energy.errors import EnergyError
 from energy.expressions import Array
 from energy.network_formulas import (
@@ -123,7 +123,17 @@ class PlacedNetwork:
             activity = Activity(
                 activity.mean_conductance * used.density, activity.input_activity, source, activity.most, lines
             )
-        return CoreCost(own, self.core.library, activity, self.core.adc, self.core.seed, True)
+        return CoreCost(
+            own, self.core.library, activity, self.core.adc, self.core.seed, True, spreads=self._spreads(layer)
+        )
+
+    def _spreads(self, layer: int) -> Values:
+        """Return the structural error of a layer's cores, which is that of the whole core with the layer's activity."""
+        core = self.core
+        measured = self.activities.get(self.layers[layer].name)
+        if measured is not None:
+            core = CoreCost(core.design, core.library, measured, core.adc, core.seed, True)
+        return {name: core.arrays[name] for name in NO_SPREAD}
 
     def _core_values(self, draws: dict[str, Array] | None) -> Values:
         values = self.core.values if draws is None else self.core.drawn
@@ -134,6 +144,8 @@ class PlacedNetwork:
         costs = [self.tile_cost(index, tile) for index, own in enumerate(self.tiles) for tile in range(len(own))]
         designs = [cost.design for cost in costs]
         arrays = design_arrays(designs, [cost.activity for cost in costs], [self.core.adc.kind] * len(costs))
+        for name in NO_SPREAD:
+            arrays[name] = np.concatenate([cost.arrays[name] for cost in costs])
         if draws is not None:
             drawn = default_draws(designs, self.core.library, arrays, draws, self.core.aged)
             densities = np.array([tile.density for own in self.tiles for tile in own])

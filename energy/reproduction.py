@@ -15,7 +15,7 @@ from energy.errors import EnergyError
 from energy.explanations import Explanation
 from energy.library import Library
 from energy.published import load_published
-from energy.validation import ALTERNATIVES, UNSEEN, fit_structure, left_out_rows, structure_table
+from energy.validation import ALTERNATIVES, NAIVE, UNSEEN, fit_structure, left_out_rows, structure_table
 
 Row = dict[str, Any]
 TABLES = ("published", "prediction", "leave_one_out", "parameters", "correlations", "structures")
@@ -56,9 +56,12 @@ class Reproduction:
         """The fit to every published design."""
         return calibrate(self.library, proposals=self.proposals, seed=self.seed)
 
-    def _fit_without(self, design: str) -> Calibration:
-        """Return the fit to all published designs but one."""
-        return calibrate(self.library, left_out=(design,), proposals=self.proposals, seed=self.seed)
+    def _fit_without(self, design: str, structure: tuple[str, ...] = ()) -> Calibration:
+        """Return the fit of a structure to all published designs but one."""
+        numbers = {"proposals": self.proposals, "seed": self.seed}
+        if structure:
+            return fit_structure(self.library, structure, left_out=(design,), **numbers)
+        return calibrate(self.library, left_out=(design,), **numbers)
 
     def _fit_alternative(self, structure: tuple[str, ...]) -> Calibration:
         """Return the fit of a structural alternative."""
@@ -70,6 +73,14 @@ class Reproduction:
             ("Fitting the published designs", lambda: self.fit),
             *((f"Predicting {name} from the others", lambda name=name: self.without(name)) for name in self.left_out),
             *((f"Fitting {_structure(names)}", lambda names=names: self.alternative(names)) for names in ALTERNATIVES),
+            *(
+                (
+                    f"Predicting {name} with {_structure(names)}",
+                    lambda name=name, names=names: self.without(name, names),
+                )
+                for names in ALTERNATIVES[1:]
+                for name in self.left_out
+            ),
         ]
 
     # -- tables ------------------------------------------------------------------------------------------------------
@@ -97,11 +108,19 @@ class Reproduction:
 
     def _prediction(self) -> dict[str, Row]:
         rows = {}
+        slices = self.fit.designs[UNSEEN].slices // self.fit.designs[NAIVE].slices
         for quantity in self.fit.fits:
             value, low, high = self.fit.prediction(UNSEEN, quantity)
             percent = [100 * (low / value - 1), 100 * (high / value - 1)]
             row = {"design": UNSEEN, "quantity": quantity, "predicted": value, "low": low, "high": high}
-            rows[f"prediction.{UNSEEN}.{quantity}"] = row | {"interval_percent": percent}
+            naive = load_published()[NAIVE][quantity].value * slices
+            # Equally far from both on a logarithmic scale: a printed value on either side speaks for that side.
+            even = (value * naive) ** 0.5
+            rows[f"prediction.{UNSEEN}.{quantity}"] = row | {
+                "interval_percent": percent,
+                "naive": naive,
+                "equally_far": even,
+            }
         return rows
 
     def _left_out(self) -> dict[str, Row]:
@@ -128,8 +147,17 @@ class Reproduction:
         return rows
 
     def _structures(self) -> dict[str, Row]:
+        """Return what each structure makes of the table, of design B, and of each design left out."""
         table = structure_table([self.alternative(names) for names in ALTERNATIVES])
-        return {f"structures.{_structure(names)}": row for names, row in zip(ALTERNATIVES, plain(table), strict=True)}
+        rows = {}
+        for names, row in zip(ALTERNATIVES, plain(table), strict=True):
+            errors = {
+                f"error_{design}": own[0]["relative_error"]
+                for design in self.left_out
+                if (own := left_out_rows(self.without(design, names), design, load_published()[design]))
+            }
+            rows[f"structures.{_structure(names)}"] = row | errors
+        return rows
 
     # -- where they came from ------------------------------------------------------------------------------------------
 

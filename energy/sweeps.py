@@ -24,14 +24,17 @@ from circuits.designs import INPUT_FIELDS, SIZE_FIELDS, WEIGHT_FIELDS, is_count
 from devicekit import Cell, load_device
 from devicekit.common.errors import DesignError, DevicekitError, unknown_name
 from energy.adc_costs import with_adc
+from energy.adc_formulas import flag
 from energy.core_cost import with_structure
-from energy.core_formulas import COUNT_COLUMNS
+from energy.core_formulas import COUNT_COLUMNS, FIELDS
 from energy.core_model import (
+    NO_SPREAD,
     Values,
     adc_values,
     constants,
     default_conductance,
     input_values,
+    range_values,
     stacked,
     weight_values,
 )
@@ -40,6 +43,7 @@ from energy.formulas import needed
 from energy.library import Library
 from energy.library_files import load_library
 from energy.statistics import as_aged
+from energy.structural_error import with_spreads
 from energy.uncertainty import draw_constants
 
 DEFAULTS: Mapping[str, Any] = {
@@ -121,9 +125,13 @@ def _intervals(
     draws = draw_constants(library, seed=seed)
     conductance = _conductance(sweep.codes, library, aged, draws)
     fixed = {name: value for name, value in constants(library, draws).items() if name in names}
+    central = _conductance(sweep.codes, library, aged)
+    read = frozenset(FIELDS) | set(map(flag, library.adc_kinds))
     found: dict[str, list[Array]] = {name: [] for name in results}
     for rows in _chunks(count, 128):
-        values = formulas.evaluate({**fixed, **_arrays(sweep, rows, names, library, conductance, draws)})
+        arrays = _arrays(sweep, rows, names, library, conductance, draws)
+        spreads = with_spreads(library, _arrays(sweep, rows, read, library, central))
+        values = formulas.evaluate({**fixed, **arrays, **{name: spreads[name] for name in NO_SPREAD}})
         for name in results:
             drawn = np.broadcast_to(values[name][:, :, 0], (rows.stop - rows.start, values[name].shape[1]))
             found[name].append(np.quantile(drawn, [0.025, 0.975], axis=1))
@@ -190,16 +198,22 @@ def _size(fields: Mapping[str, Any]) -> dict[str, Any]:
     return dict(fields) if all(map(is_count, fields.values())) else _unread(fields)
 
 
+def _range(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(range_values(CoreDesign(**fields)))
+
+
 def _adc(fields: Mapping[str, Any]) -> dict[str, Any]:
     return dict(adc_values(adc_kind(fields["adc"]).name))
 
 
+_READ = (*WEIGHT_FIELDS, *INPUT_FIELDS, *SIZE_FIELDS, "adc_range", "adc")
 _PARTS: tuple[tuple[tuple[str, ...], Callable[[Mapping[str, Any]], dict[str, Any]]], ...] = (
     (WEIGHT_FIELDS, _weights),
     (INPUT_FIELDS, _inputs),
     *(((name,), _size) for name in SIZE_FIELDS),
+    (("adc_range",), _range),
     (("adc",), _adc),
-    *(((name,), _unread) for name in DEFAULTS if name not in (*WEIGHT_FIELDS, *INPUT_FIELDS, *SIZE_FIELDS, "adc")),
+    *(((name,), _unread) for name in DEFAULTS if name not in _READ),
 )
 """Columns that go together, and what checks them and returns what the formulas read of them."""
 
@@ -299,6 +313,7 @@ def _arrays(
     per_bit = np.atleast_1d((draws or {}).get("activity.per_bit", np.array([library.si["activity.per_bit"]])))
     arrays["input_activity"] = np.minimum(per_bit, 1.0)[None, :, None] * (arrays["input_slice_width"] > 0)
     arrays["mean_conductance"] = conductance[sweep.code_rows[rows], :, : arrays["slice_valid"].shape[2]]
+    arrays |= {name: np.zeros((1, 1, 1)) for name in NO_SPREAD}
     return {name: value for name, value in arrays.items() if name in names}
 
 

@@ -144,7 +144,10 @@ def _read(row: Mapping[str, object], key: str) -> object:
         return round(100 * value, 1)
     low, high = row.get(f"{key}_low"), row.get(f"{key}_high")
     if key in _WITH_INTERVAL and isinstance(low, float) and isinstance(high, float):
-        return with_interval(value, (low, high))
+        shown = with_interval(value, (low, high))
+        # A printed total that the library was fitted to: how well it is known says nothing of a built core.
+        known = row.get(f"{key.partition('_')[0]}_basis") == "calibrated"
+        return f"{shown.partition(' ')[0]} (calibrated)" if known else shown
     if value.is_integer():
         return int(value)
     rounded = float(f"{value:.4g}")

@@ -15,7 +15,7 @@ from reports.design_lines import descriptions, design_lines
 from reports.figure import Figure
 from reports.figures import page_figures
 from reports.prose import cell_sentence, sentence, spice_note, spice_sentence, summary, table_note
-from reports.results import StudyResult, Values, interval_of
+from reports.results import StudyResult, Values, interval_of, is_calibrated
 from reports.table import COST_COLUMNS, bits, in_prefix, show_interval, significant
 
 _TEMPLATES = Path(__file__).resolve().parent / "templates"
@@ -135,7 +135,8 @@ def _row(design: Values, described: str) -> dict[str, Any]:
 
 
 def _with_interval(values: Values, name: str) -> dict[str, str]:
-    return {"value": significant(values[name]), "interval": show_interval(interval_of(values, name), 2)}
+    known = "calibrated" if is_calibrated(values, name) else show_interval(interval_of(values, name), 2)
+    return {"value": significant(values[name]), "interval": known}
 
 
 def _parameters(fit: Values | None) -> list[dict[str, str]]:

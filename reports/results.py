@@ -75,9 +75,26 @@ class StudyResult(PlainValues):
 def interval_of(values: Mapping[str, Any], name: str) -> Interval | None:
     """Return the interval of a number, from its ``_low`` and ``_high``; None where it has none, or none of any width.
 
+    A calibrated total has none: how well the printed number is known says nothing of a built core.
+
     Args:
         values: plain values by name.
         name: of the number.
     """
+    if is_calibrated(values, name):
+        return None
     low, high = values.get(f"{name}_low"), values.get(f"{name}_high")
     return (low, high) if low is not None and high is not None and low < high else None
+
+
+_TOTALS = {"energy_fj_per_op": "energy", "tops_per_w": "energy", "area_mm2": "area"}
+
+
+def is_calibrated(values: Mapping[str, Any], name: str) -> bool:
+    """Return whether a number is a total, or follows from one, that the component library was calibrated to.
+
+    Args:
+        values: plain values of a core's cost by name.
+        name: of the number.
+    """
+    return name in _TOTALS and values.get(f"{_TOTALS[name]}_basis") == "calibrated"

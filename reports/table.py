@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Sequence
 
-from reports.results import Interval, StudyResult, Values, interval_of
+from reports.results import Interval, StudyResult, Values, interval_of, is_calibrated
 
 COST_COLUMNS = ("energy_fj_per_op", "area_mm2", "latency_ns", "tops_per_w")
 
@@ -171,6 +171,7 @@ def short_rows(result: StudyResult) -> list[dict[str, str]]:
         }
         for column, heading in headings.items():
             value, interval = significant(cost[column]), show_interval(interval_of(cost, column), 2)
+            interval = "calibrated" if is_calibrated(cost, column) else interval
             row[heading] = f"{value} ({interval})" if interval else value
         rows.append(row)
     return rows

@@ -89,11 +89,15 @@ def _show(document: dict[str, Any]) -> None:
                 "Quantity": row["quantity"],
                 "Predicted": with_interval(row["predicted"], (row["low"], row["high"])),
                 "in percent": "{:+.0f}..{:+.0f} %".format(*row["interval_percent"]),
+                "A times slices": f"{row['naive']:.3g}",
+                "Equally far": f"{row['equally_far']:.3g}",
             }
             for row in document["prediction"]
         ],
         keys=2,
         title="Design B, which the fit never saw (prediction)",
+        caption="A times slices: the printed cost of A for each of B's weight slices, what no model is needed for.\n"
+        "A printed value beyond `equally far` is closer to the prediction, one before it to A times slices.",
     )
     print_table(
         [
@@ -143,6 +147,11 @@ def _show(document: dict[str, Any]) -> None:
                 "Outside priors": row["outside_prior"],
                 "Probability": f"{row['probability']:.2g}",
                 "B [fJ/op]": with_interval(row["b_energy_fj_per_op"], (row["b_low"], row["b_high"])),
+                "Energy left out": ", ".join(
+                    f"{key.removeprefix('error_')} {100 * value:+.0f} %"
+                    for key, value in row.items()
+                    if key.startswith("error_")
+                ),
             }
             for row in document["structures"]
         ],

@@ -90,7 +90,7 @@ RATE = Constant(value=4, unit="MHz", kind="measured", source="our chip", interva
 def test_every_number_of_an_adc_of_one_s_own_can_be_computed_again(adc: Adc) -> None:
     cost = energy.estimate_core(XIAO["C"], adc=adc, seed=4)
     for name, value in cost.row().items():
-        if name not in ("design", "adc"):
+        if isinstance(value, int | float):
             check_number(cost.explain(name), name, float(value))
     for component in cost.breakdown["component"]:
         check_number(
@@ -108,7 +108,7 @@ def test_a_kind_from_outside_costs_its_cycles_and_the_survey(pipeline: type[AdcK
     assert cost.latency_ns == pytest.approx(same.latency_ns, rel=1e-12)
     assert "Pipeline ADC" in list(cost.breakdown["label"])
     for name, value in cost.row().items():
-        if name not in ("design", "adc"):
+        if isinstance(value, int | float):
             check_number(cost.explain(name), name, float(value))
     # The usual kinds cost what they did.
     assert energy.estimate_core("D").row() == energy.estimate_core("D", library=LIBRARY).row()

@@ -30,20 +30,29 @@ def test_the_bundled_library_reproduces_every_printed_digit():
 
 def test_every_free_constant_lies_inside_its_prior():
     priors = load_priors(LIBRARY)
-    assert len(priors) == 21
+    assert len(priors) == 20
     assert sum(len(row) for row in load_published().values()) == 8
-    free = {name for name, constant in LIBRARY.constants.items() if constant.kind == "fitted"}
+    free = {
+        name
+        for name, constant in LIBRARY.constants.items()
+        if constant.kind == "fitted" and not name.startswith("discrepancy.")
+    }
     assert free == set(priors)
     for name, prior in priors.items():
         assert prior.low <= LIBRARY.si[name] <= prior.high, name
 
 
-def test_design_b_is_predicted_within_twenty_percent_and_was_never_fitted():
+def test_design_b_is_predicted_with_its_structural_error_and_was_never_fitted():
     assert "B" not in load_published()
     cost = energy.estimate_core(XIAO["B"])
-    for quantity in ("energy_fj_per_op", "area_mm2"):
+    row = cost.row()
+    for quantity, basis, times in (("energy_fj_per_op", "energy_basis", 2.0), ("area_mm2", "area_basis", 1.3)):
         low, high = cost.interval_of(quantity)
-        assert 0.8 * cost.value(quantity) <= low < cost.value(quantity) < high <= 1.2 * cost.value(quantity)
+        assert cost.value(quantity) / times <= low < cost.value(quantity) < high <= times * cost.value(quantity)
+        assert row[basis] == "predicted"
+        draws = {name: LIBRARY.draws[name] for name in LIBRARY.draws}
+        constants_alone = np.quantile(totals(LIBRARY, [XIAO["B"]], quantity)(draws)[:, 0], [0.025, 0.975])
+        assert low < constants_alone[0] < constants_alone[1] < high, "wider than the constants make it"
 
 
 def test_every_joint_draw_of_the_library_reproduces_the_printed_digits():
@@ -58,14 +67,14 @@ def test_every_joint_draw_of_the_library_reproduces_the_printed_digits():
 def test_a_fresh_fit_returns_to_the_bundled_values(fit):
     assert fit.residuals["agrees"].all()
     assert fit.parameters["inside_prior"].all()
-    assert (fit.free_values, fit.data_values) == (21, 8)
+    assert (fit.free_values, fit.data_values) == (20, 8)
     for own in fit.fits.values():
         for name, value in own.best.items():
             assert value == pytest.approx(LIBRARY.si[name], rel=2e-3), name
     value, low, high = fit.prediction("B", "energy_fj_per_op")
     cost = energy.estimate_core(XIAO["B"])
     assert value == pytest.approx(cost.energy_fj_per_op, rel=1e-3)
-    assert [low, high] == pytest.approx(list(cost.interval_of("energy_fj_per_op")), rel=0.03)
+    assert [low, high] == pytest.approx(list(cost.interval_of("energy_fj_per_op")), rel=0.1)
 
 
 def test_what_the_table_says_of_each_constant(fit):
@@ -74,14 +83,83 @@ def test_what_the_table_says_of_each_constant(fit):
     assert left["integrator.integrate.energy"] < 0.4, "1792 more columns in C than in A"
     assert left["digital.bit_operation"] > 0.9, "the table alone does not know"
     correlations = fit.fits["energy_fj_per_op"].correlations
-    assert correlations.loc["row_driver.toggle.energy", "row_driver.register.energy"] < -0.3
+    assert correlations.loc["gain.amplify.energy", "ramp.run.energy"] < -0.5, "both work once a conversion"
     assert np.allclose(np.diag(correlations), 1)
 
 
-def test_designs_left_out_are_predicted_inside_their_intervals():
-    table = energy.leave_one_out(left_out=("C", "D"), proposals=10_000)
-    assert table["inside"].all()
-    assert (table["relative_error"].abs() < 0.15).all()
+@pytest.fixture(scope="module")
+def left_out():
+    return energy.leave_one_out(left_out=("A", "C", "D", "E"), proposals=20_000)
+
+
+def test_designs_left_out_are_predicted_inside_their_intervals(left_out):
+    assert left_out["inside"].all()
+    assert (left_out["relative_error"].abs() < 0.2).all()
+
+
+def test_the_structural_error_is_that_of_designs_left_out(left_out):
+    scales = {total: LIBRARY.si[f"discrepancy.{total}_scale"] for total in ("energy", "area")}
+    assert energy.structural_scales(left_out, scales) == pytest.approx(scales, rel=0.05)
+
+
+def test_a_structural_error_from_the_other_designs_covers_the_one_left_out(left_out):
+    """The scale that covers a design never saw it: of the eight errors, each against the scale of the other three."""
+    scales = {total: LIBRARY.si[f"discrepancy.{total}_scale"] for total in ("energy", "area")}
+    covered = []
+    for total, scale in scales.items():
+        rows = left_out[left_out["quantity"].str.startswith(total)]
+        for design in rows["design"]:
+            own = rows[rows["design"] == design].iloc[0]
+            others = energy.structural_scales(rows[rows["design"] != design], {total: scale})[total]
+            # Student's t of three, with the width that the constants leave: of the interval less the structural part.
+            structural = 3.182 * others * own["spread"] / scale
+            whole = 0.5 * np.log(own["high"] / own["low"])
+            constants_alone = np.sqrt(max(whole**2 - (2.776 * own["spread"]) ** 2, 0))
+            covered.append(abs(np.log1p(own["relative_error"])) <= np.hypot(structural, constants_alone))
+    assert len(covered) == 8
+    assert sum(covered) >= 7, "95 % of eight"
+
+
+def test_an_estimate_is_less_certain_the_farther_it_is_from_a_calibrated_design():
+    widths = []
+    for rows in (1152, 1024, 768, 512):
+        cost = energy.estimate_core(XIAO["A"].replace(matrix_rows=rows, max_rows=rows))
+        low, high = cost.interval_of("energy_fj_per_op")
+        widths.append(high / low - 1)
+        assert (cost.row()["energy_basis"] == "calibrated") == (rows == 1152)
+    assert widths[0] == pytest.approx(0.1 / 8.4, rel=0.1), "the printed digits"
+    assert np.all(np.diff(widths) > 0)
+    assert 0.05 < widths[1] < 0.3, "a neighbour of 1024 rows"
+    assert energy.estimate_core(XIAO["A"], adc="sar").row()["energy_basis"] == "predicted"
+    far = energy.estimate_core(XIAO["A"].replace(matrix_rows=2, max_rows=2)).value("energy_spread")
+    assert far == pytest.approx(LIBRARY.si["discrepancy.energy_scale"], rel=1e-3)
+    changed = LIBRARY.with_values({"comparator.convert.energy": 1e-12}, source="test")
+    assert energy.estimate_core(XIAO["A"], library=changed).row()["energy_basis"] == "predicted"
+
+
+def test_what_the_publication_says_of_where_energy_goes():
+    """Xiao et al., CAS Magazine 2022: integrators lead in A, ADCs in D and E; analog accumulation saves 2 to 4x."""
+    shares = {}
+    for name, design in XIAO.items():
+        share = energy.estimate_core(design).breakdown.set_index("component")["energy_share"]
+        shares[name] = share.drop(["comparator", "ramp"]).to_dict() | {"adc": share["comparator"] + share["ramp"]}
+    assert max(shares["A"], key=shares["A"].get) == "integrator"
+    assert max(shares["D"], key=shares["D"].get) == "adc"
+    assert max(shares["E"], key=shares["E"].get) == "adc"
+    for rows in (1152, 144):
+        analog, digital = (
+            energy.estimate_core(XIAO["A"].replace(max_rows=rows, input_accumulation=how)).energy_fj_per_op
+            for how in ("analog", "digital")
+        )
+        assert 2 <= digital / analog <= 4, rows
+
+
+@pytest.mark.parametrize("name", ["A", "D", "E"])
+def test_energy_falls_with_rows_and_with_bits_of_a_cell(name):
+    rows = [energy.estimate_core(XIAO[name].replace(max_rows=n)).energy_fj_per_op for n in (72, 144, 288, 576, 1152)]
+    assert np.all(np.diff(rows) < 0)
+    bits = [energy.estimate_core(XIAO[name].replace(bits_per_cell=n)).energy_fj_per_op for n in (1, 2, 4, 7)]
+    assert np.all(np.diff(bits) < 0)
 
 
 def test_structures_are_compared_by_how_well_they_foresee_the_table():

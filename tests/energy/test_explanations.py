@@ -23,7 +23,7 @@ ADCS = circuits.adc_kind_names()
 
 XIAO = circuits.load_designs("xiao2022")
 ACCELERATORS = circuits.load_designs("accelerators")
-LABELS = {"name", "design", "adc", "label", "component", "layer", "kind", "activity"}
+LABELS = {"name", "design", "adc", "label", "component", "layer", "kind", "activity", "energy_basis", "area_basis"}
 """Entries of tables that are no numbers."""
 
 
@@ -209,7 +209,7 @@ def test_numbers_of_a_library_of_ones_own_can_be_computed_again(tmp_path):
     for column, value in row.items():
         check_number(cost.explain(column), column, value)
     recipe = cost.explain("energy_fj_per_op_high").draws.recipe
-    for part in ("own.toml", "with_constants", "with_values({'structure.register_per_slice': 0.0}"):
+    for part in ("own.toml", "with_constants", "with_values({'structure.register_per_array': 0.0}"):
         assert part in recipe
 
 

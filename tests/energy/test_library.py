@@ -63,7 +63,7 @@ def test_every_constant_has_unit_kind_and_source_and_fitted_ones_an_interval():
     for name, constant in LIBRARY.constants.items():
         assert constant.source.strip(), name
         assert (constant.unit == "") == (LIBRARY.si_units[name] == ""), name
-        if constant.kind == "fitted":
+        if constant.kind == "fitted" and not name.startswith("discrepancy."):
             low, high = constant.interval
             assert low < constant.value < high, name
             assert name in LIBRARY.draws, name
@@ -125,9 +125,9 @@ def edited(old, new):
     ("old", "new", "message"),
     [
         (
-            "value = 2.363502",
-            "value = -2.363502",
-            r"`comparator.convert.energy`: interval .* does not hold the value -2.36",
+            "value = 2.60847",
+            "value = -2.60847",
+            r"`comparator.convert.energy`: interval .* does not hold the value -2.60847",
         ),
         ("interval = [5, 20]", "interval = [-5, 20]", "`timing.settling` to be at least 0, but got -5 ns"),
         ('unit = "uA"', 'unit = "uV"', "cell.i_max to be a quantity in A"),

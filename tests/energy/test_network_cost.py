@@ -100,6 +100,14 @@ def gated_core_a(rows, columns, cells_in_use, constants):
     mean = energy.estimate_core(A).activity.mean_conductance[0]
     return (
         2 * cells_in_use * mean * driven * c["cell.i_max"] * c["cell.read_voltage"] * c["timing.input_bit"]
+        + 2
+        * cells_in_use
+        * mean
+        * driven
+        * c["integrator.supply_currents"]
+        * c["cell.i_max"]
+        * c["process.vdd"]
+        * c["timing.input_bit"]
         + 2 * rows * columns * driven * c["row_driver.toggle.energy"]
         + rows * 8 * c["row_driver.register.energy"]
         + columns

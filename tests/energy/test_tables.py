@@ -145,7 +145,7 @@ def test_simulated_peripherals_replace_fitted_energies():
     # One comparator a conversion, one amplifier a column for the 8 input bits of a product.
     for name, component, joules in (
         ("comparator.convert.energy", "comparator", 2048 * model.energy["comparator"].value),
-        ("integrator.integrate.energy", "integrator", 256 * model.energy["integrator_amplifier"].value),
+        ("integrator.integrate.energy", "integrator.integrate", 256 * model.energy["integrator_amplifier"].value),
     ):
         assert library.constants[name].kind == "simulated"
         assert "ngspice" in library.constants[name].source
@@ -170,8 +170,9 @@ def test_peripherals_without_a_simulated_block_leave_its_constant():
 def test_the_command_prints_its_tables():
     result = run("energy")
     assert result.exit_code == 0, result.stderr
-    assert "8.40 (8.35..8.45)" in result.stdout
-    assert "902.00 (901.95..902.05)" in result.stdout
+    assert "8.40 (calibrated)" in result.stdout
+    assert "902.00 (calibrated)" in result.stdout
+    assert "105.1 (58.6..183.9)" in result.stdout
     assert "calibrated to the published energy and area of A, C, D, E" in result.stdout.replace("\n", " ")
     document = json.loads(run("energy", "A", "E", "--json").stdout)
     assert [row["design"] for row in document["designs"]] == ["A", "E"]
@@ -220,7 +221,7 @@ def test_no_number_is_cut_on_a_narrow_terminal(width, monkeypatch):
     monkeypatch.setattr(common, "console", lambda stderr=False: Console(width=width, stderr=stderr, highlight=False))
     shown = run("energy", "A", "E").stdout
     assert "…" not in shown
-    for text in ("8.40 (8.35..8.45)", "1179648", "2097152", "0.02488"):
+    for text in ("8.40 (calibrated)", "1179648", "2097152", "0.02488"):
         assert text in shown
     breakdown = run("energy", "A", "--table", "breakdown").stdout
     assert "…" not in breakdown
@@ -304,7 +305,7 @@ def test_the_command_explains_what_it_reproduces():
     assert shown.exit_code == 0, shown.stderr
     assert shown.stdout.startswith("area_mm2 = 0.27")
     text = json.loads(run(*own, "prediction.B.energy_fj_per_op", "--json").stdout)["prediction.B.energy_fj_per_op"]
-    assert text.startswith("energy_fj_per_op = 57.")
+    assert text.startswith("energy_fj_per_op = 105.")
     assert (
         "fitted, 95 % interval"
         in json.loads(run(*own, "published.A.energy_fj_per_op", "--depth", "9", "--json").stdout)[
@@ -321,10 +322,13 @@ def test_the_command_reproduces_the_published_table():
     result = run("reproduce", "table3", "--proposals", "4000", "--json")
     assert result.exit_code == 0, result.stderr
     document = json.loads(result.stdout)
-    assert (document["data_values"], document["free_values"]) == (8, 21)
+    assert (document["data_values"], document["free_values"]) == (8, 20)
     assert all(row["agrees"] for row in document["published"])
     assert all(row["inside"] for row in document["leave_one_out"])
-    assert all(-20 < end < 20 for row in document["prediction"] for end in row["interval_percent"])
+    for row, naive in zip(document["prediction"], (8 * 8.4, 8 * 0.24), strict=True):
+        assert row["naive"] == pytest.approx(naive)
+        assert row["low"] < row["naive"] < row["equally_far"] < row["predicted"] < row["high"]
+    assert all({"error_A", "error_C", "error_D", "error_E"} <= set(row) for row in document["structures"])
     ramp = next(row for row in document["parameters"] if row["constant"] == "ramp.run.energy")
     assert (ramp["unit"], ramp["inside_prior"]) == ("pJ", True)
     assert 100 <= ramp["best"] <= 2500
