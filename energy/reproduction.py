@@ -58,10 +58,9 @@ class Reproduction:
 
     def _fit_without(self, design: str, structure: tuple[str, ...] = ()) -> Calibration:
         """Return the fit of a structure to all published designs but one."""
-        numbers = {"proposals": self.proposals, "seed": self.seed}
         if structure:
-            return fit_structure(self.library, structure, left_out=(design,), **numbers)
-        return calibrate(self.library, left_out=(design,), **numbers)
+            return fit_structure(self.library, structure, left_out=(design,), proposals=self.proposals, seed=self.seed)
+        return calibrate(self.library, left_out=(design,), proposals=self.proposals, seed=self.seed)
 
     def _fit_alternative(self, structure: tuple[str, ...]) -> Calibration:
         """Return the fit of a structural alternative."""
