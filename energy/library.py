@@ -233,9 +233,9 @@ class Library:
         The simulated comparator replaces ``comparator.convert.energy``, brought to the 8 bits that constant is for,
         and the integrator's simulated amplifier, over the input bits it was simulated for, ``integrator.integrate.
         energy``. Where a circuit was sized for a design, which says the conveyor's bias, its conveyor is part of that,
-        and the library's law of what a conveyor takes (``integrator.supply_currents``) goes; elsewhere the law stays. A simulated ramp generator does not
-        replace ``ramp.run.energy``, which also holds the counter and the wires to all comparators; it must only
-        not exceed it.
+        and the library's law of what a conveyor takes (``integrator.supply_currents``) goes; elsewhere the law stays.
+        A simulated ramp generator does not replace ``ramp.run.energy``, which also holds the counter and the wires to
+        all comparators; it must only not exceed it.
 
         Args:
             peripherals: `circuits.characterize(...).model`, or `circuits.load_peripherals`; a sized circuit counts at

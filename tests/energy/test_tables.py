@@ -155,6 +155,17 @@ def test_simulated_peripherals_replace_fitted_energies():
     assert library.si["ramp.run.energy"] == energy.load_library("sonos_40nm").si["ramp.run.energy"]
 
 
+def test_a_simulated_conveyor_takes_the_place_of_the_library_s_law():
+    """The conveyor of a sized circuit holds bias and line current: counted once, with the amplifier."""
+    model = circuits.load_peripherals("sonos_40nm")
+    conveyor = Constant(value=3e-12, unit="J", kind="simulated", source="ngspice")
+    both = peripherals(integrator_amplifier=model.energy["integrator_amplifier"], conveyor=conveyor)
+    cost = energy.estimate_core(XIAO["D"], library=energy.load_library("sonos_40nm").with_peripherals(both))
+    assert cost.value("integrator.carry.joules") == 0
+    expected = 256 * (model.energy["integrator_amplifier"].value + 3e-12)
+    assert cost.value("integrator.joules") == pytest.approx(expected, rel=1e-12)
+
+
 def test_peripherals_without_a_simulated_block_leave_its_constant():
     model = circuits.load_peripherals("sonos_40nm")
     plain = energy.load_library("sonos_40nm")
