@@ -97,6 +97,7 @@ class Library:
         components: by name.
         draws: draws of constants [SI] from their joint distribution, each of shape (draws,); a constant that is
             not in it is drawn from its own interval.
+        borrowed: name of the library of another technology whose periphery this one uses; empty where it is its own.
         anchors: features of the designs that its fitted constants were calibrated to, see `energy.structural_error`;
             none where a fitted constant was replaced since.
         recipe: Python that makes this library, printed wherever its draws are explained.
@@ -110,6 +111,7 @@ class Library:
     si_units: Mapping[str, str]
     components: Mapping[str, Component]
     draws: Mapping[str, Array] = field(default_factory=dict, repr=False)
+    borrowed: str = ""
     anchors: Mapping[str, Array] = field(default_factory=dict, repr=False)
     recipe: str = field(default="library", repr=False)
 

@@ -240,8 +240,11 @@ def _library(
         value = {"value": reader.number(content, key), "unit": "", "kind": "assumed"}
         reader.add(f"process.{key}", value | {"source": f"{key} of {path.name}: {meaning}"}, "")
     given = _given(own) if base is not None else set(reader.constants)
+    technology = reader.text(content, "technology", "top level")
     if base is not None:
         _scale(reader, base, given)
+        if technology != base.technology:
+            _borrow(reader, base, given)
     draws: dict[str, Array] = {}
     if "draws" in content:
         draws = _read_draws(path.parent / reader.text(content, "draws", "top level"), reader)
@@ -253,22 +256,52 @@ def _library(
         }
     return Library(
         name=checked_file_name(reader.text(content, "name", "top level"), f"{path}: `name`", EnergyError),
-        technology=reader.text(content, "technology", "top level"),
+        technology=technology,
         description=str(content.get("description", "")),
         constants=reader.constants,
         si=reader.si,
         si_units=reader.si_units,
         components=components,
         draws=draws,
+        borrowed=_borrowed_from(base, technology),
         anchors=base.anchors if base is not None and _costs_as(reader, base, own) else {},
         recipe=recipe,
     )
 
 
+_OWN = ("cell.i_max", "cell.read_voltage", "cell.off_on_ratio")
+
+
+def _borrow(reader: _Reader, base: Library, given: set[str]) -> None:
+    """Mark what a library of another technology takes over from its base, constant by constant.
+
+    Raises:
+        EnergyError: the cell's own currents are not given, which no other technology lends.
+    """
+    missing = [name for name in _OWN if name not in given]
+    if missing:
+        raise EnergyError(
+            f"{reader.where}: `technology` is another one than that of the base {base.name!r} ({base.technology}): the "
+            f"periphery may be borrowed, the cell may not. Give {', '.join(missing)}."
+        )
+    for name in reader.constants.keys() & base.constants.keys() - given:
+        if name.partition(".")[0] not in ("survey", "discrepancy", "process"):
+            constant = reader.constants[name]
+            source = f"borrowed from {base.name}, for cells of {base.technology}: {constant.source}"
+            reader.constants[name] = constant.model_copy(update={"kind": "assumed", "source": source})
+
+
+def _borrowed_from(base: Library | None, technology: str) -> str:
+    """Return the library from which a library of another technology has its periphery; empty where it is its own."""
+    if base is None:
+        return ""
+    return base.borrowed or ("" if technology == base.technology else base.name)
+
+
 def _costs_as(reader: _Reader, base: Library, own: Mapping[str, Any]) -> bool:
     """Return whether cores cost what they did with the base: a file changed no more than cell, times or survey."""
     process = ("process.node_nm", "process.vdd")
-    return not {"components", "structure", "digital", "activity"} & set(own) and all(
+    return not {"components", "structure", "digital", "activity", "technology"} & set(own) and all(
         reader.si[name] == base.si[name] for name in process
     )
 

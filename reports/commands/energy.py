@@ -152,7 +152,7 @@ def energy(
     if explain is not None:
         _explain(costs, networks, explain, layer, depth, as_json)
     elif as_json:
-        _json(costs, networks, loaded.name)
+        _json(costs, networks, loaded)
     else:
         _show(costs, networks, table, form, out, libraries[0])
 
@@ -258,10 +258,10 @@ def _explain(
         typer.echo(f"design {design}\n{text}\n" if len(texts) > 1 else text)
 
 
-def _json(costs: list[CoreCost], networks: list[NetworkCost], library: str) -> None:
+def _json(costs: list[CoreCost], networks: list[NetworkCost], library: Library) -> None:
     from energy.tables import layer_rows
 
-    document: dict[str, Any] = {"library": library, "designs": costs}
+    document: dict[str, Any] = {"library": library.name, "borrowed_from": library.borrowed, "designs": costs}
     if networks:
         document["networks"] = [cost.row() for cost in networks]
         document["layers"] = layer_rows(networks)
@@ -289,6 +289,8 @@ def _show(
     from energy import tables
 
     brackets = "In brackets: 95 % interval. " + _calibrated(costs, loaded)
+    if loaded.borrowed:
+        brackets += f" The periphery is borrowed from {loaded.borrowed}: the library has only its cell's own constants."
     explained = "Where a number comes from: --explain with its heading, or its name as --format csv prints it."
     full: dict[str, Any] = {
         "cost": (lambda: [cost.row() for cost in costs], tables.SHORT, 1),

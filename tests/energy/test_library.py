@@ -285,3 +285,38 @@ def test_priors_are_checked(tmp_path):
             load_priors(LIBRARY, write(tmp_path, text))
     with pytest.raises(EnergyError, match="No file of priors"):
         load_priors(LIBRARY, tmp_path / "none.toml")
+
+
+PCM = """base = "sonos_40nm"
+name = "pcm"
+technology = "pcm_90nm"
+"""
+
+
+def own_cell(value):
+    return "".join(
+        f'[cell.{name}]\nvalue = {value}\nunit = "{unit}"\nkind = "measured"\nsource = "test"\n'
+        for name, value, unit in (("i_max", 5, "uA"), ("read_voltage", value, "V"), ("off_on_ratio", 0.01, ""))
+    )
+
+
+def test_a_library_of_another_technology_says_what_it_borrows(tmp_path):
+    """One line that names another technology must not pass fitted constants of SONOS cores off as its own."""
+    with pytest.raises(
+        EnergyError, match=r"the cell may not\. Give cell\.i_max, cell\.read_voltage, cell\.off_on_ratio"
+    ):
+        energy.load_library(write(tmp_path, PCM))
+    library = energy.load_library(write(tmp_path, PCM + own_cell(0.2)))
+    assert (library.technology, library.borrowed) == ("pcm_90nm", "sonos_40nm")
+    constant = library.constants["comparator.convert.energy"]
+    assert constant.kind == "assumed"
+    assert constant.source.startswith("borrowed from sonos_40nm, for cells of sonos_40nm: fitted to the published")
+    assert library.constants["cell.i_max"].kind == "measured"
+    assert {constant.kind for name, constant in library.constants.items() if name.startswith("comparator.")} == {
+        "assumed"
+    }
+    cost = energy.estimate_core(A, library=library)
+    assert cost.row()["energy_basis"] == cost.row()["area_basis"] == "predicted"
+    low, high = cost.interval_of("energy_fj_per_op")
+    assert high / low > 1.5, "the structural error of a core that was calibrated to nothing"
+    assert LIBRARY.borrowed == ""
