@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from reports.built_cores import what_is_in
 from reports.design_lines import descriptions, design_lines
 from reports.figure import Figure
 from reports.figures import page_figures
@@ -94,6 +95,12 @@ def command_line(settings: dict[str, Any]) -> str:
         "calibration_images": "--calibration-images",
         "trials": "--trials",
         "seed": "--seed",
+        "peripherals": "--peripherals",
+        "adc": "--adc",
+        "age": "--age",
+        "temperature": "--temperature",
+        "r_p_hat": "--r-p-hat",
+        "bit_line": "--bit-line",
     }
     words = ["devicekit", "report"]
     designs = list(map(str, (*settings.get("designs", ()), *settings.get("cores", ()))))
@@ -102,6 +109,8 @@ def command_line(settings: dict[str, Any]) -> str:
     words += [] if last else designs
     for pattern in settings.get("exclude", ()):
         words += ["--exclude", str(pattern)]
+    for name in settings.get("corrections", ()):
+        words += ["--correct", str(name)]
     for key, option in options.items():
         if settings.get(key) is not None:
             words += [option, str(settings[key])]
@@ -123,7 +132,7 @@ def _row(design: Values, described: str) -> dict[str, Any]:
     loss = accuracy["loss_interval"]
     return {
         "name": design["name"],
-        "describe": described,
+        "describe": f"{described}. In: {what_is_in(design['core'])}",
         "ideal": f"{100 * accuracy['ideal']:.2f}",
         "mean": f"{100 * accuracy['mean']:.2f}",
         "std": f"{100 * accuracy['std']:.2f}",

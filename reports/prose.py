@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from reports.built_cores import caption_of_parts
 from reports.results import StudyResult, Values
 from reports.table import in_prefix, significant
 
@@ -75,7 +76,7 @@ def table_note(result: StudyResult) -> str:
     text = (
         f"Loss is the float network's accuracy ({100 * result.network['baseline']:.2f} %) minus the mean with "
         f"{result.device['label']} cells; ± is the standard deviation over {trials} trials with other cell errors "
-        f"each; small figures below a {what} are its 95 % interval. "
+        f"each; small figures below a {what} are its 95 % interval. {caption_of_parts(designs)} "
     )
     sizes = {(design["fields"]["matrix_rows"], design["fields"]["matrix_columns"]) for design in designs}
     (rows, columns), same = next(iter(sizes)), len(sizes) == 1

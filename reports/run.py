@@ -13,13 +13,13 @@ from typing import Any, Protocol
 from circuits import (
     Activity,
     Core,
-    as_core,
     choose_cores,
     confirm_bit_line,
     load_peripherals,
     peripheral_names,
 )
 from devicekit.common.file_sets import replacing_together, settle
+from reports.built_cores import built
 from reports.cache import ResultCache
 from reports.cell_step import cell_of
 from reports.network_step import common_baseline, evaluate_design, load_network, summarise_network
@@ -81,7 +81,7 @@ def compute(study: Study, folder: Path, progress: Progress | None = None) -> Stu
     asked = choose_cores((*study.designs, *study.cores))
     fitted = cell_of(study, [core.cell for core in asked.values()])
     cell = fitted.cell
-    cores = _unique_names([core if core.cell else as_core(core, cell=cell) for core in asked.values()])
+    cores = _unique_names([built(study, core, cell) for core in asked.values()])
     own: dict[str, Any] = {"library": study.library, "seed": study.seed}
     costs = {core.name: estimate_core(core, **own).to_dict() for core in cores}
     network = load_network(study)

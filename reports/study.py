@@ -24,6 +24,10 @@ LONGEST_TITLE = 200
 REFERENCE_MEASUREMENTS = "sonos_40nm_tcas2022_resampled"
 
 
+_PATHS = ("weights", "data", "measurements", "device", "library", "peripherals", "adc")
+"""Keys whose value may be a path, taken from the study file's folder."""
+
+
 class Study(BaseModel):
     """One question to the whole chain: these cells, these cores, this network.
 
@@ -49,6 +53,15 @@ class Study(BaseModel):
         seed: seed of everything random.
         batch_size: images evaluated together; changes memory and time only.
         library: component library of the energy estimate: a bundled name or a file.
+        peripherals: what stands between columns and codes of every core that leaves it open: a name or a file;
+            ``"sized"`` for circuits sized for each design. None: ideal columns.
+        corrections: what the digital side corrects after programming, in order, where a core says nothing:
+            ``"column_trim"`` is a gain and offset of each column.
+        adc: the ADC of cores that leave it open: a kind or a file.
+        age: time after programming at which cells are read, such as ``"1 day"``.
+        temperature: of the read, such as ``"350 K"``.
+        r_p_hat: bit-line resistance of cores without wires of their own.
+        bit_line: cell model that bit lines are solved with.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -69,6 +82,13 @@ class Study(BaseModel):
     seed: int = Field(default=0, ge=0)
     batch_size: int = Field(default=100, ge=1)
     library: str = "sonos_40nm"
+    peripherals: str | None = None
+    corrections: tuple[str, ...] = ()
+    adc: str | None = None
+    age: str | None = None
+    temperature: str | None = None
+    r_p_hat: float | None = Field(default=None, ge=0)
+    bit_line: str | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -130,7 +150,7 @@ class Study(BaseModel):
         path = Path(path)
         values = read_toml(path, StudyError)
         folder = path.resolve().parent
-        for key in ("weights", "data", "measurements", "device", "library"):
+        for key in _PATHS:
             if isinstance(values.get(key), str):
                 values[key] = _beside(values[key], folder)
         for key in ("designs", "cores"):
@@ -153,7 +173,7 @@ class Study(BaseModel):
 
         values = {key: value for key, value in self.model_dump(mode="json").items() if value is not None}
         here = Path.cwd()
-        for key in ("weights", "data", "measurements", "device", "library"):
+        for key in _PATHS:
             if key in values:
                 values[key] = _beside(values[key], here)
         for key in ("designs", "cores"):

@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Sequence
 
+from reports.built_cores import caption_of_parts, what_is_in
 from reports.results import Interval, StudyResult, Values, interval_of, is_calibrated
 
 COST_COLUMNS = ("energy_fj_per_op", "area_mm2", "latency_ns", "tops_per_w")
@@ -56,7 +57,7 @@ def _row(design: Values, result: StudyResult) -> Values:
         "network_latency_us": whole["latency_us"],
     }
     fields = {name: value for name, value in design["fields"].items() if name not in (*row, "name")}
-    return row | fields | _built(design["core"])
+    return row | fields | _built(design["core"]) | {"in_accuracy": what_is_in(design["core"])}
 
 
 def _built(core: Values) -> Values:
@@ -197,5 +198,5 @@ def caption(result: StudyResult) -> str:
         f"{network['name']} on {network['test_images']} test images of {network['data_set']}; float baseline "
         f"{100 * network['baseline']:.2f} %; ADC ranges from {network['calibration_images']} training images; "
         f"{result.device['label']} cells: mean ± standard deviation of {result.designs[0]['accuracy']['trials']} "
-        "trials; brackets: 95 % intervals."
+        f"trials; brackets: 95 % intervals. {caption_of_parts(list(result.designs))}"
     )

@@ -26,6 +26,7 @@ def register(app: typer.Typer) -> None:
         "report",
         epilog=examples(
             "devicekit report A isaac2016 --trials 2 --images 50 --calibration-images 50",
+            "devicekit report A --peripherals sized --correct column_trim --trials 2 --images 50",
             "devicekit report A --device sonos_40nm_iedm2022 --trials 2 --images 50 --calibration-images 50 --json",
         ),
     )(report)
@@ -57,6 +58,18 @@ def report(
     calibration_images: Annotated[
         int | None, typer.Option(min=1, help="So many training images at most set the ranges. [default: 1000]")
     ] = None,
+    peripherals: Annotated[
+        str | None, typer.Option(help="Column peripherals by name or file; 'sized' for circuits sized for each design.")
+    ] = None,
+    correct: Annotated[
+        list[str] | None,
+        typer.Option(help="After programming: drift, column_trim or batch_norm, repeatable; the cores' by default."),
+    ] = None,
+    adc: Annotated[str | None, typer.Option(help="ADC: a kind (ramp, sar, flash) or a file.")] = None,
+    age: Annotated[str | None, typer.Option(help="Time since programming, such as '2 days'.")] = None,
+    temperature: Annotated[str | None, typer.Option(help="Temperature while reading, such as '350 K'.")] = None,
+    r_p_hat: Annotated[float | None, typer.Option(help="Bit-line resistance, relative.")] = None,
+    bit_line: Annotated[str | None, typer.Option(help="Cell on a resistive bit line, see devicekit accuracy.")] = None,
     trials: Annotated[
         int | None, typer.Option(min=2, help="How often the network is programmed. [default: 10]")
     ] = None,
@@ -92,6 +105,13 @@ def report(
         "device": device,
         "library": library,
         "exclude": exclude or None,
+        "peripherals": peripherals,
+        "corrections": correct or None,
+        "adc": adc,
+        "age": age,
+        "temperature": temperature,
+        "r_p_hat": r_p_hat,
+        "bit_line": bit_line,
         "images": images,
         "calibration_images": calibration_images,
         "trials": trials,
@@ -112,7 +132,7 @@ def report(
 
 def api_arguments() -> dict[str, str]:
     """Return the options for arguments of the API that are called otherwise here."""
-    return {"directory": "--data"}
+    return {"directory": "--data", "wires": "--r-p-hat or --bit-line", "corrections": "--correct"}
 
 
 def _given(ctx: typer.Context) -> set[str]:

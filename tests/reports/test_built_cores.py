@@ -1,0 +1,75 @@
+"""What a study adds to cores that leave it open, and that every accuracy says what is in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from circuits import Core, PeripheralGrid
+from devicekit import DesignError, DeviceError, load_device
+from reports.built_cores import built, caption_of_parts, what_is_in
+from reports.cache import ResultCache
+from reports.errors import StudyError
+from reports.network_step import evaluate_design, load_network
+from reports.page import command_line
+from reports.study import Study
+
+CELL = load_device("sonos_40nm_tcas2022")
+
+
+def test_a_study_fills_in_what_a_core_leaves_open_and_nothing_else() -> None:
+    study = Study(
+        peripherals="sized", corrections=("column_trim",), age="1 day", r_p_hat=1e-5, bit_line="affine", adc="sar"
+    )
+    core = built(study, Core("A"), CELL)
+    assert isinstance(core.peripherals, PeripheralGrid)
+    assert core.corrections == ("column_trim",)
+    assert core.age == pytest.approx(86400)
+    assert (core.design.r_p_hat, core.bit_line) == (1e-5, "affine")
+    assert core.adc is not None
+    assert core.adc.kind == "sar"
+    own = Core("A", peripherals="sonos_40nm", corrections=("drift",), wires=1e-6, age="2 days", cell=CELL, adc="ramp")
+    assert built(study, own, CELL) == own
+    # Without an ADC there is nothing for peripherals to act on.
+    assert built(study, Core(own.design.replace(adc_bits=None)), CELL).peripherals is None
+    plain = Core("A")
+    assert built(Study(), plain, CELL) == plain.replace(cell=CELL)
+    with pytest.raises(DesignError, match="correction"):
+        built(Study(corrections=("trim",)), plain, CELL)
+    with pytest.raises((DesignError, DeviceError), match="age"):
+        built(Study(age="long"), plain, CELL)
+
+
+def test_what_is_in_an_accuracy_and_what_is_left_out_is_said() -> None:
+    fresh = Core("A", cell=CELL).to_dict()
+    assert what_is_in(fresh) == ("cells (sonos_40nm_tcas2022); left out: age, periphery, trim, wires")
+    full = Core("A", cell=CELL, peripherals="sized", corrections=("column_trim",), age="1 day", wires=1e-5).to_dict()
+    words = what_is_in(full)
+    assert words.endswith("left out: nothing")
+    for part in ("age (1 day)", "periphery (sonos_40nm sized for A)", "trim (column trim)", "wires (R_p_hat 1e-05)"):
+        assert part in words
+    designs = [{"name": "A", "core": fresh}, {"name": "B", "core": fresh}]
+    assert caption_of_parts(designs) == f"In every accuracy: {what_is_in(fresh)}."
+    assert caption_of_parts([designs[0], {"name": "B", "core": full}]).count("In ") == 2
+
+
+def test_a_study_keeps_its_parts_in_file_command_and_result(tmp_path: Path) -> None:
+    study = Study(
+        designs=("A",), device="sonos_40nm_tcas2022", images=20, calibration_images=30, trials=2, batch_size=20,
+        peripherals="sized", corrections=("column_trim",), temperature="300 K",
+    )  # fmt: skip
+    assert Study.load(study.save(tmp_path / "study.toml")) == study
+    words = command_line(
+        {key: value for key, value in study.model_dump(mode="json").items() if value not in (None, "", [])}
+    )
+    assert "--correct column_trim" in words
+    assert "--peripherals sized" in words
+    assert "--temperature '300 K'" in words
+    with pytest.raises(StudyError, match=r"corections.*corrections"):
+        Study.make({"corections": ["column_trim"]})
+    network, cache = load_network(study), ResultCache(tmp_path)
+    with_trim = built(study.model_copy(update={"temperature": None}), Core("A"), CELL)
+    without = with_trim.replace(corrections=())
+    found, untrimmed = (evaluate_design(study, network, core, cache, lambda *_: None) for core in (with_trim, without))
+    assert found["accuracy"]["mean"] > untrimmed["accuracy"]["mean"] + 0.2
