@@ -95,21 +95,17 @@ class Faults:
             )
 
     def apply(
-        self, conductances: NDArray[np.float64], g_min: float, generator: np.random.Generator
+        self, conductances: NDArray[np.float64], g_min: float, chance: NDArray[np.float64]
     ) -> NDArray[np.float64]:
         """Return conductances of which some are stuck.
 
         Args:
             conductances: normalised, any shape.
             g_min: conductance of an idle cell.
-            generator: which cells are stuck; one uniform number a cell is drawn from it, in array order.
-
-        Returns:
-            The same shape.
+            chance: one uniform number a cell, same shape.
         """
-        chance = generator.random(conductances.shape)
-        stuck = np.where(chance < self.stuck_low, g_min, conductances)
-        return np.where(chance >= 1.0 - self.stuck_high, 1.0, stuck)
+        low = np.where(chance < self.stuck_low, g_min, conductances)
+        return np.where(chance >= 1.0 - self.stuck_high, 1.0, low)
 
 
 Part = TypeVar("Part", Wires, Faults)

@@ -16,10 +16,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from accuracy.arrays.cells import Cells, ExactCells, GivenCells, ProgrammedCells, Seed
 from accuracy.arrays.physics import NoiseSource, Physics, draw_column_deviates
 from accuracy.errors import MappingError
 from accuracy.mapping.operators import Operator
-from accuracy.mapping.weights import Mapping
+from accuracy.mapping.weights import Mapping, row_pieces
 from circuits import AdcErrors
 from circuits.peripherals.load import Peripherals
 from circuits.peripherals.model import PeripheralModel
@@ -28,45 +29,10 @@ from devicekit import Cell
 Floats = NDArray[np.float64]
 Layout = TypeVar("Layout")
 
-_CHUNK_CELLS = 1 << 16
-"""Cells programmed together: their means and spreads stay in the cache."""
-
 
 def digit_conductances(mapping: Mapping, g_min: float) -> Floats:
     """Return what a cell of each digit is programmed to, ``g_min + (1 - g_min) * digit / levels``; (levels + 1,)."""
     return np.asarray(g_min + (1.0 - g_min) * (np.arange(mapping.levels + 1) / float(mapping.levels)))
-
-
-def program_cells(digits: NDArray[np.int32], targets: Floats, cell: Cell, generator: np.random.Generator) -> Floats:
-    """Return programmed conductances: targets with the cell's mean shift and error, clipped at 0, never at 1.
-
-    These are the currents that `Cell.program` gives over i_max, tail cells included, but mean and spread are worked out
-    once for each digit instead of once for each cell.
-
-    Args:
-        digits: what each cell holds, any shape.
-        targets: normalised conductance of each digit.
-        cell: the memory cell.
-        generator: the standard normals are drawn once from it, in array order.
-    """
-    result: Floats = generator.standard_normal(digits.shape)
-    if cell.spatial is not None and cell.die_deviate is None:
-        cell = cell.on_die(generator)
-    uniform: Floats | None = None
-    if cell.tail is not None:
-        uniform = generator.random(digits.shape)
-        result = cell.tail.redraw(result, uniform)
-    currents = targets * cell.i_max
-    mean, sigma = (values / cell.i_max for values in (cell.mean(currents), cell.sigma(currents)))
-    flat, chosen = result.reshape(-1), digits.reshape(-1)
-    own = np.empty(min(_CHUNK_CELLS, flat.size))
-    for start in range(0, flat.size, _CHUNK_CELLS):
-        part = flat[start : start + _CHUNK_CELLS]
-        index, values = chosen[start : start + _CHUNK_CELLS].astype(np.intp), own[: part.size]
-        part *= sigma.take(index, out=values, mode="clip")
-        part += mean.take(index, out=values, mode="clip")
-        np.maximum(part, 0.0, out=part)
-    return result if cell.tail is None or uniform is None else cell.tail.misplace(result, uniform, 1.0)
 
 
 class _Kept(NamedTuple):
@@ -74,8 +40,16 @@ class _Kept(NamedTuple):
 
     key: Hashable
     layout: Any
-    renewable: bool
+    renew: Callable[[Any], object] | None
     fresh: bool = True
+
+
+class _DrawnAfter(NamedTuple):
+    """What was drawn after the cells: deviates of columns, the key of the noise; and the generator after all."""
+
+    column_deviates: list[Floats] | None
+    noise_key: list[int]
+    generator: np.random.Generator
 
 
 class AnalogArray:
@@ -89,10 +63,8 @@ class AnalogArray:
         dtype: floating type of currents.
 
     Attributes:
-        conductances: of every cell; shape of the mapping's digits.
+        cells: the programmed cells.
         ideal: whether cells hold their exact targets and nothing but quantisation acts.
-        column_deviates: standard normals behind the errors of the columns of each partition, as the ADCs see them; None
-            without peripherals.
         noise: source of the noise of reads, peripherals and ADCs.
         inputs_seen: input values read so far.
         inputs_clipped: how many of them lay outside the input range.
@@ -121,9 +93,10 @@ class AnalogArray:
         self.device = torch.device("cpu")
         self.g_min = 0.0 if cell is None else 1.0 / cell.on_off_ratio
         self._digit_targets = digit_conductances(mapping, self.g_min)
-        self.conductances = self.targets
+        self.cells: Cells = ExactCells(mapping, self._digit_targets)
         self.ideal = False
-        self.column_deviates: list[Floats] | None = None
+        self._programmed: ProgrammedCells | None = None
+        self._drawn: _DrawnAfter | None = None
         self.noise = NoiseSource()
         self._layouts: dict[object, _Kept] = {}
         self.inputs_seen = 0
@@ -158,7 +131,7 @@ class AnalogArray:
         # A unit column is subtracted before the step is applied, so readings keep weight integers until then.
         self.step = torch.from_numpy(mapping.step * mapping.column_signs)
         unit_column = design.has_unit_column
-        self.output_scale = torch.ones(mapping.digits.shape[-1], dtype=torch.float64) if unit_column else self.step
+        self.output_scale = torch.ones(mapping.physical_columns, dtype=torch.float64) if unit_column else self.step
 
     @property
     def inputs_clipped(self) -> int:
@@ -182,15 +155,37 @@ class AnalogArray:
     @property
     def targets(self) -> Floats:
         """What each cell is programmed to; shape of the mapping's digits."""
-        return self._digit_targets[self.mapping.digits]
+        return self._digit_targets.take(self.mapping.digits)
 
     @property
     def read_targets(self) -> Floats:
         """What each cell conducts when it is read: `targets`, or their mean at the cell's age and temperature."""
+        return self._read_levels().take(self.mapping.digits)
+
+    def _read_levels(self) -> Floats:
+        """What a cell of each digit conducts when it is read."""
         cell = self.cell
         if cell is None or cell.is_fresh:
-            return self.targets
-        return np.asarray(cell.mean(self._digit_targets * cell.i_max) / cell.i_max)[self.mapping.digits]
+            return self._digit_targets
+        return np.asarray(cell.mean(self._digit_targets * cell.i_max) / cell.i_max)
+
+    @property
+    def conductances(self) -> Floats:
+        """Normalised conductance of every cell, worked out anew; shape of the mapping's digits."""
+        if isinstance(self.cells, GivenCells):
+            return self.cells.conductances
+        result = np.empty(self.mapping.shape)
+        for _, rows, part in self.pieces():
+            result[:, :, rows] = part
+        return result
+
+    @property
+    def column_deviates(self) -> list[Floats] | None:
+        """Standard normals behind the errors of the columns of each partition, as the ADCs see them.
+
+        None without peripherals.
+        """
+        return None if self._programmed is None else self._drawn_after().column_deviates
 
     @property
     def lines(self) -> int:
@@ -254,32 +249,54 @@ class AnalogArray:
         """Whether that holds but for the resistance of bit lines."""
         return self.peripherals is None and self.adc_errors is None and not self.reads_noisily
 
-    def program(self, seed: int | np.random.Generator) -> None:
-        """Program the cells afresh and draw column errors; ideal cells take their targets."""
-        generator = np.random.default_rng(seed)
-        programmed = (
-            self.targets
-            if self.cell is None
-            else program_cells(self.mapping.digits, self._digit_targets, self.cell, generator)
-        )
-        if self.physics.faults is not None:
-            programmed = self.physics.faults.apply(programmed, self.g_min, generator)
-        if self.physics.peripherals is not None:
-            columns = self.blocks * self.mapping.digits.shape[-1]
-            self.column_deviates = draw_column_deviates(len(self.mapping.partitions), columns, generator)
-        self.noise.restart([int(part) for part in generator.integers(0, 2**32, 2)])
-        self.set_conductances(programmed)
+    def program(self, seed: Seed) -> None:
+        """Program the cells afresh and draw column errors; ideal cells take their targets.
+
+        Cells are worked out when they are read. A generator is drawn from at once.
+        """
+        self._programmed = ProgrammedCells(self.mapping, self._digit_targets, self.cell, self.physics.faults, seed)
+        self._drawn = None
+        if isinstance(seed, np.random.Generator):
+            seed.bit_generator.state = self._drawn_after().generator.bit_generator.state
+        self.noise.restart(self._noise_key)
+        self.take_cells(self._programmed)
+
+    def _drawn_after(self) -> _DrawnAfter:
+        """What the generator of the cells gave after them."""
+        if self._drawn is None:
+            assert self._programmed is not None
+            generator, deviates = self._programmed.rest(), None
+            if self.physics.peripherals is not None:
+                columns = self.blocks * self.mapping.physical_columns
+                deviates = draw_column_deviates(len(self.mapping.partitions), columns, generator)
+            key = [int(part) for part in generator.integers(0, 2**32, 2)]
+            self._drawn = _DrawnAfter(deviates, key, generator)
+        return self._drawn
+
+    def _noise_key(self) -> list[int]:
+        return self._drawn_after().noise_key
 
     def idealise(self) -> None:
         """Program every cell to its exact target and leave out everything but quantisation."""
-        self.set_conductances(self.targets)
-        self.ideal = True
+        self.take_cells(ExactCells(self.mapping, self._digit_targets), ideal=True)
 
     def set_conductances(self, conductances: Floats) -> None:
         """Take conductances as they are; shape of the mapping's digits."""
-        self.conductances = conductances
-        self.ideal = False
-        self._layouts = {name: kept._replace(fresh=False) for name, kept in self._layouts.items() if kept.renewable}
+        self.take_cells(GivenCells(conductances))
+
+    def take_cells(self, cells: Cells, *, ideal: bool = False) -> None:
+        """Have other cells, such as those that it had before."""
+        self.cells, self.ideal = cells, ideal
+        self._layouts = {
+            name: kept._replace(fresh=False) for name, kept in self._layouts.items() if kept.renew is not None
+        }
+
+    def renew_layouts(self) -> None:
+        """Put new cells into the layouts that kernels made of the ones before: what their next reading does else."""
+        for name, kept in self._layouts.items():
+            if not kept.fresh and kept.renew is not None:
+                kept.renew(kept.layout)
+                self._layouts[name] = kept._replace(fresh=True)
 
     def laid_out(
         self,
@@ -301,7 +318,7 @@ class AnalogArray:
             # What there was is freed before the new one takes its room.
             self._layouts.pop(kernel, None)
             kept = None
-            kept = self._layouts[kernel] = _Kept(key, make(), renew is not None)
+            kept = self._layouts[kernel] = _Kept(key, make(), renew)
         elif not kept.fresh and renew is not None:
             renew(kept.layout)
             self._layouts[kernel] = kept._replace(fresh=True)
@@ -317,34 +334,77 @@ class AnalogArray:
             if self.sum_factors is not None:
                 self.sum_factors = self.sum_factors.to(device)
 
-    def column_matrices(self, conductances: Floats | None = None) -> Iterator[Floats]:
+    @property
+    def read_cells(self) -> Cells:
+        """Cells that hold their `read_targets`."""
+        return ExactCells(self.mapping, self._read_levels())
+
+    def pieces(self, cells: Cells | None = None) -> Iterator[tuple[int, slice, Floats]]:
+        """Yield conductances (slices, lines, rows, physical columns) with partition and rows, a few rows at once.
+
+        Args:
+            cells: such as `read_cells`; None for the cells as they are programmed.
+        """
+        slices, lines, _, columns = self.mapping.shape
+        places = [
+            (partition, piece)
+            for partition, rows in enumerate(self.mapping.partitions)
+            for piece in row_pieces(rows, slices * lines * columns)
+        ]
+        parts = (self.cells if cells is None else cells).rows([piece for _, piece in places])
+        for (partition, piece), part in zip(places, parts, strict=True):
+            yield partition, piece, part
+
+    def column_pieces(self, cells: Cells | None = None) -> Iterator[tuple[int, slice, Floats]]:
+        """Yield what columns weigh inputs with, (rows, blocks * physical columns), a few rows at once; see `pieces`."""
+        for partition, rows, part in self.pieces(cells):
+            yield partition, rows, _by_row(part[:, :1] - part[:, 1:] if self.mapping.design.subtracts_lines else part)
+
+    def column_matrices(
+        self, dtype: type[np.floating] = np.float64, cells: Cells | None = None
+    ) -> Iterator[NDArray[np.floating]]:
         """Yield what the columns of each partition weigh inputs with, shape (rows, blocks * physical columns).
 
         Args:
-            conductances: of every cell, such as targets; None for the cells as they are programmed.
+            dtype: of the matrices.
+            cells: as for `pieces`.
         """
-        cells = self.conductances if conductances is None else conductances
-        for rows in self.mapping.partitions:
-            part = cells[:, :, rows, :]
-            yield _by_row(part[:, :1] - part[:, 1:] if self.mapping.design.subtracts_lines else part)
+        return self._by_partition(self.column_pieces(cells), self.blocks, dtype)
 
-    def common_matrices(self, conductances: Floats | None = None) -> Iterator[Floats]:
+    def common_matrices(self, cells: Cells | None = None) -> Iterator[NDArray[np.floating]]:
         """Yield the means of each column's lines, by partition, shape (rows, slices * physical columns).
 
         Args:
-            conductances: as for `column_matrices`.
+            cells: as for `pieces`.
         """
-        cells = self.conductances if conductances is None else conductances
-        for rows in self.mapping.partitions:
-            yield _by_row(cells[:, :, rows, :].mean(axis=1, keepdims=True))
+        means = (
+            (partition, rows, _by_row(part.mean(axis=1, keepdims=True))) for partition, rows, part in self.pieces(cells)
+        )
+        return self._by_partition(means, self.mapping.design.slices, np.float64)
 
-    def read_noise_variances(self) -> Iterator[Floats]:
+    def read_noise_variances(self, dtype: type[np.floating] = np.float64) -> Iterator[NDArray[np.floating]]:
         """Yield read-noise variances laid out as `column_matrices`; those of lines subtracted in analog add up."""
+        return self._by_partition(self._variance_pieces(), self.blocks, dtype)
+
+    def _variance_pieces(self) -> Iterator[tuple[int, slice, Floats]]:
         assert self.cell is not None
-        variance = (np.asarray(self.cell.read_sigma(self.conductances * self.cell.i_max)) / self.cell.i_max) ** 2
+        for partition, rows, part in self.pieces():
+            variance = (np.asarray(self.cell.read_sigma(part * self.cell.i_max)) / self.cell.i_max) ** 2
+            summed = variance.sum(axis=1, keepdims=True) if self.mapping.design.subtracts_lines else variance
+            yield partition, rows, _by_row(summed)
+
+    def _by_partition(
+        self, pieces: Iterator[tuple[int, slice, Floats]], blocks: int, dtype: type[np.floating]
+    ) -> Iterator[NDArray[np.floating]]:
+        """Put pieces of rows together to one matrix a partition."""
         for rows in self.mapping.partitions:
-            part = variance[:, :, rows, :]
-            yield _by_row(part.sum(axis=1, keepdims=True) if self.mapping.design.subtracts_lines else part)
+            matrix = np.empty((rows.stop - rows.start, blocks * self.mapping.physical_columns), dtype)
+            done = rows.start
+            while done < rows.stop:
+                _, own, part = next(pieces)
+                matrix[own.start - rows.start : own.stop - rows.start] = part
+                done = own.stop
+            yield matrix
 
 
 def _by_row(cells: Floats) -> Floats:

@@ -1,6 +1,6 @@
 """Analog stages between programmed cells and the ADC, in this order.
 
-1. programming: mean shift and spread of the cell, clipped at 0 (`program_cells`);
+1. programming: mean shift and spread of the cell, clipped at 0 (`cells.program_cells`);
 2. stuck cells: a fraction replaced by g_min or G_max (`Faults`);
 3. read noise: resampled at every input slice, one Gaussian an output (`read_noise_inputs`);
 4. bit-line resistance: every phase, slice and line solved by itself (`wires`);
@@ -15,7 +15,7 @@ accuracy see quantisation only.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,6 +73,8 @@ class Places:
 
 _IN_FRONT = Places()
 
+NoiseKey = Sequence[int] | Callable[[], Sequence[int]]
+
 
 class NoiseSource:
     """Standard normals that depend on the seed and on the image they are for, never on how images are batched.
@@ -81,21 +83,22 @@ class NoiseSource:
     used the layer on it before, as counter (Philox).
 
     Args:
-        key: identifies the layer and trial; the numbers of another key are independent.
+        key: identifies the layer and trial; the numbers of another key are independent. May be a function that gives it
+            when the first number is drawn.
 
     Attributes:
         places: where the images of a batch stand in the layer's input, one entry for each use of the layer in a pass
             of the network; the last holds for all later ones. Without any they come first.
     """
 
-    def __init__(self, key: Sequence[int] = (0,)):
+    def __init__(self, key: NoiseKey = (0,)):
         self.places: Sequence[Places] = ()
         self.restart(key)
 
-    def restart(self, key: Sequence[int] | None = None) -> None:
+    def restart(self, key: NoiseKey | None = None) -> None:
         """Begin again with the first image, with another key where one is given."""
         if key is not None:
-            self._parts = [int(part) for part in key]
+            self._parts = key
             self._key: NDArray[np.unsignedinteger] | None = None
         self._next_image = 0
         self._images = 0
@@ -153,7 +156,8 @@ class NoiseSource:
         """Draw numbers of a shape whose first axis is the images of the batch, or vectors that each has as many of."""
         if not self._streams:
             if self._key is None:
-                self._key = np.random.SeedSequence(self._parts).generate_state(2, np.uint64)
+                parts = self._parts() if callable(self._parts) else self._parts
+                self._key = np.random.SeedSequence([int(part) for part in parts]).generate_state(2, np.uint64)
             self._streams = [
                 np.random.Generator(np.random.Philox(key=self._key, counter=[0, 0, self._call, number]))
                 for number in self._numbers(shape[0])

@@ -228,11 +228,12 @@ def _solve(
 def line_cells(array: AnalogArray) -> list[LineCells]:
     """Return the cells of every partition of an array, kept until they are programmed anew."""
     design, cell = array.mapping.design, array.physics.bit_line
-    return array.laid_out(
-        line_cells,
-        (array.dtype, cell),
-        lambda: [
-            LineCells(array.conductances[:, :, rows, :], array.operator, design, cell, array.dtype)
+
+    def lay_out() -> list[LineCells]:
+        conductances = array.conductances
+        return [
+            LineCells(conductances[:, :, rows, :], array.operator, design, cell, array.dtype)
             for rows in array.mapping.partitions
-        ],
-    )
+        ]
+
+    return array.laid_out(line_cells, (array.dtype, cell), lay_out)

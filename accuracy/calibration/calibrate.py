@@ -104,17 +104,16 @@ def require_layers(model: nn.Module) -> list[AnalogLayer]:
 
 @contextmanager
 def ideal_cells(layers: Iterable[AnalogLayer], wanted: bool = True) -> Iterator[None]:
-    """Let every cell hold its exact target, and put programmed conductances back."""
+    """Let every cell hold its exact target, and put programmed ones back."""
     chosen = list(layers) if wanted else []
-    before = [(layer.array.conductances, layer.array.ideal) for layer in chosen]
+    before = [(layer.array.cells, layer.array.ideal) for layer in chosen]
     for layer in chosen:
         layer.array.idealise()
     try:
         yield
     finally:
-        for layer, (conductances, ideal) in zip(chosen, before, strict=True):
-            layer.array.set_conductances(conductances)
-            layer.array.ideal = ideal
+        for layer, (cells, ideal) in zip(chosen, before, strict=True):
+            layer.array.take_cells(cells, ideal=ideal)
 
 
 def _needs_currents(layer: AnalogLayer) -> bool:

@@ -86,10 +86,10 @@ def _currents(layer: AnalogLayer, x: Tensor) -> Iterator[tuple[str, Key, Tensor]
     array.to(x.device, x.dtype)
     integers, _ = quantise_inputs(x / calibration.scale, layer.design, calibration.signed)
     integers = array.operator.prepare(integers)
-    targets, slices = array.read_targets, layer.design.slices
+    cells, slices = array.read_cells, layer.design.slices
     read, common = (
-        Products(array, array.column_matrices(targets)),
-        Products(array, array.common_matrices(targets), slices),
+        Products(array, array.column_matrices(cells=cells)),
+        Products(array, array.common_matrices(cells), slices),
     )
     for index, (shift, bits, unit, _) in enumerate(slice_layout(layer.design, calibration.signed)):
         digits = input_digits(integers, shift, bits) * unit

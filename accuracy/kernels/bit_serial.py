@@ -102,7 +102,9 @@ class _Layout:
         minus: list[NDArray[np.bool_]] = []
         whole: list[NDArray[np.bool_]] = []
         self.octet_count = np.zeros(self.partitions, np.int64)
-        for index, (rows, matrix) in enumerate(zip(array.mapping.partitions, array.column_matrices(), strict=True)):
+        for index, (rows, matrix) in enumerate(
+            zip(array.mapping.partitions, array.column_matrices(np.float32), strict=True)
+        ):
             own = channels_of(rows, area)
             channel, first = np.arange(own.start, own.stop, dtype=np.int32), own.start * area
             table = self._by_channel(matrix, rows.start - first, channel.size)
@@ -134,10 +136,10 @@ class _Layout:
         self.same_factor = np.array(same, np.uint8)
         self.sum_factors = None if array.sum_factors is None else self.padded(array.sum_factors.numpy())
 
-    def _by_channel(self, matrix: Floats, before: int, channels: int) -> Floats:
+    def _by_channel(self, matrix: NDArray[np.floating], before: int, channels: int) -> NDArray[np.float32]:
         """Conductances by (channel, kernel position, padded columns); zeros where rows belong to other partitions."""
         area = self.geometry.area
-        full = np.zeros((channels * area, self.blocks, self.vectors * _LANES))
+        full = np.zeros((channels * area, self.blocks, self.vectors * _LANES), np.float32)
         full[before : before + len(matrix), :, : self.physical] = matrix.reshape(-1, self.blocks, self.physical)
         return full.reshape(channels, area, -1)
 

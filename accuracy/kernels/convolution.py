@@ -10,7 +10,6 @@ import ctypes
 import math
 from collections.abc import Iterable, Sequence
 from functools import cache
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -120,7 +119,7 @@ class Convolution:
             self,
             key,
             lambda: _Layout(array, how, bias, self.width or lanes()),
-            renew=lambda known: known.place(array.column_matrices()),
+            renew=lambda known: known.place(array.column_pieces()),
         )
         result, clipped = layout.read(x, *input_scale(array, how))
         array.inputs_seen += x.numel()
@@ -146,7 +145,7 @@ class _Layout:
         self.partitions, self.blocks, self.columns = array.factors.shape
         self.vectors = -(-self.columns // width)
         self._lay_out(array.mapping.partitions)
-        self.place(array.column_matrices())
+        self.place(array.column_pieces())
         adc = how.adc.uniform(array.lines)
         worth = adc.worth(array.factors.numpy() * (array.output_scale.numpy() * how.full_scale))
         first = (0.0 if bias is None else bias) + np.einsum("pbc,b->c", worth, adc.lowest)
@@ -170,26 +169,29 @@ class _Layout:
         self._weight_start = np.cumsum([0, *sizes[:-1]]).astype(np.int64)
         self._weight = _aligned(int(sizes.sum()))
 
-    def place(self, matrices: Iterable[Floats]) -> None:
+    def place(self, pieces: Iterable[tuple[int, slice, Floats]]) -> None:
         """Take weights, laid out as (groups of units, taps, channels, units of the group, lanes) for each partition.
 
         Args:
-            matrices: one a partition, (rows of the partition, blocks * columns); rows are ordered (channel, tap).
+            pieces: partition, rows and weights (rows, blocks * columns) of a few rows; rows are ordered (channel, tap).
         """
-        area, units = self.geometry.area, self.vectors * self.blocks
-        pieces = zip(self._rows, matrices, self._channel_first, self._channel_count, self._weight_start, strict=True)
-        for rows, matrix, low, channels, start in pieces:
-            full = np.zeros((channels * area, self.blocks, self.vectors * self.width), np.float32)
-            own = full[rows.start - low * area : rows.stop - low * area, :, : self.columns]
-            own[...] = matrix.reshape(-1, self.blocks, self.columns)
+        area, units, width = self.geometry.area, self.vectors * self.blocks, self.width
+        for partition, rows, matrix in pieces:
+            count = rows.stop - rows.start
+            padded = np.zeros((count, self.blocks, self.vectors * width), np.float32)
+            padded[:, :, : self.columns] = matrix.reshape(count, self.blocks, self.columns)
             # Units are ordered (vector, block).
-            by_tap = full.reshape(channels, area, self.blocks, self.vectors, self.width)
-            by_unit = by_tap.transpose(1, 0, 3, 2, 4).reshape(area * channels, units, self.width)
-            for a, b in pairwise(_groups(units)):
-                size = area * channels * (b - a) * self.width
-                place = self._weight[start : start + size].reshape(area * channels, b - a, self.width)
-                place[...] = by_unit[:, a:b]
-                start += size
+            by_unit = (
+                padded.reshape(count, self.blocks, self.vectors, width).swapaxes(1, 2).reshape(count, units, width)
+            )
+            channel, tap = np.divmod(np.arange(rows.start, rows.stop), area)
+            channel -= self._channel_first[partition]
+            start, channels = self._weight_start[partition], self._channel_count[partition]
+            for first, last, size in _groups(units):
+                groups, end = (last - first) // size, start + (last - first) * area * channels * width
+                room = self._weight[start:end].reshape(groups, area, channels, size, width)
+                room[:, tap, channel] = by_unit[:, first:last].reshape(count, groups, size, width).swapaxes(0, 1)
+                start = end
 
     def read(self, x: Tensor, factor: float, lowest: float, highest: float, unit: float) -> tuple[Tensor, int]:
         """Return outputs, and how many inputs were clipped.
@@ -254,18 +256,15 @@ def _outside(x: Tensor, factor: float, lowest: float, highest: float) -> int:
     return int(((scaled < lowest) | (scaled > highest)).sum())
 
 
-def _groups(units: int) -> list[int]:
-    """Edges of the groups in which the kernel takes units: fours, then two, then one."""
-    edges = list(range(0, units - units % 4 + 1, 4))
-    if units % 4 >= 2:
-        edges.append(edges[-1] + 2)
-    if units % 2:
-        edges.append(edges[-1] + 1)
-    return edges
+def _groups(units: int) -> list[tuple[int, int, int]]:
+    """Units in the groups in which the kernel takes them, (first, last, size): fours, then two, then one."""
+    fours, twos = units - units % 4, units - units % 2
+    spans = [(0, fours, 4), (fours, twos, 2), (twos, units, 1)]
+    return [span for span in spans if span[0] < span[1]]
 
 
 def _aligned(size: int) -> NDArray[np.float32]:
-    """Room for float32 values at an address that is a multiple of a cache line."""
-    room = np.empty(size + 16, np.float32)
+    """Zeros in single precision at an address that is a multiple of a cache line."""
+    room = np.zeros(size + 16, np.float32)
     offset = (-room.ctypes.data) % 64 // 4
     return room[offset : offset + size]

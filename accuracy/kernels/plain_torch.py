@@ -16,7 +16,7 @@ from accuracy.arrays.physics import (
     weighted_inputs,
 )
 from accuracy.arrays.wires import bit_line_currents, line_cells
-from accuracy.kernels.products import Products, column_products, input_sums
+from accuracy.kernels.products import Products, column_products, input_sums, numpy_type
 from accuracy.kernels.protocol import Reading
 from accuracy.kernels.steps import finished, quantised
 from accuracy.mapping.adc import UniformAdc
@@ -131,6 +131,8 @@ class PlainTorch:
         else:
             share = slice_noise_input(piece.values, design) * piece.unit**2
         where = (array.device, array.dtype, array.operator)
-        variances = array.laid_out(self, where, lambda: Products(array, array.read_noise_variances()))
+        variances = array.laid_out(
+            self, where, lambda: Products(array, array.read_noise_variances(numpy_type(array.dtype)))
+        )
         variance = variances.currents(share, partition).clamp_(min=0.0)
         return variance.sqrt_() * array.noise.normals(variance.shape, variance)

@@ -23,7 +23,7 @@ class Products:
         blocks: readings of each physical column; None for those that ADCs take.
     """
 
-    def __init__(self, array: AnalogArray, matrices: Iterable[NDArray[np.float64]], blocks: int | None = None):
+    def __init__(self, array: AnalogArray, matrices: Iterable[NDArray[np.floating]], blocks: int | None = None):
         self._operator, self._blocks = array.operator, array.blocks if blocks is None else blocks
         order = _group_order(array, self._blocks) if array.operator.groups > 1 else None
         self._inverse = None if order is None else torch.from_numpy(np.argsort(order)).to(array.device)
@@ -46,10 +46,17 @@ class Products:
         return result.reshape(*result.shape[:-1], self._blocks, -1)
 
 
+def numpy_type(dtype: torch.dtype) -> type[np.floating]:
+    """Return numpy's name of single or double precision."""
+    return np.float64 if dtype == torch.float64 else np.float32
+
+
 def column_products(array: AnalogArray) -> Products:
     """Return the products of an array's columns, kept until its cells change."""
     where = (array.device, array.dtype, array.operator)
-    return array.laid_out(column_products, where, lambda: Products(array, array.column_matrices()))
+    return array.laid_out(
+        column_products, where, lambda: Products(array, array.column_matrices(numpy_type(array.dtype)))
+    )
 
 
 def mean_common(array: AnalogArray, x: Tensor, full_scale: float, signed: bool) -> NDArray[np.float64]:
@@ -82,7 +89,7 @@ def mean_common(array: AnalogArray, x: Tensor, full_scale: float, signed: bool) 
 def _group_order(array: AnalogArray, blocks: int) -> NDArray[np.int64]:
     """From columns (block, column) to (group, block, column of the group), as grouped convolutions want them."""
     groups, columns = array.operator.groups, array.mapping.columns
-    physical = array.mapping.digits.shape[-1]
+    physical = array.mapping.physical_columns
     index = np.arange(blocks * physical).reshape(blocks, physical)
     own = index[:, :columns].reshape(blocks, groups, -1)
     unit = index[:, columns:].reshape(blocks, groups, -1)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
@@ -97,17 +98,35 @@ def _found(module: nn.Module, name: str, within: tuple[str, ...], seen: set[nn.M
 def copy_model(model: nn.Module, *, share_weights: bool = False, keep: Iterable[nn.Module] = ()) -> nn.Module:
     """Return a copy of a network in inference mode.
 
+    Its weights take memory of their own only where one of the two networks changes them.
+
     Args:
         model: the network.
         share_weights: let the copy have the same parameters instead of copies of them.
         keep: modules that the copy has itself.
     """
-    memo: dict[int, Any] = {id(parameter): parameter for parameter in model.parameters() if share_weights}
+    memo: dict[int, Any] = {}
+    for parameter in model.parameters():
+        copied = parameter if share_weights else _copied_on_write(parameter)
+        if copied is not None:
+            memo[id(parameter)] = copied
     memo |= {id(module): module for module in keep}
     for module in model.modules():
         # Weights that a hook works out are no leaves of the autograd graph, which deepcopy refuses.
         memo |= {id(v): v.detach() for v in vars(module).values() if isinstance(v, Tensor) and not v.is_leaf}
     return copy.deepcopy(model, memo).eval()
+
+
+def _copied_on_write(parameter: nn.Parameter) -> nn.Parameter | None:
+    """A copy that has the same memory until either is written to; None where torch cannot do that."""
+    whole = type(parameter) is nn.Parameter and parameter.device.type == "cpu" and parameter.layout is torch.strided
+    if not whole or parameter.untyped_storage().nbytes() != parameter.nbytes:
+        return None
+    try:
+        return nn.Parameter(torch._lazy_clone(parameter.detach()), parameter.requires_grad)  # type: ignore[attr-defined]
+    except (AttributeError, RuntimeError):
+        # Another version of torch, or memory that is not torch's own.
+        return None
 
 
 def prepare_layers(model: nn.Module, exclude: Iterable[str] = ()) -> nn.Module:

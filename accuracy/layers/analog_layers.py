@@ -233,8 +233,7 @@ class AnalogLayer(nn.Module):
         self.array.cell = self.cell
         if draw_cell and self.cell is not None:
             self.array.cell = self.cell.draw(np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(trial,))))
-        sequence = np.random.SeedSequence(seed, spawn_key=(trial, self.key))
-        self.array.program(np.random.default_rng(sequence))
+        self.array.program(np.random.SeedSequence(seed, spawn_key=(trial, self.key)))
 
     def get_extra_state(self) -> dict[str, Any]:
         """Return the calibration as plain values, saved with the model's state."""
@@ -546,7 +545,7 @@ def layer_mapping(
     step: ArrayLike | None = getattr(digital, "weight_step", None)
     try:
         return map_weights(
-            _single(kind.matrix(digital)).detach().cpu().numpy(),
+            kind.matrix(digital),
             design,
             weight_step=None if step is None else np.asarray(step, dtype=np.float64),
             project_signs=project_signs,

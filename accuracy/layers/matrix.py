@@ -68,11 +68,10 @@ class AnalogMatrix:
         project_signs: bool = False,
     ):
         self._torch = isinstance(weight, Tensor)
-        values = weight.detach().cpu().numpy() if isinstance(weight, Tensor) else weight
         wires = None if bit_line is None else Wires(bit_line=bit_line)
         self.core = as_core(design, cell=cell, adc=adc, peripherals=peripherals, wires=wires, faults=faults)
         self.design = self.core.design
-        mapping = map_weights(values, self.design, weight_step=weight_step, project_signs=project_signs)
+        mapping = map_weights(weight, self.design, weight_step=weight_step, project_signs=project_signs)
         physics = Physics.of(self.core)
         if adc_range is None and (physics.peripherals is not None or physics.adc):
             raise CalibrationError("Peripherals, and errors of an ADC, act on an ADC's range: give `adc_range`.")
@@ -117,8 +116,8 @@ class AnalogMatrix:
 
         A tensor where the weight was one, else a numpy array.
         """
-        values = self.array.conductances[..., : self.array.mapping.columns]
-        return torch.from_numpy(values.copy()) if self._torch else values.copy()
+        values = self.array.conductances[..., : self.array.mapping.columns].copy()
+        return torch.from_numpy(values) if self._torch else values
 
     @property
     def unit_conductances(self) -> Floats:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -21,13 +22,19 @@ def program_layers(layers: Sequence[AnalogLayer], seed: int, trial: int = 0, *, 
         trial: likewise.
         draw_cell: likewise.
     """
-    cells = [layer.array.mapping.digits.size for layer in layers]
+    cells = [math.prod(layer.array.mapping.shape) for layer in layers]
     threads = min(thread_count(), len(layers), sum(cells) // _LEAST_CELLS)
     # The largest first: whoever is done takes the next smaller one.
     order = sorted(range(len(layers)), key=lambda index: -cells[index])
+
+    def program(index: int) -> None:
+        layers[index].program(seed, trial, draw_cell=draw_cell)
+        # Cells are drawn where kernels take them: here, while other layers are.
+        layers[index].array.renew_layouts()
+
     if threads < 2:
         for index in order:
-            layers[index].program(seed, trial, draw_cell=draw_cell)
+            program(index)
         return
     with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(lambda index: layers[index].program(seed, trial, draw_cell=draw_cell), order))
+        list(pool.map(program, order))

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from accuracy.mapping.weights import row_pieces
+
 Marks = tuple[tuple[int, int], ...]
 
 
@@ -45,6 +47,9 @@ class WeightsSeen:
 
 
 def _hash_of(matrix: Tensor) -> bytes:
-    # Single precision, so that a model that is moved to double and back is the same.
-    held = matrix.detach().cpu().to(torch.float32).contiguous().flatten().view(torch.uint8).numpy()
-    return hashlib.blake2b(held.data, digest_size=16).digest()
+    found, held = hashlib.blake2b(digest_size=16), matrix.detach()
+    for rows in row_pieces(slice(0, held.shape[0]), held.shape[1]):
+        # Single precision, so that a model that is moved to double and back is the same.
+        part = held[rows].to("cpu", torch.float32).contiguous()
+        found.update(part.view(-1).view(torch.uint8).numpy().data)
+    return found.digest()

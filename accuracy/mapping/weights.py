@@ -12,49 +12,89 @@ doi 10.1109/MCAS.2022.3214409.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
 
 from accuracy.errors import MappingError
 from circuits import CoreDesign, split_rows
+from circuits.weight_codes import WeightCode
 
-Digits = NDArray[np.int32]
+Digits = NDArray[np.unsignedinteger]
 Floats = NDArray[np.float64]
+
+PIECE_CELLS = 1 << 16
+"""Weights, or cells, that are worked on together: what that takes in double precision stays a few megabytes."""
+
+
+def row_pieces(rows: slice, width: int) -> Iterator[slice]:
+    """Yield consecutive pieces of some rows, each of so few that its cells are worked on together.
+
+    Args:
+        rows: from a start to a stop.
+        width: cells of a row.
+    """
+    step = max(1, PIECE_CELLS // max(width, 1))
+    for start in range(rows.start, rows.stop, step):
+        yield slice(start, min(start + step, rows.stop))
+
+
+@lru_cache(maxsize=16)
+def _digit_table(code: WeightCode) -> Digits:
+    """Return the digits of every weight integer from ``-largest`` up; shape (slices, lines, integers)."""
+    table = code.digits(np.arange(-code.largest, code.largest + 1))
+    return np.ascontiguousarray(table, np.uint8 if code.levels < 256 else np.uint16)
 
 
 @dataclass(frozen=True, eq=False)
 class Mapping:
-    """A matrix as the digits of its cells.
+    """A matrix on arrays: one integer a weight, from which the digits of its cells follow.
 
     Attributes:
         design: the design it was mapped for.
-        digits: what each cell holds, 0..`levels`; shape (slices, lines, rows, physical columns), positive line first.
-            Unit columns, where there are any (one a convolution group), are the last physical columns.
+        codes: weight integers, magnitudes where a column's sign is applied digitally; shape (rows, columns), in the
+            fewest bytes.
         flipped: physical columns that store ``levels - digit``; shape (slices, partitions, physical columns).
         column_signs: sign applied digitally to each output; shape (columns,); ones where columns may mix signs.
         step: value of one weight integer, for each output; shape (columns,).
         partitions: rows of each array, in order.
+        unit_columns: columns that measure the offset, one a convolution group; 0 where it is known digitally.
     """
 
     design: CoreDesign
-    digits: Digits
+    codes: NDArray[np.signedinteger]
     flipped: NDArray[np.bool_]
     column_signs: Floats
     step: Floats
     partitions: tuple[slice, ...]
+    unit_columns: int = 0
 
     @property
     def rows(self) -> int:
         """Inputs of the matrix."""
-        return int(self.digits.shape[2])
+        return int(self.codes.shape[0])
 
     @property
     def columns(self) -> int:
-        """Outputs of the matrix, the unit column not counted."""
-        return int(self.step.shape[0])
+        """Outputs of the matrix, the unit columns not counted."""
+        return int(self.codes.shape[1])
+
+    @property
+    def physical_columns(self) -> int:
+        """Columns of each array, the unit columns last."""
+        return self.columns + self.unit_columns
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Cells as (slices, lines, rows, physical columns)."""
+        code = self.design.weight_code
+        return code.slices, code.lines, self.rows, self.physical_columns
 
     @property
     def levels(self) -> int:
@@ -73,22 +113,39 @@ class Mapping:
         return 0 if code.unit_column else code.offset
 
     @property
-    def fractions(self) -> Floats:
-        """Digits as fractions of a full cell; same shape as `digits`."""
-        return self.digits / float(self.levels)
+    def digits(self) -> Digits:
+        """What each cell holds, 0..`levels`; shape (slices, lines, rows, physical columns), positive line first."""
+        return self.digits_of(slice(0, self.rows))
+
+    def digits_of(self, rows: slice) -> Digits:
+        """Return what the cells of some rows hold, flipped columns complemented.
+
+        Args:
+            rows: from a start to a stop.
+
+        Returns:
+            Shape (slices, lines, rows, physical columns).
+        """
+        digits = self._plain_digits(rows)
+        if self.flipped.any():
+            code = self.design.weight_code
+            for index, part in enumerate(self.partitions):
+                own = slice(max(part.start - rows.start, 0), max(part.stop - rows.start, 0))
+                flips = self.flipped[:, index][:, None, None, :]
+                plain = digits[:, :, own].astype(np.int64)
+                digits[:, :, own] = np.where(flips, code.complement(plain), plain)
+        return digits
+
+    def _plain_digits(self, rows: slice) -> Digits:
+        code = self.design.weight_code
+        index = self.codes[rows].astype(np.intp) + code.largest
+        if self.unit_columns:
+            index = np.pad(index, ((0, 0), (0, self.unit_columns)), constant_values=code.largest)
+        return _digit_table(code).take(index, axis=2)
 
     def integers(self) -> NDArray[np.int64]:
-        """Return the weight integers that the digits stand for; shape (rows, columns)."""
-        code = self.design.weight_code
-        digits = self.digits.astype(np.int64)
-        for index, rows in enumerate(self.partitions):
-            flips = self.flipped[:, index, :][:, None, None, :]
-            digits[:, :, rows, :] = np.where(flips, code.complement(digits[:, :, rows, :]), digits[:, :, rows, :])
-        total = code.integers(digits)
-        if code.unit_column:
-            unit = total[:, self.columns :]
-            total = total[:, : self.columns] - np.repeat(unit, self.columns // unit.shape[1], axis=1)
-        return np.asarray(total * self.column_signs.astype(np.int64), dtype=np.int64)
+        """Return the weight integers; shape (rows, columns)."""
+        return np.asarray(self.codes * self.column_signs.astype(np.int64), dtype=np.int64)
 
     def weights(self) -> Floats:
         """Return the quantised weights; shape (rows, columns)."""
@@ -114,33 +171,80 @@ def given_steps(given: ArrayLike | None, columns: int, design: CoreDesign) -> Fl
     return np.array(np.broadcast_to(step, (columns,)))
 
 
-def quantise_weights(
-    weight: Floats, design: CoreDesign, weight_step: ArrayLike | None = None
-) -> tuple[NDArray[np.int64], Floats]:
-    """Return weight integers, shape (rows, columns), and the value of one of them for each column.
+Rows = Callable[[slice], Floats]
+"""Gives some rows of a real matrix in double precision."""
 
-    ``rint(W / w_max * (2^(weight_bits-1) - 1))`` with w_max the largest magnitude of the layer or of the column, or
-    ``rint(W / step)`` with the quantiser's own step.
+
+def _rows_of(weight: ArrayLike | Tensor) -> tuple[tuple[int, ...], Rows]:
+    """Shape of a matrix, and what reads its rows without a copy of the rest."""
+    if isinstance(weight, Tensor):
+        held = weight.detach()
+        return tuple(held.shape), lambda rows: held[rows].to("cpu", torch.float64).numpy()
+    matrix = np.asarray(weight)
+    return matrix.shape, lambda rows: np.asarray(matrix[rows], dtype=np.float64)
+
+
+def _largest_magnitudes(shape: tuple[int, ...], read: Rows) -> Floats:
+    """Return the largest magnitude of each column; shape (columns,).
 
     Raises:
-        MappingError: with a given step, the step is unusable or an integer exceeds what the weight bits hold.
+        MappingError: weights that are not finite.
     """
+    largest = np.zeros(shape[1])
+    for rows in row_pieces(slice(0, shape[0]), shape[1]):
+        found = np.abs(read(rows)).max(axis=0)
+        if not np.isfinite(found).all():
+            raise _not_finite(shape, read)
+        np.maximum(largest, found, out=largest)
+    return largest
+
+
+def _not_finite(shape: tuple[int, ...], read: Rows) -> MappingError:
+    matrix = read(slice(0, shape[0]))
+    row, column = np.argwhere(~np.isfinite(matrix))[0]
+    count = int((~np.isfinite(matrix)).sum())
+    return MappingError(
+        f"Expected `weight` to be finite, but {count} of {matrix.size} values are not; the first is "
+        f"{matrix[row, column]} at row {row}, column {column}."
+    )
+
+
+def quantise_weights(
+    weight: ArrayLike | Tensor, design: CoreDesign, weight_step: ArrayLike | None = None
+) -> tuple[NDArray[np.signedinteger], Floats]:
+    """Return weight integers, shape (rows, columns), in the fewest bytes, and the value of one for each column.
+
+    ``rint(W / w_max * (2^(weight_bits-1) - 1))`` with w_max the largest magnitude of the layer or of the column, or
+    ``rint(W / step)`` with the quantiser's own step. Rows go through in pieces.
+
+    Raises:
+        MappingError: weights that are not finite; with a given step, the step is unusable or an integer exceeds what
+            the weight bits hold.
+    """
+    shape, read = _rows_of(weight)
     full = design.weight_code.largest
+    largest = _largest_magnitudes(shape, read)
     if design.weight_scale == "given":
-        step = given_steps(weight_step, weight.shape[1], design)
-        integers = np.rint(weight / step)
-        worst = float(np.abs(integers).max())
+        step = given_steps(weight_step, shape[1], design)
+        worst = float(np.rint(largest / step).max())
         if worst > full:
             raise MappingError(
                 f"With the given step a weight becomes {worst:.0f}, but {design.weight_bits}-bit weights reach "
                 f"{full}; use more weight_bits."
             )
-        return integers.astype(np.int64), step
-    by_column = design.weight_scale == "column"
-    largest = np.abs(weight).max(axis=0) if by_column else np.full(weight.shape[1], np.abs(weight).max())
-    # A column of zeros has scale 0: whatever its cells read, its output is exactly 0.
-    integers = np.rint(weight / np.where(largest > 0, largest, 1.0) * full)
-    return integers.astype(np.int64), np.asarray(largest / full, dtype=np.float64)
+        divisor, factor = step, 1
+    else:
+        if design.weight_scale == "layer":
+            largest = np.full(shape[1], largest.max())
+        step = np.asarray(largest / full, dtype=np.float64)
+        # A column of zeros has scale 0: whatever its cells read, its output is exactly 0.
+        divisor, factor = np.where(largest > 0, largest, 1.0), full
+    codes = np.empty(shape, np.int8 if full < 128 else np.int16)
+    for rows in row_pieces(slice(0, shape[0]), shape[1]):
+        scaled = read(rows) / divisor
+        np.multiply(scaled, factor, out=scaled)
+        codes[rows] = np.rint(scaled, out=scaled)
+    return codes, step
 
 
 def row_partitions(rows: int, design: CoreDesign, channel_rows: int = 1) -> tuple[slice, ...]:
@@ -165,8 +269,9 @@ def row_partitions(rows: int, design: CoreDesign, channel_rows: int = 1) -> tupl
     return tuple(slice(int(a), int(b)) for a, b in pairwise(edges))
 
 
-def _column_signs(integers: NDArray[np.int64], project: bool) -> tuple[NDArray[np.int64], Floats]:
+def _column_signs(codes: NDArray[np.signedinteger], project: bool) -> tuple[NDArray[np.signedinteger], Floats]:
     """One sign a column; weights of the other sign are refused, or set to zero where projection is asked for."""
+    integers = codes.astype(np.int64)
     positive = (integers.clip(min=0) ** 2).sum(axis=0)
     negative = (integers.clip(max=0) ** 2).sum(axis=0)
     signs = np.where(negative > positive, -1, 1)
@@ -177,11 +282,11 @@ def _column_signs(integers: NDArray[np.int64], project: bool) -> tuple[NDArray[n
             f"columns mix signs (the first is column {mixed[0]}); retrain the network for it, or ask for "
             "project_signs=True, which sets the minority sign of each column to zero."
         )
-    return np.where(integers * signs > 0, np.abs(integers), 0), signs.astype(np.float64)
+    return np.where(integers * signs > 0, np.abs(integers), 0).astype(codes.dtype), signs.astype(np.float64)
 
 
 def map_weights(
-    weight: ArrayLike,
+    weight: ArrayLike | Tensor,
     design: CoreDesign,
     *,
     weight_step: ArrayLike | None = None,
@@ -205,36 +310,20 @@ def map_weights(
     Raises:
         MappingError: weights that are not a finite, non-empty matrix, or do not suit the design.
     """
-    matrix = np.asarray(weight, dtype=np.float64)
-    if matrix.ndim != 2 or matrix.size == 0:
-        raise MappingError(f"Expected `weight` to be a matrix (rows, columns), but got shape {matrix.shape}.")
-    if not np.isfinite(matrix).all():
-        row, column = np.argwhere(~np.isfinite(matrix))[0]
-        count = int((~np.isfinite(matrix)).sum())
-        raise MappingError(
-            f"Expected `weight` to be finite, but {count} of {matrix.size} values are not; the first is "
-            f"{matrix[row, column]} at row {row}, column {column}."
-        )
+    matrix = weight if isinstance(weight, Tensor) else np.asarray(weight)
+    if matrix.ndim != 2 or 0 in matrix.shape:
+        raise MappingError(f"Expected `weight` to be a matrix (rows, columns), but got shape {tuple(matrix.shape)}.")
     code = design.weight_code
-    integers, step = quantise_weights(matrix, design, weight_step)
-    signs = np.ones(matrix.shape[1])
+    codes, step = quantise_weights(matrix, design, weight_step)
+    signs = np.ones(codes.shape[1])
     if code.one_sign:
-        integers, signs = _column_signs(integers, project_signs)
-    if code.unit_column:
-        integers = np.concatenate([integers, np.zeros((matrix.shape[0], groups), dtype=np.int64)], axis=1)
-    digits = code.digits(integers)
-    partitions = row_partitions(matrix.shape[0], design, channel_rows)
-    flipped = np.zeros((code.slices, len(partitions), digits.shape[-1]), dtype=bool)
+        codes, signs = _column_signs(codes, project_signs)
+    partitions = row_partitions(codes.shape[0], design, channel_rows)
+    unit_columns = groups if code.unit_column else 0
+    flipped = np.zeros((code.slices, len(partitions), codes.shape[1] + unit_columns), dtype=bool)
+    mapping = Mapping(design, codes, flipped, signs, step, partitions, unit_columns)
     if design.flipped_encoding:
-        for index, rows in enumerate(partitions):
-            block = digits[:, :, rows, :]
-            flipped[:, index, :] = code.flips(block)
-            digits[:, :, rows, :] = np.where(flipped[:, index, :][:, None, None, :], code.complement(block), block)
-    return Mapping(
-        design=design,
-        digits=np.ascontiguousarray(digits, dtype=np.int32),
-        flipped=flipped,
-        column_signs=signs,
-        step=step,
-        partitions=partitions,
-    )
+        # Nothing is flipped yet, so these are the plain digits.
+        found = [code.flips(mapping.digits_of(rows).astype(np.int64)) for rows in partitions]
+        flipped[...] = np.stack(found, axis=1)
+    return mapping
