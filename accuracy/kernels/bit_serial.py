@@ -97,15 +97,18 @@ class _Layout:
         area = self.geometry.area
         slots: list[NDArray[np.int32]] = []
         phases: list[NDArray[np.int8]] = []
-        weights: list[NDArray[np.float32]] = []
         plus: list[NDArray[np.bool_]] = []
         minus: list[NDArray[np.bool_]] = []
         whole: list[NDArray[np.bool_]] = []
-        self.octet_count = np.zeros(self.partitions, np.int64)
+        spans = [channels_of(rows, area) for rows in array.mapping.partitions]
+        self.octet_count = np.array([-(-(own.stop - own.start) * (1 + signed) // 8) for own in spans], np.int64)
+        sizes = self.octet_count * (8 * area * self.blocks * self.vectors * _LANES)
+        self.weight_start = np.cumsum(sizes) - sizes
+        self.weights = np.empty(int(sizes.sum()), np.float32)
         for index, (rows, matrix) in enumerate(
             zip(array.mapping.partitions, array.column_matrices(np.float32), strict=True)
         ):
-            own = channels_of(rows, area)
+            own = spans[index]
             channel, first = np.arange(own.start, own.stop, dtype=np.int32), own.start * area
             table = self._by_channel(matrix, rows.start - first, channel.size)
             row, phase = np.arange(channel.size * area).reshape(-1, area) + first, np.ones(channel.size, np.int8)
@@ -122,12 +125,10 @@ class _Layout:
             filled = used | (slots[-1][:, None] < 0)
             whole.append(np.all(filled.T.reshape(-1, 8), axis=1))
             table = np.pad(table, ((0, spare), (0, 0), (0, 0)))
-            weights.append(np.ascontiguousarray(table.transpose(1, 0, 2), dtype=np.float32).reshape(-1))
-            self.octet_count[index] = len(slots[-1]) // 8
+            room = self.weights[self.weight_start[index] :][: sizes[index]]
+            room.reshape(area, len(table), -1)[...] = table.transpose(1, 0, 2)
         self.octet_first = np.cumsum(self.octet_count) - self.octet_count
         self.word_start = np.concatenate([self.octet_first, [self.octet_count.sum()]]) * area
-        self.weight_start = np.cumsum([0] + [len(w) for w in weights[:-1]]).astype(np.int64)
-        self.weights = np.concatenate(weights)
         self.channel, self.phase = np.concatenate(slots), np.concatenate(phases)
         self.plus, self.minus = (_row_masks(np.concatenate(masks)) for masks in (plus, minus))
         self.whole = np.concatenate(whole).astype(np.uint8)
