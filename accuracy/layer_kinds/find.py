@@ -123,7 +123,7 @@ def _copied_on_write(parameter: nn.Parameter) -> nn.Parameter | None:
     if not whole or parameter.untyped_storage().nbytes() != parameter.nbytes:
         return None
     try:
-        return nn.Parameter(torch._lazy_clone(parameter.detach()), parameter.requires_grad)  # type: ignore[attr-defined]
+        return nn.Parameter(torch._lazy_clone(parameter.detach()), parameter.requires_grad)
     except (AttributeError, RuntimeError):
         # Another version of torch, or memory that is not torch's own.
         return None
