@@ -76,7 +76,7 @@ def mean_common(array: AnalogArray, x: Tensor, full_scale: float, signed: bool) 
     integers, unit = quantise_inputs(x / full_scale, design, signed)
     integers = array.operator.prepare(integers).abs()
     pieces = [(piece.values, piece.unit) for piece in digitised_slices(integers, unit, design, signed)]
-    products = Products(array, array.common_matrices(array.read_targets), design.slices)
+    products = Products(array, array.common_matrices(array.read_cells), design.slices)
     total = np.zeros(design.slices)
     for values, value in pieces:
         for partition in range(len(products)):
