@@ -16,6 +16,7 @@ from torch import nn
 from accuracy.batches import Batches, batch_of, inputs_of, model_device, require_reiterable
 from accuracy.errors import CalibrationError, EvaluationError
 from accuracy.kernels.histograms import INNER_FRACTION, Observation, input_range
+from accuracy.layer_kinds import OwnCodes
 from accuracy.layers.analog_layers import AnalogLayer, Calibration, Mode
 from accuracy.layers.conversion import conversion_of
 from accuracy.layers.convert import analog_layers
@@ -128,7 +129,7 @@ def _set_input_ranges(layers: Iterable[AnalogLayer]) -> None:
     for layer in chosen:
         seen = layer.observed
         assert seen is not None
-        x_min, x_max = input_range(seen.positive, seen.negative)
+        x_min, x_max = _own_range(layer, seen) or input_range(seen.positive, seen.negative)
         if not max(-x_min, x_max) > 0:
             # Only zeros were seen: any full scale serves.
             x_min, x_max = 0.0, 1.0
@@ -138,6 +139,28 @@ def _set_input_ranges(layers: Iterable[AnalogLayer]) -> None:
         input_steps(layer.design, x_min < 0)
         adc_levels(layer.design, x_min < 0)
         seen.symmetric = layer.design.symmetric_adc(signed_inputs=x_min < 0)
+
+
+def _own_range(layer: AnalogLayer, seen: Observation) -> tuple[float, float] | None:
+    """The range in which a quantised layer's own input integers are the design's, where the design follows its codes.
+
+    Raises:
+        CalibrationError: inputs were seen that the design's bits do not hold.
+    """
+    step = OwnCodes.of(layer.digital).input_step
+    signed = seen.negative.reach > 0
+    integers = input_steps(layer.design, signed)
+    if layer.design.weight_scale != "given" or step is None or integers is None:
+        return None
+    edge = step * integers
+    largest = max(float(side.largest.max(initial=0.0)) for side in (seen.positive, seen.negative))
+    # Half a step rounds to the last code.
+    if largest >= edge + step / 2:
+        raise CalibrationError(
+            f"Layer {layer.name!r}: its inputs reach the integer {largest / step:.0f} of its own quantiser, but "
+            f"{layer.design.input_bits}-bit inputs reach {integers}; use more input_bits."
+        )
+    return (-edge if signed else 0.0, edge)
 
 
 def _set_adc_ranges(layers: Iterable[AnalogLayer]) -> None:

@@ -19,6 +19,7 @@ from accuracy.layer_kinds.find import (
     replace_modules,
 )
 from accuracy.layer_kinds.kind import CompositeKind, LayerKind, MatrixKind
+from accuracy.layer_kinds.own_codes import OwnCodes
 from accuracy.layer_kinds.registry import kind_names, kind_of, layer_kinds, register_layer_kind
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "FoundLayer",
     "LayerKind",
     "MatrixKind",
+    "OwnCodes",
     "RandomInput",
     "check_patterns",
     "copy_model",

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from accuracy.layer_kinds.examples import RandomInput, require_same, run_examples
+from accuracy.layer_kinds.own_codes import OwnCodes
 from accuracy.mapping.operators import MatrixOperator, Operator
 from circuits import LayerShape
 
@@ -136,8 +137,7 @@ class MatrixKind(LayerKind):
         vars(twin).update({key: value for key, value in vars(module).items() if key not in internal})
         bias = self.bias(module)
         self.lay_in(twin, self.matrix(module).detach().clone(), None if bias is None else bias.detach().clone())
-        if hasattr(module, "weight_step"):
-            twin.weight_step = module.weight_step
+        OwnCodes.of(module).say(twin)
         return twin.train(module.training)
 
     def prepared(self, module: nn.Module, *, proven: bool) -> nn.Module:

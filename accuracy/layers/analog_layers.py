@@ -501,8 +501,8 @@ def analog_layer(
 
     Args:
         name: its name in the network.
-        digital: a layer of one of the kinds of `accuracy.layer_kinds`; its attribute `weight_step`, where there is one,
-            is the quantiser's step for designs with ``weight_scale="given"``.
+        digital: a layer of one of the kinds of `accuracy.layer_kinds`; its own codes (`accuracy.layer_kinds.OwnCodes`)
+            hold for designs with ``weight_scale="given"``.
         core: what its arrays are built of.
         key: identifies its random numbers.
         project_signs: see `map_weights`.

@@ -51,7 +51,8 @@ def describe(name: str) -> str:
 def load(name: str, weights: str | Path | None = None, *, seed: int = 0) -> nn.Module:
     """Return a network in inference mode.
 
-    Layers of a quantised network hold its real weights and carry the value of one weight integer as `weight_step`.
+    Layers of a quantised network hold its real weights and say their own codes (`weight_step` and the like, see
+    `accuracy.layer_kinds.OwnCodes`), which designs with ``weight_scale="given"`` map unchanged.
 
     Args:
         name: one of `names()`; or a network of the user's own as ``module:function`` or ``file.py:function``.
@@ -76,9 +77,9 @@ def load(name: str, weights: str | Path | None = None, *, seed: int = 0) -> nn.M
         return _seeded(entry.build, seed).eval()
     # The file before the module: a missing file is said at once, not after filling 143 million random weights.
     path = _weight_file(name, entry, weights)
-    if path.suffix == ".npz":
+    if path.suffix == ".npz" and entry.archive is not None:
         model = _seeded(entry.build, seed)
-        tflite.lay_in(model, tflite.read(path))
+        entry.archive(model, path)
     else:
         state = {key: value for key, value in read_state(path).items() if not key.startswith(entry.ignore)}
         model = _seeded(entry.build, seed)
@@ -134,7 +135,7 @@ def _entry(name: str) -> Entry:
 def _weight_file(name: str, entry: Entry, weights: str | Path | None) -> Path:
     if weights is not None:
         try:
-            return locate(name, weights, entry.file, entry.folder)
+            return locate(name, weights, entry.file, entry.folder, entry.other_files)
         except NetworkError:
             if not (entry.bundled and Path(weights).is_dir()):
                 raise

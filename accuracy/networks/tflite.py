@@ -95,6 +95,15 @@ def _layer(archive: Any, operation: dict[str, Any]) -> Layer:
     )
 
 
+def lay_in_file(model: nn.Module, path: Path) -> None:
+    """Copy real weights and biases of an archive into a module, in place; see `lay_in`.
+
+    Raises:
+        NetworkError: as for `read` and `lay_in`.
+    """
+    lay_in(model, read(path))
+
+
 def lay_in(model: nn.Module, archive: Archive) -> None:
     """Copy real weights and biases into the convolutions and linear layers of a module, in order of definition.
 

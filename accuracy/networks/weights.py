@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -16,7 +16,7 @@ from devicekit.common.paths import is_file
 State = dict[str, torch.Tensor]
 
 
-def locate(network: str, weights: str | Path, file: str, folder: str) -> Path:
+def locate(network: str, weights: str | Path, file: str, folder: str, others: Sequence[str] = ()) -> Path:
     """Return the weight file that a user's path means.
 
     Args:
@@ -24,6 +24,7 @@ def locate(network: str, weights: str | Path, file: str, folder: str) -> Path:
         weights: a file, or a folder that holds `file` or `folder`/`file`.
         file: the file name this network's weights have in a data folder.
         folder: sub-folder looked in as well.
+        others: names of files that will do where there is no `file`.
 
     Raises:
         NetworkError: there is none.
@@ -32,9 +33,10 @@ def locate(network: str, weights: str | Path, file: str, folder: str) -> Path:
     if is_file(path):
         return path
     if path.is_dir():
-        for candidate in (path / file, path / folder / file):
-            if candidate.is_file():
-                return candidate
+        for name in (file, *others):
+            for candidate in (path / name, path / folder / name):
+                if candidate.is_file():
+                    return candidate
         raise NetworkError(f"Network {network!r}: expected its weights in {path / file}, but there is no such file.")
     raise NetworkError(f"Network {network!r}: expected weights at {path}, but there is no such file or folder.")
 

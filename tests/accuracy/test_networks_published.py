@@ -25,6 +25,9 @@ PARAMETERS = {
     "squeezenet1_0": 1_248_424,
     "squeezenet1_0_deepcompression": 1_248_424,
     "mobilenet_v2": 3_504_872,
+    # 25 502 912 weights and a bias a channel; the package's own count.
+    "resnet50_v1_5_int4": 25_530_472,
+    "efficientnet_lite0": 4_652_008,
     "mobilenet_v1": 4_231_976,
     "resnet8_mlperf_tiny": 78_186,
     "lenet5_mnist": 61_706,
