@@ -44,12 +44,12 @@ def test_requantisers_round_as_whole_numbers_do(shift: int, bits: int, signed: b
 
 
 class Small(nn.Module):
-    """Two layers of codes with a requantiser between: 4-bit weights, 8-bit signed and 4-bit unsigned inputs."""
+    """Two layers of codes with a requantiser between (no sum is a tie of it): 4-bit weights, 8 and 4-bit inputs."""
 
     def __init__(self) -> None:
         super().__init__()
         generator = torch.Generator().manual_seed(3)
-        self.first, self.between, self.last = nn.Conv2d(3, 16, 3), Requantiser(16, 0.01), nn.Conv2d(16, 5, 3)
+        self.first, self.between, self.last = nn.Conv2d(3, 16, 3), Requantiser(16, 1 / 97), nn.Conv2d(16, 5, 3)
         for layer, input_bits in ((self.first, 8), (self.last, 4)):
             OwnCodes(weight_step=1.0, weight_bits=4, input_step=1.0, input_bits=input_bits).say(layer)
             with torch.no_grad():
@@ -73,7 +73,7 @@ def test_own_codes_reach_the_arrays_as_they_are(name: str) -> None:
     assert {layer.design.weight_bits for layer in analog_layers(converted)} == {4}
     for layer in analog_layers(converted):
         np.testing.assert_array_equal(layer.array.mapping.weights(), layer.matrix().numpy())
-        assert layer.calibration.full_scale == (127 if layer.name == "first" else 15)
+        assert layer.calibration.x_max == (127 if layer.name == "first" else 15)
     with torch.inference_mode():
         torch.testing.assert_close(converted(x), model(x), rtol=1e-5, atol=1e-2)
 
