@@ -21,6 +21,7 @@ from circuits.adc_kinds import DEFAULT_KIND, AdcKind, adc_kind, adc_kind_names
 from circuits.adc_transfer import AdcErrors, quantisation_variance, transition_levels
 from devicekit.common.errors import DesignError, DevicekitError, unknown_name
 from devicekit.common.foreign import read_toml
+from devicekit.common.numbers import is_real
 from devicekit.common.paths import is_file, replacing
 from devicekit.common.provenance import Constant
 from devicekit.common.quantities import parse_quantity, unit_factor
@@ -285,9 +286,7 @@ class Adc:
 
 
 def _is_number(value: object, low: float = -math.inf) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
-        return False
-    return math.isfinite(value) and float(value) >= low
+    return is_real(value) and float(value) >= low
 
 
 def adc_from_mapping(values: Mapping[str, Any], where: str = "ADC") -> Adc:

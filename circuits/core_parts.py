@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, get_args
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from circuits.bit_line.solve import BitLineCell
 from devicekit.common.errors import DesignError, UnitError, unknown_name
+from devicekit.common.numbers import is_real
 from devicekit.common.quantities import parse_quantity
 
 Correction = Literal["drift", "column_trim", "batch_norm"]
@@ -50,7 +50,7 @@ class Wires:
                 raise DesignError(f"Wires: {error}") from None
         for field in ("r_p_hat", "resistance"):
             value = getattr(self, field)
-            if value is not None and not (_is_number(value) and value >= 0):
+            if value is not None and not (is_real(value) and value >= 0):
                 raise DesignError(f"Wires: expected `{field}` to be none, or finite and at least 0, but got {value!r}.")
         if self.r_p_hat is not None and self.resistance is not None:
             raise DesignError("Wires: expected `r_p_hat` or `resistance`, but got both.")
@@ -88,7 +88,7 @@ class Faults:
 
     def __post_init__(self) -> None:
         values = (self.stuck_low, self.stuck_high)
-        if not all(_is_number(value) and value >= 0 for value in values) or sum(values) > 1:
+        if not all(is_real(value) and value >= 0 for value in values) or sum(values) > 1:
             raise DesignError(
                 "Expected the fractions of stuck cells to be at least 0 and to sum to at most 1, but got "
                 f"stuck_low={self.stuck_low!r}, stuck_high={self.stuck_high!r}."
@@ -172,11 +172,3 @@ def checked_corrections(wanted: str | Sequence[str]) -> tuple[Correction, ...]:
         if name not in known:
             raise DesignError(unknown_name("correction", str(name), known))
     return tuple(known[name] for name in names)
-
-
-def _is_number(value: object) -> bool:
-    return (
-        isinstance(value, int | float | np.integer | np.floating)
-        and not isinstance(value, bool)
-        and math.isfinite(value)
-    )

@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args, get_type_hints
 
 from circuits.weight_codes import Differential, WeightCode, weight_code
 from devicekit.common.errors import DesignError, unknown_name
+from devicekit.common.numbers import is_real
 from devicekit.common.paths import checked_name
 from devicekit.common.plain import plain_dict
 
@@ -128,7 +129,7 @@ class CoreDesign:
             subtraction=self.subtraction, flipped_encoding=self.flipped_encoding
         ):
             self._fail(field, requirement)
-        if not (math.isfinite(self.r_p_hat) and self.r_p_hat >= 0):
+        if not (is_real(self.r_p_hat) and self.r_p_hat >= 0):
             self._fail("r_p_hat", "a finite number of at least 0")
         if self.r_p_hat > LARGEST_R_P_HAT:
             self._fail("r_p_hat", f"at most {LARGEST_R_P_HAT:g}")

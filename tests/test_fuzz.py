@@ -1,6 +1,7 @@
 """A short run of the fuzzer on every kind of user file; `make fuzz` runs it for an hour with other files."""
 
 import random
+import re
 import sys
 import time
 from pathlib import Path
@@ -64,3 +65,17 @@ def test_mutations_are_many_and_repeatable():
     assert any(
         token.encode() in text and token.encode() not in data for text in made for token in TOKENS if len(token) > 3
     )
+
+
+@pytest.mark.parametrize("name", ["adc", "core", "designs", "device", "library", "peripherals", "transistor", "study"])
+def test_integers_that_no_float_holds_are_refused_by_name(name, tmp_path):
+    """Each number of each good file in turn becomes 10**400: a whole number to TOML, beyond double precision."""
+    huge = "1" + 400 * "0"
+    for seed in TARGETS[name].seeds[:2]:
+        text = seed.decode()
+        numbers = list(re.finditer(r"(?<==) ?-?\d[\d.]*(e-?\d+)?(?=\s*(#|$))", text, re.MULTILINE))
+        for number in numbers[:40]:
+            path = tmp_path / f"huge{TARGETS[name].suffix}"
+            path.write_text(text[: number.start()] + huge + text[number.end() :])
+            _, fault = harness.try_input(TARGETS[name], path)
+            assert fault is None, text[max(0, number.start() - 40) : number.end()]

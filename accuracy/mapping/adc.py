@@ -6,7 +6,6 @@ An ADC of b bits has ``2^b`` levels over [0, hi] where currents cannot be negati
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -19,6 +18,7 @@ from torch import Tensor
 from accuracy.errors import CalibrationError
 from accuracy.mapping.inputs import input_steps
 from circuits import CoreDesign
+from devicekit.common.numbers import is_real
 
 Range = tuple[float, float]
 Floats = NDArray[np.float64]
@@ -104,7 +104,7 @@ class AdcRanges:
 
     def __post_init__(self) -> None:
         for lo, hi in self.ranges:
-            if not (math.isfinite(lo) and math.isfinite(hi) and lo < hi):
+            if not (is_real(lo) and is_real(hi) and lo < hi):
                 raise CalibrationError(f"Expected an ADC range (lo, hi) with lo < hi, but got ({lo}, {hi}).")
 
     def uniform(self, lines: int = 1) -> UniformAdc:

@@ -9,7 +9,6 @@ gain is absorbed by the layer's digital scale, so what remains of it is what cos
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Self, get_args
@@ -24,6 +23,7 @@ from circuits.designs import CoreDesign, split_rows
 from circuits.errors import CircuitError
 from circuits.network_values import Activity
 from devicekit.common.errors import unknown_name
+from devicekit.common.numbers import is_real
 from devicekit.common.plain import PlainValues
 
 Pairing = Literal["differential", "offset"]
@@ -61,7 +61,7 @@ class BitLinePoint(PlainValues):
     def __post_init__(self) -> None:
         if isinstance(self.rows, bool) or not isinstance(self.rows, int) or self.rows < 1:
             raise CircuitError(f"Expected `rows` to be an integer of at least 1, but got {self.rows!r}.")
-        if not (math.isfinite(self.r_p_hat) and self.r_p_hat >= 0):
+        if not (is_real(self.r_p_hat) and self.r_p_hat >= 0):
             raise CircuitError(f"Expected `r_p_hat` to be finite and at least 0, but got {self.r_p_hat!r}.")
         if not 0 < self.activity <= 1:
             raise CircuitError(f"Expected `activity` to be above 0 and at most 1, but got {self.activity!r}.")
@@ -141,7 +141,7 @@ def bit_line_errors(
         raise CircuitError(
             f"Expected `adc_bits` of at least {2 if symmetric else 1} for {point.pairing} cells, but got {adc_bits}."
         )
-    if adc_range is not None and not (math.isfinite(adc_range) and adc_range > 0):
+    if adc_range is not None and not (is_real(adc_range) and adc_range > 0):
         raise CircuitError(f"Expected `adc_range` to be finite and above 0, but got {adc_range!r}.")
     lines, signs, active = draw_array(point, transistor, columns=columns, patterns=patterns, seed=seed)
     ideal = active @ lines

@@ -21,6 +21,7 @@ from pydantic import ValidationError
 from circuits.errors import CircuitError
 from devicekit.common.errors import unknown_name
 from devicekit.common.foreign import read_toml
+from devicekit.common.numbers import is_real
 from devicekit.common.paths import data_path
 from devicekit.common.provenance import Constant
 
@@ -141,7 +142,7 @@ class TransistorCell:
                     raise CircuitError(unknown_name("`orientation` of a cell", str(value), get_args(Orientation)))
                 continue
             signed = field.name.endswith(("threshold_voltage", "gate_voltage"))
-            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            if not is_real(value):
                 raise CircuitError(f"Expected `{field.name}` of a transistor cell to be a number, but got {value!r}.")
             if not signed and value <= 0:
                 raise CircuitError(f"Expected `{field.name}` of a transistor cell to be above 0, but got {value!r}.")

@@ -17,6 +17,7 @@ from devicekit.cells.retention import Retention, RetentionPoint, arrhenius_facto
 from devicekit.cells.subthreshold import TemperatureLaw
 from devicekit.cells.tails import Tail
 from devicekit.common.errors import DeviceError
+from devicekit.common.numbers import is_real
 from devicekit.common.plain import plain_dict
 from devicekit.common.provenance import Constant
 from devicekit.common.quantities import parse_quantity
@@ -401,7 +402,7 @@ def _number(value: float) -> bool:
 
 
 def _positive(value: float) -> bool:
-    return _number(value) and 0 < float(value) < math.inf
+    return is_real(value) and value > 0
 
 
 def _numbers(values: ArrayLike) -> Currents | None:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from devicekit.common.errors import DeviceError, unknown_name
+from devicekit.common.numbers import is_real
 from devicekit.common.quantities import parse_quantity
 
 Currents = NDArray[np.float64]
@@ -46,10 +47,10 @@ class Domain:
 
     def holds(self, value: object) -> bool:
         """Return whether a value is a finite real number in the range."""
-        if not real(value):
+        if not is_real(value):
             return False
-        low = value > self.minimum if self.above_minimum else value >= self.minimum  # type: ignore[operator]
-        return bool(low and value <= self.maximum)  # type: ignore[operator]
+        low = value > self.minimum if self.above_minimum else value >= self.minimum
+        return bool(low and value <= self.maximum)
 
     @property
     def positive(self) -> bool:
@@ -214,11 +215,6 @@ def require(condition: bool, model: str, argument: str, requirement: str, receiv
     """Refuse an argument of an error model, or another part of a cell, by name."""
     if not condition:
         raise DeviceError(f"{model}: expected `{argument}` to be {requirement}, but got {received!r}.")
-
-
-def real(value: object) -> bool:
-    """Return whether a value is a finite real number."""
-    return isinstance(value, int | float | np.floating) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def finite_numbers(values: Sequence[float]) -> Currents | None:

@@ -24,12 +24,12 @@ from devicekit.cells.error_model import (
     Guess,
     finite_numbers,
     parameter,
-    real,
     require,
     sorted_states,
 )
 from devicekit.cells.error_registry import register_error_model
 from devicekit.common.interpolation import monotone_cubic
+from devicekit.common.numbers import is_real
 
 
 @register_error_model
@@ -173,7 +173,7 @@ class Polynomial(ErrorModel):
         kind = type(self).__name__
         some = finite_numbers(coefficients)
         require(some is not None and len(some) > 0, kind, "coefficients", "finite numbers, at least one", coefficients)
-        require(real(scale) and scale > 0, kind, "scale", "a finite number above 0", scale)
+        require(is_real(scale) and scale > 0, kind, "scale", "a finite number above 0", scale)
         if valid is not None:
             edges = finite_numbers(valid)
             rising = edges is not None and len(edges) == 2 and edges[0] < edges[1]

@@ -9,11 +9,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from devicekit.cells.error_model import ErrorModel, real, require
+from devicekit.cells.error_model import ErrorModel, require
 from devicekit.cells.mean_shifts import MeanShift
 from devicekit.cells.retention_laws import RetentionLaw
 from devicekit.cells.subthreshold import BOLTZMANN, ELEMENTARY_CHARGE
 from devicekit.common.errors import DeviceError
+from devicekit.common.numbers import is_real
 from devicekit.common.unit_checks import warn_of_temperature
 
 Currents = NDArray[np.float64]
@@ -39,7 +40,7 @@ class RetentionPoint:
 
     def __post_init__(self) -> None:
         for name, ok, requirement in (
-            ("time", real(self.time) and self.time >= 0, "a finite time in s of at least 0"),
+            ("time", is_real(self.time) and self.time >= 0, "a finite time in s of at least 0"),
             ("mean", isinstance(self.mean, MeanShift | None), "a MeanShift such as TableShift, or None"),
             ("error", isinstance(self.error, ErrorModel), "an error model such as StateProportional(alpha)"),
         ):
@@ -98,7 +99,9 @@ class Retention:
     def __post_init__(self) -> None:
         for point in self.points:
             require(isinstance(point, RetentionPoint), "Retention", "points", "RetentionPoint objects", point)
-        require(real(self.temperature) and self.temperature > 0, "Retention", "temperature", "in K", self.temperature)
+        require(
+            is_real(self.temperature) and self.temperature > 0, "Retention", "temperature", "in K", self.temperature
+        )
         warn_of_temperature("Retention: `temperature`", self.temperature, stacklevel=3)
         times = self.times
         if times[0] < 0 or not np.all(np.isfinite(times)) or any(np.diff(times) <= 0):

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from devicekit.common.errors import DeviceError, unknown_name
+from devicekit.common.numbers import is_real
 from devicekit.pulses.update_laws import SHAPE_PARAMETERS, UPDATE_LAWS, UpdateLaw, step_shape
 
 Floats = NDArray[np.float64]
@@ -60,7 +61,7 @@ class UpdateModel:
     def __post_init__(self) -> None:
         if self.law not in UPDATE_LAWS:
             raise DeviceError(unknown_name("update law", str(self.law), UPDATE_LAWS))
-        if not (math.isfinite(self.g_min) and math.isfinite(self.g_max) and self.g_min < self.g_max):
+        if not (is_real(self.g_min) and is_real(self.g_max) and self.g_min < self.g_max):
             raise DeviceError(f"Expected `g_min` below `g_max`, but got {self.g_min!r} and {self.g_max!r}.")
         for name, branch in (("up", self.up), ("down", self.down)):
             if branch is None:
