@@ -17,7 +17,8 @@ from accuracy.errors import (
 )
 from accuracy.evaluation.evaluate import evaluate
 from accuracy.evaluation.layer_report import LayerReport, layer_report
-from accuracy.evaluation.metrics import Binary, CrossEntropy, MeanSquaredError, Perplexity, TopK, metric_names
+from accuracy.evaluation.measures import metric_names
+from accuracy.evaluation.metrics import Binary, CrossEntropy, MeanSquaredError, Perplexity, TopK
 from accuracy.evaluation.results import Accuracy
 from accuracy.layer_kinds import (
     CompositeKind,

@@ -35,13 +35,34 @@ _files: dict[str, tuple[str, bytes]] = {}
 
 
 def own_function(name: str, what: str, error: type[DevicekitError]) -> Callable[[], Any]:
-    """Return a function of the user's; what it raises becomes one message.
+    """Return a function of the user's without arguments; what it raises becomes one message.
+
+    Args:
+        name: as for `own_attribute`.
+        what: what it makes, for messages.
+        error: what is raised.
+
+    Raises:
+        DevicekitError: as `own_attribute`, or an exception in the function, with its place.
+    """
+    function = own_attribute(name, what, error)
+
+    @functools.wraps(function)
+    def guarded() -> Any:
+        with naming_errors(f"The {what} {name!r} cannot be made", error):
+            return function()
+
+    return guarded
+
+
+def own_attribute(name: str, what: str, error: type[DevicekitError]) -> Any:
+    """Return something of the user's that can be called, or has the methods of a metric.
 
     Args:
         name: ``package.module:function`` (importable, the working folder included) or ``path/file.py:function``.
             Modules beside the file, or beside the package it belongs to, can be imported by it, relatively too;
             installed ones go before them.
-        what: what it makes, for messages.
+        what: what it is or makes, for messages.
         error: what is raised.
 
     Raises:
@@ -52,16 +73,10 @@ def own_function(name: str, what: str, error: type[DevicekitError]) -> Callable[
         raise error(f"Expected a {what} of your own as module:function or file.py:function, but got {name!r}.")
     module = _from_file(Path(place), error) if place.endswith(".py") else _from_import(place, what, error)
     function = getattr(module, attribute, None)
-    if not callable(function):
+    if not (callable(function) or hasattr(function, "compute") or hasattr(function, "scores")):
         known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
         raise error(unknown_name(f"function of {place}", attribute, known))
-
-    @functools.wraps(function)
-    def guarded() -> Any:
-        with naming_errors(f"The {what} {name!r} cannot be made", error):
-            return function()
-
-    return guarded
+    return function
 
 
 @contextmanager

@@ -7,8 +7,9 @@ from typing import Any
 
 from reports.circuit_figures import adc_inl, bit_line_envelope, spread
 from reports.figure import SERIES, Figure
+from reports.metric import ShownMetric
+from reports.numbers import significant
 from reports.results import StudyResult, Values, interval_of
-from reports.table import significant
 
 # Below this share of every design a component is drawn together with the other small ones.
 SMALL_SHARE = 0.02
@@ -27,18 +28,20 @@ def _error(values: Sequence[float], lows: Sequence[float], highs: Sequence[float
 
 
 def accuracy_against_energy(result: StudyResult) -> Figure:
-    """Return the figure of accuracy, on ideal and on real cells, against energy an operation.
+    """Return the figure of the metric, on ideal and on real cells, against energy an operation.
 
     Args:
         result: what the study found.
     """
-    label, baseline = result.device["label"], 100 * result.network["baseline"]
-    traces: list[dict[str, Any]] = [_front_trace(result.designs)]
+    label, shown = result.device["label"], ShownMetric(result.metric)
+    baseline = shown.scaled(result.network["baseline"])
+    traces: list[dict[str, Any]] = [_front_trace(result.designs, shown)]
     for index, design in enumerate(result.designs):
         name, accuracy, energy = design["name"], design["accuracy"], design["cost"]["energy_fj_per_op"]
         colour = SERIES[index % len(SERIES)]
         low, high = interval_of(design["cost"], "energy_fj_per_op") or (energy, energy)
-        mean, std, ideal = 100 * accuracy["mean"], 100 * accuracy["std"], 100 * accuracy["ideal"]
+        mean, std, ideal = (shown.scaled(accuracy[key]) for key in ("mean", "std", "ideal"))
+        spread = shown.spread(accuracy["std"])
         traces += [
             {
                 "type": "scatter",
@@ -58,7 +61,7 @@ def accuracy_against_energy(result: StudyResult) -> Figure:
                 "x": [energy],
                 "y": [ideal],
                 "marker": {"symbol": "circle-open", "size": 11, "color": colour, "line": {"width": 2}},
-                "hovertemplate": f"{name}, ideal cells: %{{y:.2f}} %<extra></extra>",
+                "hovertemplate": f"{name}, ideal cells: {shown.hover}<extra></extra>",
             },
             {
                 "type": "scatter",
@@ -74,12 +77,12 @@ def accuracy_against_energy(result: StudyResult) -> Figure:
                 "marker": {"size": 11, "color": colour},
                 "error_x": _error([energy], [low], [high], colour),
                 "error_y": _error([mean], [mean - std], [mean + std], colour),
-                "hovertemplate": f"{name}, {label}: %{{y:.2f}} ± {std:.2f} %<br>%{{x:.4~g}} fJ/op<extra></extra>",
+                "hovertemplate": f"{name}, {label}: {shown.hover} ± {spread}<br>%{{x:.4~g}} fJ/op<extra></extra>",
             },
         ]
     layout = {
         "xaxis": {"type": "log", "title": {"text": "energy [fJ/op]"}, "dtick": 1, "minor": {"dtick": "D1"}},
-        "yaxis": {"title": {"text": "accuracy [%]"}},
+        "yaxis": {"title": {"text": shown.heading(shown.label)}},
         "shapes": [
             {
                 "type": "line",
@@ -90,19 +93,25 @@ def accuracy_against_energy(result: StudyResult) -> Figure:
                 "y1": baseline,
                 "line": {"color": "@muted", "width": 1, "dash": "dash"},
                 # Named in the legend: a label at the line would lie on a design wherever it stood.
-                "name": f"float network {baseline:.2f} %",
+                "name": f"float network {shown.with_unit(result.network['baseline'])}",
                 "showlegend": True,
             }
         ],
     }
     caption = (
-        f"Up and to the left is better. Filled: {label} cells, mean of {result.designs[0]['accuracy']['trials']} "
+        f"{'Up' if shown.higher_is_better else 'Down'} and to the left is better. Filled: {label} cells, mean of "
+        f"{result.designs[0]['accuracy']['trials']} "
         "trials with their standard deviation; open: ideal cells, so that the dotted line is what the cells cost and "
         "the gap to the dashed line what quantisation costs. Horizontal bars: 95 % interval of the energy. The grey "
         "staircase joins the designs that none beats in both; it goes by means, so mind the bars."
     )
     return Figure(
-        name="accuracy-energy", title="Accuracy against energy", caption=caption, data=traces, layout=layout, height=460
+        name="accuracy-energy",
+        title=f"{shown.title} against energy",
+        caption=caption,
+        data=traces,
+        layout=layout,
+        height=460,
     )
 
 
@@ -120,31 +129,32 @@ def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
     return front
 
 
-def _front_trace(designs: Sequence[Values]) -> dict[str, Any]:
+def _front_trace(designs: Sequence[Values], shown: ShownMetric) -> dict[str, Any]:
     """Return the front as a staircase: between two designs the cheaper one is what a budget buys."""
-    points = [(design["cost"]["energy_fj_per_op"], 100 * design["accuracy"]["mean"]) for design in designs]
-    front = [points[index] for index in pareto_front(points)]
+    points = [(design["cost"]["energy_fj_per_op"], shown.scaled(design["accuracy"]["mean"])) for design in designs]
+    worth = 1.0 if shown.higher_is_better else -1.0
+    front = [points[index] for index in pareto_front([(cost, worth * value) for cost, value in points])]
     return {
         "type": "scatter",
         "mode": "lines",
         "name": "front: nothing better for less",
         "x": [energy for energy, _ in front],
-        "y": [accuracy for _, accuracy in front],
+        "y": [value for _, value in front],
         "line": {"color": "@muted", "width": 1.5, "shape": "hv"},
         "hoverinfo": "skip",
     }
 
 
 def trials(result: StudyResult) -> Figure:
-    """Return the figure of every trial's accuracy, less that of the float network.
+    """Return the figure of every trial's value, less that of the float network.
 
     Args:
         result: what the study found.
     """
-    baseline = result.network["baseline"]
+    baseline, shown = result.network["baseline"], ShownMetric(result.metric)
     traces = []
     for index, design in enumerate(result.designs):
-        losses = [100 * (value - baseline) for value in design["accuracy"]["per_trial"]]
+        losses = [shown.scaled(value - baseline) for value in design["accuracy"]["per_trial"]]
         count = max(len(losses) - 1, 1)
         traces.append(
             {
@@ -154,12 +164,12 @@ def trials(result: StudyResult) -> Figure:
                 "x": [index + 0.36 * (number / count - 0.5) for number in range(len(losses))],
                 "y": losses,
                 "marker": {"size": 8, "color": SERIES[index % len(SERIES)], "opacity": 0.75},
-                "hovertemplate": f"{design['name']}: %{{y:+.2f}} points<extra></extra>",
+                "hovertemplate": f"{design['name']}: {shown.hover_change}<extra></extra>",
                 "showlegend": False,
             }
         )
-    ideals = [100 * (design["accuracy"]["ideal"] - baseline) for design in result.designs]
-    means = [100 * (design["accuracy"]["mean"] - baseline) for design in result.designs]
+    ideals = [shown.scaled(design["accuracy"]["ideal"] - baseline) for design in result.designs]
+    means = [shown.scaled(design["accuracy"]["mean"] - baseline) for design in result.designs]
     for name, values, dash in (("mean of the trials", means, "solid"), ("ideal cells", ideals, "dot")):
         xs: list[float | None] = []
         ys: list[float | None] = []
@@ -175,13 +185,16 @@ def trials(result: StudyResult) -> Figure:
             "showgrid": False,
             "title": {"text": "design"},
         },
-        "yaxis": {"title": {"text": "accuracy − float network [points]"}, "zeroline": True},
+        "yaxis": {"title": {"text": shown.loss_heading(f"{shown.label} − float network")}, "zeroline": True},
     }
-    images = result.network["test_images"]
-    caption = (
-        "One dot a trial: the network programmed afresh with other cell errors, on the same images. "
-        f"One image of {images} is {significant(100 / images, 2)} points."
-    )
+    network = result.network
+    example, labels = network["example"], network["labels"]
+    caption = f"One dot a trial: the network programmed afresh with other cell errors, on the same {example}s. "
+    if shown.is_share and labels:
+        one = example if labels == network["test_images"] else "label"
+        caption += f"One {one} of {labels} is {significant(100 / labels, 2)} points."
+    else:
+        caption += f"{'Below' if shown.higher_is_better else 'Above'} the line of the float network is worse."
     return Figure(name="trials", title="Trial by trial", caption=caption, data=traces, layout=layout)
 
 

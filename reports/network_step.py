@@ -18,6 +18,7 @@ from devicekit.common.plain import plain
 from reports.cache import ResultCache, code_hash
 from reports.errors import StudyError
 from reports.fingerprint import fingerprint
+from reports.metric import ShownMetric
 from reports.prose import sentence
 from reports.results import Values
 from reports.study import Study
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from accuracy import Coverage
     from accuracy.batches import Batch
     from accuracy.data_sets import Source
+    from accuracy.evaluation.batch_layout import BatchLayout
+    from accuracy.evaluation.measures import Measure, MetricFacts
 
 Report = Callable[[int, int], None]
 
@@ -49,7 +52,7 @@ PROBE_IMAGES = 16
 
 @dataclass(frozen=True)
 class LoadedNetwork:
-    """A network with its images.
+    """A network with its images, or whatever it reads.
 
     Attributes:
         name: the network's name.
@@ -57,7 +60,9 @@ class LoadedNetwork:
         data: its data set.
         layers: its layers as matrices.
         covered: which of its matrices are analog.
-        fingerprint: hash over what it computes, and over the images.
+        fingerprint: hash over what it computes, over the images, and over a metric of the user's.
+        measure: what is counted.
+        outputs: shape of the scores of one inference, classes last; empty where it has none of a known form.
     """
 
     name: str
@@ -66,6 +71,25 @@ class LoadedNetwork:
     layers: tuple[LayerShape, ...]
     covered: Coverage
     fingerprint: str
+    measure: Measure
+    outputs: tuple[int, ...]
+
+    @property
+    def metric(self) -> MetricFacts:
+        """What outputs say of the metric."""
+        return self.measure.facts
+
+    @property
+    def example(self) -> str:
+        """What one example of the data is called."""
+        from accuracy import DataSet
+
+        return self.metric.example or ("image" if isinstance(self.data, DataSet) else "example")
+
+    @property
+    def places(self) -> int:
+        """Places of one inference that have outputs of their own, as the tokens of a sequence."""
+        return math.prod(self.outputs[:-1])
 
 
 def load_network(study: Study) -> LoadedNetwork:
@@ -79,29 +103,53 @@ def load_network(study: Study) -> LoadedNetwork:
         DataSetError: no images, or no training images to calibrate with.
     """
     from accuracy import coverage, data_sets, layer_shapes, networks
+    from accuracy.evaluation.batch_layout import layout_of, one_example
+    from accuracy.evaluation.measures import measure_of
+    from accuracy.evaluation.metrics import score_batch
 
     own = ":" in study.network
     if own and study.data_set is None:
         raise StudyError(
             f"Expected `data_set` (--data-set), the images that the network {study.network!r} reads, but got none. "
-            f"Known: {', '.join(data_sets.names())}."
+            f"Known: {', '.join(data_sets.names())}; data of your own are given as module:function or an .npz file."
         )
+    measure = measure_of(study.metric)
     data = data_sets.find(study.data_set or networks.data_set(study.network), study.data)
     # A network known by name may lie beside its images.
     model = networks.load(study.network, study.weights if own else study.weights or study.data)
     probe = _probe(data)
-    if probe.keywords:
-        raise StudyError(f"Data set {data.name!r} gives inputs by name; a study needs (input, ..., labels).")
-    networks.try_out(study.network, model, probe)
+    outputs = networks.try_out(study.network, model, probe)
     name = study.network.rpartition(":")[2] if own else study.network
-    one = probe.mapped(lambda tensor: tensor[:1])
-    layers = tuple(layer_shapes(model, one.arguments, exclude=study.exclude))
-    covered = coverage(model, one.arguments, exclude=study.exclude)
-    return LoadedNetwork(name, model, data, layers, covered, network_fingerprint(model, data))
+    layout = layout_of(model, [], probe)
+    if not measure.accumulates:
+        # What the metric cannot score is said before anything slow is done.
+        score_batch(measure.metric, outputs, probe.labels, probe, layout)  # type: ignore[arg-type]
+    one = one_example(probe, layout)
+    example = one.keywords or one.arguments
+    layers = tuple(layer_shapes(model, example, 1, exclude=study.exclude))
+    covered = coverage(model, example, 1, exclude=study.exclude)
+    mark = network_fingerprint(model, data, measure.metric if ":" in study.metric else study.metric)
+    return LoadedNetwork(name, model, data, layers, covered, mark, measure, _scored_shape(model, one, layout))
 
 
-def network_fingerprint(model: nn.Module, data: Source) -> str:
-    """Return a hash over what a network computes on a data set, and over the data.
+def _scored_shape(model: nn.Module, one: Batch, layout: BatchLayout) -> tuple[int, ...]:
+    """Return the shape of what is scored of one inference, without the axis of the examples."""
+    import torch
+
+    from accuracy import EvaluationError
+    from accuracy.evaluation.outputs import logits_of
+
+    with torch.inference_mode():
+        try:
+            shape = logits_of(one.run(model)).shape
+        except EvaluationError:
+            # A metric of the user's takes outputs as they are.
+            return ()
+    return (*shape[: layout.outputs], *shape[layout.outputs + 1 :])
+
+
+def network_fingerprint(model: nn.Module, data: Source, metric: Any = None) -> str:
+    """Return a hash over what a network computes on a data set, over the data and a metric.
 
     It covers parameters and all that the modules hold, the code they reach, the registered kinds of layers, pixels,
     labels and preprocessing, and the outputs in double precision for some images, which settle what cannot be looked
@@ -110,6 +158,7 @@ def network_fingerprint(model: nn.Module, data: Source) -> str:
     Args:
         model: the float network, in inference mode.
         data: its data set.
+        metric: what is counted: a name, or the user's own.
     """
     from accuracy.layer_kinds.registry import layer_kinds
 
@@ -118,8 +167,9 @@ def network_fingerprint(model: nn.Module, data: Source) -> str:
     probe = _probe(data)
     outputs = _precise_outputs(model, probe)
     return fingerprint(
-        model, layer_kinds(), data.name, data.classes, preprocess, examples, probe.arguments, probe.labels, outputs
-    )
+        model, layer_kinds(), data.name, data.classes, preprocess, examples, probe.arguments, probe.keywords,
+        probe.labels, outputs, metric,
+    )  # fmt: skip
 
 
 def _probe(data: Source) -> Batch:
@@ -193,7 +243,12 @@ def _evaluate(study: Study, network: LoadedNetwork, core: Core, report: Report) 
     calibrate(model, training)
     activities = {} if core.design.input_bits is None else measure_activity(model, training)
     data = training if core.corrections else None
-    found = evaluate(model, test, trials=study.trials, seed=study.seed, correction_batches=data, progress=report)
+    found = evaluate(
+        model, test, study.trials, study.seed, metric=study.metric, correction_batches=data, progress=report
+    )
+    for what, value in (("float network", found.baseline), (f"design {core.name}", found.mean)):
+        if not math.isfinite(value):
+            raise StudyError(f"The {found.metric} of the {what} is {value}: there is nothing to compare.")
     return {
         "accuracy": found.to_dict(seed=study.seed),
         "activities": plain(activities),
@@ -205,6 +260,7 @@ def _inputs(study: Study, network: LoadedNetwork, core: Core) -> dict[str, Any]:
     return {
         "core": core_fingerprint(core),
         "network": network.fingerprint,
+        "metric": study.metric,
         "exclude": list(study.exclude),
         "images": study.images,
         "calibration_images": study.calibration_images,
@@ -263,22 +319,30 @@ _LABELS = ("name", "provenance")
 """Of a cell: what says nothing of what it does."""
 
 
-def summarise_network(study: Study, network: LoadedNetwork, baseline: float) -> Values:
+def summarise_network(study: Study, network: LoadedNetwork, evaluations: Iterable[Values]) -> Values:
     """Return what the page says of the network, see `StudyResult`.
 
     Args:
         study: the study.
         network: the network with its images.
-        baseline: accuracy of the float network on the test images used.
+        evaluations: of `evaluate_design`, one a design.
+
+    Raises:
+        StudyError: the designs were evaluated with different networks or images.
     """
     from accuracy import networks
 
-    data, shapes = network.data, network.layers
-    images = min(study.images or data.size("test"), data.size("test"))
+    data, shapes, shown, example = network.data, network.layers, ShownMetric(network.metric.to_dict()), network.example
+    found = list(evaluations)
+    baseline = common_baseline(found)
+    images = found[0]["accuracy"]["images"] or min(study.images or data.size("test"), data.size("test"))
+    labels = found[0]["accuracy"]["labels"]
     calibration = min(study.calibration_images, data.size("calibration"))
     notes = [
-        f"The float network is right on {100 * baseline:.2f} % of the {images} test images used. The ranges of inputs "
-        f"and ADCs were set with {calibration} training images; no test image was used for it.",
+        f"The float network's {shown.label} is {shown.with_unit(baseline)} on the {images} test {example}s used"
+        f"{shown.of_labels(labels)}. The ranges of inputs and ADCs were set with {calibration} training {example}s; no "
+        f"test {example} was used for it.",
+        *_scale_of(network),
         f"It holds {sum(shape.weights for shape in shapes):,} weights in {len(shapes)} layers; an inference takes "
         f"{sum(shape.macs for shape in shapes):,} multiply-accumulates.".replace(",", " "),
         network.covered.summary(),
@@ -290,6 +354,9 @@ def summarise_network(study: Study, network: LoadedNetwork, baseline: float) -> 
         "data_set": data.name,
         "description": f"{sentence(networks.describe(study.network))} {sentence(data.description)}",
         "baseline": baseline,
+        "example": example,
+        "labels": labels,
+        "places_per_inference": network.places,
         "test_images": images,
         "calibration_images": calibration,
         "classes": len(data.classes),
@@ -299,8 +366,16 @@ def summarise_network(study: Study, network: LoadedNetwork, baseline: float) -> 
     }
 
 
+def _scale_of(network: LoadedNetwork) -> list[str]:
+    """Return what a perplexity compares with."""
+    if not network.measure.exponential or not network.outputs:
+        return []
+    words = network.outputs[-1]
+    return [f"Guessing evenly among the {words} entries of its vocabulary has a perplexity of {words}; 1 is certainty."]
+
+
 def common_baseline(evaluations: Iterable[Values]) -> float:
-    """Return the float network's accuracy, the same for every design.
+    """Return the float network's value, the same for every design.
 
     Args:
         evaluations: of `evaluate_design`, one a design.

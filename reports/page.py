@@ -15,9 +15,19 @@ from reports.built_cores import what_is_in
 from reports.design_lines import descriptions, design_lines
 from reports.figure import Figure
 from reports.figures import page_figures
-from reports.prose import cell_sentence, sentence, spice_note, spice_sentence, summary, table_note
+from reports.metric import ShownMetric
+from reports.numbers import bits, in_prefix, show_interval, significant
+from reports.prose import (
+    cell_sentence,
+    inference_sentence,
+    sentence,
+    spice_note,
+    spice_sentence,
+    summary,
+    table_note,
+)
 from reports.results import StudyResult, Values, interval_of, is_calibrated
-from reports.table import COST_COLUMNS, bits, in_prefix, show_interval, significant
+from reports.table import COST_COLUMNS
 
 _TEMPLATES = Path(__file__).resolve().parent / "templates"
 _OPTIONAL_FIGURES = ("spread", "bit-line", "inl", "layer-signal")
@@ -43,6 +53,7 @@ def render(result: StudyResult, *, made: datetime | None = None) -> str:
     from markupsafe import Markup
     from plotly.offline import get_plotlyjs
 
+    shown = ShownMetric(result.metric)
     figures = page_figures(result)
     by_name = {figure.name: figure for figure in figures}
     environment = Environment(
@@ -51,11 +62,14 @@ def render(result: StudyResult, *, made: datetime | None = None) -> str:
     text = environment.get_template("page.html.j2").render(
         result=result,
         summary=summary(result),
-        rows=[_row(*design) for design in zip(result.designs, descriptions(result.designs), strict=True)],
+        metric=shown,
+        rows=[_row(*design, shown) for design in zip(result.designs, descriptions(result.designs), strict=True)],
         table_note=table_note(result),
         figures={**dict.fromkeys(_OPTIONAL_FIGURES), **by_name},
         breakdowns=[by_name[name] for name in ("energy-breakdown", "area-breakdown")],
-        network_rows=_network_rows(result.designs),
+        network_rows=_network_rows(result.designs, _places(result)),
+        inference_sentence=inference_sentence(result),
+        digital=[own for own in result.network["coverage"]["matrices"] if not own["analog"]],
         cell_sentence=cell_sentence(result),
         parameters=_parameters(result.fit),
         notes=[sentence(note) for note in (result.fit["notes"] if result.fit else ())],
@@ -90,6 +104,7 @@ def command_line(settings: dict[str, Any]) -> str:
         "data_set": "--data-set",
         "weights": "--weights",
         "data": "--data",
+        "metric": "--metric",
         "library": "--library",
         "images": "--images",
         "calibration_images": "--calibration-images",
@@ -127,17 +142,22 @@ def _script_json(figures: Sequence[Figure]) -> str:
     return json.dumps(content, allow_nan=False).replace("<", "\\u003c")
 
 
-def _row(design: Values, described: str) -> dict[str, Any]:
+def _places(result: StudyResult) -> int | None:
+    """Return the places of an inference (tokens) that its energy is divided by; None where they have no name."""
+    return result.network["places_per_inference"] if result.metric["place"] else None
+
+
+def _row(design: Values, described: str, shown: ShownMetric) -> dict[str, Any]:
     accuracy, cost = design["accuracy"], design["cost"]
     loss = accuracy["loss_interval"]
     return {
         "name": design["name"],
         "describe": f"{described}. In: {what_is_in(design['core'])}",
-        "ideal": f"{100 * accuracy['ideal']:.2f}",
-        "mean": f"{100 * accuracy['mean']:.2f}",
-        "std": f"{100 * accuracy['std']:.2f}",
-        "loss": f"{100 * accuracy['loss']:+.2f}".replace("-", "−"),
-        "loss_interval": f"{100 * loss[0]:+.2f} – {100 * loss[1]:+.2f}".replace("-", "−") if loss else "",
+        "ideal": shown.value(accuracy["ideal"]),
+        "mean": shown.value(accuracy["mean"]),
+        "std": shown.spread(accuracy["std"]),
+        "loss": shown.signed(accuracy["loss"]).replace("-", "−"),
+        "loss_interval": " – ".join(map(shown.signed, loss)).replace("-", "−") if loss else "",
         "costs": [_with_interval(cost, column) for column in COST_COLUMNS],
         "b_out": bits(design["b_out_bits"]),
     }
@@ -168,7 +188,7 @@ def _parameters(fit: Values | None) -> list[dict[str, str]]:
     return rows
 
 
-def _network_rows(designs: Sequence[Values]) -> list[dict[str, Any]]:
+def _network_rows(designs: Sequence[Values], places: int | None) -> list[dict[str, Any]]:
     rows = []
     for index, design in enumerate(designs):
         cost = design["network_cost"]
@@ -180,6 +200,7 @@ def _network_rows(designs: Sequence[Values]) -> list[dict[str, Any]]:
                 "utilisation": significant(100 * cost["spatial_utilisation"], 3),
                 "area": _with_interval(cost, "area_mm2"),
                 "energy": _with_interval(cost, "energy_gated_uj"),
+                "per_place": "" if places is None else significant(1e3 * cost["energy_gated_uj"] / places),
                 "ungated": significant(cost["energy_ungated_uj"]),
                 "latency": significant(cost["latency_us"]),
                 "rate": significant(cost["inferences_per_s"]),

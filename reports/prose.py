@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reports.built_cores import caption_of_parts
+from reports.metric import ShownMetric
+from reports.numbers import in_prefix, significant
 from reports.results import StudyResult, Values
-from reports.table import in_prefix, significant
 
 
 def sentence(text: str) -> str:
@@ -35,13 +36,43 @@ def summary(result: StudyResult) -> list[str]:
     Args:
         result: what the study found.
     """
-    network, designs = result.network, result.designs
-    close = [design for design in designs if 100 * design["accuracy"]["loss"] <= 1]
-    far = [design for design in designs if 100 * design["accuracy"]["loss"] > 1]
-    first = (
-        f"{network['name']} names {100 * network['baseline']:.1f} % of "
-        f"{_plural(network['test_images'], 'test image')} of {network['data_set']} correctly in floating point."
-    )
+    network, designs, shown = result.network, result.designs, ShownMetric(result.metric)
+    tested = f"{_plural(network['test_images'], 'test ' + network['example'])}{shown.of_labels(network['labels'])}"
+    if shown.names_classes and network["labels"] == network["test_images"]:
+        first = (
+            f"{network['name']} names {100 * network['baseline']:.1f} % of {tested} of {network['data_set']} correctly "
+            "in floating point."
+        )
+    else:
+        first = (
+            f"{network['name']} has {shown.with_article} of {shown.with_unit(network['baseline'])} on {tested} of "
+            f"{network['data_set']} in floating point{'' if shown.higher_is_better else '; lower is better'}."
+        )
+    second = (_points if shown.is_share else _changes)(result, shown)
+    sentences = [f"{first} {second}".strip()]
+    if len(designs) > 1:
+        costs = {design["name"]: design["cost"]["energy_fj_per_op"] for design in designs}
+        cheap, dear = min(costs, key=lambda name: costs[name]), max(costs, key=lambda name: costs[name])
+        sentences.append(
+            f"An operation costs from {significant(costs[cheap])} fJ (design {cheap}) to {significant(costs[dear])} fJ "
+            f"(design {dear}), a factor of {significant(costs[dear] / costs[cheap], 2)}."
+        )
+    return sentences
+
+
+def _changes(result: StudyResult, shown: ShownMetric) -> str:
+    """What a metric in units of its own becomes on each design."""
+    found = [(design["name"], design["accuracy"]["mean"], design["accuracy"]["loss"]) for design in result.designs]
+    values = [f"{shown.with_unit(mean)} on {name} ({shown.signed(loss)})" for name, mean, loss in found]
+    listed = values[0] if len(values) == 1 else f"{', '.join(values[:-1])} and {values[-1]}"
+    return f"With {result.device['label']} cells it is {listed}; the sign in brackets is + where it got worse."
+
+
+def _points(result: StudyResult, shown: ShownMetric) -> str:
+    """How many points the designs lose of a share."""
+    designs = result.designs
+    close = [design for design in designs if shown.scaled(design["accuracy"]["loss"]) <= 1]
+    far = [design for design in designs if shown.scaled(design["accuracy"]["loss"]) > 1]
     kept = []
     if close:
         everything = not far and len(designs) > 1
@@ -52,16 +83,23 @@ def summary(result: StudyResult) -> list[str]:
     if far:
         losses = [f"{design['name']} {100 * design['accuracy']['loss']:.1f}" for design in far]
         kept.append(f"{'; '.join(losses)} points are lost" if not close else f"{' and '.join(losses)} points")
-    second = f"With {result.device['label']} cells {', '.join(kept)}." if kept else ""
-    sentences = [f"{first} {second}"]
-    if len(designs) > 1:
-        costs = {design["name"]: design["cost"]["energy_fj_per_op"] for design in designs}
-        cheap, dear = min(costs, key=lambda name: costs[name]), max(costs, key=lambda name: costs[name])
-        sentences.append(
-            f"An operation costs from {significant(costs[cheap])} fJ (design {cheap}) to {significant(costs[dear])} fJ "
-            f"(design {dear}), a factor of {significant(costs[dear] / costs[cheap], 2)}."
-        )
-    return sentences
+    return f"With {result.device['label']} cells {', '.join(kept)}." if kept else ""
+
+
+def inference_sentence(result: StudyResult) -> str:
+    """Return what an inference is and what cores it runs on.
+
+    Args:
+        result: what the study found.
+    """
+    network, shown = result.network, ShownMetric(result.metric)
+    places = network["places_per_inference"]
+    own = f" of {_plural(places, shown.place)} (the first test {network['example']})" if shown.place else ""
+    return (
+        f"Every layer of {network['name']} on cores of its own; an inference is one {network['example']}{own}. A "
+        "core is sized for the largest products it will see; a small layer leaves most of it unused, which the peak "
+        "figures do not tell."
+    )
 
 
 def table_note(result: StudyResult) -> str:
@@ -73,10 +111,13 @@ def table_note(result: StudyResult) -> str:
     designs = result.designs
     trials = " or ".join(map(str, sorted({design["accuracy"]["trials"] for design in designs})))
     what = "value" if any(design["accuracy"]["loss_interval"] for design in designs) else "cost"
+    shown, cells = ShownMetric(result.metric), f"the mean with {result.device['label']} cells"
+    baseline = f"the float network's {shown.label} ({shown.with_unit(result.network['baseline'])})"
+    loss = f"{baseline} minus {cells}" if shown.higher_is_better else f"{cells} minus {baseline}, so that + is worse"
     text = (
-        f"Loss is the float network's accuracy ({100 * result.network['baseline']:.2f} %) minus the mean with "
-        f"{result.device['label']} cells; ± is the standard deviation over {trials} trials with other cell errors "
-        f"each; small figures below a {what} are its 95 % interval. {caption_of_parts(designs)} "
+        f"Loss is {loss}; ± is the standard deviation over {trials} trials with other cell errors "
+        f"each; small figures below a {what} are its 95 % interval{_paired(result, shown)}. "
+        f"{caption_of_parts(designs)} "
     )
     sizes = {(design["fields"]["matrix_rows"], design["fields"]["matrix_columns"]) for design in designs}
     (rows, columns), same = next(iter(sizes)), len(sizes) == 1
@@ -89,6 +130,16 @@ def table_note(result: StudyResult) -> str:
             f"{result.cost_note}"
         ).strip()
     )
+
+
+def _paired(result: StudyResult, shown: ShownMetric) -> str:
+    """Say what the interval of a loss is drawn over, where an example is no single label; or why there is none."""
+    network = result.network
+    if not any(design["accuracy"]["loss_interval"] for design in result.designs):
+        return f" (the loss has none: {shown.label} gives no score for each of several {network['example']}s)"
+    if network["labels"] == network["test_images"]:
+        return ""
+    return f", of the loss over whole {network['example']}s and trials, paired with the float network"
 
 
 def cell_sentence(result: StudyResult) -> str:

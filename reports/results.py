@@ -33,7 +33,8 @@ class StudyResult(PlainValues):
         wires: errors of bit-line models on the arrays of the designs: the rows of `bit_line_errors`, each with the
             ``designs`` whose lines they are.
         peripherals: a characterisation of the circuits around the array (`PeripheralModel.to_dict`); None without.
-        network: name, images, layers (`LayerShape.to_dict`) and ``coverage`` (`Coverage.to_dict`) of the network, and
+        metric: what is counted, in words, with unit and direction (`MetricFacts.to_dict`).
+        network: name, examples, layers (`LayerShape.to_dict`) and ``coverage`` (`Coverage.to_dict`) of the network, and
             ``notes``, sentences.
         designs: one entry a core, in the order asked for: `CoreDesign.to_dict` with ``core``, what it is built of
             beside its design (`Core.to_dict`: cell, age, temperature, ADC, peripherals, wires, corrections, faults),
@@ -54,6 +55,7 @@ class StudyResult(PlainValues):
     spice: Values | None
     wires: list[Values]
     peripherals: Values | None
+    metric: Values
     network: Values
     designs: list[Values]
     provenance: list[Values]

@@ -22,7 +22,7 @@ from devicekit.common.file_sets import replacing_together, settle
 from reports.built_cores import built
 from reports.cache import ResultCache
 from reports.cell_step import cell_of
-from reports.network_step import common_baseline, evaluate_design, load_network, summarise_network
+from reports.network_step import evaluate_design, load_network, summarise_network
 from reports.page import render
 from reports.results import StudyResult, Values
 from reports.sources import calibration_note, core_sources, design_sources, library_sources
@@ -106,7 +106,6 @@ def compute(study: Study, folder: Path, progress: Progress | None = None) -> Stu
             report(before + round(done / passes * (study.trials + 2)), text)
 
         evaluations[core.name] = evaluate_design(study, network, core, cache, step)
-    baseline = common_baseline(evaluations.values())
     found: list[Values] = []
     for core in cores:
         evaluation = evaluations[core.name]
@@ -129,7 +128,8 @@ def compute(study: Study, folder: Path, progress: Progress | None = None) -> Stu
         spice=spice,
         wires=wires,
         peripherals=load_peripherals(cell.technology).to_dict() if cell.technology in peripheral_names() else None,
-        network=summarise_network(study, network, baseline),
+        metric=network.metric.to_dict(),
+        network=summarise_network(study, network, evaluations.values()),
         designs=found,
         provenance=[
             *core_sources(cores),

@@ -42,9 +42,12 @@ class Study(BaseModel):
         device: a cell to use as it stands: a bundled name or a device file. Together with `measurements`, it gives
             what a fit of currents does not (read voltage, largest current, on/off ratio).
         network: name of the network, or ``module:function`` or ``FILE.py:function`` for one of your own.
-        data_set: name of the images the network reads; None for a network that is known by name.
+        data_set: name of the data the network reads, or ``module:function``, ``FILE.py:function`` or an ``.npz`` file
+            for data of your own; None for a network that is known by name.
         weights: weight file; None for bundled weights or those in `data`.
         data: folder with the network's data set; not needed for a bundled one.
+        metric: what is counted: one of `accuracy.metric_names`, or ``module:function`` or ``FILE.py:function`` for a
+            metric of your own.
         exclude: name patterns of the network's layers that stay digital, in accuracy and in energy.
         images: so many test images at most; None for all.
         calibration_images: so many training images at most set the ADC ranges; a thousand give each layer
@@ -75,6 +78,7 @@ class Study(BaseModel):
     data_set: str | None = None
     weights: Path | None = None
     data: Path | None = None
+    metric: str = "top1"
     exclude: tuple[str, ...] = ()
     images: int | None = Field(default=None, ge=1)
     calibration_images: int = Field(default=1000, ge=1)
@@ -115,6 +119,17 @@ class Study(BaseModel):
             raise ValueError(f"design {twice[0]!r} is asked for more than once")
         return designs
 
+    @field_validator("metric")
+    @classmethod
+    def _a_known_metric(cls, metric: str) -> str:
+        from accuracy import metric_names
+
+        if ":" not in metric and metric not in metric_names():
+            raise ValueError(
+                unknown_name("metric", metric, metric_names()) + " A metric of your own is given as module:function."
+            )
+        return metric
+
     @classmethod
     def make(cls, values: dict[str, Any], where: str = "study") -> Self:
         """Return a study from plain values, with one clear message where they do not make one.
@@ -135,7 +150,9 @@ class Study(BaseModel):
             first = error.errors()[0]
             key = ".".join(map(str, first["loc"]))
             reason = first["msg"].removeprefix("Value error, ")
-            raise StudyError(f"{where}: `{key}`: {reason}, but got {first['input']!r}.") from None
+            # A whole sentence says what it got.
+            got = "" if reason.endswith(".") else f", but got {first['input']!r}."
+            raise StudyError(f"{where}: `{key}`: {reason}{got}") from None
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -156,8 +173,9 @@ class Study(BaseModel):
         for key in ("designs", "cores"):
             if isinstance(values.get(key), list):
                 values[key] = [_part_beside(name, folder) for name in values[key]]
-        if isinstance(values.get("network"), str):
-            values["network"] = _part_beside(values["network"], folder)
+        for key in ("network", "data_set", "metric"):
+            if isinstance(values.get(key), str):
+                values[key] = _code_beside(values[key], folder)
         return cls.make(values, str(path))
 
     def save(self, path: str | Path) -> Path:
@@ -178,7 +196,9 @@ class Study(BaseModel):
                 values[key] = _beside(values[key], here)
         for key in ("designs", "cores"):
             values[key] = [_part_beside(name, here) for name in values[key]]
-        values["network"] = _part_beside(values["network"], here)
+        for key in ("network", "data_set", "metric"):
+            if key in values:
+                values[key] = _code_beside(values[key], here)
         with replacing(path) as temporary:
             temporary.write_text(tomli_w.dumps(values), encoding="utf-8")
         return Path(path)
@@ -187,6 +207,14 @@ class Study(BaseModel):
 def _beside(name: str, folder: Path) -> str:
     """Return an existing path relative to `folder` as a full path; a bundled name is left as it stands."""
     return str((folder / name).resolve()) if exists(folder / name) else name
+
+
+def _code_beside(name: str, folder: Path) -> str:
+    """Return ``FILE.py:NAME`` or a file of arrays with its full path; anything else, ``module:name`` too, as it is."""
+    path, _, own = name.rpartition(":")
+    if path.endswith(".py"):
+        return f"{_beside(path, folder)}:{own}"
+    return _beside(name, folder) if name.endswith(".npz") else name
 
 
 def _part_beside(name: Any, folder: Path) -> Any:

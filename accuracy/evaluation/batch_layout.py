@@ -45,6 +45,40 @@ class BatchLayout:
         return tensor.movedim(self.inputs, 0) if tensor.dim() > self.inputs else tensor
 
 
+def layout_of(model: nn.Module, layers: Sequence[AnalogLayer], batch: Batch) -> BatchLayout:
+    """Return where the examples of a network's batches stand; first, where nothing depends on it.
+
+    Args:
+        model: a converted network, or any other without analog layers.
+        layers: its analog layers.
+        batch: the first batch.
+
+    Warns:
+        EvaluationWarning: as `batch_layout`.
+    """
+    return batch_layout(model, layers, batch) if _depends_on_layout(model, layers, batch) else BatchLayout()
+
+
+def one_example(batch: Batch, layout: BatchLayout) -> Batch:
+    """Return the first example of a batch as a batch of its own.
+
+    Args:
+        batch: of the data.
+        layout: where its examples stand.
+    """
+    return _changed(batch, batch.main, layout.inputs, lambda part, own: part.narrow(own, 0, 1))
+
+
+def _depends_on_layout(model: nn.Module, layers: Sequence[AnalogLayer], batch: Batch) -> bool:
+    """Whether anything depends on where examples stand: noise, modules with the time first, labels with axes."""
+    target = next(tensors_in(batch.labels), None)
+    return (
+        any(layer.array.draws_noise for layer in layers)
+        or any(getattr(module, "batch_first", True) is False for module in model.modules())
+        or (target is not None and (target.dim() > 1 or target.shape[:1] != batch.main.shape[:1]))
+    )
+
+
 def batch_layout(model: nn.Module, layers: Sequence[AnalogLayer], batch: Batch) -> BatchLayout:
     """Return where the examples of a network's batches stand.
 

@@ -12,7 +12,8 @@ from accuracy.calibration.calibrate import Progress, ideal_cells, require_layers
 from accuracy.calibration.corrections import checked_corrections, clear_corrections
 from accuracy.errors import EvaluationError
 from accuracy.evaluation.intervals import half_width
-from accuracy.evaluation.metrics import Metric, measure_of
+from accuracy.evaluation.measures import measure_of
+from accuracy.evaluation.metrics import Metric
 from accuracy.evaluation.results import Accuracy
 from accuracy.evaluation.trials import Course, Plan, Scores, Trial, checked_workers, course_of, run_pass, run_trials
 from accuracy.evaluation.wire_envelope import warn_of_wires
@@ -55,7 +56,8 @@ def evaluate(
         metric: ``"top1"``, ``"top5"`` (of images, or of every token or pixel), ``"binary"`` and ``"multi_label"``
             (logits above 0), ``"binary_probability"`` (above 0.5), ``"cross_entropy"``, ``"perplexity"``, ``"mse"``; a
             function (outputs, labels) -> one number for each image; or an object with reset, update and compute as in
-            torchmetrics. Functions and objects are given what the network returned, as it is.
+            torchmetrics. Functions and objects are given what the network returned, as it is; ``module:name`` and
+            ``file.py:name`` mean one of the user's.
         higher_is_better: whether a larger value is a better network, so that `Accuracy.loss` is positive where it
             gets worse; None for what the metric says (losses of torch are known), else yes.
         draw_cells: whether every trial draws the cell model anew from the uncertainty of its fit (`Cell.draw`), so
@@ -133,6 +135,7 @@ def evaluate(
         weights=baseline.weights,
         higher_is_better=measure.higher_is_better,
         exponential=measure.exponential,
+        metric=measure.name,
     )
 
 

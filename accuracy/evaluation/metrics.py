@@ -1,4 +1,4 @@
-"""Metrics: named ones, a score of the user's for every example, or a metric that accumulates by itself.
+"""Scores of the metrics: named ones, a score of the user's for every example, or a metric that accumulates by itself.
 
 A named metric gives every example a score and a weight (tokens, pixels; 1 for a single label); the value over a data
 set is the weighted mean of the scores, or its exponential for perplexity.
@@ -6,7 +6,6 @@ set is the weighted mean of the scores, or its exponential for perplexity.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -14,7 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from accuracy.batches import Batch, map_tensors
@@ -29,7 +28,7 @@ from accuracy.evaluation.labels import (
     two_valued_labels,
 )
 from accuracy.evaluation.outputs import logits_of
-from devicekit.common.errors import unknown_name
+from accuracy.own_code import naming_errors
 
 Floats = NDArray[np.float64]
 Score = Callable[[Any, Any], Tensor]
@@ -86,6 +85,13 @@ class TopK:
     ignore_index: int = IGNORED
     class_axis: int | None = None
     higher_is_better = True
+    share = True
+    column = "accuracy"
+
+    @property
+    def label(self) -> str:
+        """The metric in words."""
+        return "accuracy" if self.k == 1 else f"top-{self.k} accuracy"
 
     def scores(self, outputs: Tensor, labels: Any, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return the fraction of an example's places that are right, and how many places it has."""
@@ -107,6 +113,8 @@ class Binary:
 
     threshold: float = 0.0
     higher_is_better = True
+    share = True
+    label = column = "accuracy"
 
     def scores(self, outputs: Tensor, labels: Any, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return the fraction of an example's labels that are right, and how many it has."""
@@ -129,6 +137,7 @@ class CrossEntropy:
     ignore_index: int = IGNORED
     class_axis: int | None = None
     higher_is_better = False
+    label, unit = "cross-entropy", "nat"
 
     def scores(self, outputs: Tensor, labels: Any, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return the mean negative log likelihood of an example, and how many places it has."""
@@ -153,6 +162,7 @@ class Perplexity:
 
     ignore_index: int = IGNORED
     higher_is_better = False
+    example, place = "sequence", "token"
 
     def scores(self, outputs: Tensor, labels: Any, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return the mean negative log likelihood of an example's tokens, and how many it has."""
@@ -165,6 +175,7 @@ class MeanSquaredError:
     """Mean squared difference of outputs and labels."""
 
     higher_is_better = False
+    label = "mean squared error"
 
     def scores(self, outputs: Tensor, labels: Any, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return the mean squared error of an example, and how many numbers it has."""
@@ -172,65 +183,14 @@ class MeanSquaredError:
         return _by_example((outputs.reshape(target.shape) - target) ** 2, torch.ones_like(target))
 
 
-_NAMED: dict[str, NamedMetric] = {
-    "top1": TopK(1),
-    "top5": TopK(5),
-    "binary": Binary(),
-    "binary_probability": Binary(0.5),
-    "multi_label": Binary(),
-    "cross_entropy": CrossEntropy(),
-    "perplexity": Perplexity(),
-    "mse": MeanSquaredError(),
-}
-
-
-_TORCH_LOSSES = [
-    getattr(F, name) for name in dir(F) if name.endswith("_loss") or "cross_entropy" in name or name == "kl_div"
-]
-
-
-def metric_names() -> tuple[str, ...]:
-    """Return the names of the named metrics."""
-    return tuple(_NAMED)
-
-
-def named_metric(metric: Metric) -> NamedMetric | Score | AccumulatingMetric:
-    """Return the metric for a name, or the metric itself.
-
-    Raises:
-        EvaluationError: unknown name, or neither a function nor a metric.
-    """
-    if isinstance(metric, str):
-        if metric not in _NAMED:
-            raise EvaluationError(unknown_name("metric", metric, _NAMED))
-        return _NAMED[metric]
-    if not (callable(metric) or isinstance(metric, AccumulatingMetric) or has_scores(metric)):
-        raise EvaluationError(
-            f"Expected `metric` to be one of {', '.join(_NAMED)}, a function (outputs, labels), or an object with "
-            f"reset, update and compute, but got {metric!r}."
-        )
-    return metric
-
-
 def has_scores(metric: object) -> bool:
     """Whether a metric is of the form of the named ones."""
     return callable(getattr(metric, "scores", None)) and hasattr(metric, "higher_is_better")
 
 
-def is_better_higher(metric: NamedMetric | Score | AccumulatingMetric, wanted: bool | None) -> bool:
-    """Return whether larger values are better: as the caller says, else as the metric does, else yes.
-
-    Losses of torch (functions, also in `functools.partial`, and modules) are better lower; torchmetrics say it in
-    their ``higher_is_better``.
-    """
-    if wanted is not None:
-        return wanted
-    own = getattr(metric, "higher_is_better", None)
-    if own is not None:
-        return bool(own)
-    while isinstance(metric, functools.partial):
-        metric = metric.func
-    return not (isinstance(metric, nn.modules.loss._Loss) or any(metric is loss for loss in _TORCH_LOSSES))
+def name_of(metric: object) -> str:
+    """Return a metric of the user's in words, for messages."""
+    return f"The metric {getattr(metric, '__name__', type(metric).__name__)!r}"
 
 
 def score_batch(
@@ -257,45 +217,13 @@ def score_batch(
             labels, batch = map_tensors(labels, layout.examples_first), batch.mapped(layout.examples_first)
         values, weights = metric.scores(logits, labels, batch)  # type: ignore[union-attr]
     else:
-        values = torch.as_tensor(metric(outputs, labels))  # type: ignore[operator]
+        with naming_errors(f"{name_of(metric)} cannot score a batch", EvaluationError):
+            values = torch.as_tensor(metric(outputs, labels))  # type: ignore[operator]
         weights = torch.ones_like(values)
     if values.shape != (examples,):
         raise EvaluationError(
-            f"Expected the metric to return one number for each of {examples} images, but got shape "
+            f"Expected the metric to return one number for each of {examples} examples, but got shape "
             f"{tuple(values.shape)}; a metric over whole data sets needs reset, update and compute."
         )
     scores, counted = (part.detach().to(torch.float64).cpu().numpy() for part in (values, weights))
     return np.asarray(scores), np.asarray(counted)
-
-
-@dataclass(frozen=True)
-class Measure:
-    """A metric together with what is known of it.
-
-    Attributes:
-        metric: what counts.
-        higher_is_better: whether a larger value is a better network.
-    """
-
-    metric: NamedMetric | Score | AccumulatingMetric
-    higher_is_better: bool = True
-
-    @property
-    def accumulates(self) -> bool:
-        """Whether there is one number for all data and none for each example."""
-        return isinstance(self.metric, AccumulatingMetric) and not has_scores(self.metric)
-
-    @property
-    def exponential(self) -> bool:
-        """Whether the value is the exponential of the mean score."""
-        return isinstance(self.metric, Perplexity)
-
-
-def measure_of(metric: Metric, higher_is_better: bool | None = None) -> Measure:
-    """Return a metric with what is known of it.
-
-    Raises:
-        EvaluationError: unknown name, or neither a function nor a metric.
-    """
-    found = named_metric(metric)
-    return Measure(found, is_better_higher(found, higher_is_better))

@@ -31,6 +31,7 @@ class Accuracy:
         weights: what each image counts (its tokens or pixels), shape (images,); None where all count the same.
         higher_is_better: whether a larger value is a better network; losses are positive where it gets worse.
         exponential: whether values are exponentials of the mean score, as a perplexity is.
+        metric: name of what was counted.
     """
 
     per_trial: Floats
@@ -44,6 +45,7 @@ class Accuracy:
     weights: Floats | None = None
     higher_is_better: bool = True
     exponential: bool = False
+    metric: str = "top1"
 
     @property
     def mean(self) -> float:
@@ -78,6 +80,11 @@ class Accuracy:
     def images(self) -> int:
         """Number of images; 0 for metrics without a score for each."""
         return 0 if self.baseline_scores is None else int(self.baseline_scores.size)
+
+    @property
+    def labels(self) -> int:
+        """Number of labels that were counted: one an image, or all tokens or pixels; 0 for metrics without scores."""
+        return self.images if self.weights is None else int(self.weights.sum())
 
     def interval(self, confidence: float = 0.95) -> tuple[float, float]:
         """Return the t interval of the mean over chips, on these images.
@@ -126,6 +133,8 @@ class Accuracy:
             interval = None
         return plain_dict(
             {
+                "metric": self.metric,
+                "higher_is_better": self.higher_is_better,
                 "baseline": self.baseline,
                 "ideal": self.ideal,
                 "mean": self.mean,
@@ -135,6 +144,7 @@ class Accuracy:
                 "per_trial": self.per_trial,
                 "trials": len(self.per_trial),
                 "images": self.images,
+                "labels": self.labels,
                 "clipped_inputs": self.clipped_inputs,
                 "stopped_early": self.stopped_early,
             }

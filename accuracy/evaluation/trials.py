@@ -20,18 +20,19 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from accuracy.batches import Batch, Batches, batch_of, model_device, tensors_in
+from accuracy.batches import Batch, Batches, batch_of, model_device
 from accuracy.calibration.corrections import apply_corrections, clear_corrections
 from accuracy.errors import EvaluationError
-from accuracy.evaluation.batch_layout import BatchLayout, batch_layout
+from accuracy.evaluation.batch_layout import BatchLayout, layout_of
 from accuracy.evaluation.intervals import weighted_value
-from accuracy.evaluation.metrics import Measure, Metric, measure_of, score_batch
+from accuracy.evaluation.measures import Measure, measure_of
+from accuracy.evaluation.metrics import Metric, name_of, score_batch
 from accuracy.evaluation.pairing import Order, Roll, fingerprints
 from accuracy.layers.analog_layers import AnalogLayer, Mode
 from accuracy.layers.convert import analog_layers
 from accuracy.layers.modes import layer_mode
 from accuracy.layers.programming import program_layers
-from accuracy.own_code import loaded_files, restore_files
+from accuracy.own_code import loaded_files, naming_errors, restore_files
 from circuits.core_parts import Correction
 
 Floats = NDArray[np.float64]
@@ -115,18 +116,7 @@ def course_of(model: nn.Module, layers: Sequence[AnalogLayer], batches: Batches,
     if first is None:
         raise EvaluationError("The data are empty: give at least one batch (inputs, labels).")
     batch = batch_of(first, model_device(model))
-    layout = batch_layout(model, layers, batch) if _asks_for_layout(model, layers, batch) else BatchLayout()
-    return Course(batches, measure, layout, Order())
-
-
-def _asks_for_layout(model: nn.Module, layers: Sequence[AnalogLayer], batch: Batch) -> bool:
-    """Whether anything depends on where examples stand: noise, modules with the time first, labels with axes."""
-    target = next(tensors_in(batch.labels), None)
-    return (
-        any(layer.array.draws_noise for layer in layers)
-        or any(getattr(module, "batch_first", True) is False for module in model.modules())
-        or (target is not None and (target.dim() > 1 or target.shape[:1] != batch.main.shape[:1]))
-    )
+    return Course(batches, measure, layout_of(model, layers, batch), Order())
 
 
 def run_pass(model: nn.Module, layers: Sequence[AnalogLayer], course: Course) -> Scores:
@@ -164,7 +154,8 @@ def run_pass(model: nn.Module, layers: Sequence[AnalogLayer], course: Course) ->
                 batch = batch_of(item, device)
                 outputs = batch.run(model)
                 if measure.accumulates:
-                    metric.update(outputs, batch.labels)  # type: ignore[union-attr]
+                    with naming_errors(f"{name_of(metric)} cannot take in a batch", EvaluationError):
+                        metric.update(outputs, batch.labels)  # type: ignore[union-attr]
                 else:
                     found.append(score_batch(metric, outputs, batch.labels, batch, course.layout))  # type: ignore[arg-type]
         finally:
@@ -176,7 +167,8 @@ def run_pass(model: nn.Module, layers: Sequence[AnalogLayer], course: Course) ->
     if not numbers:
         raise EvaluationError("The data are empty: give at least one batch (inputs, labels).")
     if measure.accumulates:
-        return Scores(float(metric.compute()))  # type: ignore[union-attr]
+        with naming_errors(f"{name_of(metric)} cannot be computed", EvaluationError):
+            return Scores(float(metric.compute()))  # type: ignore[union-attr]
     each, weights = (np.empty(len(numbers)) for _ in range(2))
     each[numbers], weights[numbers] = (np.concatenate(parts) for parts in zip(*found, strict=True))
     return Scores(weighted_value(each, weights, exponential=measure.exponential), each, weights)

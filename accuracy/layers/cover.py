@@ -24,13 +24,16 @@ LOOK_UP = "look-up: a row is read, not multiplied"
 UNUSED = "did not run"
 
 
-def coverage(model: nn.Module, example: Any = None, *, exclude: Iterable[str] = ()) -> Coverage:
+def coverage(
+    model: nn.Module, example: Any = None, batch_size: int | None = None, *, exclude: Iterable[str] = ()
+) -> Coverage:
     """Return which matrices of a network are on arrays.
 
     Args:
         model: a converted network; or any other, with an example, for what conversion would put on arrays.
         example: inputs to run: a tensor, a tuple of positional or a dict of keyword arguments, the first axis the
             batch; None for the first calibration batch of a converted network.
+        batch_size: inferences that the example holds; None takes the first axis of its first tensor.
         exclude: name patterns that stay digital, for a network that is not converted yet.
 
     Raises:
@@ -46,17 +49,18 @@ def coverage(model: nn.Module, example: Any = None, *, exclude: Iterable[str] = 
             )
         return conversion.coverage
     batch = batch_of((example, None), model_device(model))
+    images = batch.examples() if batch_size is None else batch_size
     if analog_layers(model):
         return coverage_of(
             model,
             look_at_converted(model, batch),
-            batch.examples(),
+            images,
             () if conversion is None else conversion.recipe.exclude,
         )
     planned = plan(model, exclude, batch, share_weights=True)
     layers = planned.layers
     look = run_look(planned.model, batch, (layer.module for layer in layers))
-    return coverage_of(planned.model, look, batch.examples(), tuple(exclude), would_be=True)
+    return coverage_of(planned.model, look, images, tuple(exclude), would_be=True)
 
 
 def look_at_converted(model: nn.Module, batch: Batch) -> Look:

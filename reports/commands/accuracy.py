@@ -25,17 +25,18 @@ if TYPE_CHECKING:
     from accuracy.evaluation.layer_report import LayerReport
     from circuits import Core
     from circuits.core_parts import Correction
+    from reports.metric import ShownMetric
 
 USUAL_DEVICE = "sonos_40nm_tcas2022"
 
 _HEADINGS = {
     "design": "Design",
     "device": "Cells",
-    "baseline": "Digital [%]",
-    "ideal": "Ideal cells [%]",
-    "mean": "Analog [%]",
-    "std": "Std [%]",
-    "loss": "Loss [%]",
+    "baseline": "Digital",
+    "ideal": "Ideal cells",
+    "mean": "Analog",
+    "std": "Std",
+    "loss": "Loss",
     "loss_interval": "95 % of it",
     "trials": "Trials",
     "images": "Images",
@@ -101,7 +102,7 @@ def accuracy(
         str,
         typer.Option(
             help="top1, top5, binary or multi_label (logits above 0), binary_probability (above 0.5), cross_entropy, "
-            "perplexity or mse."
+            "perplexity, mse, or MODULE:FUNCTION of your own."
         ),
     ] = "top1",
     draw_cells: Annotated[bool, typer.Option(help="Draw each chip's cell model from the fit's uncertainty.")] = False,
@@ -115,11 +116,15 @@ def accuracy(
     seed: SeedOption = 0,
 ) -> None:
     """Accuracy of a network on analog arrays, with ideal cells and with the device's errors."""
-    from accuracy import calibrate, calibration_report, convert, coverage, evaluate, layer_report, networks
+    from accuracy import DataSet, calibrate, calibration_report, convert, coverage, evaluate, layer_report, networks
     from accuracy.batches import batch_of
     from accuracy.data_sets import find as find_data
+    from accuracy.evaluation.measures import measure_of
     from circuits import choose_cores
+    from reports.metric import ShownMetric
 
+    facts = measure_of(metric).facts.to_dict()
+    shown = ShownMetric(facts)
     read = _Read(device, age, temperature)
     wires = None if r_p_hat is None and bit_line is None else {"r_p_hat": r_p_hat, "bit_line": bit_line or "resistor"}
     parts: dict[str, Any] = {"peripherals": peripherals, "adc": adc, "wires": wires}
@@ -128,7 +133,6 @@ def accuracy(
     # The user's own network takes its own weights; one known by name may have them beside its images.
     model = networks.load(network, weights or (None if ":" in network else data))
     loaded = find_data(data_set or networks.data_set(network), data)
-    scale = 100.0 if metric in _SHARES else 1.0
     networks.try_out(network, model, batch_of(next(iter(loaded.batches("test", 1, 1)))))
     calibration = loaded.batches("calibration", batch_size, calibration_images)
     test = loaded.batches("test", batch_size, images)
@@ -151,7 +155,7 @@ def accuracy(
                 seed,
                 metric=metric,
                 draw_cells=draw_cells,
-                tolerance=None if tolerance is None else tolerance / scale,
+                tolerance=None if tolerance is None else tolerance / shown.scaled(1.0),
                 corrections=cast("list[Correction]", correct) if correct else None,
                 correction_batches=calibration if correct or core.corrections else None,
                 workers=workers,
@@ -166,13 +170,13 @@ def accuracy(
     covered = coverage(converted)
     used = min(calibration_images or loaded.size("calibration"), loaded.size("calibration"))
     if as_json:
-        facts = {"network": network, "calibration_images": used, "seed": seed, "coverage": covered.to_dict()}
-        print_json({**facts, "designs": rows})
+        common = {"network": network, "calibration_images": used, "seed": seed, "metric": facts}
+        print_json({**common, "coverage": covered.to_dict(), "designs": rows})
         return
-    headings = _HEADINGS if scale != 1.0 else {key: text.removesuffix(" [%]") for key, text in _HEADINGS.items()}
-    shown = [{key: _shown(key, row[key], scale) for key in headings if key in row} for row in rows]
-    what = "Accuracy" if metric == "top1" else metric.replace("_", " ").capitalize()
-    print_table(shown, title=f"{what} of {network} on {loaded.name}", headings=headings)
+    headings = _HEADINGS | {key: shown.heading(_HEADINGS[key]) for key in ("baseline", "ideal", "mean", "std")}
+    headings["loss"] = shown.loss_heading()
+    table = [{key: _shown(key, row[key], shown) for key in headings if key in row} for row in rows]
+    print_table(table, title=f"{shown.title} of {network} on {loaded.name}", headings=headings)
     for row in rows if layers else []:
         print_table(
             [_shown_layer(layer) for layer in row["layers"]], title=f"{row['design']}: layer by layer", headings=_LAYER
@@ -184,7 +188,9 @@ def accuracy(
             headings=_MATRIX,
         )
     print_note(covered.summary())
-    print_note(f"Ranges were calibrated on {used} training images; accuracy is on {rows[0]['images']} test images.")
+    example = facts["example"] or ("image" if isinstance(loaded, DataSet) else "example")
+    counted = f"{rows[0]['images']} test {example}s{shown.of_labels(rows[0]['labels'])}"
+    print_note(f"Ranges were calibrated on {used} training {example}s; {shown.label} is on {counted}.")
 
 
 def api_arguments() -> dict[str, str]:
@@ -312,20 +318,15 @@ def _by_slice(ranges: list[dict[str, Any]], column: str) -> str:
     return "-" if None in values else ", ".join(f"{100 * value:.3g}" for value in values)
 
 
-_SHARES = ("top1", "top5", "binary", "binary_probability", "multi_label")
-"""Metrics that are fractions, shown in per cent."""
-_VALUES = ("baseline", "ideal", "mean", "std", "loss")
-
-
-def _shown(key: str, value: Any, scale: float) -> Any:
+def _shown(key: str, value: Any, metric: ShownMetric) -> Any:
     """Return a value as the main table shows it."""
     if key == "loss_interval":
-        return "-" if value is None else " to ".join(_value(end, scale) for end in value)
-    return _value(value, scale) if key in _VALUES else value
-
-
-def _value(number: float, scale: float) -> str:
-    return f"{scale * number:.2f}" if scale != 1.0 else f"{number:.4g}"
+        return "-" if value is None else " to ".join(map(metric.signed, value))
+    forms = {"baseline": metric.value, "ideal": metric.value, "mean": metric.value} | {
+        "std": metric.spread,
+        "loss": metric.signed,
+    }
+    return forms[key](value) if key in forms and value is not None else value
 
 
 def _stage(step: Step, description: str) -> Callable[[int, int], None]:

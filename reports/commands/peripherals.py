@@ -135,7 +135,7 @@ def _show(model: Any, others: list[Any], as_json: bool) -> None:
 
 
 def _energies(model: Any) -> list[dict[str, str]]:
-    from reports.table import in_prefix
+    from reports.numbers import in_prefix
 
     rows = []
     for name, constant in model.energy.items():
@@ -149,7 +149,7 @@ def _energies(model: Any) -> list[dict[str, str]]:
 
 def _figures(model: Any) -> list[dict[str, str]]:
     """Name every figure in words, with its value as a person writes it; intervals where there are any."""
-    from reports.table import in_prefix
+    from reports.numbers import in_prefix
 
     rows = []
     for name, constant in model.figures.items():

@@ -39,8 +39,21 @@ def report(
         str | None, typer.Option(help="Network, or MODULE:FUNCTION of your own. [default: digits_cnn]")
     ] = None,
     weights: Annotated[Path | None, typer.Option(help="Weight file of the network.")] = None,
-    data_set: Annotated[str | None, typer.Option(help="Images that a network of your own reads.")] = None,
+    data_set: Annotated[
+        str | None,
+        typer.Option(
+            help="Data that a network of your own reads: a name, or your own as MODULE:FUNCTION, FILE.py:FUNCTION or a "
+            ".npz file."
+        ),
+    ] = None,
     data: Annotated[Path | None, typer.Option(help="Folder with the network's images (and weights).")] = None,
+    metric: Annotated[
+        str | None,
+        typer.Option(
+            help="What is counted: top1, top5, binary, binary_probability, multi_label, cross_entropy, perplexity, "
+            "mse, or MODULE:FUNCTION of your own. [default: top1]"
+        ),
+    ] = None,
     measurements: Annotated[
         str | None,
         typer.Option(help="Cell currents to fit; the fitted cell is used. [default: the bundled 40 nm SONOS states]"),
@@ -81,7 +94,7 @@ def report(
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """Accuracy, energy, area and latency of core designs, from measured cells and a network: one table and one page.
+    """Accuracy (or perplexity, or another metric), energy, area and latency of core designs: one table and one page.
 
     Writes index.html (self-contained, opens without a network), table.csv, results.json and study.toml. A run that was
     interrupted goes on where it stopped.
@@ -101,6 +114,7 @@ def report(
         "data_set": data_set,
         "weights": weights,
         "data": data,
+        "metric": metric,
         "measurements": measurements,
         "device": device,
         "library": library,

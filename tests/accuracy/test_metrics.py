@@ -18,7 +18,8 @@ from accuracy import Accuracy, EvaluationError, TopK, calibrate, convert, evalua
 from accuracy.batches import batch_of
 from accuracy.evaluation.batch_layout import BatchLayout
 from accuracy.evaluation.intervals import loss_interval
-from accuracy.evaluation.metrics import measure_of, named_metric, score_batch
+from accuracy.evaluation.measures import measure_of, named_metric
+from accuracy.evaluation.metrics import score_batch
 from accuracy.evaluation.outputs import logits_of
 from circuits import load_design
 

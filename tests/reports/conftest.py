@@ -13,6 +13,7 @@ import pytest
 from selenium import webdriver
 from selenium.webdriver.support.ui import WebDriverWait
 
+from accuracy.evaluation.measures import measure_of
 from circuits import load_designs
 from reports.results import StudyResult, Values
 from tests.reports.built_cores import core_of
@@ -41,6 +42,7 @@ def accuracy(name: str) -> Values:
         "loss": LOSS[name],
         "loss_interval": [LOSS[name] - 0.006, LOSS[name] + 0.006],
         "images": 360,
+        "labels": 360,
     }
 
 
@@ -131,9 +133,14 @@ def made_up() -> StudyResult:
             "origin": "Fitted to sonos_40nm.csv.",
         },
         spice={"ngspice_version": "39", "cells": 64, "relative_difference": 3e-12, "recorded": False},
+        metric=measure_of("top1").facts.to_dict(),
         network={
             "name": "digits_cnn",
             "data_set": "digits",
+            "example": "image",
+            "labels": 360,
+            "places_per_inference": 1,
+            "coverage": {"analog_weights": 1.0, "analog_macs": 1.0, "matrices": []},
             "description": "Handwritten 8 × 8 digits.",
             "baseline": 0.965,
             "test_images": 360,

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from circuits import CoreDesign
 from reports.figures import pareto_front
+from reports.numbers import in_prefix, show_interval, significant
 from reports.prose import cell_sentence, spice_sentence, summary, table_note
 from reports.results import StudyResult
-from reports.table import caption, in_prefix, joint_rows, short_rows, show_interval, significant, to_csv
+from reports.table import caption, joint_rows, short_rows, to_csv
 
 
 @pytest.mark.parametrize(
