@@ -19,7 +19,7 @@ import re
 import sys
 import sysconfig
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,8 @@ from torch import nn
 _OURS = ("devicekit", "circuits", "energy", "accuracy", "reports")
 _NEVER_FOLLOWED = (*_OURS, "torch", "numpy", "scipy")
 _LIBRARIES = tuple(sysconfig.get_path(name) for name in ("purelib", "platlib"))
+_DEEP = 30
+"""Objects inside one another that are looked into at once."""
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+", re.IGNORECASE)
 # Of a class: what says nothing of what it computes, or differs from one process to the next.
 _NOT_CODE = {
@@ -59,28 +61,33 @@ def fingerprint(*values: Any) -> str:
 class _Walk:
     """One walk over values and everything they reach.
 
-    Functions and classes are put into a queue when they are met, so that a long chain of calls is not a deep recursion.
+    Functions and classes are put into a queue when they are met, and so is what lies deep inside others, so that a long
+    chain of calls or of objects is not a deep recursion.
     """
 
-    def __init__(self, own: set[str]) -> None:
+    def __init__(self, own: set[str], inside: tuple[int, ...] = ()) -> None:
         self.own = own
+        self.inside = inside
+        self.depth = 0
         self.digest = hashlib.sha256()
         self.seen: dict[int, int] = {}
         self.alive: list[Any] = []
-        self.queue: list[types.FunctionType | type] = []
+        self.queue: list[Callable[[], None]] = []
         self.modules: dict[str, types.ModuleType] = {}
 
     def finish(self) -> str:
         while self.queue:
-            value = self.queue.pop(0)
-            self.home(value.__module__)
-            if isinstance(value, type):
-                self.class_body(value)
-            else:
-                self.function_body(value)
+            self.queue.pop(0)()
         for name in sorted(self.modules):
             self.file(name, getattr(self.modules[name], "__file__", None))
         return self.digest.hexdigest()
+
+    def body(self, value: types.FunctionType | type) -> None:
+        self.home(value.__module__)
+        if isinstance(value, type):
+            self.class_body(value)
+        else:
+            self.function_body(value)
 
     def file(self, name: str, path: str | None) -> None:
         self.note(name)
@@ -108,7 +115,13 @@ class _Walk:
         self.seen[id(value)] = len(self.seen)
         # What is hashed stays, or its place in memory could be another's later.
         self.alive.append(value)
+        if self.depth >= _DEEP:
+            self.note("later")
+            self.queue.append(functools.partial(self.content, value))
+            return
+        self.depth += 1
         self.content(value)
+        self.depth -= 1
 
     def content(self, value: Any) -> None:
         if isinstance(value, torch.Tensor):
@@ -121,7 +134,7 @@ class _Walk:
         elif isinstance(value, types.FunctionType | type):
             self.note("code", value.__module__, value.__qualname__)
             if self.followed(value.__module__):
-                self.queue.append(value)
+                self.queue.append(functools.partial(self.body, value))
             else:
                 self.home(value.__module__)
         elif isinstance(value, Mapping):
@@ -131,7 +144,7 @@ class _Walk:
             for item in value:
                 self.add(item)
         elif isinstance(value, set | frozenset):
-            self.note("set", *sorted(self.apart(item) for item in value))
+            self.unordered(value)
         elif isinstance(value, enum.Enum):
             self.note(type(value).__qualname__, value.name)
         elif isinstance(value, types.CodeType):
@@ -139,9 +152,21 @@ class _Walk:
         else:
             self.other(value)
 
-    def apart(self, value: Any) -> str:
-        """Return the hash of an item by itself: the order of a set differs from one process to the next."""
-        walk = _Walk(self.own)
+    def unordered(self, value: set[Any] | frozenset[Any]) -> None:
+        """Hash a set, whose order differs from one process to the next: code by name, other items each by itself."""
+        self.note("set", len(value))
+        if id(value) in self.inside:
+            # An item leads back to the set that it is taken out of.
+            return
+        code = [item for item in value if isinstance(item, types.FunctionType | type)]
+        for item in sorted(code, key=lambda item: (item.__module__, item.__qualname__)):
+            self.add(item)
+        others = [item for item in value if not isinstance(item, types.FunctionType | type)]
+        self.note(*sorted(self.apart(item, id(value)) for item in others))
+
+    def apart(self, value: Any, inside: int) -> str:
+        """Return the hash of an item of a set by itself."""
+        walk = _Walk(self.own, (*self.inside, inside))
         walk.add(value)
         return walk.finish()
 

@@ -315,7 +315,7 @@ def test_metrics_by_name_by_function_and_by_accumulation() -> None:
     assert evaluate(model, data, 1, metric="top5").mean == 1.0, "there are four classes"
     own = evaluate(model, data, 1, metric=lambda outputs, labels: outputs.argmax(dim=1) == labels)
     assert own.mean == named.per_trial[0]
-    with pytest.raises(EvaluationError, match="one number for each of 32 images"):
+    with pytest.raises(EvaluationError, match="one number for each of 32 examples"):
         evaluate(model, data, 1, metric=lambda outputs, labels: outputs.sum())
     with pytest.raises(EvaluationError, match="Did you mean 'top1'"):
         evaluate(model, data, 1, metric="topp1")

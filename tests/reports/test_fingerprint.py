@@ -254,3 +254,30 @@ def test_the_same_pixels_otherwise_labelled_or_preprocessed_are_other_data() -> 
     assert found[0] == found[1]
     assert len(set(found)) == 5
     assert fingerprint(IMAGENET) != fingerprint(RAW)
+
+
+def _chain(length: int, end: int) -> list[object]:
+    chain: list[object] = [end]
+    for _ in range(length):
+        chain = [chain]
+    return chain
+
+
+class _Member:
+    """One of a set that it knows itself."""
+
+    def __init__(self, club: set[object], value: int) -> None:
+        self.club, self.value = club, value
+        club.add(self)
+
+
+def _club(*values: int) -> set[object]:
+    club: set[object] = set()
+    for value in values:
+        _Member(club, value)
+    return club
+
+
+def test_deep_objects_and_sets_that_lead_back_to_themselves_are_told_apart() -> None:
+    assert fingerprint(_chain(5000, 1)) == fingerprint(_chain(5000, 1)) != fingerprint(_chain(5000, 2))
+    assert fingerprint(_club(1, 2, 3)) == fingerprint(_club(3, 1, 2)) != fingerprint(_club(1, 2, 4))
