@@ -26,7 +26,7 @@ from energy.network_formulas import (
     TILES,
     TOTAL_SET,
 )
-from energy.uncertainty import draw_constants
+from energy.uncertainty import DRAWS, draw_constants
 
 
 @dataclass(frozen=True)
@@ -244,6 +244,18 @@ class PlacedNetwork:
         self.value(name)
         low, high = np.quantile(self._drawn[name].ravel(), [(1 - level) / 2, (1 + level) / 2])
         return float(low), float(high)
+
+    def draws_of(self, name: str) -> Array:
+        """Return a total for each draw of the components' constants, shape (draws,).
+
+        Totals of designs with the same library and seed go together, draw by draw.
+
+        Args:
+            name: a total.
+        """
+        self.value(name)
+        drawn = self._drawn[name].ravel()
+        return np.broadcast_to(drawn, (DRAWS,)) if drawn.size == 1 else drawn
 
     @property
     def totals(self) -> dict[str, float]:

@@ -9,16 +9,34 @@ if TYPE_CHECKING:
     from reports.page import render
     from reports.results import StudyResult
     from reports.run import Progress, run_study
+    from reports.store import Store, StoreError
     from reports.study import Study
+    from reports.sweeps.result import SweepResult
+    from reports.sweeps.sweep import sweep
 
-__all__ = ["Progress", "Study", "StudyError", "StudyResult", "render", "run_study"]
+__all__ = [
+    "Progress",
+    "Store",
+    "StoreError",
+    "Study",
+    "StudyError",
+    "StudyResult",
+    "SweepResult",
+    "render",
+    "run_study",
+    "sweep",
+]
 _HOMES = {
     "Progress": "reports.run",
+    "Store": "reports.store",
+    "StoreError": "reports.store",
     "Study": "reports.study",
     "StudyError": "reports.errors",
     "StudyResult": "reports.results",
+    "SweepResult": "reports.sweeps.result",
     "render": "reports.page",
     "run_study": "reports.run",
+    "sweep": "reports.sweeps.sweep",
 }
 
 

@@ -23,12 +23,16 @@ _SOURCES = (".py", ".c", ".h")
 
 
 @cache
-def code_hash() -> str:
-    """Return a hash over the source text of our packages, C sources and headers included, and libraries' versions."""
+def code_hash(rooms: tuple[str, ...] = ROOMS) -> str:
+    """Return a hash over the source text of our packages, C sources and headers included, and libraries' versions.
+
+    Args:
+        rooms: the packages.
+    """
     digest = hashlib.sha256()
     for library in ("numpy", "scipy", "torch"):
         digest.update(f"{library} {version(library)}\n".encode())
-    for room in ROOMS:
+    for room in rooms:
         package = Path(str(import_module(room).__file__)).parent
         for path in sorted(package.rglob("*")):
             if path.suffix in _SOURCES:

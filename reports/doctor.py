@@ -19,7 +19,7 @@ LIBRARIES = (
 )  # fmt: skip
 OPTIONAL = {
     "PySpice": "pip install 'devicekit[spice]'; without it SPICE steps are skipped and recorded values shown",
-    "distributed": "pip install 'devicekit[distributed]'; no command uses it yet: work is spread over processes here",
+    "distributed": "pip install 'devicekit[distributed]'; without it devicekit sweep works on this machine alone",
 }
 
 Status = Literal["ok", "missing", "problem", "optional"]

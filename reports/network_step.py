@@ -223,17 +223,28 @@ def evaluate_design(study: Study, network: LoadedNetwork, core: Core, cache: Res
         ``accuracy`` (`Accuracy.to_dict`), ``activities`` (`Activity.to_dict` by layer) and ``layer_reports``
         (`LayerReport.to_dict`, one a layer).
     """
-    inputs = _inputs(study, network, core)
+    inputs = evaluation_inputs(study, network.fingerprint, core)
     known = cache.get(f"accuracy-{core.name}", inputs)
     if known is not None:
         report(1, 1)
         return known
-    found = _evaluate(study, network, core, report)
+    found = evaluate_afresh(study, network, core, report)
     cache.put(f"accuracy-{core.name}", inputs, found)
     return found
 
 
-def _evaluate(study: Study, network: LoadedNetwork, core: Core, report: Report) -> Values:
+def evaluate_afresh(study: Study, network: LoadedNetwork, core: Core, report: Report) -> Values:
+    """Return what `evaluate_design` does, without a look at earlier results.
+
+    Args:
+        study: the study.
+        network: the network with its images.
+        core: the core as built, with its cell.
+        report: called with (steps done, steps in all).
+
+    Returns:
+        Also ``loss_draws`` (`Accuracy.loss_draws`), which go together between cores evaluated on the same images.
+    """
     from accuracy import calibrate, convert, evaluate, layer_report, measure_activity
 
     training = network.data.batches("calibration", study.batch_size, study.calibration_images)
@@ -251,15 +262,23 @@ def _evaluate(study: Study, network: LoadedNetwork, core: Core, report: Report) 
             raise StudyError(f"The {found.metric} of the {what} is {value}: there is nothing to compare.")
     return {
         "accuracy": found.to_dict(seed=study.seed),
+        "loss_draws": found.loss_draws(seed=study.seed).tolist(),
         "activities": plain(activities),
         "layer_reports": plain(layer_report(model, few, study.seed)),
     }
 
 
-def _inputs(study: Study, network: LoadedNetwork, core: Core) -> dict[str, Any]:
+def evaluation_inputs(study: Study, network: str, core: Core) -> dict[str, Any]:
+    """Return everything that an evaluation's result depends on, as plain values.
+
+    Args:
+        study: the study.
+        network: the network's fingerprint.
+        core: the core as built, with its cell.
+    """
     return {
         "core": core_fingerprint(core),
-        "network": network.fingerprint,
+        "network": network,
         "metric": study.metric,
         "exclude": list(study.exclude),
         "images": study.images,

@@ -22,6 +22,7 @@ from devicekit.common.file_sets import replacing_together, settle
 from reports.built_cores import built
 from reports.cache import ResultCache
 from reports.cell_step import cell_of
+from reports.errors import StudyError
 from reports.network_step import evaluate_design, load_network, summarise_network
 from reports.page import render
 from reports.results import StudyResult, Values
@@ -61,6 +62,11 @@ def run_study(study: Study | str | Path, out: str | Path, *, progress: Progress 
     """
     if not isinstance(study, Study):
         study = Study.load(study)
+    if study.vary:
+        raise StudyError(
+            f"The study varies {', '.join(study.vary)}: run it with devicekit sweep (reports.sweep), which keeps its "
+            "points in a store."
+        )
     folder = Path(out)
     return write(compute(study, folder, progress), study, folder)
 

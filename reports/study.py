@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -19,6 +19,8 @@ from devicekit.common.errors import unknown_name
 from devicekit.common.foreign import read_toml
 from devicekit.common.paths import exists, replacing
 from reports.errors import StudyError
+from reports.studies.axes import PATH_AXES, checked_axes
+from reports.studies.budgets import OBJECTIVES, constraint_of, quantity_of
 
 LONGEST_TITLE = 200
 REFERENCE_MEASUREMENTS = "sonos_40nm_tcas2022_resampled"
@@ -65,6 +67,14 @@ class Study(BaseModel):
         temperature: of the read, such as ``"350 K"``.
         r_p_hat: bit-line resistance of cores without wires of their own.
         bit_line: cell model that bit lines are solved with.
+        vary: values by name of what is varied, every combination a point of the study: fields of the design, parts of
+            the core (`reports.studies.axes.CORE_AXES`: age, temperature, adc, ...), and ``device``, ``network`` and
+            what else `reports.studies.axes.STUDY_AXES` lists. Lists, or texts such as ``"6..9"``. `reports.sweep` and
+            ``devicekit sweep`` run such a study.
+        objectives: what is made as good as possible, by the names of `reports.studies.budgets.QUANTITIES`.
+        constraints: limits such as ``"loss <= 1 point"`` and ``"network_area <= 1 mm2"``.
+        accuracy: which points of a sweep are evaluated with trials: ``"all"``; ``"affordable"``, those that keep to the
+            constraints on costs; ``"none"``, costs alone.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -93,6 +103,31 @@ class Study(BaseModel):
     temperature: str | None = None
     r_p_hat: float | None = Field(default=None, ge=0)
     bit_line: str | None = None
+    vary: dict[str, tuple[Any, ...]] = Field(default_factory=dict)
+    objectives: tuple[str, ...] = OBJECTIVES
+    constraints: tuple[str, ...] = ()
+    accuracy: Literal["all", "affordable", "none"] = "all"
+
+    @field_validator("vary", mode="before")
+    @classmethod
+    def _axes(cls, vary: Any) -> Any:
+        return checked_axes(vary)
+
+    @field_validator("objectives")
+    @classmethod
+    def _known_objectives(cls, objectives: tuple[str, ...]) -> tuple[str, ...]:
+        if not objectives:
+            raise ValueError("expected at least one objective")
+        for name in objectives:
+            quantity_of(name)
+        return objectives
+
+    @field_validator("constraints")
+    @classmethod
+    def _known_constraints(cls, constraints: tuple[str, ...]) -> tuple[str, ...]:
+        for text in constraints:
+            constraint_of(text)
+        return constraints
 
     @model_validator(mode="before")
     @classmethod
@@ -176,6 +211,8 @@ class Study(BaseModel):
         for key in ("network", "data_set", "metric"):
             if isinstance(values.get(key), str):
                 values[key] = _code_beside(values[key], folder)
+        if isinstance(values.get("vary"), dict):
+            values["vary"] = _axes_beside(values["vary"], folder)
         return cls.make(values, str(path))
 
     def save(self, path: str | Path) -> Path:
@@ -199,6 +236,7 @@ class Study(BaseModel):
         for key in ("network", "data_set", "metric"):
             if key in values:
                 values[key] = _code_beside(values[key], here)
+        values["vary"] = _axes_beside(_without_none(values["vary"]), here)
         with replacing(path) as temporary:
             temporary.write_text(tomli_w.dumps(values), encoding="utf-8")
         return Path(path)
@@ -215,6 +253,32 @@ def _code_beside(name: str, folder: Path) -> str:
     if path.endswith(".py"):
         return f"{_beside(path, folder)}:{own}"
     return _beside(name, folder) if name.endswith(".npz") else name
+
+
+def _axes_beside(vary: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Return what is varied with paths taken from a folder."""
+    return {key: _values_beside(key, values, folder) for key, values in vary.items()}
+
+
+def _values_beside(key: str, value: Any, folder: Path) -> Any:
+    if isinstance(value, list | tuple):
+        return [_values_beside(key, item, folder) for item in value]
+    if isinstance(value, dict):
+        return {own: _values_beside(own, item, folder) for own, item in value.items()}
+    if not isinstance(value, str):
+        return value
+    if key == "network":
+        return _code_beside(value, folder)
+    return _beside(value, folder) if key in PATH_AXES else value
+
+
+def _without_none(value: Any) -> Any:
+    """Return values as TOML can hold them, which knows no None."""
+    if isinstance(value, dict):
+        return {key: _without_none(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_none(item) for item in value]
+    return "none" if value is None else value
 
 
 def _part_beside(name: Any, folder: Path) -> Any:

@@ -54,6 +54,29 @@ def loss_interval(
 ) -> tuple[float, float]:
     """Return the interval of baseline value minus mean analog value, over examples and chips.
 
+    Args:
+        baseline: score of each example by the float network, shape (examples,).
+        scores: shape (trials, examples).
+        weights: what each example counts, shape (examples,).
+        confidence: of the interval.
+        resamples: draws.
+        seed: of the draws.
+        exponential: whether values are exponentials of mean scores.
+
+    Raises:
+        EvaluationError: a single example with a score that has no bounds.
+    """
+    losses = loss_draws(baseline, scores, weights, resamples, seed, exponential=exponential)
+    tail = (1.0 - confidence) / 2.0
+    low, high = np.quantile(losses, [tail, 1.0 - tail])
+    return float(low), float(high)
+
+
+def loss_draws(
+    baseline: Floats, scores: Floats, weights: Floats, resamples: int, seed: int, *, exponential: bool = False
+) -> Floats:
+    """Return draws of baseline value minus mean analog value, over examples and chips, shape (resamples,).
+
     Baseline and analog scores of an example are drawn together, so that what makes it hard for both cancels; trials
     are drawn as well. Scores within 0..1 of which fewer than `FEW` differ are not resampled, which would call a loss
     of nothing certain, but drawn from the posterior of the examples' shares, Dirichlet(1, ..., 1, 1/2, 1/2), the last
@@ -64,9 +87,8 @@ def loss_interval(
         baseline: score of each example by the float network, shape (examples,).
         scores: shape (trials, examples).
         weights: what each example counts, shape (examples,).
-        confidence: of the interval.
         resamples: draws.
-        seed: of the draws.
+        seed: of the draws; with the same seed and as many examples, the same examples are drawn.
         exponential: whether values are exponentials of mean scores.
 
     Raises:
@@ -102,6 +124,4 @@ def loss_interval(
             per_trial = weighted @ differences.T / weighted.sum(axis=1, keepdims=True)
             per_trial *= by_example.sum(axis=1, keepdims=True)
         losses.append((per_trial * by_trial).sum(axis=1) + extra)
-    tail = (1.0 - confidence) / 2.0
-    low, high = np.quantile(np.concatenate(losses), [tail, 1.0 - tail])
-    return float(low), float(high)
+    return np.concatenate(losses)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accuracy.errors import EvaluationError
-from accuracy.evaluation.intervals import half_width, loss_interval
+from accuracy.evaluation.intervals import half_width, loss_draws, loss_interval
 from devicekit.common.plain import plain_dict
 
 Floats = NDArray[np.float64]
@@ -119,6 +119,23 @@ class Accuracy:
             self.baseline_scores, self.scores, weights, confidence, resamples, seed, exponential=self.exponential
         )
         return (low, high) if self.higher_is_better else (-high, -low)
+
+    def loss_draws(self, resamples: int = 512, seed: int = 0) -> Floats:
+        """Return draws of the loss as its interval takes them, shape (resamples,).
+
+        Results on the same images with the same seed go together, draw by draw: what images have in common cancels
+        in their difference. Without scores of single images, draws are of the mean over chips alone (normal).
+
+        Args:
+            resamples: bootstrap samples.
+            seed: of the bootstrap.
+        """
+        if self.scores is None or self.baseline_scores is None or (self.images < 2 and self.scores.size):
+            spread = self.std / np.sqrt(self.per_trial.size)
+            return np.asarray(self.loss + spread * np.random.default_rng(seed).standard_normal(resamples))
+        weights = np.ones(self.baseline_scores.size) if self.weights is None else self.weights
+        drawn = loss_draws(self.baseline_scores, self.scores, weights, resamples, seed, exponential=self.exponential)
+        return drawn if self.higher_is_better else -drawn
 
     def to_dict(self, confidence: float = 0.95, seed: int = 0) -> dict[str, Any]:
         """Return everything but the scores of single images as plain values; without them there is no interval.

@@ -75,13 +75,13 @@ def test_a_core_that_changes_is_evaluated_anew(tmp_path: Path, monkeypatch: pyte
     from reports import network_step
 
     evaluated: list[str] = []
-    real = network_step._evaluate
+    real = network_step.evaluate_afresh
 
     def counted(study, network, core, report):
         evaluated.append(core.name)
         return real(study, network, core, report)
 
-    monkeypatch.setattr(network_step, "_evaluate", counted)
+    monkeypatch.setattr(network_step, "evaluate_afresh", counted)
     core = Core("A", SONOS, name="mine")
     path = core.save(tmp_path / "core.toml")
     study = Study(cores=(f"{path}:mine",), **SMALL)

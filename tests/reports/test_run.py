@@ -172,7 +172,7 @@ def test_a_second_run_takes_the_kept_accuracies(written: Path, monkeypatch: pyte
         raise AssertionError("evaluated again")
 
     before = json.loads((written / "results.json").read_text())
-    monkeypatch.setattr(network_step, "_evaluate", forbidden)
+    monkeypatch.setattr(network_step, "evaluate_afresh", forbidden)
     again = compute(SMALL, written)
     assert [design["accuracy"]["mean"] for design in again.designs] == [
         d["accuracy"]["mean"] for d in before["designs"]
@@ -183,7 +183,7 @@ def test_a_second_run_takes_the_kept_accuracies(written: Path, monkeypatch: pyte
 
 def test_an_interrupted_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     evaluated = []
-    real = network_step._evaluate
+    real = network_step.evaluate_afresh
 
     def interrupted(study: Study, network: Any, core: Any, report: Any) -> Any:
         if core.name == "D" and "D" not in evaluated:
@@ -192,7 +192,7 @@ def test_an_interrupted_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         evaluated.append(core.name)
         return real(study, network, core, report)
 
-    monkeypatch.setattr(network_step, "_evaluate", interrupted)
+    monkeypatch.setattr(network_step, "evaluate_afresh", interrupted)
     with pytest.raises(KeyboardInterrupt):
         reports.run_study(SMALL, tmp_path)
     assert not (tmp_path / "index.html").exists()

@@ -1,0 +1,60 @@
+"""What a study may vary: fields of the design, parts of the core, and what the study itself names."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from circuits import CoreDesign
+from devicekit.common.errors import unknown_name
+from reports.studies.ranges import values_of
+
+DESIGN_AXES = tuple(field.name for field in dataclasses.fields(CoreDesign) if field.name != "name")
+CORE_AXES = ("adc", "peripherals", "bit_line", "corrections", "age", "temperature")
+STUDY_AXES = (
+    "device", "measurements", "network", "data_set", "weights", "data", "images", "calibration_images", "library",
+)  # fmt: skip
+AXES = (*STUDY_AXES, *CORE_AXES, *DESIGN_AXES)
+"""Everything that `vary` takes."""
+
+PATH_AXES = ("device", "measurements", "weights", "data", "library", "adc", "peripherals")
+"""Axes whose values may be paths."""
+
+NETWORK_PARTS = ("network", "data_set", "weights", "data")
+"""What a value of the axis ``network`` may hold, as a table, where networks have images or weights of their own."""
+
+MOST_POINTS = 1_000_000
+"""Points of a study, at most."""
+
+
+def checked_axes(vary: Any) -> dict[str, tuple[Any, ...]]:
+    """Return what is varied, with all its values, in the order given.
+
+    Args:
+        vary: values by axis, each as `values_of` takes them.
+
+    Raises:
+        ValueError: no mapping, an unknown axis (the message names the nearest), or no proper values.
+    """
+    if not isinstance(vary, Mapping):
+        raise ValueError("expected a table of values by name, such as max_rows = [144, 288]")
+    axes: dict[str, tuple[Any, ...]] = {}
+    for key, entry in vary.items():
+        if key not in AXES:
+            raise ValueError(unknown_name("quantity to vary", str(key), AXES))
+        try:
+            axes[key] = values_of(entry)
+        except ValueError as error:
+            raise ValueError(f"{key}: {error}") from None
+        for value in axes[key]:
+            if isinstance(value, Mapping) and not (key == "network" and set(value) <= set(NETWORK_PARTS)):
+                raise ValueError(
+                    f"{key}: a table stands for a network only, with {', '.join(NETWORK_PARTS)}, but got {value!r}"
+                )
+    count = 1
+    for values in axes.values():
+        count *= len(values)
+    if count > MOST_POINTS:
+        raise ValueError(f"{count} combinations are more than {MOST_POINTS}")
+    return axes

@@ -1,0 +1,50 @@
+"""What a sweep leaves in its folder: the table, everything behind it, and the study."""
+
+from __future__ import annotations
+
+import json
+from contextlib import ExitStack
+from pathlib import Path
+
+from devicekit.common.paths import replacing
+from reports.errors import StudyError
+from reports.study import Study
+from reports.sweeps.result import SweepResult
+from reports.table import to_csv
+
+
+def check_folder(study: Study, folder: Path) -> None:
+    """Refuse a folder that holds the results of another study: nothing is overwritten in silence.
+
+    Args:
+        study: the study.
+        folder: where its results shall go.
+
+    Raises:
+        StudyError: another study's results are there.
+    """
+    there = folder / "study.toml"
+    if there.is_file() and Study.load(there) != study:
+        raise StudyError(f"{folder}: holds the results of another study; choose another folder (--out), or remove it.")
+
+
+def write(result: SweepResult, study: Study, folder: Path) -> Path:
+    """Write ``table.csv``, ``results.json`` and ``study.toml``.
+
+    Args:
+        result: what the study found.
+        study: the study.
+        folder: where.
+
+    Returns:
+        The path of the table.
+    """
+    files = {
+        "table.csv": to_csv(result.rows),
+        "results.json": json.dumps(result.to_dict(), indent=1, ensure_ascii=False) + "\n",
+    }
+    with ExitStack() as together:
+        study.save(together.enter_context(replacing(folder / "study.toml")))
+        for name, text in files.items():
+            together.enter_context(replacing(folder / name)).write_text(text, encoding="utf-8")
+    return folder / "table.csv"

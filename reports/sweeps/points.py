@@ -1,0 +1,150 @@
+"""The points of a study: every combination of what it varies, each with its core as built."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from circuits import Core, Wires, as_core, choose_cores
+from devicekit import Cell, DesignError, DevicekitError
+from reports.cell_step import cell_of
+from reports.errors import StudyError
+from reports.studies.axes import CORE_AXES, DESIGN_AXES, STUDY_AXES
+from reports.studies.ranges import text_of
+from reports.study import Study
+
+
+@dataclass(frozen=True)
+class Point:
+    """One combination.
+
+    Attributes:
+        name: core and what is varied, such as ``"A max_rows=144 adc_bits=6"``.
+        asked: what names the core (a bundled design, ``FILE:NAME``).
+        varied: values by axis.
+        study: the study of this point alone: one device, one network, nothing varied.
+        core: the core as built; None where the combination is impossible.
+        reason: why it is.
+    """
+
+    name: str
+    asked: str
+    varied: Mapping[str, Any]
+    study: Study
+    core: Core | None
+    reason: str = ""
+
+
+def points_of(study: Study) -> list[Point]:
+    """Return every point of a study, in order: cores first, then what is varied, the last axis fastest.
+
+    Args:
+        study: the study.
+
+    Raises:
+        StudyError: a value that fits no point, an axis that a core decides itself, or one core twice.
+        DevicekitError: an unknown core, cell or measurement file.
+    """
+    cores = choose_cores((*study.designs, *study.cores))
+    _check_owners(study, cores)
+    called = _names(cores)
+    fixed = study.model_copy(update={"vary": {}})
+    cell = _cells(tuple(core.cell for core in cores.values()))
+    points = []
+    for asked, core in cores.items():
+        for values in itertools.product(*study.vary.values()):
+            varied = dict(zip(study.vary, values, strict=True))
+            words = [f"{key}={text_of(value)}" for key, value in varied.items()]
+            name = " ".join([called[asked], *words])
+            own = _own_study(fixed, varied)
+            try:
+                built, reason = _built(core, varied, cell(own), name), ""
+            except DesignError as error:
+                built, reason = None, str(error)
+            points.append(Point(name, asked, varied, own, built, reason))
+    _check_values(study, points)
+    return points
+
+
+def _names(cores: Mapping[str, Core]) -> dict[str, str]:
+    """Return a name for each core: its own, or what it was asked for by where two have the same."""
+    own = [core.name for core in cores.values()]
+    return {asked: core.name if own.count(core.name) == 1 else asked for asked, core in cores.items()}
+
+
+def _check_owners(study: Study, cores: Mapping[str, Core]) -> None:
+    for axis in study.vary:
+        part = {"device": "cell", "measurements": "cell", "bit_line": "wires"}.get(axis, axis)
+        if part not in ("cell", "adc", "peripherals", "wires", "age", "temperature", "corrections"):
+            continue
+        for asked, core in cores.items():
+            if getattr(core, part):
+                raise StudyError(f"`{axis}` is varied, but the core {asked!r} has its own {part}: leave one out.")
+
+
+def _own_study(study: Study, varied: Mapping[str, Any]) -> Study:
+    changes: dict[str, Any] = {}
+    for key, value in varied.items():
+        if key in STUDY_AXES:
+            changes |= value if isinstance(value, Mapping) else {key: value}
+    if not changes:
+        return study
+    return Study.make(study.model_dump() | changes, "vary")
+
+
+def _cells(own: tuple[Cell | None, ...]) -> Callable[[Study], Cell]:
+    """Return a function that gives the cell of a point's study, each made once."""
+
+    @cache
+    def made(device: str | None, measurements: str | None) -> Cell:
+        return cell_of(Study(device=device, measurements=measurements), own).cell
+
+    return lambda study: made(study.device, study.measurements)
+
+
+def _built(core: Core, varied: Mapping[str, Any], cell: Cell, name: str) -> Core:
+    """Return the core of a point.
+
+    Raises:
+        DesignError: an impossible combination.
+    """
+    fields = {key: _listed(value) for key, value in varied.items() if key in DESIGN_AXES}
+    design = core.design.replace(**fields) if fields else core.design
+    parts = {key: value for key, value in varied.items() if key in CORE_AXES}
+    changes: dict[str, Any] = {"design": design, "name": name}
+    for key, value in parts.items():
+        if key == "corrections":
+            changes[key] = () if value is None else value
+        elif key != "bit_line":
+            changes[key] = value
+    if "bit_line" in parts:
+        changes["wires"] = Wires(design.r_p_hat, parts["bit_line"])
+    elif "r_p_hat" in fields and core.wires is not None:
+        changes["wires"] = dataclasses.replace(core.wires, r_p_hat=design.r_p_hat, resistance=None)
+    try:
+        made = core.replace(**changes)
+        return made if made.cell is not None else as_core(made, cell=cell)
+    except DesignError:
+        raise
+    except DevicekitError as error:
+        # A cell without a law for that age, peripherals of another use: this combination, not the study.
+        raise DesignError(str(error)) from None
+
+
+def _listed(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _check_values(study: Study, points: list[Point]) -> None:
+    """Refuse a value that no point can have: it is a slip, not a corner of the space."""
+    if all(point.core is None for point in points) and not study.vary:
+        raise StudyError(points[0].reason)
+    for axis, values in study.vary.items():
+        for value in values:
+            own = [point for point in points if point.varied[axis] is value or point.varied[axis] == value]
+            if all(point.core is None for point in own):
+                raise StudyError(f"vary: `{axis}` = {text_of(value)} is possible in no point: {own[0].reason}")

@@ -1,0 +1,239 @@
+"""Run a study of many points: what is known is taken from the store, what is not is made and kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from accuracy.own_code import loaded_files
+from circuits import Core
+from devicekit.common.paths import checked_file_name
+from devicekit.common.plain import plain
+from reports.errors import StudyError
+from reports.results import Values
+from reports.run import Progress
+from reports.store.store import Entry, Store
+from reports.studies.budgets import Constraint, constraint_of
+from reports.study import Study
+from reports.sweeps.networks import network_of
+from reports.sweeps.points import Point, points_of
+from reports.sweeps.result import SweepResult, sweep_result
+from reports.sweeps.tasks import Task, accuracy_inputs, cost_inputs
+from reports.sweeps.workers import Workers, work_off, workers_of
+
+DEFAULT_STORE = Path("out/studies.sqlite")
+
+
+def sweep(
+    study: Study | str | Path,
+    store: Store | str | Path = DEFAULT_STORE,
+    *,
+    name: str | None = None,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    progress: Progress | None = None,
+) -> SweepResult:
+    """Run every point of a study that its store does not know yet, and return all of them.
+
+    Run again after an interruption, it goes on where it stopped: a result is in the store as soon as it is complete.
+
+    Args:
+        study: the study, or the path of its file.
+        store: where results are kept: a store, or the path of its file, made if need be.
+        name: of the run; made from the study where None. A name is one study's.
+        workers: processes on this machine; None for one a processor. They start a new Python, so a script must stand
+            under ``if __name__ == "__main__":``.
+        scheduler: address of a Dask cluster (``tcp://host:8786``) to run on instead.
+        progress: called with (points done, points in all, what was done).
+
+    Raises:
+        StudyError: a malformed study, or workers that cannot be had.
+        StoreError: a store that cannot be used, or the run of another study under that name.
+        DevicekitError: an unknown name or unusable file that the study names; before anything slow is done.
+    """
+    own = study if isinstance(study, Study) else Study.load(study)
+    run = run_name(own) if name is None else checked_file_name(name, "`name`", StudyError)
+    points = points_of(own)
+    if isinstance(store, Store):
+        return _run(own, points, run, store, workers, scheduler, progress)
+    with Store(store) as opened:
+        return _run(own, points, run, opened, workers, scheduler, progress)
+
+
+def run_name(study: Study) -> str:
+    """Return a name for the run of a study: its title or network, and a hash of all it says.
+
+    Args:
+        study: the study.
+    """
+    text = json.dumps(study.model_dump(mode="json"), sort_keys=True)
+    words = "".join(letter if letter.isalnum() else "-" for letter in study.title or study.network.rpartition(":")[2])
+    return f"{words.strip('-')[:60] or 'study'}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def _run(
+    study: Study,
+    points: Sequence[Point],
+    run: str,
+    store: Store,
+    workers: int | None,
+    scheduler: str | None,
+    progress: Progress | None,
+) -> SweepResult:
+    course = Course(study, points, run, store, progress)
+    course.begin()
+    if course.queue:
+        place = workers_of(workers, scheduler, len(course.queue))
+        try:
+            course.work(place)
+        finally:
+            place.close()
+    store.finish(run)
+    return sweep_result(store, run)
+
+
+@dataclass
+class Course:
+    """How far a run has come.
+
+    Attributes:
+        study: the study.
+        points: its points.
+        run: name of the run.
+        store: where results are kept.
+        progress: told of every evaluation.
+        entries: how each point stands.
+        queue: evaluations to make.
+        waiting: numbers of the points that wait for an evaluation, by its key.
+    """
+
+    study: Study
+    points: Sequence[Point]
+    run: str
+    store: Store
+    progress: Progress | None = None
+    entries: list[Entry] = field(default_factory=list)
+    queue: deque[Task] = field(default_factory=deque)
+    waiting: dict[str, list[int]] = field(default_factory=dict)
+
+    def begin(self) -> None:
+        """Find out what is known already, and queue what is not."""
+        self.entries = [_entry(point) for point in self.points]
+        self._files = loaded_files()
+        self._costs_first = self.study.accuracy != "all"
+        self._limits = [
+            own for own in map(constraint_of, self.study.constraints) if own.quantity.part in ("cost", "network_cost")
+        ]
+        self.store.begin(self.run, self.study.model_dump(mode="json"), self.entries)
+        for position, point in enumerate(self.points):
+            if point.core is not None:
+                self._first(position, point.study, point.core)
+
+    def work(self, workers: Workers) -> None:
+        """Make what is queued.
+
+        Args:
+            workers: where.
+        """
+        beat = time.monotonic()
+        self._report("Starting")
+        for task, outcome in work_off(self.queue, workers, lambda task: self.store.claim(task.key)):
+            if outcome is None:
+                result = self.store.get(task.key)
+                assert result is not None
+            elif outcome.result is None:
+                self._fail(task, outcome.reason)
+                continue
+            else:
+                result = outcome.result
+                self.store.put(task.kind, task.inputs, result, outcome.seconds)
+            for position in self.waiting.pop(task.key):
+                self._next(position, task.kind, task.key, result)
+            self._report(task.core.name)
+            if time.monotonic() - beat > 20:
+                self.store.beat()
+                beat = time.monotonic()
+
+    def _report(self, text: str) -> None:
+        if self.progress is not None:
+            self.progress(sum(entry.status != "open" for entry in self.entries), len(self.entries), text)
+
+    def _first(self, position: int, study: Study, core: Core) -> None:
+        network = network_of(study)
+        if not self._costs_first:
+            self._want_accuracy(position)
+            return
+        inputs = cost_inputs(study, network, core, {})
+        self._want(position, Task("cost", inputs, study, core, network.fingerprint, files=self._files))
+
+    def _want_accuracy(self, position: int) -> None:
+        point = self.points[position]
+        assert point.core is not None
+        fingerprint = network_of(point.study).fingerprint
+        inputs = accuracy_inputs(point.study, fingerprint, point.core)
+        self._want(position, Task("accuracy", inputs, point.study, point.core, fingerprint, files=self._files))
+
+    def _want(self, position: int, task: Task) -> None:
+        if task.key in self.waiting:
+            self.waiting[task.key].append(position)
+            return
+        known = self.store.get(task.key)
+        if known is not None:
+            self._next(position, task.kind, task.key, known)
+            return
+        self.waiting[task.key] = [position]
+        # What a point needs next goes before new points: it is short, and the point is then complete.
+        if task.activities:
+            self.queue.appendleft(task)
+        else:
+            self.queue.append(task)
+
+    def _next(self, position: int, kind: str, key: str, result: Values) -> None:
+        """Go on with a point after one of its evaluations."""
+        entry, point = self.entries[position], self.points[position]
+        assert point.core is not None
+        if kind == "accuracy":
+            self.entries[position] = replace(entry, accuracy=key)
+            network = network_of(point.study)
+            inputs = cost_inputs(point.study, network, point.core, result["activities"])
+            self._want(position, Task("cost", inputs, point.study, point.core, network.fingerprint,
+                                      result["activities"], files=self._files))  # fmt: skip
+            return
+        entry = replace(entry, cost=key)
+        broken = [own.text for own in self._limits if not own.holds(_value(own, result))]
+        if entry.accuracy is None and self.study.accuracy == "affordable" and broken:
+            self._put(position, replace(entry, status="unaffordable", reason=f"not {broken[0]}"))
+        elif entry.accuracy is None and self.study.accuracy != "none":
+            self.entries[position] = entry
+            self._want_accuracy(position)
+        else:
+            self._put(position, replace(entry, status="done"))
+
+    def _fail(self, task: Task, reason: str) -> None:
+        self.store.release(task.key)
+        for position in self.waiting.pop(task.key):
+            self._put(position, replace(self.entries[position], status="failed", reason=reason))
+        self._report(task.core.name)
+
+    def _put(self, position: int, entry: Entry) -> None:
+        self.entries[position] = entry
+        self.store.update(self.run, position, entry)
+
+
+def _value(own: Constraint, result: Values) -> float:
+    return float(result[own.quantity.part][own.quantity.field])
+
+
+def _entry(point: Point) -> Entry:
+    core = point.core
+    facts: dict[str, Any] = {"core": point.asked, "varied": plain(point.varied), "network": point.study.network}
+    if core is None:
+        return Entry(point.name, facts, "impossible", point.reason)
+    built = {part: value for part, value in core.to_dict().items() if part not in ("name", "design")}
+    return Entry(point.name, facts | {"design": core.design.to_dict(), "built": plain(built)})
