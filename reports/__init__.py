@@ -11,10 +11,12 @@ if TYPE_CHECKING:
     from reports.run import Progress, run_study
     from reports.store import Store, StoreError
     from reports.study import Study
+    from reports.sweeps.comparison import Comparison, compare
     from reports.sweeps.result import SweepResult
     from reports.sweeps.sweep import sweep
 
 __all__ = [
+    "Comparison",
     "Progress",
     "Store",
     "StoreError",
@@ -22,11 +24,13 @@ __all__ = [
     "StudyError",
     "StudyResult",
     "SweepResult",
+    "compare",
     "render",
     "run_study",
     "sweep",
 ]
 _HOMES = {
+    "Comparison": "reports.sweeps.comparison",
     "Progress": "reports.run",
     "Store": "reports.store",
     "StoreError": "reports.store",
@@ -34,6 +38,7 @@ _HOMES = {
     "StudyError": "reports.errors",
     "StudyResult": "reports.results",
     "SweepResult": "reports.sweeps.result",
+    "compare": "reports.sweeps.comparison",
     "render": "reports.page",
     "run_study": "reports.run",
     "sweep": "reports.sweeps.sweep",

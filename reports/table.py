@@ -57,6 +57,7 @@ def _row(design: Values, result: StudyResult) -> Values:
     whole = design["network_cost"]
     row |= {
         "network_cores": whole["cores"],
+        "network_area_mm2": whole["area_mm2"],
         "network_energy_gated_uj": whole["energy_gated_uj"],
         "network_latency_us": whole["latency_us"],
     }

@@ -42,7 +42,7 @@ def test_a_run_is_one_study_s(tmp_path: Path) -> None:
         assert run["points"] == {"done": 1, "impossible": 1}
         assert run["study"] == {"seed": 0}
         assert run["finished"]
-        with pytest.raises(StoreError, match="Unknown run 'week 74'. Did you mean 'week 47'"):
+        with pytest.raises(StoreError, match=r"Unknown run 'week 74'\. Did you mean 'week 47'"):
             store.entries("week 74")
         store.remove("week 47")
         assert store.runs() == []
@@ -50,7 +50,9 @@ def test_a_run_is_one_study_s(tmp_path: Path) -> None:
 
 def test_an_evaluation_is_one_process_s(tmp_path: Path) -> None:
     path = tmp_path / "s.sqlite"
-    claim = "import sys\nfrom reports.store import Store\nstore = Store(sys.argv[1])\nprint(store.claim('k'), flush=True)\n"
+    claim = (
+        "import sys\nfrom reports.store import Store\nstore = Store(sys.argv[1])\nprint(store.claim('k'), flush=True)\n"
+    )
     places = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     with Store(path) as store:
         other = subprocess.Popen(

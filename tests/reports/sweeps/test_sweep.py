@@ -65,9 +65,7 @@ def test_an_impossible_combination_is_named_and_a_value_that_never_fits_is_refus
         points_of(Study(cores=("examples/your_cores.toml:trimmed",), vary={"device": [DEVICE]}))
 
 
-def test_costs_are_those_of_single_estimates_and_are_made_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_costs_are_those_of_single_estimates_and_are_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     result = sweep(COSTS, tmp_path / "s.sqlite", workers=1)
     layers, cell = network_of(COSTS).layers, load_device(DEVICE)
     for row, (rows, bits) in zip(result.rows, ((288, 6), (288, 8), (1152, 6), (1152, 8)), strict=True):
@@ -87,7 +85,9 @@ def test_costs_are_those_of_single_estimates_and_are_made_once(
     assert sweep(COSTS, tmp_path / "s.sqlite", workers=1).to_dict() == result.to_dict()
     # Another study takes what the two have in common.
     wider = COSTS.model_copy(update={"vary": {"adc_bits": (8,), "max_rows": (1152,)}})
-    assert sweep(wider, tmp_path / "s.sqlite", workers=1).rows[0]["network_area_mm2"] == result.rows[3]["network_area_mm2"]
+    assert (
+        sweep(wider, tmp_path / "s.sqlite", workers=1).rows[0]["network_area_mm2"] == result.rows[3]["network_area_mm2"]
+    )
     with Store(tmp_path / "s.sqlite") as store:
         assert len(store.runs()) == 2
 
