@@ -142,12 +142,12 @@ def sweep(
     check_folder(asked, folder)
     with progress("Starting", as_json=as_json) as step:
         result = run(asked, store, name=name, workers=workers, scheduler=scheduler, progress=step)
-    table = write(result, asked, folder)
+    page = write(result, asked, folder)
     if as_json:
-        print_json(result.to_dict() | {"store": str(store), "table_file": str(table)})
+        print_json(result.to_dict() | {"store": str(store), "page": str(page)})
         return
     show(result)
-    console().print(f"Run {result.name} in {store}; table: {table}", soft_wrap=True)
+    console().print(f"Run {result.name} in {store}; page: {page}", soft_wrap=True)
 
 
 def _axes(vary: list[str]) -> dict[str, Any]:
@@ -196,6 +196,8 @@ def show(result: SweepResult) -> None:
     Args:
         result: the run.
     """
+    from reports.sweeps.selection import select
+
     axes = [axis for axis in result.study.get("vary", {}) if axis not in ("network", "device")]
     rows = [row for row in result.rows if row["status"] in ("done", "unaffordable")]
     shown = [
@@ -215,6 +217,9 @@ def show(result: SweepResult) -> None:
         print_table(shown, title=f"{result.name}: the network on each core", keys=1 + len(axes))
     if len(rows) > MOST_ROWS:
         print_note(f"{len(rows) - MOST_ROWS} more rows are in the table's file.")
+    for choice in select(result).choices:
+        for sentence in choice.sentences:
+            console().print(sentence, markup=False, soft_wrap=True)
     bad = [row for row in result.rows if row["status"] in ("impossible", "failed")]
     show_reasons([f"{row['design']} {row['status'].replace('failed', 'has failed')}: {row['reason']}" for row in bad])
 

@@ -1,14 +1,15 @@
-"""What a sweep leaves in its folder: the table, everything behind it, and the study."""
+"""What a sweep leaves in its folder: page, table, everything behind them, and the study."""
 
 from __future__ import annotations
 
 import json
-from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 
-from devicekit.common.paths import replacing
+from devicekit.common.file_sets import replacing_together, settle
 from reports.errors import StudyError
 from reports.study import Study
+from reports.sweeps.page import render_sweep
 from reports.sweeps.result import SweepResult
 from reports.table import to_csv
 
@@ -23,13 +24,14 @@ def check_folder(study: Study, folder: Path) -> None:
     Raises:
         StudyError: another study's results are there.
     """
+    settle(folder)
     there = folder / "study.toml"
     if there.is_file() and Study.load(there) != study:
         raise StudyError(f"{folder}: holds the results of another study; choose another folder (--out), or remove it.")
 
 
 def write(result: SweepResult, study: Study, folder: Path) -> Path:
-    """Write ``table.csv``, ``results.json`` and ``study.toml``.
+    """Write the page, ``table.csv``, ``results.json`` and ``study.toml``, all or none.
 
     Args:
         result: what the study found.
@@ -37,14 +39,15 @@ def write(result: SweepResult, study: Study, folder: Path) -> Path:
         folder: where.
 
     Returns:
-        The path of the table.
+        The path of the page.
     """
     files = {
         "table.csv": to_csv(result.rows),
         "results.json": json.dumps(result.to_dict(), indent=1, ensure_ascii=False) + "\n",
+        "index.html": render_sweep(result, made=datetime.now(UTC)),
     }
-    with ExitStack() as together:
-        study.save(together.enter_context(replacing(folder / "study.toml")))
+    with replacing_together(folder) as together:
+        study.save(together / "study.toml")
         for name, text in files.items():
-            together.enter_context(replacing(folder / name)).write_text(text, encoding="utf-8")
-    return folder / "table.csv"
+            (together / name).write_text(text, encoding="utf-8")
+    return folder / "index.html"
