@@ -23,6 +23,7 @@ from reports.store.schema import APPLICATION, TABLES, VERSION
 Status = Literal["open", "done", "unaffordable", "impossible", "failed"]
 CODE_ROOMS = (*ROOMS, "energy")
 """Packages whose code an evaluation may depend on."""
+_HEAD = b"SQLite format 3\0"
 _PATIENCE = 60.0  # seconds to wait for another process that writes
 
 
@@ -83,12 +84,21 @@ class Store:
             raise StoreError(f"{self.path}: there is no such store.")
         with self._named():
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._check_head()
             self._base = sqlite3.connect(self.path, timeout=_PATIENCE, isolation_level=None)
             try:
                 self._open()
             except BaseException:
                 self._base.close()
                 raise
+
+    def _check_head(self) -> None:
+        """Refuse a short file that SQLite would take for an empty one, and write over."""
+        if self.path.is_file():
+            with self.path.open("rb") as file:
+                head = file.read(len(_HEAD))
+            if head and head != _HEAD:
+                raise sqlite3.DatabaseError("file is not a database")
 
     def _open(self) -> None:
         base = self._base

@@ -60,6 +60,9 @@ def sweep(
     own = study if isinstance(study, Study) else Study.load(study)
     run = run_name(own) if name is None else checked_file_name(name, "`name`", StudyError)
     points = points_of(own)
+    for point in points:
+        # Before the store is made: an unknown network leaves nothing behind.
+        network_of(point.study)
     if isinstance(store, Store):
         return _run(own, points, run, store, workers, scheduler, progress)
     with Store(store) as opened:
