@@ -36,4 +36,4 @@ def front_probability(draws: Floats) -> Floats:
     counts = np.zeros(len(draws))
     for number in range(draws.shape[2]):
         counts += on_front(draws[:, :, number])
-    return counts / draws.shape[2]
+    return np.asarray(counts / draws.shape[2])

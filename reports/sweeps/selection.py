@@ -128,7 +128,7 @@ def _drawn(result: SweepResult, number: int, quantity: Quantity) -> Floats | Non
         return None
     own = result.draws.get(number, {})
     if quantity.name == "accuracy" and "loss" in own:
-        return value + result.points[number]["accuracy"]["loss"] - own["loss"]
+        return np.asarray(value + result.points[number]["accuracy"]["loss"] - own["loss"])
     drawn = own.get(quantity.field if quantity.part != "cost" else "")
     size = len(next(iter(own.values()))) if own else 1
     return np.full(size, value) if drawn is None else drawn
