@@ -101,7 +101,7 @@ def _row(grid: PeripheralGrid, full_scale: float, common: float) -> dict[str, An
 
 
 def _sizing_rows(grid: PeripheralGrid) -> list[dict[str, str]]:
-    from reports.table import in_prefix
+    from reports.numbers import in_prefix
 
     load = grid.sizing["load"]
     values = {

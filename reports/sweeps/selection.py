@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from devicekit.common.plain import PlainValues
+from reports.numbers import significant
 from reports.results import Values
 from reports.studies.budgets import Constraint, Quantity, constraint_of, quantity_of
 from reports.studies.ranges import text_of
@@ -17,7 +18,6 @@ from reports.study import Study
 from reports.sweeps.front import front_probability, on_front
 from reports.sweeps.points import points_of
 from reports.sweeps.result import SweepResult
-from reports.table import significant
 
 Floats = NDArray[np.float64]
 CONDITIONS = ("network", "data_set", "weights", "data", "images", "age", "temperature")
