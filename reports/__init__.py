@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from reports.page import render
     from reports.results import StudyResult
     from reports.run import Progress, run_study
-    from reports.store import Store, StoreError
+    from reports.store import Entry, Store, StoreError
     from reports.study import Study
     from reports.sweeps.comparison import Comparison, compare
     from reports.sweeps.result import SweepResult
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Comparison",
+    "Entry",
     "Progress",
     "Store",
     "StoreError",
@@ -31,6 +32,7 @@ __all__ = [
 ]
 _HOMES = {
     "Comparison": "reports.sweeps.comparison",
+    "Entry": "reports.store",
     "Progress": "reports.run",
     "Store": "reports.store",
     "StoreError": "reports.store",

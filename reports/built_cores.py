@@ -72,12 +72,12 @@ _ALWAYS_NAMED = ("cells", "age of the cells", "peripherals", "corrections", "wir
 
 
 def caption_of_parts(designs: list[Values]) -> str:
-    """Return what is in the accuracies of a table: one sentence where all rows are alike, else one a design.
+    """Return what acts on the results of a table: one sentence where all rows are alike, else one a design.
 
     Args:
         designs: as in `StudyResult`.
     """
     words = {design["name"]: what_is_in(design["core"]) for design in designs}
     if len(set(words.values())) == 1:
-        return f"In every accuracy: {next(iter(words.values()))}."
+        return f"In every row: {next(iter(words.values()))}."
     return " ".join(f"In {name}: {own}." for name, own in words.items())

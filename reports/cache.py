@@ -23,16 +23,16 @@ _SOURCES = (".py", ".c", ".h")
 
 
 @cache
-def code_hash(rooms: tuple[str, ...] = ROOMS) -> str:
+def code_hash(rooms: tuple[str, ...] | None = None) -> str:
     """Return a hash over the source text of our packages, C sources and headers included, and libraries' versions.
 
     Args:
-        rooms: the packages.
+        rooms: the packages; None for all of ours.
     """
     digest = hashlib.sha256()
     for library in ("numpy", "scipy", "torch"):
         digest.update(f"{library} {version(library)}\n".encode())
-    for room in rooms:
+    for room in ROOMS if rooms is None else rooms:
         package = Path(str(import_module(room).__file__)).parent
         for path in sorted(package.rglob("*")):
             if path.suffix in _SOURCES:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from reports.commands.common import JsonOption, console, examples, print_json, print_note, print_table
+from reports.commands.common import JsonOption, console, examples, print_json, print_table
 
 DEFAULT_STORE = Path("out/studies.sqlite")
 
@@ -83,7 +83,7 @@ def _list(store: Path, as_json: bool) -> None:
         print_json({"store": store, "runs": found})
         return
     if not found:
-        print_note(f"{store} holds no runs yet: make one with devicekit sweep.")
+        console().print(f"{store} holds no runs yet: make one with devicekit sweep.", soft_wrap=True)
         return
     rows = [
         {

@@ -257,7 +257,7 @@ class Store:
         """Return the runs, oldest first: name, study, code, version, when, and how many points there are by status."""
         columns = ("name", "study", "code", "version", "started", "finished")
         with self._named():
-            rows = self._base.execute(f"SELECT {', '.join(columns)} FROM runs ORDER BY started, name").fetchall()
+            rows = self._base.execute(f"SELECT {', '.join(columns)} FROM runs ORDER BY started, rowid").fetchall()
             counts = self._base.execute("SELECT run, status, count(*) FROM points GROUP BY run, status").fetchall()
         found = [dict(zip(columns, row, strict=True)) for row in rows]
         for run in found:
