@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     from reports.page import render
     from reports.results import StudyResult
     from reports.run import Progress, run_study
-    from reports.store import Entry, Store, StoreError
+    from reports.store import Store, StoreError
+    from reports.store.store import Entry
     from reports.study import Study
     from reports.sweeps.comparison import Comparison, compare
     from reports.sweeps.result import SweepResult
@@ -32,7 +33,7 @@ __all__ = [
 ]
 _HOMES = {
     "Comparison": "reports.sweeps.comparison",
-    "Entry": "reports.store",
+    "Entry": "reports.store.store",
     "Progress": "reports.run",
     "Store": "reports.store",
     "StoreError": "reports.store",

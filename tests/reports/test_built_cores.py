@@ -50,7 +50,7 @@ def test_what_is_in_an_accuracy_and_what_is_left_out_is_said() -> None:
     for part in ("age (1 day)", "periphery (sonos_40nm sized for A)", "trim (column trim)", "wires (R_p_hat 1e-05)"):
         assert part in words
     designs = [{"name": "A", "core": fresh}, {"name": "B", "core": fresh}]
-    assert caption_of_parts(designs) == f"In every accuracy: {what_is_in(fresh)}."
+    assert caption_of_parts(designs) == f"In every row: {what_is_in(fresh)}."
     assert caption_of_parts([designs[0], {"name": "B", "core": full}]).count("In ") == 2
 
 
