@@ -382,6 +382,30 @@ class AnalogArray:
         )
         return self._by_partition(means, self.mapping.design.slices, np.float64)
 
+    def programmed_weights(self) -> Tensor:
+        """Return the weights that the cells stand for as programmed, shape (rows, columns), on the array's device.
+
+        What is read with ideal wires, peripherals and ADCs: slices and lines by their worth, pedestal, offset or unit
+        column taken off. Worked out once for each programming.
+        """
+        return self.laid_out("programmed weights", (self.device, self.dtype), self._decoded)
+
+    def _decoded(self) -> Tensor:
+        mapping = self.mapping
+        parts = []
+        factors = self.factors.cpu().numpy()
+        for index, (rows, matrix) in enumerate(zip(mapping.partitions, self.column_matrices(), strict=True)):
+            blocks = matrix.reshape(rows.stop - rows.start, self.blocks, -1)
+            part = np.einsum("rbc,bc->rc", blocks, factors[index])
+            if self.sum_factors is not None:
+                part = part + self.sum_factors[index].cpu().numpy()
+            parts.append(part)
+        integers = np.concatenate(parts)
+        if mapping.design.has_unit_column:
+            unit = integers[:, mapping.columns :]
+            integers = integers[:, : mapping.columns] - np.repeat(unit, mapping.columns // unit.shape[1], axis=1)
+        return torch.from_numpy(integers * self.step.cpu().numpy()).to(self.device, self.dtype)
+
     def read_noise_variances(self, dtype: type[np.floating] = np.float64) -> Iterator[NDArray[np.floating]]:
         """Yield read-noise variances laid out as `column_matrices`; those of lines subtracted in analog add up."""
         return self._by_partition(self._variance_pieces(), self.blocks, dtype)

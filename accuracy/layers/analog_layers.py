@@ -26,6 +26,7 @@ from accuracy.kernels.products import mean_common
 from accuracy.kernels.protocol import Reading
 from accuracy.kernels.readout import read
 from accuracy.layer_kinds import MatrixKind, kind_of
+from accuracy.layers.gradients import StraightThrough
 from accuracy.layers.weights_seen import WeightsSeen
 from accuracy.mapping.adc import AdcRanges, Range, adc_levels, full_adc_ranges
 from accuracy.mapping.operators import ConvolutionOperator, Operator
@@ -107,28 +108,6 @@ class ColumnCorrection:
         if first is None:
             return self
         return ColumnCorrection(self.gain * first.gain, self.gain * first.offset + self.offset)
-
-
-class _InferenceOnly(torch.autograd.Function):
-    """Outputs as they are, with a clear word where someone asks for their gradient."""
-
-    @staticmethod
-    def forward(context: Any, outputs: Tensor, name: str, *inputs: Tensor) -> Tensor:
-        """Return the outputs."""
-        context.name = name
-        return outputs.view_as(outputs)
-
-    @staticmethod
-    def backward(context: Any, *gradients: Any) -> Any:
-        """Refuse.
-
-        Raises:
-            ConversionError: always.
-        """
-        raise ConversionError(
-            f"Layer {context.name!r} is on analog arrays, which are for inference and have no gradient: train the "
-            "network before it is converted, and run converted ones under torch.no_grad()."
-        )
 
 
 class AnalogLayer(nn.Module):
@@ -382,10 +361,21 @@ class AnalogLayer(nn.Module):
             return self._digital(x)
         with torch.no_grad():
             result = self._read(x, calibration, relu)
-        differentiable = [x, *self.digital.parameters()] if torch.is_grad_enabled() else []
-        if any(tensor.requires_grad for tensor in differentiable):
-            result = _InferenceOnly.apply(result, self.name, *differentiable)  # type: ignore[no-untyped-call]
+        if torch.is_grad_enabled() and any(t.requires_grad for t in (x, *self.digital.parameters())):
+            return self._with_gradient(x, result, calibration, relu)
         return result
+
+    def _with_gradient(self, x: Tensor, result: Tensor, calibration: Calibration, relu: bool) -> Tensor:
+        """Return outputs of the arrays with their straight-through gradient (`accuracy.layers.gradients`)."""
+        unbatched = x.dim() < self._least_axes
+        batch, outputs = (x.unsqueeze(0), result.unsqueeze(0)) if unbatched else (x, result)
+        own = _single(x)
+        programmed = self.array.programmed_weights().to(own.device, own.dtype)
+        limits = (-calibration.scale if calibration.signed else 0.0, calibration.scale)
+        how = (limits, self._sized(x), self.kind, relu)
+        matrix, bias = self.kind.matrix(self.digital), self.kind.bias(self.digital)
+        traced: Tensor = StraightThrough.apply(outputs, batch, matrix, bias, programmed, *how)  # type: ignore[no-untyped-call]
+        return traced.squeeze(0) if unbatched else traced
 
     def _read(self, x: Tensor, calibration: Calibration, relu: bool) -> Tensor:
         unbatched = x.dim() < self._least_axes

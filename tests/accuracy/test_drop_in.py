@@ -211,15 +211,6 @@ def test_an_encoder_with_padding_runs_on_arrays(exclude: tuple[str, ...]) -> Non
     assert len(seen) == len(analog_layers(model)) >= 5
 
 
-def test_gradients_are_refused_in_words() -> None:
-    x, y = torch.randn(64, 16), torch.randint(0, 5, (64,))
-    for design in DESIGNS:
-        model = analog(mlp(), x, design)
-        loss = nn.functional.cross_entropy(model(x), y)
-        with pytest.raises(ConversionError, match="inference and have no gradient"):
-            loss.backward()
-
-
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_scripted_and_compiled_models_are_refused_in_words() -> None:
     scripted = torch.jit.trace(mlp(), torch.rand(2, 16))
