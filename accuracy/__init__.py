@@ -1,6 +1,6 @@
 """What a network loses: quantise, map, analog arrays, calibrate, evaluate."""
 
-from accuracy import data_sets, networks
+from accuracy import data_sets, networks, training
 from accuracy.calibration.activity import mean_activity, measure_activity
 from accuracy.calibration.calibrate import calibrate, calibration_report
 from accuracy.calibration.line_currents import measure_line_currents
@@ -83,4 +83,5 @@ __all__ = [
     "networks",
     "register_layer_kind",
     "synchronize",
+    "training",
 ]

@@ -382,7 +382,7 @@ class AnalogArray:
         )
         return self._by_partition(means, self.mapping.design.slices, np.float64)
 
-    def programmed_weights(self) -> Tensor:
+    def programmed_weights(self) -> torch.Tensor:
         """Return the weights that the cells stand for as programmed, shape (rows, columns), on the array's device.
 
         What is read with ideal wires, peripherals and ADCs: slices and lines by their worth, pedestal, offset or unit
@@ -390,7 +390,7 @@ class AnalogArray:
         """
         return self.laid_out("programmed weights", (self.device, self.dtype), self._decoded)
 
-    def _decoded(self) -> Tensor:
+    def _decoded(self) -> torch.Tensor:
         mapping = self.mapping
         parts = []
         factors = self.factors.cpu().numpy()

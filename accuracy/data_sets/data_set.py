@@ -39,6 +39,11 @@ class Source(Protocol):
         """Class names, in the order of the labels; empty where there are none."""
         ...
 
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Names of the parts."""
+        ...
+
     def size(self, part: str) -> int:
         """Return the number of examples of a part."""
         ...
@@ -76,6 +81,23 @@ class Images:
             raise DataSetError("Expected at least one image, but got none.")
 
 
+@dataclass(frozen=True, eq=False)
+class Picked:
+    """Batches of examples by their numbers.
+
+    Attributes:
+        batch: gives the batch of an index tensor.
+        examples: how many there are.
+    """
+
+    batch: Callable[[torch.Tensor], Any]
+    examples: int
+
+    def __call__(self, indices: torch.Tensor) -> Any:
+        """Return the batch of some examples, shape (numbers,) int64."""
+        return self.batch(indices)
+
+
 class Batches:
     """Batches of (inputs, labels) that can be gone through any number of times, always in the same order.
 
@@ -95,9 +117,16 @@ class Batches:
 
     def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         for start in range(0, len(self.images.labels), self.batch_size):
-            part = slice(start, start + self.batch_size)
-            pixels = torch.from_numpy(self.images.pixels[part].copy())
-            yield self.preprocess(pixels), torch.from_numpy(self.images.labels[part].copy())
+            yield self._batch(slice(start, start + self.batch_size))
+
+    @property
+    def pick(self) -> Picked:
+        """Gives a batch of the examples of some numbers."""
+        return Picked(lambda indices: self._batch(indices.numpy()), len(self.images.labels))
+
+    def _batch(self, part: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        pixels = torch.from_numpy(self.images.pixels[part].copy())
+        return self.preprocess(pixels), torch.from_numpy(self.images.labels[part].copy())
 
 
 @dataclass(frozen=True)

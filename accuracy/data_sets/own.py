@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from accuracy.batches import batch_of, map_tensors, require_reiterable, tensors_in
-from accuracy.data_sets.data_set import DataSet, Source
+from accuracy.data_sets.data_set import DataSet, Picked, Source
 from accuracy.data_sets.errors import DataSetError
 from accuracy.errors import EvaluationError
 from accuracy.own_code import naming_errors, own_function
@@ -194,8 +194,15 @@ class _Slices:
 
     def __iter__(self) -> Iterator[Any]:
         for start in range(0, self._length, self._batch_size):
-            part = slice(start, min(start + self._batch_size, self._length))
-            yield map_tensors(self._data, lambda tensor, part=part: tensor[part])  # type: ignore[misc]
+            yield self._batch(slice(start, min(start + self._batch_size, self._length)))
+
+    @property
+    def pick(self) -> Picked:
+        """Gives a batch of the examples of some numbers."""
+        return Picked(self._batch, self._length)
+
+    def _batch(self, part: Any) -> Any:
+        return map_tensors(self._data, lambda tensor: tensor[part])
 
 
 class _Items:
@@ -211,9 +218,16 @@ class _Items:
     def __iter__(self) -> Iterator[Any]:
         for start in range(0, self._length, self._batch_size):
             stop = min(start + self._batch_size, self._length)
-            with naming_errors(f"Data set {self._where} cannot be read", DataSetError):
-                batch = default_collate([self._items[index] for index in range(start, stop)])
-            yield batch
+            yield self._batch(range(start, stop))
+
+    @property
+    def pick(self) -> Picked:
+        """Gives a batch of the examples of some numbers."""
+        return Picked(lambda indices: self._batch(indices.tolist()), self._length)
+
+    def _batch(self, part: Iterable[int]) -> Any:
+        with naming_errors(f"Data set {self._where} cannot be read", DataSetError):
+            return default_collate([self._items[index] for index in part])
 
 
 class _First:

@@ -367,18 +367,18 @@ class AnalogLayer(nn.Module):
 
     def _with_gradient(self, x: Tensor, result: Tensor, calibration: Calibration, relu: bool) -> Tensor:
         """Return outputs of the arrays with their straight-through gradient (`accuracy.layers.gradients`)."""
-        unbatched = x.dim() < self._least_axes
+        unbatched = x.dim() < self.least_axes
         batch, outputs = (x.unsqueeze(0), result.unsqueeze(0)) if unbatched else (x, result)
         own = _single(x)
         programmed = self.array.programmed_weights().to(own.device, own.dtype)
         limits = (-calibration.scale if calibration.signed else 0.0, calibration.scale)
-        how = (limits, self._sized(x), self.kind, relu)
+        how = (limits, self.sized(x), self.kind, relu)
         matrix, bias = self.kind.matrix(self.digital), self.kind.bias(self.digital)
         traced: Tensor = StraightThrough.apply(outputs, batch, matrix, bias, programmed, *how)  # type: ignore[no-untyped-call]
         return traced.squeeze(0) if unbatched else traced
 
     def _read(self, x: Tensor, calibration: Calibration, relu: bool) -> Tensor:
-        unbatched = x.dim() < self._least_axes
+        unbatched = x.dim() < self.least_axes
         own = _single(x.unsqueeze(0) if unbatched else x)
         if not own.is_contiguous() and not (own.dim() == 4 and own.is_contiguous(memory_format=torch.channels_last)):
             # Kernels know dense images, channels first or last; not views of anything else.
@@ -397,7 +397,7 @@ class AnalogLayer(nn.Module):
             observation=self.observed if observing else None,
         )
         operator, finite = self.array.operator, True
-        self.array.operator = self._sized(x)
+        self.array.operator = self.sized(x)
         try:
             result = read(self.array, own, how)
         except NotFiniteError:
@@ -413,7 +413,7 @@ class AnalogLayer(nn.Module):
         return result
 
     @property
-    def _least_axes(self) -> int:
+    def least_axes(self) -> int:
         """Axes of the smallest batched input."""
         operator = self.array.operator
         return operator.dimensions + 2 if isinstance(operator, ConvolutionOperator) else 2
@@ -425,7 +425,7 @@ class AnalogLayer(nn.Module):
             got = x.dtype if isinstance(x, Tensor) else type(x).__name__
             raise InputError(f"Layer {self.name!r}: expected a dense floating-point tensor, but got {got}.")
         if isinstance(operator, ConvolutionOperator):
-            axes = (self._least_axes - 1, self._least_axes)
+            axes = (self.least_axes - 1, self.least_axes)
             fits = x.dim() in axes and x.shape[-1 - operator.dimensions] == operator.in_channels
             wanted = f"{operator.in_channels} channels and {operator.dimensions} axes after them"
         else:
@@ -434,8 +434,8 @@ class AnalogLayer(nn.Module):
         if not fits:
             raise InputError(f"Layer {self.name!r}: expected an input with {wanted}, but got shape {tuple(x.shape)}.")
 
-    def _sized(self, x: Tensor) -> Operator:
-        """The operator for the output size that was asked for."""
+    def sized(self, x: Tensor) -> Operator:
+        """Return the operator for an input and the output size that was asked for."""
         operator = self.array.operator
         if self._output_size is None:
             return operator

@@ -73,6 +73,10 @@ class Conversion:
             return None
         return copy_model(self._original, share_weights=True)
 
+    def template(self) -> nn.Module | None:
+        """Return a copy of the original with its own weights, whatever the converted network has; None without it."""
+        return None if self._original is None else copy_model(self._original, share_weights=True)
+
     def forget_original(self) -> None:
         """Note that the converted network has other weights now."""
         self._original = None

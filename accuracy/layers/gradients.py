@@ -68,13 +68,12 @@ class StraightThrough(torch.autograd.Function):
         with torch.enable_grad():
             inputs = [x.detach().to(programmed.dtype), programmed.detach()]
             inputs = [part.requires_grad_(needed) for part, needed in zip(inputs, wanted, strict=True)]
-            found = iter(())
+            found: tuple[Tensor, ...] = ()
             if any(wanted):
                 columns = product(operator, inputs[0].clamp(*limits), inputs[1]).movedim(-1, axis)
-                found = iter(
-                    torch.autograd.grad(columns, [part for part in inputs if part.requires_grad], gradient)
-                )
-        for_x, for_matrix = (next(found) if needed else None for needed in wanted)
+                found = torch.autograd.grad(columns, [part for part in inputs if part.requires_grad], gradient)
+        for_x = found[0] if wanted[0] else None
+        for_matrix = found[-1] if wanted[1] else None
         for_bias = None
         if has_bias and context.needs_input_grad[3]:
             for_bias = gradient.movedim(axis, -1).flatten(0, -2).sum(dim=0)

@@ -81,6 +81,7 @@ class Cell:
         time: time after programming at which the cell is read [s].
         temperature: temperature of the read [K]; None: that of the measurement.
         die_deviate: common deviation of the cells of a chosen die, in spreads; None: no die was chosen.
+        error_scale: factor on the spread over cells at all times, to ask what a better or worse cell would do.
     """
 
     error: ErrorModel
@@ -103,6 +104,7 @@ class Cell:
     time: float = 0.0
     temperature: float | None = None
     die_deviate: float | None = None
+    error_scale: float = 1.0
 
     def __post_init__(self) -> None:
         law = self.temperature_law
@@ -119,6 +121,7 @@ class Cell:
             ("on_off_ratio", _number(self.on_off_ratio) and self.on_off_ratio > 1, "a ratio above 1"),
             ("read_voltage", _positive(self.read_voltage), "a finite voltage in V above 0"),
             ("time", _number(self.time) and 0 <= self.time < math.inf, "a finite time in s of at least 0"),
+            ("error_scale", _number(self.error_scale) and 0 <= self.error_scale < math.inf, "a factor of at least 0"),
             ("tail", self.tail is None or isinstance(self.tail, Tail), "a devicekit.Tail or None"),
         ):
             if not ok:
@@ -201,8 +204,8 @@ class Cell:
 
     def _sigma_at_reference(self, targets: Currents) -> Currents:
         if self.retention is not None:
-            return self.retention.sigma(targets, self.time, self.i_max, self.error)
-        return self.error.sigma(targets, self.i_max)
+            return self.error_scale * self.retention.sigma(targets, self.time, self.i_max, self.error)
+        return self.error_scale * self.error.sigma(targets, self.i_max)
 
     def _checked(self, target: ArrayLike) -> Currents:
         targets = _numbers(target)
@@ -321,6 +324,7 @@ class Cell:
                 "time_s": self.time,
                 "temperature_k": self.temperature,
                 "error_model": self.error.name,
+                **({"error_scale": self.error_scale} if self.error_scale != 1.0 else {}),
                 "parameters": {name: {"value": value, "unit": self.error.unit(name)} for name, value in values.items()},
                 "provenance": dict(self.provenance),
             }

@@ -155,6 +155,7 @@ class _Builder:
         return Cell(
             name=content.name,
             technology=content.technology,
+            error_scale=content.error_scale,
             error=error,
             covariance=covariance,
             i_max=i_max,

@@ -156,6 +156,7 @@ class DeviceFile(_Table):
     format: Literal["devicekit-cell-1"]
     name: str
     technology: str
+    error_scale: float = Field(default=1.0, ge=0.0, allow_inf_nan=False)
     title: str
     notes: list[str] = Field(default_factory=list)
     i_max: Number

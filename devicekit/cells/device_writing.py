@@ -69,6 +69,8 @@ def device_content(
         "read_voltage": _number(cell, "read_voltage", cell.read_voltage, "V"),
         "error": _error(cell, "error", cell.error, cell.covariance),
     }
+    if cell.error_scale != 1.0:
+        content["error_scale"] = float(cell.error_scale)
     if fit:
         content["fit"] = dict(fit)
     if cell.mean_error is not None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from reports.commands._cells import CellsRead
 from reports.commands.common import (
     DesignsArgument,
     JsonOption,
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from circuits import Core
     from circuits.core_parts import Correction
     from reports.metric import ShownMetric
-
-USUAL_DEVICE = "sonos_40nm_tcas2022"
 
 _HEADINGS = {
     "design": "Design",
@@ -75,6 +73,7 @@ def accuracy(
     calibration_images: Annotated[int | None, typer.Option(help="Training images for ranges; all by default.")] = None,
     age: Annotated[str | None, typer.Option(help="Time since programming, such as '2 days'.")] = None,
     temperature: Annotated[str | None, typer.Option(help="Temperature while reading, such as '350 K'.")] = None,
+    error_scale: Annotated[float, typer.Option(help="Factor on the spread of the cells.")] = 1.0,
     r_p_hat: Annotated[float | None, typer.Option(help="Bit-line resistance of all designs, relative.")] = None,
     bit_line: Annotated[
         str | None,
@@ -125,7 +124,7 @@ def accuracy(
 
     facts = measure_of(metric).facts.to_dict()
     shown = ShownMetric(facts)
-    read = _Read(device, age, temperature)
+    read = CellsRead(device, age, temperature, error_scale)
     wires = None if r_p_hat is None and bit_line is None else {"r_p_hat": r_p_hat, "bit_line": bit_line or "resistor"}
     parts: dict[str, Any] = {"peripherals": peripherals, "adc": adc, "wires": wires}
     chosen = {name: read.built(core, **parts) for name, core in choose_cores(designs or ["xiao2022"]).items()}
@@ -215,50 +214,6 @@ def _wired(core: Core, wires: Any) -> Core:
     from circuits import as_core
 
     return core if wires is None else as_core(core, wires=wires)
-
-
-@dataclass(frozen=True)
-class _Read:
-    """Which cells are read, and when: the options of the command, or what a core says itself.
-
-    Attributes:
-        device: cell by name or file, ``"ideal"``; None for the core's own, or the usual one.
-        age: time since programming.
-        temperature: of the read.
-    """
-
-    device: str | None
-    age: str | None
-    temperature: str | None
-
-    def built(self, core: Core, **parts: Any) -> Core:
-        """Return a core with what it leaves open filled in.
-
-        Args:
-            core: from its name.
-            **parts: peripherals, ADC and wires.
-
-        Raises:
-            DevicekitError: a part that the core has itself, or an age or temperature of ideal cells.
-        """
-        from circuits import as_core
-        from circuits.core_choice import given_twice
-        from devicekit import DeviceError
-
-        changes = {name: value for name, value in (("age", self.age), ("temperature", self.temperature)) if value}
-        for name in changes:
-            if getattr(core, name):
-                raise given_twice(name, core)
-        cell = self.device
-        if self.device == "ideal":
-            if core.cell is not None:
-                raise given_twice("cell", core)
-            if changes:
-                raise DeviceError("Ideal cells neither age nor feel heat: leave out --age and --temperature.")
-            cell = None
-        elif self.device is None and core.cell is None:
-            cell = USUAL_DEVICE
-        return as_core(core.replace(**changes) if changes else core, cell=cell, **parts)
 
 
 _LAYER = {

@@ -1,4 +1,4 @@
-"""Gradients of converted networks: the derivative of what arrays compute, where nothing is rounded, else straight-through."""
+"""Gradients of converted networks: derivatives of what arrays compute, straight-through where they round."""
 
 from __future__ import annotations
 

@@ -1,0 +1,186 @@
+"""Weights as freshly programmed cells hold them, drawn for every step, with the gradient of how cells follow weights.
+
+For the weight w, stored as the integer ``I = rint(w / step)``, a draw is
+
+    w' = step (I + b(I) + s(I) z),     dw'/dw = 1 + b'(I) + s'(I) z
+
+(`weight_errors`): the pathwise gradient of the expected loss E_z[L(w'(w, z))], in which errors that depend on the state
+push weights to states that err less. Rounding counts as the identity. Cells with outliers, stuck cells, unit columns,
+flipped columns and columns of one sign are mapped and programmed as on arrays, and their weights read back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from accuracy.layers.analog_layers import AnalogLayer
+from accuracy.layers.gradients import product
+from accuracy.training.weight_errors import WeightErrors, weight_errors
+from devicekit import Cell
+
+
+class HeldWeights:
+    """What a layer computes with in place of its weights; put into `AnalogLayer.stand_in`.
+
+    Args:
+        layer: the layer.
+
+    Attributes:
+        matrix: the weights, shape (rows, columns); None before the layer is used.
+    """
+
+    def __init__(self, layer: AnalogLayer) -> None:
+        self.layer = layer
+        self.matrix: Tensor | None = None
+
+    def weights(self) -> Tensor:
+        """Return the weights of the layer's next uses, shape (rows, columns): the digital ones."""
+        return self.layer.kind.matrix(self.layer.digital)
+
+    def __call__(self, layer: AnalogLayer, x: Tensor) -> Tensor:
+        """Return the layer's output with these weights and inputs clipped to the layer's range."""
+        if self.matrix is None:
+            self.matrix = self.weights()
+        calibration = layer.require_calibration()
+        unbatched = x.dim() < layer.least_axes
+        own = x.unsqueeze(0) if unbatched else x
+        clipped = own.clamp(-calibration.scale if calibration.signed else 0.0, calibration.scale)
+        columns = product(layer.sized(x), clipped, self.matrix.to(own.dtype))
+        bias = layer.kind.bias(layer.digital)
+        result = layer.columns_back(columns if bias is None else columns + bias)
+        result = torch.relu(result) if layer.relu else result
+        return result.squeeze(0) if unbatched else result
+
+
+class DrawnWeights(HeldWeights):
+    """Weights that carry the errors of freshly programmed cells.
+
+    Args:
+        layer: the layer.
+        error_scale: factor on the spread of its cells.
+    """
+
+    def __init__(self, layer: AnalogLayer, error_scale: float) -> None:
+        super().__init__(layer)
+        self._scale = error_scale
+        self.begin(np.random.SeedSequence(0), None)
+
+    def begin(self, sequence: np.random.SeedSequence, age: float | None) -> None:
+        """Go on to other cells, drawn when the layer is used next.
+
+        Args:
+            sequence: of everything random.
+            age: time after programming [s]; None: that of the layer's own cell.
+        """
+        self._sequence = np.random.SeedSequence(sequence.entropy, spawn_key=(*sequence.spawn_key, self.layer.key))
+        self._age = age
+        self.matrix = None
+
+    def cell(self) -> Cell | None:
+        """Return the cell as it is read in this draw, on a die of its own where dies differ."""
+        cell = read_cell(self.layer.cell, self._scale, self._age)
+        if cell is not None and cell.spatial is not None and cell.die_deviate is None:
+            return cell.on_die(np.random.default_rng(self._sequence))
+        return cell
+
+    def weights(self) -> Tensor:
+        """Return the weights of this draw."""
+        weight = self.layer.kind.matrix(self.layer.digital)
+        with torch.no_grad():
+            step = weight_step(self.layer, weight)
+            integers = torch.round(weight / step)
+            cell = self.cell()
+            if needs_programming(self.layer):
+                value, deviates, errors = self._programmed(cell, step, integers)
+            else:
+                errors = weight_errors(self.layer.design, cell)
+                generator = torch.Generator(weight.device)
+                generator.manual_seed(int(self._sequence.generate_state(1, np.uint64)[0] >> np.uint64(1)))
+                deviates = torch.randn(weight.shape, generator=generator, device=weight.device, dtype=weight.dtype)
+                index = (integers + errors.largest).long().clamp_(0, 2 * errors.largest)
+                value = _at(errors.spread, index, weight).mul_(deviates).add_(integers)
+                if errors.mean.any():
+                    value += _at(errors.mean, index, weight)
+                value *= step
+            slope = None
+            if errors.mean_slope.any() or errors.spread_slope.any():
+                index = (integers + errors.largest).long().clamp_(0, 2 * errors.largest)
+                slope = _at(errors.spread_slope, index, weight).mul_(deviates).add_(1.0)
+                slope += _at(errors.mean_slope, index, weight)
+        drawn: Tensor = Drawn.apply(weight, value, slope)  # type: ignore[no-untyped-call]
+        return drawn
+
+    def _programmed(self, cell: Cell | None, step: Tensor, integers: Tensor) -> tuple[Tensor, Tensor, WeightErrors]:
+        """Map and program the weights as on arrays; return what the cells stand for, and its deviates."""
+        layer = self.layer
+        layer.synchronize()
+        layer.array.cell = cell
+        layer.array.program(np.random.default_rng(self._sequence))
+        value = layer.array.programmed_weights().to(integers)
+        errors = weight_errors(layer.design, cell)
+        index = (integers + errors.largest).long().clamp_(0, 2 * errors.largest)
+        spread = _at(errors.spread, index, integers)
+        deviates = (value / step - integers - _at(errors.mean, index, integers)) / spread
+        return value, torch.where(spread > 0, deviates, 0.0), errors
+
+
+class Drawn(torch.autograd.Function):
+    """Weights as drawn, with the gradient that the digital weights have through them."""
+
+    @staticmethod
+    def forward(context: Any, weight: Tensor, value: Tensor, slope: Tensor | None) -> Tensor:
+        """Return the value; the slope is its derivative with respect to the weight, None for 1."""
+        context.save_for_backward(slope)
+        return value
+
+    @staticmethod
+    def backward(context: Any, *gradients: Any) -> Any:
+        """Return the gradient of the weight."""
+        (slope,) = context.saved_tensors
+        return (gradients[0] if slope is None else gradients[0] * slope), None, None
+
+
+def _at(table: np.ndarray[Any, np.dtype[np.float64]], index: Tensor, like: Tensor) -> Tensor:
+    return torch.from_numpy(table).to(like.device, like.dtype)[index]
+
+
+def read_cell(cell: Cell | None, error_scale: float, age: float | None) -> Cell | None:
+    """Return a cell at another age and with spreads of another size.
+
+    Args:
+        cell: as it is read.
+        error_scale: factor on its spread.
+        age: time after programming [s]; None: as it is.
+    """
+    if cell is None:
+        return None
+    aged = cell if age is None else cell.at(time=age)
+    return replace(aged, error_scale=aged.error_scale * error_scale)
+
+
+def needs_programming(layer: AnalogLayer) -> bool:
+    """Whether cells of a layer err in ways that are no normal error of each weight by itself."""
+    design, cell = layer.design, layer.cell
+    code = design.weight_code
+    special = code.unit_column or code.one_sign or design.flipped_encoding
+    return bool(special or layer.array.physics.faults is not None or (cell is not None and cell.tail is not None))
+
+
+def weight_step(layer: AnalogLayer, weight: Tensor) -> Tensor:
+    """Return the value of one weight integer, shape () or (columns,), as the mapping works it out.
+
+    Args:
+        layer: says how.
+        weight: shape (rows, columns).
+    """
+    design = layer.design
+    if design.weight_scale == "given":
+        given = torch.as_tensor(np.asarray(layer.digital.weight_step, dtype=np.float64)).to(weight)
+        return given.reshape(-1) if given.numel() > 1 else given.reshape(())
+    largest = weight.abs().amax(dim=0) if design.weight_scale == "column" else weight.abs().max()
+    return torch.where(largest > 0, largest, 1.0) / float(design.weight_code.largest)

@@ -1,0 +1,76 @@
+"""What layers compute while a network is trained: floats, drawn weights, or programmed arrays; set for a while."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from fnmatch import fnmatchcase
+
+import numpy as np
+
+from accuracy.layers.analog_layers import AnalogLayer, Mode
+from accuracy.layers.modes import layer_mode
+from accuracy.training.drawn_weights import DrawnWeights, read_cell
+from accuracy.training.errors import TrainingError
+from accuracy.training.settings import Training
+from devicekit.common.errors import unknown_name
+
+
+class Forward:
+    """The forward pass of a training.
+
+    Args:
+        layers: the analog layers of the network.
+        settings: which are noisy, and how.
+
+    Raises:
+        TrainingError: a pattern that matches no layer, or an age of ideal cells.
+    """
+
+    def __init__(self, layers: Sequence[AnalogLayer], settings: Training) -> None:
+        names = [layer.name for layer in layers]
+        for pattern in settings.layers:
+            if not any(fnmatchcase(name, pattern) for name in names):
+                raise TrainingError(unknown_name("layer or pattern", pattern, names))
+        self._all, self._settings = list(layers), settings
+        wanted = [] if settings.noise == "none" else settings.layers
+        self._noisy = [layer for layer in layers if any(fnmatchcase(layer.name, pattern) for pattern in wanted)]
+        if settings.age is not None and any(layer.cell is None for layer in self._noisy):
+            raise TrainingError("Ideal cells do not age: leave out `age`, or give the core a cell.")
+        drawn = self._noisy if settings.noise == "weights" else []
+        self._drawn = {layer: DrawnWeights(layer, settings.error_scale) for layer in drawn}
+
+    @contextmanager
+    def active(self) -> Iterator[None]:
+        """Let the layers compute so, and set them back; the arrays hold the present weights afterwards."""
+        digital = [layer for layer in self._all if self._settings.noise != "arrays" or layer not in self._noisy]
+        with layer_mode(self._all, Mode.ANALOG), layer_mode(digital, Mode.FLOAT):
+            for layer, weights in self._drawn.items():
+                layer.stand_in = weights
+            try:
+                yield
+            finally:
+                for layer in self._all:
+                    layer.stand_in = None
+                    layer.synchronize()
+
+    def begin(self, *key: int) -> None:
+        """Go on to the cells that a key stands for: those of a step and draw, or of a validation.
+
+        Args:
+            *key: the same key gives the same cells.
+        """
+        settings = self._settings
+        sequence = np.random.SeedSequence(settings.seed, spawn_key=(7002, *key))
+        age = None
+        if settings.age is not None:
+            ends = np.log1p(settings.age)
+            age = float(np.expm1(np.random.default_rng(sequence).uniform(*ends)))
+        for weights in self._drawn.values():
+            weights.begin(sequence, age)
+        if settings.noise == "arrays":
+            for layer in self._noisy:
+                layer.synchronize()
+                layer.array.cell = read_cell(layer.cell, settings.error_scale, age)
+                own = np.random.SeedSequence(settings.seed, spawn_key=(7002, *key, layer.key))
+                layer.array.program(np.random.default_rng(own))

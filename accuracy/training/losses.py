@@ -1,0 +1,60 @@
+"""Losses by name: what a training makes smaller."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from accuracy.evaluation.labels import IGNORED, class_labels, classes_last, real_labels, two_valued_labels
+from accuracy.evaluation.outputs import logits_of
+from accuracy.training.errors import TrainingError
+from devicekit.common.errors import unknown_name
+
+Loss = Callable[[Any, Any], Tensor]
+
+
+def cross_entropy(outputs: Any, labels: Any) -> Tensor:
+    """Return the mean negative log likelihood of the labels, of images or of every token or pixel."""
+    logits = logits_of(outputs)
+    logits = classes_last(logits, labels, None)
+    target = class_labels(labels, logits, IGNORED)
+    return F.cross_entropy(logits.flatten(0, -2), target.flatten(), ignore_index=IGNORED)
+
+
+def mean_squared_error(outputs: Any, labels: Any) -> Tensor:
+    """Return the mean squared difference of outputs and labels."""
+    values = logits_of(outputs)
+    target = real_labels(labels, values)
+    return F.mse_loss(values.reshape(target.shape), target.to(values.dtype))
+
+
+def binary_cross_entropy(outputs: Any, labels: Any) -> Tensor:
+    """Return the mean negative log likelihood of labels of two values, from one logit each."""
+    values = logits_of(outputs)
+    target = two_valued_labels(labels, values)
+    return F.binary_cross_entropy_with_logits(values.reshape(target.shape), target.to(values.dtype))
+
+
+LOSSES: dict[str, Loss] = {
+    "cross_entropy": cross_entropy,
+    "mse": mean_squared_error,
+    "binary": binary_cross_entropy,
+}
+
+
+def loss_of(loss: Loss | str) -> Loss:
+    """Return the loss of a name, or the loss itself.
+
+    Raises:
+        TrainingError: unknown name, or no function.
+    """
+    if isinstance(loss, str):
+        if loss not in LOSSES:
+            raise TrainingError(unknown_name("loss", loss, LOSSES))
+        return LOSSES[loss]
+    if not callable(loss):
+        raise TrainingError(f"Expected `loss` to be one of {', '.join(LOSSES)} or a function, but got {loss!r}.")
+    return loss

@@ -1,0 +1,116 @@
+"""How a network is trained, as a checked model; a TOML file holds one."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from accuracy.training.errors import TrainingError
+from devicekit.common.errors import unknown_name
+from devicekit.common.foreign import read_toml
+from devicekit.common.quantities import parse_quantity
+
+Noise = Literal["none", "weights", "arrays"]
+
+
+class Training(BaseModel):
+    """How a converted network is trained.
+
+    Attributes:
+        epochs: passes over the training examples.
+        batch_size: examples a step, for data that are no ready batches.
+        learning_rate: at the start; it falls to 0 along half a cosine.
+        optimiser: ``"adamw"``, or ``"sgd"`` with momentum 0.9.
+        weight_decay: of the optimiser.
+        gradient_norm: gradients of a larger norm are shortened to it; None: as they are.
+        noise: what the forward pass is computed with. ``"none"``: the float network (plain fine-tuning).
+            ``"weights"``: float layers, inputs clipped, whose weights are rounded as on arrays and carry errors of
+            cells drawn anew for every step (`accuracy.training.drawn_weights`). ``"arrays"``: mapped, programmed and
+            read arrays with all that acts on them, wires, periphery and ADCs included, and straight-through gradients.
+        draws: sets of cells a step; their gradients are averaged.
+        error_scale: factor on the spread of the cells while training.
+        age: shortest and longest time after programming [s], drawn with equal weight in the logarithm for each set of
+            cells; None: the age of the core. Text such as ``"1 day"`` is understood.
+        layers: name patterns of the layers that are noisy; the others are float.
+        trace_penalty: weight of the explicit regulariser, half the Hessian's trace weighted with the variances of the
+            weights (`accuracy.training.hessian`), 1 for what the cells of `error_scale` add to the loss in second
+            order. Only without noise, which has it in already.
+        trace_examples: examples of each batch that the trace is estimated on.
+        validation: share of the training examples that is held out to choose the best epoch and to stop early; 0 for
+            none, which keeps the last. Not used where validation data are given.
+        validation_draws: sets of cells of the validation, the same after every epoch.
+        patience: epochs without a better validation loss after which training stops; None: never.
+        seed: of everything random.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epochs: int = Field(default=10, ge=1)
+    batch_size: int = Field(default=50, ge=1)
+    learning_rate: float = Field(default=1e-3, gt=0, allow_inf_nan=False)
+    optimiser: Literal["adamw", "sgd"] = "adamw"
+    weight_decay: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    gradient_norm: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    noise: Noise = "weights"
+    draws: int = Field(default=1, ge=1)
+    error_scale: float = Field(default=1.0, ge=0, allow_inf_nan=False)
+    age: tuple[float, float] | None = None
+    layers: tuple[str, ...] = ("*",)
+    trace_penalty: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    trace_examples: int = Field(default=16, ge=1)
+    validation: float = Field(default=0.1, ge=0, lt=1)
+    validation_draws: int = Field(default=4, ge=1)
+    patience: int | None = Field(default=None, ge=1)
+    seed: int = Field(default=0, ge=0)
+
+    @field_validator("age", mode="before")
+    @classmethod
+    def _in_seconds(cls, value: Any) -> Any:
+        if value is None:
+            return None
+        ends = (value, value) if isinstance(value, str | int | float) else tuple(value)
+        seconds = tuple(parse_quantity(end, "s", "`age`") for end in ends)
+        if len(seconds) != 2 or not all(0 <= end < math.inf for end in seconds) or seconds[0] > seconds[1]:
+            raise ValueError("expected the shortest and the longest time, both at least 0 s")
+        return seconds
+
+    @field_validator("trace_penalty")
+    @classmethod
+    def _not_twice(cls, value: float, info: Any) -> float:
+        if value and info.data.get("noise") != "none":
+            raise ValueError("the explicit trace belongs to noise = 'none'; sampled errors hold it already")
+        return value
+
+    @classmethod
+    def make(cls, values: dict[str, Any], where: str = "training") -> Self:
+        """Return settings from plain values, with one clear message where they do not make any.
+
+        Args:
+            values: the attributes by name.
+            where: what the values came from, for the message.
+
+        Raises:
+            TrainingError: an unknown key, or a value that is not allowed.
+        """
+        for key in values:
+            if key not in cls.model_fields:
+                raise TrainingError(f"{where}: " + unknown_name("key", key, cls.model_fields))
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(map(str, first["loc"]))
+            reason = first["msg"].removeprefix("Value error, ")
+            raise TrainingError(f"{where}: `{key}`: {reason}, but got {first['input']!r}.") from None
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Return the settings that a TOML file holds.
+
+        Raises:
+            TrainingError: no such file, no TOML, an unknown key, or a value that is not allowed.
+        """
+        return cls.make(read_toml(path, TrainingError), str(path))
