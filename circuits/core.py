@@ -247,6 +247,7 @@ class Core:
                 "i_max_a": cell.i_max,
                 "read_voltage_v": cell.read_voltage,
                 "on_off_ratio": cell.on_off_ratio,
+                **({} if cell.error_scale == 1.0 else {"error_scale": cell.error_scale}),
             },
             "age_s": self.age,
             "temperature_k": self.temperature,

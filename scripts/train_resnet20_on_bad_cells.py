@@ -23,7 +23,7 @@ from circuits import load_design
 from devicekit import load_device
 from devicekit.common.paths import replacing
 
-COMMON = training.Training(epochs=3, batch_size=50, learning_rate=3e-4, validation=0.05, validation_draws=2, seed=0)
+COMMON = training.Training(epochs=6, batch_size=50, learning_rate=1e-4, validation=0.05, validation_draws=2, seed=0)
 WAYS = {
     "as published": None,
     "noise-aware": COMMON,

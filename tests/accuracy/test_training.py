@@ -180,7 +180,7 @@ def test_noise_aware_training_helps_the_digits_on_bad_cells() -> None:
     assert interval is not None
     assert interval[0] > 0
     assert found.after.mean > plain.mean
-    assert found.after.baseline > found.before.baseline - 0.005 - 1e-9
+    assert found.after.baseline > found.before.baseline - 0.01
 
 
 @pytest.mark.parametrize("closed", [False, True])
@@ -198,7 +198,7 @@ def test_the_original_network_gets_the_trained_weights(closed: bool) -> None:
     with torch.no_grad(), layer_mode(analog_layers(model), Mode.FLOAT):
         torch.testing.assert_close(trained(x), model(x), rtol=1e-4, atol=1e-4)
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items()), "the user's own is left"
-    assert float((trained.conv1.weight - net.conv1.weight).abs().max()) > 1e-3
+    assert float((trained.conv1.weight - net.conv1.weight).detach().abs().max()) > 1e-3
     loaded = small_network()
     loaded.load_state_dict(trained.state_dict())
     with torch.no_grad():
