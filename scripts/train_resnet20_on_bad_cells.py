@@ -23,10 +23,12 @@ from circuits import load_design
 from devicekit import load_device
 from devicekit.common.paths import replacing
 
-COMMON = training.Training(epochs=6, batch_size=50, learning_rate=1e-4, validation=0.05, validation_draws=2, seed=0)
+COMMON = training.Training(epochs=6, batch_size=50, learning_rate=1e-4, validation=0, seed=0)
 WAYS = {
     "as published": None,
     "noise-aware": COMMON,
+    "noise-aware, long": COMMON.model_copy(update={"epochs": 8, "learning_rate": 3e-4}),
+    "noise-aware, continued": COMMON.model_copy(update={"epochs": 6, "learning_rate": 3e-4, "seed": 1}),
     "plain fine-tuning": COMMON.model_copy(update={"noise": "none"}),
     "explicit trace": COMMON.model_copy(update={"noise": "none", "trace_penalty": 1.0}),
 }
@@ -51,6 +53,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("shared", type=Path)
     parser.add_argument("out", type=Path)
+    parser.add_argument("--only", choices=WAYS, help="one way; all by default")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     data = data_sets.load("cifar10", arguments.shared)
@@ -61,22 +64,26 @@ def main() -> None:
     report = arguments.out / "resnet20_on_bad_cells.json"
     rows = json.loads(report.read_text()) if report.exists() else {}
     for name, settings in WAYS.items():
-        if name in rows:
+        if name in rows or arguments.only not in (None, name):
             continue
-        network = networks.load("resnet20_cifar10", arguments.shared)
+        # "continued" goes on from the weights of the long training.
+        earlier = arguments.out / "noise-aware_long.safetensors"
+        network = networks.load("resnet20_cifar10", earlier if name.endswith("continued") else arguments.shared)
         model = calibrate(convert(network, load_design("A"), cell, seed=0), data.batches("calibration", 100, 1000))
         row: dict[str, object] = {}
         if settings is not None:
             start = time.time()
-            place = arguments.out / f"{name.replace(' ', '_')}.pt"
+            stem = name.replace(", ", "_").replace(" ", "_")
 
             def show(done: int, total: int, name: str = name, start: float = start) -> None:
                 if done % 20 == 0:
                     print(f"{name}: {done}/{total} steps, {time.time() - start:.0f} s", flush=True)
 
-            found = training.train(model, images + mirrored, settings, checkpoint=place, progress=show)
+            found = training.train(
+                model, images + mirrored, settings, checkpoint=arguments.out / f"{stem}.pt", progress=show
+            )
             row |= {**found.to_dict(), "seconds": time.time() - start}
-            save_file(found.network().state_dict(), arguments.out / f"{name.replace(' ', '_')}.safetensors")
+            save_file(found.network().state_dict(), arguments.out / f"{stem}.safetensors")
         row |= figures(evaluate(model, data.batches("test", 100), TRIALS, TEST_SEED))
         rows[name] = row
         with replacing(report) as temporary:

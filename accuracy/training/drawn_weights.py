@@ -20,7 +20,7 @@ from torch import Tensor
 
 from accuracy.layers.analog_layers import AnalogLayer
 from accuracy.layers.gradients import product
-from accuracy.training.weight_errors import WeightErrors, weight_errors
+from accuracy.training.weight_errors import weight_errors
 from devicekit import Cell
 
 
@@ -68,6 +68,9 @@ class DrawnWeights(HeldWeights):
     def __init__(self, layer: AnalogLayer, error_scale: float) -> None:
         super().__init__(layer)
         self._scale = error_scale
+        self._key: tuple[Any, ...] | None = None
+        self._held = torch.empty(0)
+        self._slopes = False
         self.begin(np.random.SeedSequence(0), None)
 
     def begin(self, sequence: np.random.SeedSequence, age: float | None) -> None:
@@ -91,42 +94,58 @@ class DrawnWeights(HeldWeights):
     def weights(self) -> Tensor:
         """Return the weights of this draw."""
         weight = self.layer.kind.matrix(self.layer.digital)
+        # Most kinds hold their matrix transposed; everything here goes along memory.
+        turned = not weight.is_contiguous() and weight.t().is_contiguous()
+        drawn = self._drawn(weight.t() if turned else weight, turned=turned)
+        return drawn.t() if turned else drawn
+
+    def _drawn(self, weight: Tensor, *, turned: bool) -> Tensor:
         with torch.no_grad():
-            step = weight_step(self.layer, weight)
+            step = weight_step(self.layer, weight.t() if turned else weight)
+            if turned and step.dim():
+                step = step[:, None] if step.dim() == 1 else step.t()
             integers = torch.round(weight / step)
             cell = self.cell()
+            table = self._table(cell, weight)
+            largest = self.layer.design.weight_code.largest
+            index = integers.to(torch.int32).clamp_(-largest, largest).add_(largest)
+            mean, spread, mean_slope, spread_slope = (
+                column.reshape(weight.shape) for column in table.index_select(0, index.reshape(-1)).unbind(1)
+            )
             if needs_programming(self.layer):
-                value, deviates, errors = self._programmed(cell, step, integers)
+                value = self._programmed(cell, integers)
+                value = value.t() if turned else value
+                deviates = (value / step - integers - mean) / spread
+                deviates = torch.where(spread > 0, deviates, 0.0)
             else:
-                errors = weight_errors(self.layer.design, cell)
                 generator = torch.Generator(weight.device)
                 generator.manual_seed(int(self._sequence.generate_state(1, np.uint64)[0] >> np.uint64(1)))
                 deviates = torch.randn(weight.shape, generator=generator, device=weight.device, dtype=weight.dtype)
-                index = (integers + errors.largest).long().clamp_(0, 2 * errors.largest)
-                value = _at(errors.spread, index, weight).mul_(deviates).add_(integers)
-                if errors.mean.any():
-                    value += _at(errors.mean, index, weight)
-                value *= step
+                value = torch.addcmul(mean, spread, deviates).add_(integers).mul_(step)
             slope = None
-            if errors.mean_slope.any() or errors.spread_slope.any():
-                index = (integers + errors.largest).long().clamp_(0, 2 * errors.largest)
-                slope = _at(errors.spread_slope, index, weight).mul_(deviates).add_(1.0)
-                slope += _at(errors.mean_slope, index, weight)
+            if self._slopes:
+                slope = torch.addcmul(mean_slope, spread_slope, deviates).add_(1.0)
         drawn: Tensor = Drawn.apply(weight, value, slope)  # type: ignore[no-untyped-call]
         return drawn
 
-    def _programmed(self, cell: Cell | None, step: Tensor, integers: Tensor) -> tuple[Tensor, Tensor, WeightErrors]:
-        """Map and program the weights as on arrays; return what the cells stand for, and its deviates."""
+    def _table(self, cell: Cell | None, like: Tensor) -> Tensor:
+        """Mean, spread and their slopes of each integer, shape (integers, 4); worked out anew for another cell."""
+        key = (self._age, None if cell is None else cell.die_deviate, self.layer.cell, like.dtype, like.device)
+        if key != self._key:
+            errors = weight_errors(self.layer.design, cell)
+            columns = [errors.mean, errors.spread, errors.mean_slope, errors.spread_slope]
+            self._held = torch.from_numpy(np.stack(columns, axis=1)).to(like.device, like.dtype)
+            self._slopes = bool(errors.mean_slope.any() or errors.spread_slope.any())
+            self._key = key
+        return self._held
+
+    def _programmed(self, cell: Cell | None, like: Tensor) -> Tensor:
+        """Map and program the weights as on arrays; return what the cells stand for."""
         layer = self.layer
         layer.synchronize()
         layer.array.cell = cell
         layer.array.program(np.random.default_rng(self._sequence))
-        value = layer.array.programmed_weights().to(integers)
-        errors = weight_errors(layer.design, cell)
-        index = (integers + errors.largest).long().clamp_(0, 2 * errors.largest)
-        spread = _at(errors.spread, index, integers)
-        deviates = (value / step - integers - _at(errors.mean, index, integers)) / spread
-        return value, torch.where(spread > 0, deviates, 0.0), errors
+        return layer.array.programmed_weights().to(like)
 
 
 class Drawn(torch.autograd.Function):
@@ -143,10 +162,6 @@ class Drawn(torch.autograd.Function):
         """Return the gradient of the weight."""
         (slope,) = context.saved_tensors
         return (gradients[0] if slope is None else gradients[0] * slope), None, None
-
-
-def _at(table: np.ndarray[Any, np.dtype[np.float64]], index: Tensor, like: Tensor) -> Tensor:
-    return torch.from_numpy(table).to(like.device, like.dtype)[index]
 
 
 def read_cell(cell: Cell | None, error_scale: float, age: float | None) -> Cell | None:
