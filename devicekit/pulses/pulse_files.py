@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from devicekit.common.errors import MeasurementError, UnitError
 from devicekit.common.quantities import parse_quantity
+from devicekit.measurements.column_roles import ALIASES
 from devicekit.measurements.containers import read_tables
 from devicekit.measurements.header_names import split_header
 from devicekit.measurements.number_formats import is_number
@@ -108,7 +109,13 @@ class _Reader:
                 f"{table.place}: the columns {', '.join(map(repr, table.headers))} hold step sizes by segment of the"
                 " range, not conductances after pulses; there is no curve to fit."
             )
+        targets = [own for own, name in zip(table.headers, names, strict=True) if name in ALIASES["target"]]
         roles = self._roles(table, names)
+        if targets and "pulse" not in roles:
+            raise MeasurementError(
+                f"{table.place}: the column {targets[0]!r} holds programmed targets: these are cells, not curves over"
+                " pulses; read it with devicekit fit, or say which column counts the pulses (--column pulse=...)."
+            )
         if "pulse" in roles and "value" in roles:
             return self._long(table, roles, up)
         if self.columns:

@@ -9,13 +9,17 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from circuits import Core, Wires, as_core, choose_cores
+from circuits import Core, Wires, choose_cores
 from devicekit import Cell, DesignError, DevicekitError
+from reports.built_cores import built
 from reports.cell_step import cell_of
 from reports.errors import StudyError
 from reports.studies.axes import CORE_AXES, DESIGN_AXES, STUDY_AXES
 from reports.studies.ranges import text_of
 from reports.study import Study
+
+SHARES = ("top1", "top5", "binary", "multi_label", "binary_probability")
+"""Metrics that are shares of examples, whose losses are points."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,11 @@ def points_of(study: Study) -> list[Point]:
         StudyError: a value that fits no point, an axis that a core decides itself, or one core twice.
         DevicekitError: an unknown core, cell or measurement file.
     """
+    if study.metric not in SHARES:
+        raise StudyError(
+            f"A sweep counts in percent and points, so its metric is one of {', '.join(SHARES)}, not {study.metric!r}; "
+            "run devicekit report for others."
+        )
     cores = choose_cores((*study.designs, *study.cores))
     _check_owners(study, cores)
     called = _names(cores)
@@ -62,10 +71,10 @@ def points_of(study: Study) -> list[Point]:
             name = " ".join([called[asked], *words])
             own = _own_study(fixed, varied)
             try:
-                built, reason = _built(core, varied, cell(own), name), ""
+                made, reason = _built(own, core, varied, cell(own), name), ""
             except DesignError as error:
-                built, reason = None, str(error)
-            points.append(Point(name, asked, varied, own, built, reason))
+                made, reason = None, str(error)
+            points.append(Point(name, asked, varied, own, made, reason))
     _check_values(study, points)
     return points
 
@@ -106,8 +115,8 @@ def _cells(own: tuple[Cell | None, ...]) -> Callable[[Study], Cell]:
     return lambda study: made(study.device, study.measurements)
 
 
-def _built(core: Core, varied: Mapping[str, Any], cell: Cell, name: str) -> Core:
-    """Return the core of a point.
+def _built(study: Study, core: Core, varied: Mapping[str, Any], cell: Cell, name: str) -> Core:
+    """Return the core of a point; what neither it nor the axes say is the study's.
 
     Raises:
         DesignError: an impossible combination.
@@ -126,8 +135,7 @@ def _built(core: Core, varied: Mapping[str, Any], cell: Cell, name: str) -> Core
     elif "r_p_hat" in fields and core.wires is not None:
         changes["wires"] = dataclasses.replace(core.wires, r_p_hat=design.r_p_hat, resistance=None)
     try:
-        made = core.replace(**changes)
-        return made if made.cell is not None else as_core(made, cell=cell)
+        return built(study, core.replace(**changes), cell)
     except DesignError:
         raise
     except DevicekitError as error:

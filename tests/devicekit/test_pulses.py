@@ -417,3 +417,11 @@ def test_bad_input_of_the_command_is_one_message(arguments: tuple[str, ...], mes
     assert result.exit_code == 2  # type: ignore[attr-defined]
     assert message in " ".join(result.stderr.split())  # type: ignore[attr-defined]
     assert "Traceback" not in result.output  # type: ignore[attr-defined]
+
+
+def test_cells_by_target_are_not_taken_for_update_curves(tmp_path: Path) -> None:
+    """A file for `devicekit fit` has two columns as well; as two ramps it gave a fit with exit code 0."""
+    rows = [f"{target},{target + step}" for target in (100, 200, 400) for step in range(-5, 6)]
+    (tmp_path / "cells.csv").write_text("\n".join(["target (nA),current (nA)", *rows]))
+    with pytest.raises(MeasurementError, match=r"column 'target \(nA\)' holds programmed targets.*devicekit fit"):
+        devicekit.read_pulses(tmp_path / "cells.csv", read_voltage=0.1)

@@ -145,3 +145,21 @@ def test_faults_in_a_study_file(tmp_path: Path, text: str, message: str) -> None
         Study.load(path)
     assert message in str(raised.value)
     assert str(raised.value).startswith(str(path))
+
+
+def test_what_the_study_says_of_cores_reaches_every_point() -> None:
+    from reports.sweeps.points import points_of
+
+    study = Study.make({"designs": ["A"], "vary": {"adc_bits": [7, 8]}, "age": "1 day", "corrections": ["column_trim"],
+                        "r_p_hat": 1e-5, "device": "sonos_40nm_iedm2022"}, "options")  # fmt: skip
+    cores = [point.core for point in points_of(study)]
+    assert [core.design.adc_bits for core in cores] == [7, 8]
+    assert {(core.age, core.corrections, core.wires.r_p_hat) for core in cores} == {(86400.0, ("column_trim",), 1e-5)}
+
+
+def test_a_metric_without_points_is_refused() -> None:
+    from reports.sweeps.points import points_of
+
+    study = Study.make({"designs": ["A"], "vary": {"adc_bits": [7, 8]}, "metric": "perplexity"}, "options")
+    with pytest.raises(StudyError, match=r"counts in percent and points.*not .perplexity."):
+        points_of(study)
