@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from circuits import Core, as_core
@@ -69,6 +70,16 @@ def what_is_in(core: Values) -> str:
 _ERRORS = {"enob", "noise_lsb", "inl_lsb", "dnl_lsb", "thresholds_lsb"}
 _ALWAYS_NAMED = ("cells", "age of the cells", "peripherals", "corrections", "wires")
 """Parts whose absence is named."""
+
+
+def own_parts(designs: Sequence[Values]) -> list[str]:
+    """Return what is in each row of a table, empty where all rows are alike and its caption says it once.
+
+    Args:
+        designs: as in `StudyResult`.
+    """
+    words = [what_is_in(design["core"]) for design in designs]
+    return words if len(set(words)) > 1 else ["" for _ in words]
 
 
 def caption_of_parts(designs: list[Values]) -> str:

@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from reports.built_cores import what_is_in
+from reports.built_cores import own_parts
 from reports.design_lines import descriptions, design_lines
 from reports.figure import Figure
 from reports.figures import page_figures
@@ -63,7 +63,7 @@ def render(result: StudyResult, *, made: datetime | None = None) -> str:
         result=result,
         summary=summary(result),
         metric=shown,
-        rows=[_row(*design, shown) for design in zip(result.designs, descriptions(result.designs), strict=True)],
+        rows=[_row(*design, shown) for design in zip(result.designs, _described(result.designs), strict=True)],
         table_note=table_note(result),
         figures={**dict.fromkeys(_OPTIONAL_FIGURES), **by_name},
         breakdowns=[by_name[name] for name in ("energy-breakdown", "area-breakdown")],
@@ -147,12 +147,18 @@ def _places(result: StudyResult) -> int | None:
     return result.network["places_per_inference"] if result.metric["place"] else None
 
 
+def _described(designs: Sequence[Values]) -> list[str]:
+    """What sets each design apart, and what is in its row where that is not the same in all (the note says it then)."""
+    parts = own_parts(designs)
+    return [f"{words}. In: {own}" if own else words for words, own in zip(descriptions(designs), parts, strict=True)]
+
+
 def _row(design: Values, described: str, shown: ShownMetric) -> dict[str, Any]:
     accuracy, cost = design["accuracy"], design["cost"]
     loss = accuracy["loss_interval"]
     return {
         "name": design["name"],
-        "describe": f"{described}. In: {what_is_in(design['core'])}",
+        "describe": described,
         "ideal": shown.value(accuracy["ideal"]),
         "mean": shown.value(accuracy["mean"]),
         "std": shown.spread(accuracy["std"]),

@@ -8,7 +8,7 @@ import pytest
 
 from circuits import Core, PeripheralGrid
 from devicekit import DesignError, DeviceError, load_device
-from reports.built_cores import built, caption_of_parts, what_is_in
+from reports.built_cores import built, caption_of_parts, own_parts, what_is_in
 from reports.cache import ResultCache
 from reports.errors import StudyError
 from reports.network_step import evaluate_design, load_network
@@ -51,6 +51,8 @@ def test_what_is_in_an_accuracy_and_what_is_left_out_is_said() -> None:
         assert part in words
     designs = [{"name": "A", "core": fresh}, {"name": "B", "core": fresh}]
     assert caption_of_parts(designs) == f"In every row: {what_is_in(fresh)}."
+    assert own_parts(designs) == ["", ""]
+    assert own_parts([designs[0], {"name": "B", "core": full}]) == [what_is_in(fresh), words]
     assert caption_of_parts([designs[0], {"name": "B", "core": full}]).count("In ") == 2
 
 
