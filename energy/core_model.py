@@ -99,7 +99,7 @@ def default_activity(design: CoreDesign, library: Library, aged: Cell | None = N
     conductance = default_conductance(design.weight_code, library, aged=aged)[0]
     return Activity(
         conductance,
-        np.full(len(widths), library.si["activity.per_bit"]),
+        np.full(len(widths), library.in_si("activity.per_bit")),
         source="the library's statistics (activity.per_bit, activity.mean_magnitude)",
         most=max(1.0, float(conductance.max())),
         lines=default_line_currents(design, library),
@@ -114,11 +114,11 @@ def default_line_currents(design: CoreDesign, library: Library) -> LineCurrents:
         library: gives the statistics, and the current and on/off ratio of a cell.
     """
     statistics = NetworkStatistics(
-        min(library.si["activity.per_bit"], 1.0),
-        min(library.si["activity.mean_magnitude"], 1.0),
+        min(library.in_si("activity.per_bit"), 1.0),
+        min(library.in_si("activity.mean_magnitude"), 1.0),
         "the library's statistics (activity.per_bit, activity.mean_magnitude)",
     )
-    return assumed_line_currents(design, statistics=statistics, i_max=library.si["cell.i_max"])
+    return assumed_line_currents(design, statistics=statistics, i_max=library.in_si("cell.i_max"))
 
 
 _OF_CONDUCTANCE = ("activity.mean_magnitude", "cell.off_on_ratio")
@@ -139,7 +139,8 @@ def default_conductance(
         Shape (draws, slices), one row where neither constant is drawn; see `energy.statistics.mean_states`.
     """
     mean_magnitude, g_min = (
-        np.atleast_1d((draws or {}).get(name, np.float64(library.si[name])))[:, None] for name in _OF_CONDUCTANCE
+        np.atleast_1d(draws[name] if draws and name in draws else np.float64(library.in_si(name)))[:, None]
+        for name in _OF_CONDUCTANCE
     )
     return np.asarray(g_min + (1 - g_min) * mean_states(code, mean_magnitude, aged))
 

@@ -115,6 +115,18 @@ class Library:
     anchors: Mapping[str, Array] = field(default_factory=dict, repr=False)
     recipe: str = field(default="library", repr=False)
 
+    def in_si(self, name: str) -> float:
+        """Return a constant in SI units.
+
+        Raises:
+            EnergyError: the library lacks it.
+        """
+        if name not in self.si:
+            raise EnergyError(
+                f"The component library {self.name!r} has no `{name}`, which every core needs: give it a value."
+            )
+        return self.si[name]
+
     @cached_property
     def formulas(self) -> Formulas:
         """Every quantity of a core as formulas of its design and of these constants."""

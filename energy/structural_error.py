@@ -101,9 +101,9 @@ def with_spreads(library: Library, arrays: Values) -> Values:
     """
     own = features(library, arrays)
     alike = (arrays[_ALIKE[0]] > 0) & (arrays[_ALIKE[1]] == 0)
-    length = library.si["discrepancy.octaves"]
+    length = library.in_si("discrepancy.octaves")
     spreads = {}
     for total in FEATURES:
         octaves = np.where(alike, distance(total, own, library.anchors), np.inf)
-        spreads[f"{total}_spread"] = spread(octaves, library.si[f"discrepancy.{total}_scale"], length)
+        spreads[f"{total}_spread"] = spread(octaves, library.in_si(f"discrepancy.{total}_scale"), length)
     return {**arrays, **spreads}

@@ -1,5 +1,8 @@
 """Component libraries: provenance, overrides, scaling and refusals."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -320,3 +323,14 @@ def test_a_library_of_another_technology_says_what_it_borrows(tmp_path):
     low, high = cost.interval_of("energy_fj_per_op")
     assert high / low > 1.5, "the structural error of a core that was calibrated to nothing"
     assert LIBRARY.borrowed == ""
+
+
+@pytest.mark.parametrize("name", ["activity.mean_magnitude", "activity.per_bit"])
+def test_a_constant_that_every_core_needs_is_missed_by_name(name: str, tmp_path: Path) -> None:
+    """The statistics are read while the file is: without one, that was a KeyError."""
+    text = data_path("components/sonos_40nm.toml").read_text()
+    assert f"[{name}]" in text
+    path = tmp_path / "own.toml"
+    path.write_text(text.replace(f"[{name}]", f"[{name.split('.')[0]}.other]").replace("draws =", "# draws ="))
+    with pytest.raises(EnergyError, match=re.escape(name)):
+        energy.estimate_core(circuits.load_design("A"), library=energy.load_library(path))
