@@ -25,6 +25,7 @@ from devicekit.common.numbers import is_real
 from devicekit.common.paths import is_file, replacing
 from devicekit.common.provenance import Constant
 from devicekit.common.quantities import parse_quantity, unit_factor
+from devicekit.common.validation import problem_of
 
 Floats = NDArray[np.float64]
 
@@ -112,10 +113,8 @@ class Adc:
                 value = Constant(value=number, unit=unit, kind="assumed", source=source)
             factor = unit_factor(value.unit, unit, f"`{field}`")
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, (field, *first["loc"])))
-            reason = str(first["msg"]).removeprefix("Value error, ")
-            raise DesignError(f"ADC {self.label!r}: `{where}`: {reason}.") from None
+            key, reason, _ = problem_of(error)
+            raise DesignError(f"ADC {self.label!r}: `{field}{key and '.' + key}`: {reason}.") from None
         except (DevicekitError, TypeError) as error:
             raise DesignError(f"ADC {self.label!r}: {error}") from None
         lowest = value.value if value.interval is None else value.interval[0]

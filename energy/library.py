@@ -15,6 +15,7 @@ from circuits.peripherals.load import Peripherals
 from devicekit.common.errors import unknown_name
 from devicekit.common.provenance import Constant
 from devicekit.common.quantities import unit_factor
+from devicekit.common.validation import problem_of
 from energy.adc_formulas import conversion_formula, flag, kinds_of
 from energy.core_formulas import COUNTS, FEATURES, FIELDS, RESULTS, SURVEY, TIMES, WRITING
 from energy.errors import EnergyError
@@ -355,10 +356,8 @@ def checked_constant(values: Mapping[str, Any], name: str, where: object) -> Con
     try:
         constant = Constant(**values)
     except (ValidationError, TypeError) as error:
-        reason = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": str(error)}
-        place = ".".join([name, *map(str, reason["loc"])])
-        why = str(reason["msg"]).removeprefix("Value error, ")
-        raise EnergyError(f"{where}: `{place}`: {why}, but got {dict(values)!r}.") from None
+        key, why, _ = problem_of(error) if isinstance(error, ValidationError) else ("", str(error), None)
+        raise EnergyError(f"{where}: `{name}{key and '.' + key}`: {why}, but got {dict(values)!r}.") from None
     low = constant.value if constant.interval is None else min(constant.value, constant.interval[0])
     if low < 0 and not name.startswith("survey."):
         raise EnergyError(f"{where}: expected `{name}` to be at least 0, but got {low:g} {constant.unit}.")

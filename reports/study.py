@@ -9,7 +9,6 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    ValidationError,
     ValidationInfo,
     field_validator,
     model_validator,
@@ -18,6 +17,7 @@ from pydantic import (
 from devicekit.common.errors import unknown_name
 from devicekit.common.foreign import read_toml
 from devicekit.common.paths import exists, replacing
+from devicekit.common.validation import validated
 from reports.errors import StudyError
 from reports.studies.axes import PATH_AXES, checked_axes
 from reports.studies.budgets import OBJECTIVES, constraint_of, quantity_of
@@ -176,18 +176,7 @@ class Study(BaseModel):
         Raises:
             StudyError: an unknown key, or a value that is not allowed.
         """
-        for key in values:
-            if key not in cls.model_fields:
-                raise StudyError(f"{where}: " + unknown_name("key", key, cls.model_fields))
-        try:
-            return cls(**values)
-        except ValidationError as error:
-            first = error.errors()[0]
-            key = ".".join(map(str, first["loc"]))
-            reason = first["msg"].removeprefix("Value error, ")
-            # A whole sentence says what it got.
-            got = "" if reason.endswith(".") else f", but got {first['input']!r}."
-            raise StudyError(f"{where}: `{key}`: {reason}{got}") from None
+        return validated(cls, values, where, StudyError)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:

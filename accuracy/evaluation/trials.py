@@ -6,10 +6,7 @@ A trial depends on its number, the seed and the images only, so it is the same w
 from __future__ import annotations
 
 import multiprocessing
-import multiprocessing.connection
-import os
 import pickle
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -34,6 +31,7 @@ from accuracy.layers.modes import layer_mode
 from accuracy.layers.programming import program_layers
 from accuracy.own_code import loaded_files, naming_errors, restore_files
 from circuits.core_parts import Correction
+from devicekit.common.processes import end_with_parent
 
 Floats = NDArray[np.float64]
 
@@ -305,19 +303,11 @@ _work_to_do: tuple[nn.Module, list[AnalogLayer], Plan] | None = None
 def _begin(payload: bytes, files: Mapping[str, tuple[str, bytes]], threads: int) -> None:
     """Take the model and the plan in a worker process."""
     global _work_to_do
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+    end_with_parent()
     torch.set_num_threads(threads)
     restore_files(files)
     model, plan = pickle.loads(payload)
     _work_to_do = model, analog_layers(model), plan
-
-
-def _end_with(parent: int) -> None:
-    """End this process when the one that started it has ended, in whatever way: it would wait for work for ever."""
-    multiprocessing.connection.wait([parent])
-    os._exit(1)
 
 
 def _work(number: int) -> Trial:

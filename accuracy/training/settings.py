@@ -6,12 +6,12 @@ import math
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from accuracy.training.errors import TrainingError
-from devicekit.common.errors import unknown_name
 from devicekit.common.foreign import read_toml
 from devicekit.common.quantities import parse_quantity
+from devicekit.common.validation import validated
 
 Noise = Literal["none", "weights", "arrays"]
 
@@ -95,16 +95,7 @@ class Training(BaseModel):
         Raises:
             TrainingError: an unknown key, or a value that is not allowed.
         """
-        for key in values:
-            if key not in cls.model_fields:
-                raise TrainingError(f"{where}: " + unknown_name("key", key, cls.model_fields))
-        try:
-            return cls(**values)
-        except ValidationError as error:
-            first = error.errors()[0]
-            key = ".".join(map(str, first["loc"]))
-            reason = first["msg"].removeprefix("Value error, ")
-            raise TrainingError(f"{where}: `{key}`: {reason}, but got {first['input']!r}.") from None
+        return validated(cls, values, where, TrainingError)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from circuits.errors import CircuitError
 from devicekit.common.paths import replacing
 from devicekit.common.provenance import Constant, Kind
+from devicekit.common.validation import problem_of
 
 ADC_NOISE = (
     "noise_comparator_lsb",
@@ -287,8 +288,7 @@ def variant_name(name: str, *, unsigned: bool, one_bit: bool) -> str:
 def first_problem(error: ValidationError) -> str:
     """Return one sentence for the first thing that validation found."""
     problem = error.errors()[0]
-    where = ".".join(map(str, problem["loc"]))
-    message = problem["msg"].removeprefix("Value error, ")
-    received = "" if problem["type"] in ("value_error", "missing") else f", but got {problem['input']!r:.80}"
+    where, message, value = problem_of(error)
+    received = "" if problem["type"] in ("value_error", "missing") else f", but got {value!r:.80}"
     more = f" ({error.error_count() - 1} more)" if error.error_count() > 1 else ""
     return f"{where + ': ' if where else ''}{message}{received}{more}."

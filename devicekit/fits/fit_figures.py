@@ -5,28 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from devicekit.common.errors import DeviceError, unknown_name
-from devicekit.fits.fit_panels import GREY, INK, PANELS, available, unit_of
+from devicekit.common.figure_style import INK, STYLE
+from devicekit.fits.fit_panels import PANELS, available, unit_of
 from devicekit.fits.fit_values import FitValues
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_STYLE: dict[Any, Any] = {
-    "font.size": 9,
-    "axes.edgecolor": GREY,
-    "axes.labelcolor": INK,
-    "axes.titlesize": 10,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "legend.frameon": False,
-    "legend.fontsize": 8,
-    "figure.facecolor": "white",
-}
 COLUMN_WIDTH = 0.085
 """Width of a column of a journal [m]."""
 _INCH = 0.0254
@@ -45,7 +31,7 @@ def plot_fit(fit: FitValues) -> tuple[Figure, dict[str, Axes]]:
     others = [name for name in available(fit) if name not in _FIXED]
     rows = -(-len(others) // 2)
     heights = [1.5, 1.5, 0.62, *([1.15] * rows)]
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         page = Figure(figsize=(11.0, 2.35 * sum(heights)), layout="constrained")
         grid = page.add_gridspec(3 + rows, 2, height_ratios=heights)
         axes = {
@@ -91,7 +77,7 @@ def plot_panel(fit: FitValues, panel: str, width: float = COLUMN_WIDTH) -> tuple
     if not 0.02 <= width <= 1.0:
         raise DeviceError(f"Expected `width` to be a length between 20 mm and 1 m, but got {width!r} m.")
     small: dict[Any, Any] = {"font.size": 8, "axes.titlesize": 8, "legend.fontsize": 6.5, "lines.markersize": 4}
-    with matplotlib.rc_context({**_STYLE, **small}):
+    with matplotlib.rc_context({**STYLE, **small}):
         figure = Figure(figsize=(width / _INCH, 0.75 * width / _INCH), layout="constrained")
         axis = figure.add_subplot()
         PANELS[panel](fit, axis, unit_of(fit))

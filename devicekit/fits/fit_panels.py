@@ -12,6 +12,7 @@ from scipy import stats
 
 from devicekit.cells.retention_laws import RetentionLaw
 from devicekit.common.engineering import duration, prefix_of
+from devicekit.common.figure_style import BLUE, GREY, INK, ORANGE
 from devicekit.fits.fit_values import FitValues
 from devicekit.fits.outliers import fitted_columns
 from devicekit.statistics.state_statistics import StateSample
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Floats = NDArray[np.float64]
-INK, BLUE, ORANGE, GREY = "#1f2933", "#2b6cb0", "#d9730d", "#9aa5b1"
 MOST_STATES = 32
 """States that a panel of distributions shows."""
 

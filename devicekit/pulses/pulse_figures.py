@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from devicekit.common.engineering import prefix_of
+from devicekit.common.figure_style import BLUE, GREY, INK, ORANGE, STYLE
 from devicekit.pulses.pulse_values import PulseValues
 
 if TYPE_CHECKING:
@@ -15,22 +16,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Floats = NDArray[np.float64]
-INK, BLUE, ORANGE, GREY = "#1f2933", "#2b6cb0", "#d9730d", "#9aa5b1"
-_STYLE: dict[Any, Any] = {
-    "font.size": 9,
-    "axes.edgecolor": GREY,
-    "axes.labelcolor": INK,
-    "axes.titlesize": 10,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "legend.frameon": False,
-    "legend.fontsize": 8,
-    "figure.facecolor": "white",
-}
 MOST_RAMPS = 40
 
 
@@ -49,7 +34,7 @@ def plot_pulses(fit: PulseValues) -> tuple[Figure, dict[str, Axes]]:
     sides = [side for side, there in (("up", fit.model.up), ("down", fit.model.down)) if there is not None]
     prefix, size = prefix_of(fit.model.g_max) if fit.data.unit else ("", 1.0)
     unit = f"{prefix}{fit.data.unit}" or "own unit"
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         page = Figure(figsize=(11.0, 7.4), layout="constrained")
         grid = page.add_gridspec(2, 2)
         axes = {side: page.add_subplot(grid[0, index]) for index, side in enumerate(sides)}

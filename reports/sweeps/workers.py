@@ -6,9 +6,7 @@ All give the same numbers: a task depends on nothing but itself, and torch has t
 from __future__ import annotations
 
 import multiprocessing
-import multiprocessing.connection
 import os
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -18,6 +16,7 @@ from typing import Any, Literal, Protocol
 
 from devicekit import MissingDependencyError
 from devicekit.common.foreign import describe
+from devicekit.common.processes import end_with_parent
 from reports.errors import StudyError
 from reports.sweeps.tasks import Outcome, Task, run_task
 
@@ -219,15 +218,7 @@ def _processors() -> int:
 
 
 def _begin() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
-
-
-def _end_with(parent: int) -> None:
-    """End this process when the one that started it has ended, in whatever way: it would wait for work for ever."""
-    multiprocessing.connection.wait([parent])
-    os._exit(1)
+    end_with_parent()
 
 
 def work_off(
