@@ -270,7 +270,7 @@ class Library:
             if name in self.constants and block in model.energy:
                 total = model.energy[block]
                 if block == "integrator_amplifier" and "conveyor" in model.energy:
-                    source = f"amplifier and conveyor (bias and line current from the supply): {total.source}"
+                    source = f"amplifier, and conveyor computed (bias and line current from the supply): {total.source}"
                     both = total.value + model.energy["conveyor"].value
                     total = total.model_copy(update={"value": both, "source": source, "interval": None})
                     if "integrator.supply_currents" in self.constants:

@@ -84,6 +84,7 @@ def _limited(packed: IO[bytes], file: Path) -> bytes:
 def _tables(content: bytes, place: str, name: str, options: ReadOptions) -> list[RawTable]:
     suffix, stem = PurePath(name).suffix.lower(), PurePath(name).stem
     if suffix in (".parquet", ".pq") or content.startswith(b"PAR1"):
+        _without_sheets(options, place)
         return [read_parquet_table(content, place)]
     if suffix in (".npz", ".npy") or content.startswith(b"\x93NUMPY"):
         return _chosen(read_numpy_tables(content, place, stem, options.sheet), options, place)
@@ -95,11 +96,18 @@ def _tables(content: bytes, place: str, name: str, options: ReadOptions) -> list
         return _sheets(read_xlsx_grids(content, place, options.decimal), options, place)
     text = decode(content, place)
     refuse_netlist(text, suffix, place)
+    _without_sheets(options, place)
     if is_iccap(text, suffix):
         return [read_iccap_table(text, place)]
     if is_easyexpert(text):
         return [read_easyexpert_table(text, place)]
     return [table_of_grid(read_text_grid(text, place, options.delimiter, options.decimal), options)]
+
+
+def _without_sheets(options: ReadOptions, place: str) -> None:
+    """Refuse a sheet of a file that has none, rather than read something else than was asked for."""
+    if options.sheet not in (None, "all"):
+        raise MeasurementError(f"{place}: this file has no sheets or arrays; leave out --sheet {options.sheet!r}.")
 
 
 def _chosen(tables: list[RawTable], options: ReadOptions, place: str) -> list[RawTable]:

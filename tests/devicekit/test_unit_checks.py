@@ -174,3 +174,12 @@ def test_a_single_target_that_no_cell_has_is_refused(tmp_path) -> None:  # type:
     with pytest.raises(DevicekitError, match=r"slip\.csv:35: a target of 5\.6 TA, 1 above 1 A"):
         devicekit.read_measurements(path)
     assert devicekit.read_measurements(path, accept="large").columns["target"].max() > 1
+
+
+def test_a_sheet_of_a_file_without_sheets_is_refused(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    path = tmp_path / "cells.csv"
+    path.write_text(
+        "target (nA),current (nA)\n" + "\n".join(f"{target},{target + 1}" for target in (100, 200, 400) * 5)
+    )
+    with pytest.raises(DevicekitError, match=r"cells\.csv: this file has no sheets.*leave out --sheet 'die 1'"):
+        devicekit.read_measurements(path, sheet="die 1")
