@@ -28,7 +28,7 @@ from torch import nn
 from torch.fx.experimental.optimization import fuse
 
 from accuracy import analog_layers, calibrate, convert, data_sets, evaluate, networks
-from accuracy.layers.analog_layers import Calibration
+from accuracy.layers.layer_state import Calibration
 from accuracy.layers.programming import program_layers
 from benchmarks import aihwkit_environment
 from benchmarks.measure import alternate, machine, peak_memory, ratio

@@ -18,7 +18,8 @@ from accuracy.calibration.calibrate import require_layers
 from accuracy.calibration.line_currents import measure_line_currents
 from accuracy.errors import EvaluationError
 from accuracy.kernels.products import sum_kernel
-from accuracy.layers.analog_layers import AnalogLayer, Mode
+from accuracy.layers.analog_layers import AnalogLayer
+from accuracy.layers.layer_state import Mode
 from accuracy.layers.modes import layer_mode
 from accuracy.mapping.inputs import input_digits, quantise_inputs, slice_layout
 from circuits import Activity, LineCurrents

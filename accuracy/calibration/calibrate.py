@@ -17,9 +17,10 @@ from accuracy.batches import Batches, batch_of, inputs_of, model_device, require
 from accuracy.errors import CalibrationError, EvaluationError
 from accuracy.kernels.histograms import INNER_FRACTION, Observation, input_range
 from accuracy.layer_kinds import OwnCodes
-from accuracy.layers.analog_layers import AnalogLayer, Calibration, Mode
+from accuracy.layers.analog_layers import AnalogLayer
 from accuracy.layers.conversion import conversion_of
 from accuracy.layers.convert import analog_layers
+from accuracy.layers.layer_state import Calibration, Mode
 from accuracy.layers.modes import layer_mode
 from accuracy.layers.settle import settle
 from accuracy.mapping.adc import adc_levels, powers_of_two_ranges

@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from accuracy.batches import Batches, inputs_of, require_reiterable
 from accuracy.calibration.calibrate import ideal_cells
 from accuracy.errors import EvaluationError
-from accuracy.layers.analog_layers import AnalogLayer, ColumnCorrection, Mode
+from accuracy.layers.analog_layers import AnalogLayer
+from accuracy.layers.layer_state import ColumnCorrection, Mode
 from accuracy.layers.modes import layer_mode
 from circuits.core_parts import Correction
 from circuits.core_parts import checked_corrections as known_corrections

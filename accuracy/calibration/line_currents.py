@@ -14,7 +14,8 @@ from accuracy.batches import Batch, Batches, inputs_of
 from accuracy.calibration.calibrate import require_layers
 from accuracy.errors import EvaluationError
 from accuracy.kernels.products import Products
-from accuracy.layers.analog_layers import AnalogLayer, Mode
+from accuracy.layers.analog_layers import AnalogLayer
+from accuracy.layers.layer_state import Mode
 from accuracy.layers.modes import layer_mode
 from accuracy.mapping.inputs import input_digits, quantise_inputs, slice_layout
 from circuits import LineCurrents

@@ -19,7 +19,8 @@ from accuracy.arrays.physics import Places
 from accuracy.batches import Batch, tensors_in
 from accuracy.errors import EvaluationError, EvaluationWarning
 from accuracy.evaluation.outputs import logits_of
-from accuracy.layers.analog_layers import AnalogLayer, Mode
+from accuracy.layers.analog_layers import AnalogLayer
+from accuracy.layers.layer_state import Mode
 from accuracy.layers.modes import layer_mode
 
 _EXAMPLES = 3

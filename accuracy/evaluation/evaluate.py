@@ -17,8 +17,9 @@ from accuracy.evaluation.metrics import Metric
 from accuracy.evaluation.results import Accuracy
 from accuracy.evaluation.trials import Course, Plan, Scores, Trial, checked_workers, course_of, run_pass, run_trials
 from accuracy.evaluation.wire_envelope import warn_of_wires
-from accuracy.layers.analog_layers import AnalogLayer, Mode
+from accuracy.layers.analog_layers import AnalogLayer
 from accuracy.layers.conversion import conversion_of, synchronize
+from accuracy.layers.layer_state import Mode
 from accuracy.layers.modes import layer_mode
 from circuits.core_parts import Correction
 

@@ -13,7 +13,8 @@ from accuracy.calibration.calibrate import require_layers
 from accuracy.errors import EvaluationError
 from accuracy.evaluation.metrics import Metric
 from accuracy.evaluation.trials import mean_score
-from accuracy.layers.analog_layers import AnalogLayer, Mode
+from accuracy.layers.analog_layers import AnalogLayer
+from accuracy.layers.layer_state import Mode
 from accuracy.layers.modes import layer_mode
 from accuracy.layers.programming import program_layers
 from devicekit.common.plain import PlainValues

@@ -25,8 +25,9 @@ from accuracy.evaluation.intervals import weighted_value
 from accuracy.evaluation.measures import Measure, measure_of
 from accuracy.evaluation.metrics import Metric, name_of, score_batch
 from accuracy.evaluation.pairing import Order, Roll, fingerprints
-from accuracy.layers.analog_layers import AnalogLayer, Mode
+from accuracy.layers.analog_layers import AnalogLayer
 from accuracy.layers.convert import analog_layers
+from accuracy.layers.layer_state import Mode
 from accuracy.layers.modes import layer_mode
 from accuracy.layers.programming import program_layers
 from accuracy.own_code import loaded_files, naming_errors, restore_files

@@ -7,8 +7,7 @@ network with ideal cells, and as the programmed chip; `mode` says which.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
-from enum import Enum
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -27,8 +26,9 @@ from accuracy.kernels.protocol import Reading
 from accuracy.kernels.readout import read
 from accuracy.layer_kinds import MatrixKind, kind_of
 from accuracy.layers.gradients import StraightThrough
+from accuracy.layers.layer_state import Calibration, ColumnCorrection, Mode
 from accuracy.layers.weights_seen import WeightsSeen
-from accuracy.mapping.adc import AdcRanges, Range, adc_levels, full_adc_ranges
+from accuracy.mapping.adc import AdcRanges, adc_levels, full_adc_ranges
 from accuracy.mapping.operators import ConvolutionOperator, Operator
 from accuracy.mapping.weights import Mapping, map_weights
 from circuits import Core, CoreDesign
@@ -36,78 +36,6 @@ from circuits.peripherals.model import PeripheralModel
 
 FOLDED_NORM = "folded_norm"
 """Attribute of a digital layer: name of the batch norm that was folded into it."""
-
-
-class Mode(Enum):
-    """What a forward pass of an analog layer computes."""
-
-    FLOAT = "float"
-    OBSERVE_INPUTS = "observe inputs"
-    OBSERVE_CURRENTS = "observe currents"
-    ANALOG = "analog"
-
-
-@dataclass
-class Calibration:
-    """What calibration found for one layer.
-
-    Attributes:
-        design: the design it holds for, as plain values.
-        x_min: lower edge of the input range.
-        x_max: upper edge.
-        ranges: ADC range of each slice; empty for designs without ADCs.
-        samples: images the ranges rest on.
-        clipped: fraction of the calibration currents beyond the range, for each slice.
-        used_codes: fraction of the ADC's codes that calibration currents reach, for each slice.
-        useful_range: range over the largest current of the array's rows, for each slice: the part of full scale that
-            carries signal.
-        common: mean current of a line of each slice, in units of a full cell; empty where no circuit asks for it.
-        ran: whether the layer ran on the calibration data; one that did not has no ranges worth the name.
-    """
-
-    design: dict[str, Any]
-    x_min: float
-    x_max: float
-    ranges: tuple[Range, ...] = ()
-    samples: int = 0
-    clipped: tuple[float, ...] = ()
-    used_codes: tuple[float, ...] = ()
-    useful_range: tuple[float, ...] = ()
-    ran: bool = True
-    common: tuple[float, ...] = ()
-
-    @property
-    def signed(self) -> bool:
-        """Whether the layer's inputs carry signs."""
-        return self.x_min < 0
-
-    @property
-    def scale(self) -> float:
-        """Input value that counts as full scale."""
-        return max(-self.x_min, self.x_max)
-
-
-@dataclass(frozen=True, eq=False)
-class ColumnCorrection:
-    """A digital gain and offset of each column.
-
-    Attributes:
-        gain: shape (columns,).
-        offset: shape (columns,), in output units.
-    """
-
-    gain: Tensor
-    offset: Tensor
-
-    def apply(self, columns: Tensor) -> Tensor:
-        """Return corrected outputs; columns are the last axis."""
-        return columns * self.gain.to(columns) + self.offset.to(columns)
-
-    def after(self, first: ColumnCorrection | None) -> ColumnCorrection:
-        """Return this correction on top of another."""
-        if first is None:
-            return self
-        return ColumnCorrection(self.gain * first.gain, self.gain * first.offset + self.offset)
 
 
 class AnalogLayer(nn.Module):

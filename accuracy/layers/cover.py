@@ -10,10 +10,10 @@ from torch import nn
 from accuracy.batches import Batch, batch_of, model_device
 from accuracy.errors import CalibrationError
 from accuracy.layer_kinds import FoundLayer, MatrixKind, find_layers
-from accuracy.layers.analog_layers import Mode
 from accuracy.layers.conversion import conversion_of
 from accuracy.layers.convert import analog_layers
 from accuracy.layers.coverage import Coverage, Matrix
+from accuracy.layers.layer_state import Mode
 from accuracy.layers.modes import layer_mode
 from accuracy.layers.plan import plan, run_look
 from accuracy.lifting import Look, storage_key

@@ -6,11 +6,11 @@ from torch import nn
 
 from accuracy.batches import Batch
 from accuracy.errors import ConversionError
-from accuracy.layers.analog_layers import Mode
 from accuracy.layers.conversion import conversion_of, copy_converted, remember
 from accuracy.layers.convert import analog_layers, build
 from accuracy.layers.cover import coverage_of, look_at_converted
 from accuracy.layers.equivalence import require_same_outputs
+from accuracy.layers.layer_state import Mode
 from accuracy.layers.modes import layer_mode
 from accuracy.layers.plan import matches
 from accuracy.lifting import Look

@@ -11,7 +11,7 @@ from torch import nn
 
 from accuracy import ConversionError, ConversionWarning, MappingError, analog_layers, calibrate, convert, layer_shapes
 from accuracy.layer_kinds.attention import ProjectedAttention
-from accuracy.layers.analog_layers import Mode
+from accuracy.layers.layer_state import Mode
 from accuracy.layers.modes import layer_mode
 from circuits import load_peripherals
 from circuits.peripherals.model import PeripheralModel

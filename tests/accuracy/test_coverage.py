@@ -23,7 +23,7 @@ from accuracy import (
     evaluate,
     layer_shapes,
 )
-from accuracy.layers.analog_layers import Mode
+from accuracy.layers.layer_state import Mode
 from accuracy.layers.modes import layer_mode
 from circuits import CoreDesign
 from tests.accuracy.code_networks import CASES, Case, Experts, Written

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 import accuracy
 from accuracy import ConversionError, InputError, analog_layers, calibrate, convert, evaluate, layer_shapes
 from accuracy.calibration.calibrate import ideal_cells, layer_mode
-from accuracy.layers.analog_layers import Mode
+from accuracy.layers.layer_state import Mode
 from circuits import load_design
 from devicekit import load_device
 

@@ -27,7 +27,7 @@ from accuracy import (
     layer_shapes,
 )
 from accuracy.layer_kinds import RandomInput, find_layers, kind_of, prepare_layers
-from accuracy.layers.analog_layers import ColumnCorrection, Mode
+from accuracy.layers.layer_state import ColumnCorrection, Mode
 from accuracy.layers.modes import layer_mode
 from circuits import CoreDesign
 from devicekit import Cell, StateIndependent

@@ -14,7 +14,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from accuracy import analog_layers, convert
-from accuracy.layers.analog_layers import AnalogLayer, Calibration
+from accuracy.layers.analog_layers import AnalogLayer
+from accuracy.layers.layer_state import Calibration
 from circuits import CoreDesign
 from devicekit import Cell, StateIndependent
 from tests.reference.analog_reference import adc_bits_of, multiply, negative_currents

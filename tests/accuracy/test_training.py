@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from accuracy import CalibrationError, analog_layers, calibrate, convert, data_sets, evaluate, networks, training
-from accuracy.layers.analog_layers import Mode
+from accuracy.layers.layer_state import Mode
 from accuracy.layers.modes import layer_mode
 from accuracy.training import Training, TrainingError
 from accuracy.training.examples import Examples
