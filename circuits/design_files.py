@@ -56,11 +56,14 @@ def design_fields(content: Mapping[str, Any], path: Path) -> dict[str, dict[str,
     designs = content.get("designs")
     if not isinstance(designs, dict) or not designs:
         raise DesignError(f"{path}: expected a table [designs.NAME] for each design, but found none.")
+    defaults = content.get("defaults", {})
+    if not isinstance(defaults, dict):
+        raise DesignError(f"{path}: expected [defaults] to be a table, but got {defaults!r:.80}.")
     result = {}
     for name, values in designs.items():
         if not isinstance(values, dict):
             raise DesignError(f"{path}: expected [designs.{name}] to be a table, but got {values!r}.")
-        both = {**content.get("defaults", {}), **values}
+        both = {**defaults, **values}
         result[name] = {key: none_of(value) for key, value in both.items() if key not in _NOTES}
     return result
 

@@ -92,7 +92,10 @@ def load_priors(library: Library, path: str | Path | None = None) -> Mapping[str
         raise EnergyError(f"No file of priors {str(path)!r} for the library {library.name!r}.")
     content = read_toml(path, EnergyError)
     priors = {}
-    for name, entry in content.get("priors", {}).items():
+    entries = content.get("priors", {})
+    if not isinstance(entries, dict):
+        raise EnergyError(f"{path}: expected [priors] to be a table, but got {entries!r:.80}.")
+    for name, entry in entries.items():
         if name not in library.constants:
             raise EnergyError(f"{path}: " + unknown_name("constant", name, library.constants))
         try:

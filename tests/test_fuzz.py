@@ -1,12 +1,16 @@
 """A short run of the fuzzer on every kind of user file; `make fuzz` runs it for an hour with other files."""
 
+import copy
+import json
 import random
 import re
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 import pytest
+import tomli_w
 
 sys.path.insert(0, str(Path(__file__).parent / "fuzz"))
 
@@ -79,3 +83,38 @@ def test_integers_that_no_float_holds_are_refused_by_name(name, tmp_path):
             path.write_text(text[: number.start()] + huge + text[number.end() :])
             _, fault = harness.try_input(TARGETS[name], path)
             assert fault is None, text[max(0, number.start() - 40) : number.end()]
+
+
+def _places(content: object, here: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+    """Every table, list and value of a file, outermost first."""
+    items = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ()
+    own = [(*here, key) for key, _ in items]
+    return own + [place for key in own for place in _places(_at(content, key[len(here) :]), key)]
+
+
+def _at(content, place):
+    for key in place:
+        content = content[key]
+    return content
+
+
+@pytest.mark.parametrize(
+    "name", ["adc", "core", "designs", "device", "library", "parameters", "peripherals", "transistor", "study"]
+)
+def test_each_part_of_a_file_may_be_of_another_type(name, tmp_path):
+    """Tables where values belong, values where tables belong: each is refused by name or read."""
+    for seed in TARGETS[name].seeds[:2]:
+        is_json = seed.startswith(b"{")
+        content = json.loads(seed) if is_json else tomllib.loads(seed.decode())
+        places = _places(content)
+        # All of the outer ones, a share of what is deeper.
+        chosen = [place for place in places if len(place) == 1]
+        chosen += random.Random(0).sample(places, min(40, len(places)))
+        for place in chosen:
+            for other in ("text", 3, [1, {"a": 2}], {"b": 4}, []):
+                changed = copy.deepcopy(content)
+                _at(changed, place[:-1])[place[-1]] = other
+                path = tmp_path / f"other{TARGETS[name].suffix}"
+                path.write_text(json.dumps(changed) if is_json else tomli_w.dumps(changed))
+                _, fault = harness.try_input(TARGETS[name], path)
+                assert fault is None, (place, other)

@@ -263,14 +263,14 @@ def _parse(content: dict[str, Any], stem: str) -> Parameters:
     variants: dict[str, dict[str, float]] = {}
     for table_name in ("mismatch", "temperature"):
         variants[table_name] = {}
-        for name, entry in content.get(table_name, {}).items():
+        for name, entry in _table(content, table_name, f"[{table_name}]").items():
             absolute = table_name == "mismatch" and _known(name).ideal == 0
             unit = DEFINITIONS[name].unit if absolute else ""
             constants[f"{table_name}.{name}"], variants[table_name][name] = _entry(name, entry, unit)
     corners: dict[str, dict[str, float]] = {}
-    for corner, table in content.get("corners", {}).items():
+    for corner in _table(content, "corners", "[corners]"):
         corners[corner] = {}
-        for name, entry in table.items():
+        for name, entry in _table(content["corners"], corner, f"[corners.{corner}]").items():
             _known(name)
             constants[f"corners.{corner}.{name}"], corners[corner][name] = _entry(name, entry, "")
     return Parameters(
@@ -287,6 +287,14 @@ def _known(name: str) -> Any:
     if name not in DEFINITIONS:
         raise PeripheralError(unknown_name("parameter", name, DEFINITIONS))
     return DEFINITIONS[name]
+
+
+def _table(content: Mapping[str, Any], key: str, shown: str) -> Mapping[str, Any]:
+    """A table of a file; empty where it is left out."""
+    table = content.get(key, {})
+    if not isinstance(table, Mapping):
+        raise PeripheralError(f"Expected {shown} to be a table, but got {table!r:.80}.")
+    return table
 
 
 def _entry(name: str, entry: Any, unit: str) -> tuple[Constant, float]:

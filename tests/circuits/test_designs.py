@@ -210,6 +210,7 @@ def test_files_of_ones_own(tmp_path):
         ("[designs", r"mine\.toml: not a TOML file"),
         ("max_rows = 3", r"mine\.toml: expected a table \[designs\.NAME\] for each design"),
         ("[designs]\nx = 3", r"mine\.toml: expected \[designs\.x\] to be a table, but got 3"),
+        ("defaults = 3\n[designs.x]\nmax_rows = 8", r"mine\.toml: expected \[defaults\] to be a table, but got 3"),
         ("[designs.x]\nmax_rows = 0", r"mine\.toml: Design 'x': expected `max_rows`"),
         ("[designs.x]\nadc_bit = 8", r"mine\.toml: Design 'x': Unknown field 'adc_bit'\. Did you mean 'adc_bits'"),
     ],
