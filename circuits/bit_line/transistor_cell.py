@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from circuits.errors import CircuitError
 from devicekit.common.errors import unknown_name
 from devicekit.common.foreign import read_toml
-from devicekit.common.numbers import is_real
+from devicekit.common.numbers import is_real, is_temperature
 from devicekit.common.paths import data_path
 from devicekit.common.provenance import Constant
 
@@ -144,6 +144,8 @@ class TransistorCell:
             signed = field.name.endswith(("threshold_voltage", "gate_voltage"))
             if not is_real(value):
                 raise CircuitError(f"Expected `{field.name}` of a transistor cell to be a number, but got {value!r}.")
+            if field.name == "temperature" and not is_temperature(value):
+                raise CircuitError(f"Expected `temperature` of a transistor cell in K, but got {value!r}.")
             if not signed and value <= 0:
                 raise CircuitError(f"Expected `{field.name}` of a transistor cell to be above 0, but got {value!r}.")
 

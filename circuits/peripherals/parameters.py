@@ -7,7 +7,6 @@ are the same operation on it: some values replaced.
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from circuits.peripherals.definitions import DEFINITIONS
 from circuits.peripherals.model import PeripheralError
 from devicekit.common.errors import UnitError, unknown_name
 from devicekit.common.foreign import read_toml
+from devicekit.common.numbers import is_temperature
 from devicekit.common.paths import checked_file_name, data_path, is_file
 from devicekit.common.provenance import Constant
 from devicekit.common.quantities import unit_factor
@@ -157,7 +157,7 @@ class Parameters:
             raise PeripheralError("Expected the nominal parameters, but these are at another temperature or corner.")
         temperature = self.temperature if temperature is None else temperature
         corner = self.corner if corner is None else corner
-        if not (math.isfinite(temperature) and temperature > 0):
+        if not is_temperature(temperature):
             raise PeripheralError(f"Expected a temperature above 0 K, but got {temperature}.")
         if corner != "typical" and corner not in self.corners:
             raise PeripheralError(unknown_name("corner", corner, ["typical", *self.corners]))

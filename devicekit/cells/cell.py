@@ -17,7 +17,7 @@ from devicekit.cells.retention import Retention, RetentionPoint, arrhenius_facto
 from devicekit.cells.subthreshold import TemperatureLaw
 from devicekit.cells.tails import Tail
 from devicekit.common.errors import DeviceError
-from devicekit.common.numbers import is_real
+from devicekit.common.numbers import is_real, is_temperature
 from devicekit.common.plain import plain_dict
 from devicekit.common.provenance import Constant
 from devicekit.common.quantities import parse_quantity
@@ -290,7 +290,7 @@ class Cell:
             warn_of_time(f"{who} `time`", seconds, stacklevel=2)
         for what, value in (("temperature", kelvin), ("stored_at", store)):
             if value is not None:
-                if value <= 0:
+                if not is_temperature(value):
                     raise DeviceError(f"{who} expected `{what}` to be in K and above 0, but got {value!r}.")
                 warn_of_temperature(f"{who} `{what}`", value, stacklevel=2)
         if kelvin is not None and self.temperature_law is None:

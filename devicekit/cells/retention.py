@@ -14,7 +14,7 @@ from devicekit.cells.mean_shifts import MeanShift
 from devicekit.cells.retention_laws import RetentionLaw
 from devicekit.cells.subthreshold import BOLTZMANN, ELEMENTARY_CHARGE
 from devicekit.common.errors import DeviceError
-from devicekit.common.numbers import is_real
+from devicekit.common.numbers import is_real, is_temperature
 from devicekit.common.unit_checks import warn_of_temperature
 
 Currents = NDArray[np.float64]
@@ -70,7 +70,7 @@ def arrhenius_factor(activation_energy: float, temperature: float, reference: fl
     Raises:
         DeviceError: a temperature that is not above 0.
     """
-    if not (temperature > 0 and reference > 0):
+    if not (is_temperature(temperature) and is_temperature(reference)):
         raise DeviceError(f"Expected storage temperatures above 0 K, but got {temperature!r} and {reference!r}.")
     per_kelvin = activation_energy * ELEMENTARY_CHARGE / BOLTZMANN
     return float(np.exp(per_kelvin * (1.0 / reference - 1.0 / temperature)))
@@ -99,9 +99,7 @@ class Retention:
     def __post_init__(self) -> None:
         for point in self.points:
             require(isinstance(point, RetentionPoint), "Retention", "points", "RetentionPoint objects", point)
-        require(
-            is_real(self.temperature) and self.temperature > 0, "Retention", "temperature", "in K", self.temperature
-        )
+        require(is_temperature(self.temperature), "Retention", "temperature", "in K", self.temperature)
         warn_of_temperature("Retention: `temperature`", self.temperature, stacklevel=3)
         times = self.times
         if times[0] < 0 or not np.all(np.isfinite(times)) or any(np.diff(times) <= 0):

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from devicekit.common.errors import DeviceError
+from devicekit.common.numbers import is_temperature
 from devicekit.common.unit_checks import warn_of_temperature
 
 ELEMENTARY_CHARGE = 1.602176634e-19
@@ -57,7 +58,7 @@ def threshold_spread(
 def _check_subthreshold(eta: float, temperature: float) -> None:
     if not 0 < eta <= 1:
         raise DeviceError(f"Expected `eta` to be above 0 and at most 1, but got {eta!r}.")
-    if not 0 < temperature < np.inf:
+    if not is_temperature(temperature):
         raise DeviceError(f"Expected `temperature` to be a finite number of kelvins above 0, but got {temperature!r}.")
 
 

@@ -16,3 +16,12 @@ def is_real(value: object) -> TypeGuard[float]:
         return math.isfinite(value)
     except OverflowError:
         return False
+
+
+LEAST_TEMPERATURE = 1e-3
+"""Temperature [K] below which no circuit is read; the laws divide by it."""
+
+
+def is_temperature(value: object) -> TypeGuard[float]:
+    """Return whether a value is a temperature [K] at which a circuit may be read or a cell stored."""
+    return is_real(value) and value >= LEAST_TEMPERATURE

@@ -183,3 +183,10 @@ def test_a_sheet_of_a_file_without_sheets_is_refused(tmp_path) -> None:  # type:
     )
     with pytest.raises(DevicekitError, match=r"cells\.csv: this file has no sheets.*leave out --sheet 'die 1'"):
         devicekit.read_measurements(path, sheet="die 1")
+
+
+def test_temperatures_that_laws_cannot_divide_by_are_refused() -> None:
+    """1e-320 K is above 0 and k T is not."""
+    cell = devicekit.load_device("sonos_40nm_tcas2022")
+    with pytest.raises(DevicekitError, match="expected `temperature` to be in K and above 0"):
+        cell.at(temperature=1e-320)
