@@ -144,9 +144,8 @@ class TransistorCell:
             signed = field.name.endswith(("threshold_voltage", "gate_voltage"))
             if not is_real(value):
                 raise CircuitError(f"Expected `{field.name}` of a transistor cell to be a number, but got {value!r}.")
-            if field.name == "temperature" and not is_temperature(value):
-                raise CircuitError(f"Expected `temperature` of a transistor cell in K, but got {value!r}.")
-            if not signed and value <= 0:
+            too_cold = field.name == "temperature" and not is_temperature(value)
+            if too_cold or (not signed and value <= 0):
                 raise CircuitError(f"Expected `{field.name}` of a transistor cell to be above 0, but got {value!r}.")
 
     @property
