@@ -190,3 +190,14 @@ def test_temperatures_that_laws_cannot_divide_by_are_refused() -> None:
     cell = devicekit.load_device("sonos_40nm_tcas2022")
     with pytest.raises(DevicekitError, match="expected `temperature` to be in K and above 0"):
         cell.at(temperature=1e-320)
+
+
+@pytest.mark.parametrize(
+    "text", ["logic threshold above the comparator's rest level", "a" * 59 + "'", "a b " * 14 + "'"]
+)
+def test_a_sentence_where_a_unit_belongs_is_refused_at_once(text: str) -> None:
+    """Split into names in every possible way it took 25 s; the count of steps, not of seconds, would grow as 2^60."""
+    from devicekit.common.quantities import unit_factor
+
+    with pytest.raises(DevicekitError, match="is not a unit"):
+        unit_factor(text, "F", "`x`")
