@@ -20,8 +20,8 @@ LONGEST_UNIT = 60
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
 _DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+(?![,.0-9])")
 _PER = re.compile(r"1\s*/")
-# Names with small exponents, multiplied or divided; no numbers but a leading 1, no power of a power. A name is taken whole
-# (possessive *+): in pieces, a sentence could be split in more ways than there is time for.
+# Names with small exponents, multiplied or divided; no numbers but a leading 1, no power of a power. A name is taken
+# whole (possessive *+): in pieces, a sentence could be split in more ways than there is time for.
 _EXPONENT = r"(?:\s*(?:\*\*|\^)\s*\(?[+-]?[0-9](?:\.[0-9])?\)?(?!\s*(?:\*\*|\^))|[⁻]?[²³¹])"
 _UNIT = re.compile(rf"(?:1\s*/\s*)?(?:[^\W\d]\w*+(?:{_EXPONENT})?|[%°℃]|[\s*/·()]){{1,{LONGEST_UNIT}}}")
 
