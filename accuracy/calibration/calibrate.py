@@ -37,7 +37,8 @@ def calibrate(model: nn.Module, batches: Batches, *, progress: Progress | None =
 
     Args:
         model: a converted model.
-        batches: batches of training data (`accuracy.batches`); labels are ignored. Gone through twice.
+        batches: batches of training data (`accuracy.batches`); labels are ignored. Gone through twice; once more
+            where the first images of it have far larger currents than the rest.
         progress: called with (batches done, batches in all), where `batches` has a length.
 
     A layer that draws no current on the data (zero weights, zero inputs) takes the full range of its rows. One that
@@ -67,23 +68,31 @@ def calibrate(model: nn.Module, batches: Batches, *, progress: Progress | None =
         layer.set_calibration(None)
         layer.observed = Observation(layer.design.slices)
         observations.append(layer.observed)
+
+    def go_through(mode: Mode) -> None:
+        nonlocal done, empty
+        with layer_mode(layers, mode), ideal_cells(layers, mode is Mode.OBSERVE_CURRENTS):
+            for batch in inputs_of(batches, model):
+                empty = empty and not any(bool(tensor.any()) for tensor in batch.tensors)
+                batch.run(model)
+                done += 1
+                if progress is not None and total:
+                    progress(min(done, total), total)
+
     try:
-        for mode in (Mode.OBSERVE_INPUTS, Mode.OBSERVE_CURRENTS):
-            with layer_mode(layers, mode), ideal_cells(layers, mode is Mode.OBSERVE_CURRENTS):
-                for batch in inputs_of(batches, model):
-                    empty = empty and not any(bool(tensor.any()) for tensor in batch.tensors)
-                    batch.run(model)
-                    done += 1
-                    if progress is not None and total:
-                        progress(done, total)
-            if done == 0:
-                raise CalibrationError("The calibration data are empty: give at least one batch (inputs, labels).")
-            if empty:
-                raise CalibrationError("The calibration data are only zeros: there is nothing to set ranges by.")
-            if mode is Mode.OBSERVE_INPUTS:
-                _set_input_ranges(layers)
-                if not any(_needs_currents(layer) for layer in layers):
-                    break
+        go_through(Mode.OBSERVE_INPUTS)
+        if done == 0:
+            raise CalibrationError("The calibration data are empty: give at least one batch (inputs, labels).")
+        if empty:
+            raise CalibrationError("The calibration data are only zeros: there is nothing to set ranges by.")
+        _set_input_ranges(layers)
+        if any(_needs_currents(layer) for layer in layers):
+            go_through(Mode.OBSERVE_CURRENTS)
+            if not all(observation.decided for observation in observations):
+                # The first images had far larger currents than the rest: nothing is left out this time.
+                for observation in observations:
+                    observation.count_anew()
+                go_through(Mode.OBSERVE_CURRENTS)
         _set_adc_ranges(layers)
     finally:
         for layer in layers:
@@ -190,7 +199,7 @@ def calibration_report(model: nn.Module) -> list[dict[str, object]]:
 
     Columns: layer, slice, x_min, x_max, lo, hi, clipped_fraction, used_code_fraction, useful_range_fraction; the last
     five are None for designs without calibrated ADCs, and all seven for a layer that never ran. Used codes count
-    magnitudes on symmetric ranges.
+    magnitudes on symmetric ranges; those far below full scale may be of a sample of the currents.
 
     Raises:
         EvaluationError: the model was not converted.

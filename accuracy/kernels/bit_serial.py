@@ -16,7 +16,7 @@ from torch import Tensor
 from accuracy.arrays.analog_array import AnalogArray
 from accuracy.kernels import elementwise
 from accuracy.kernels.bit_serial_library import BITS, Lookup, Packing, available, kernels
-from accuracy.kernels.histograms import BINS, Histogram
+from accuracy.kernels.histograms import BINS, PROBE, Histogram, Observation
 from accuracy.kernels.protocol import Reading, quantises_in_single
 from accuracy.kernels.steps import as_images, finished, from_images, quantised_in_c
 from accuracy.mapping.adc import Floats, UniformAdc
@@ -31,8 +31,6 @@ _PIECE = 128
 """Positions that are worth a thread of their own."""
 _LEAST_SLOTS = 1 << 14
 """Packed inputs that are."""
-_PROBE = 8
-"""Images whose currents are counted first, to find the reach of empty histograms."""
 _HEADROOM = 4
 """How far beyond a histogram's reach the kernel counts; a power of two."""
 
@@ -43,10 +41,10 @@ class BitSerial:
     Also counts their currents for calibration.
 
     Args:
-        most: 2 allows AVX-512, 1 AVX2 at most, 0 neither.
+        most: 3 allows AVX-512 with VBMI2, 2 AVX-512 without, 1 AVX2 at most, 0 neither.
     """
 
-    def __init__(self, most: int = 2) -> None:
+    def __init__(self, most: int = 3) -> None:
         self.most = most
 
     def suits(self, array: AnalogArray, how: Reading) -> bool:
@@ -70,7 +68,7 @@ class BitSerial:
             total = layout.read(integers, unit, scale, how.adc.uniform(array.lines))
         else:
             assert how.observation is not None
-            total = layout.count(integers, unit, scale, how.observation.currents, absolute=how.observation.symmetric)
+            total = layout.count(integers, unit, scale, how.observation)
         return finished(array, total, how)
 
 
@@ -127,6 +125,7 @@ class _Layout:
             table = np.pad(table, ((0, spare), (0, 0), (0, 0)))
             room = self.weights[self.weight_start[index] :][: sizes[index]]
             room.reshape(area, len(table), -1)[...] = table.transpose(1, 0, 2)
+        self.nonnegative = bool((self.weights >= 0).all())
         self.octet_first = np.cumsum(self.octet_count) - self.octet_count
         self.word_start = np.concatenate([self.octet_first, [self.octet_count.sum()]]) * area
         self.channel, self.phase = np.concatenate(slots), np.concatenate(phases)
@@ -163,35 +162,38 @@ class _Layout:
         """
         job = _Job(self, x, unit, scale)
         job.lookup.lo, job.lookup.hi, job.lookup.codes_per_unit = adc.single.addresses
+        job.lookup.positive = int(self.nonnegative and not adc.single.lo.any())
         job.run()
         return job.result
 
-    def count(
-        self, x: Tensor, unit: float, scale: Floats, histograms: Sequence[Histogram], *, absolute: bool
-    ) -> Tensor:
-        """Count every current, and return the sum that `read` would give without an ADC.
+    def count(self, x: Tensor, unit: float, scale: Floats, observation: Observation) -> Tensor:
+        """Count currents, and return the sum that `read` would give without an ADC.
 
         Args:
             x: as for `read`.
             unit: as for `read`.
             scale: as for `read`.
-            histograms: one a slice; their reach grows where it must.
-            absolute: whether magnitudes are counted; otherwise negative currents count as 0.
+            observation: its histograms take the currents. Their reach grows where it must. After the first images,
+                currents far below the wanted quantile are counted in a sample only.
         """
         # Currents beyond a histogram's reach make the kernel count anew: a few images find the reach first.
-        few = _PROBE if all(h.reach == 0 for h in histograms) else x.shape[0]
-        parts = torch.split(x, [few, x.shape[0] - few]) if few < x.shape[0] else [x]
-        done = [self._count(part, unit, scale, histograms, absolute) for part in parts]
+        left = max(0, PROBE - observation.counted)
+        parts = torch.split(x, [left, x.shape[0] - left]) if 0 < left < x.shape[0] else [x]
+        done = []
+        for part in parts:
+            observation.begin_counting(part.shape[0])
+            done.append(self._count(part, unit, scale, observation.currents, observation.symmetric))
         return done[0] if len(done) == 1 else torch.cat(done)
 
     def _count(self, x: Tensor, unit: float, scale: Floats, histograms: Sequence[Histogram], absolute: bool) -> Tensor:
         job = _Job(self, x, unit, scale)
-        unused = np.zeros(self.blocks, np.float32)
+        unused, floor = np.zeros(self.blocks, np.float32), self._by_block([h.floor for h in histograms])
         job.lookup.lo = job.lookup.hi = job.lookup.codes_per_unit = unused.ctypes.data
         job.lookup.bins, job.lookup.absolute = BINS * _HEADROOM, int(absolute)
+        job.lookup.floor = floor.ctypes.data
         threads = thread_count()
         while True:
-            reach = np.repeat(np.array([h.reach * _HEADROOM for h in histograms], np.float32), self.lines)
+            reach = self._by_block([h.reach * _HEADROOM for h in histograms])
             counts = np.zeros((threads, self.blocks, BINS * _HEADROOM), np.int64)
             tops = np.zeros(counts.shape, np.float32)
             zeros, largest = np.zeros(counts.shape[:2], np.int64), np.zeros(counts.shape[:2], np.float32)
@@ -208,13 +210,18 @@ class _Layout:
         by_slice = (-1, self.lines, BINS * _HEADROOM)
         all_counts, all_tops = counts.sum(axis=0).reshape(by_slice), tops.max(axis=0).reshape(by_slice)
         all_zeros = zeros.sum(axis=0).reshape(-1, self.lines).sum(axis=1)
+        currents = job.result.numel() * self.partitions * self.bits * self.lines
         for index, histogram in enumerate(histograms):
+            own = all_counts[index].sum(axis=0)
             histogram.cover(float(most[index]))
-            histogram.merge(
-                all_counts[index].sum(axis=0), all_tops[index].max(axis=0), float(reach[index * self.lines])
-            )
+            histogram.merge(own, all_tops[index].max(axis=0), float(reach[index * self.lines]))
             histogram.zeros += int(all_zeros[index])
+            histogram.uncounted += currents - int(own.sum()) - int(all_zeros[index])
         return job.result
+
+    def _by_block(self, values: Sequence[float]) -> NDArray[np.float32]:
+        """Values by slice, for each line of it."""
+        return np.repeat(np.array(values, np.float32), self.lines)
 
 
 class _Job:

@@ -41,10 +41,8 @@ class Lookup(ctypes.Structure):
         ],
         *[(name, _POINTER) for name in ("factor", "same_factor", "sum_factor", "scale")],
         ("bit_weight", ctypes.c_double * BITS),
-        *[(name, _POINTER) for name in ("out", "wide", "counts", "tops", "zeros", "largest", "reach")],
-        ("bins", _LONG),
-        ("absolute", _LONG),
-        ("most", _LONG),
+        *[(name, _POINTER) for name in ("out", "wide", "counts", "tops", "zeros", "largest", "reach", "floor")],
+        *[(name, _LONG) for name in ("bins", "absolute", "positive", "most")],
     ]
 
 

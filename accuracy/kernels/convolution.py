@@ -1,16 +1,19 @@
 """Convolutions accumulated in analog, summed and digitised in the processor's registers by a C kernel.
 
 No current is ever written to memory, so that it is nearly as fast as the plain convolution however many slices the
-ADCs read. It has forms for AVX-512, AVX2, and for the four lanes that every other processor has.
+ADCs read. It has forms for AVX-512, AVX2, and for the four lanes that every other processor has; these sum in single
+precision. One more, for AVX-512 with VNNI, sums integers: inputs are bytes and weights integers of 24 bits, whose last
+bit is worth less than what single precision loses in a sum.
 """
 
 from __future__ import annotations
 
 import ctypes
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,6 +27,7 @@ from accuracy.kernels.elementwise import LARGEST_CODE
 from accuracy.kernels.protocol import Reading, quantises_in_single
 from accuracy.kernels.steps import as_images, from_images, input_scale
 from accuracy.mapping.adc import Floats
+from accuracy.mapping.inputs import input_steps
 from accuracy.mapping.operators import ConvolutionOperator, channels_of
 from circuits.native import DEFAULT_FLAGS, load_library
 from circuits.threads import share, thread_count
@@ -36,6 +40,18 @@ _BAND_VALUES = 1 << 13
 """Padded inputs of the least band of an image."""
 _LEAST_PRODUCTS = 1 << 18
 """Products that are worth a thread of their own: some microseconds."""
+BYTES = 64
+"""Width of the form that multiplies bytes."""
+_LANES = 16
+"""Columns that it handles together."""
+_DIGITS, _LARGEST_INTEGER = 3, 127 * 65536 + 127 * 256 + 127
+"""Bytes of a weight, and what the largest of them makes."""
+_BOUNDS = (2.0, 8.0, 32.0)
+"""Conductances are below 2 but for outliers; weights beyond the last bound are left to single precision."""
+_MOST_ROWS = 1 << 16
+"""Rows whose products with bytes fit 32 bits."""
+
+Pieces = Iterable[tuple[int, slice, Floats]]
 
 
 class _Convolution(ctypes.Structure):
@@ -52,6 +68,7 @@ class _Convolution(ctypes.Structure):
         ("unit", _FLOAT),
         *[(name, _POINTER) for name in ("lo", "hi", "codes_per_unit", "worth", "first", "out")],
         ("floor", _FLOAT),
+        *[(name, _POINTER) for name in ("digits", "begin")],
     ]
 
 
@@ -64,6 +81,7 @@ class _Image(ctypes.Structure):
         *[(name, _LONG) for name in ("height", "width", "channels", "top", "left")],
         *[(name, _LONG) for name in ("padded_height", "padded_width")],
         *[(name, _FLOAT) for name in ("factor", "lo", "hi")],
+        ("offset", _LONG),
     ]
 
 
@@ -79,25 +97,44 @@ class _Layer(ctypes.Structure):
     ]
 
 
+class _Bytes(ctypes.Structure):
+    """`struct bytes` of the C source."""
+
+    _fields_ = [
+        ("matrix", _POINTER),
+        *[(n, _LONG) for n in ("rows", "first", "taps", "channel_first", "channel_count")],
+        *[(n, _LONG) for n in ("blocks", "vectors", "columns", "offset")],
+        ("scale", ctypes.c_double),
+        *[(name, _POINTER) for name in ("digits", "begin")],
+    ]
+
+
 @cache
 def _library() -> ctypes.CDLL | None:
     library = load_library(_SOURCE, DEFAULT_FLAGS)
     if library is not None:
-        library.lanes.restype = _LONG
+        library.widest.restype = library.pack_bytes.restype = _LONG
     return library
 
 
-def lanes() -> int:
-    """Columns that the kernel handles together on this processor; 0 where it could not be compiled."""
+def widest() -> int:
+    """The widest form that this processor has: 16, 8 or 4 columns, or `BYTES`; 0 where none could be compiled."""
     library = _library()
-    return 0 if library is None else int(library.lanes())
+    return 0 if library is None else int(library.widest())
+
+
+def _takes_bytes(array: AnalogArray, how: Reading) -> bool:
+    """Whether inputs are bytes, and sums of products with them fit 32 bits."""
+    steps = input_steps(array.mapping.design, how.signed)
+    most = max(rows.stop - rows.start for rows in array.mapping.partitions)
+    return steps is not None and steps <= (127 if how.signed else 255) and most <= _MOST_ROWS
 
 
 class Convolution:
     """Reads a plane convolution or a matrix product that is accumulated in analog; sums need no double precision.
 
     Args:
-        width: columns handled together; None for what suits the processor.
+        width: columns handled together, or `BYTES`; None for what suits the processor.
     """
 
     def __init__(self, width: int | None = None) -> None:
@@ -109,17 +146,20 @@ class Convolution:
             return False
         if array.wide or array.mapping.design.input_accumulation != "analog" or array.operator.geometry is None:
             return False
-        return lanes() >= (self.width or 1)
+        if self.width == BYTES and not _takes_bytes(array, how):
+            return False
+        return widest() >= (self.width or 1)
 
     def read(self, array: AnalogArray, x: Tensor, how: Reading) -> Tensor:
         """Quantise, sum, digitise and finish outputs in one pass; cells stay laid out until they change."""
         bias = None if how.bias is None else how.bias.detach().numpy().astype(np.float64)
         key = (how.full_scale, how.signed, how.adc, how.relu, None if bias is None else bias.tobytes())
+        width = self.width or (min(widest(), BYTES if _takes_bytes(array, how) else _LANES))
         layout = array.laid_out(
             self,
             key,
-            lambda: _Layout(array, how, bias, self.width or lanes()),
-            renew=lambda known: known.place(array.column_pieces()),
+            lambda: _Layout(array, how, bias, width),
+            renew=lambda known: known.place(array.column_pieces),
         )
         result, clipped = layout.read(x, *input_scale(array, how))
         array.inputs_seen += x.numel()
@@ -134,18 +174,21 @@ class _Layout:
         array: the programmed cells.
         how: says how they are read.
         bias: what is added to each output; None for nothing.
-        width: columns handled together.
+        width: columns handled together, or `BYTES`.
     """
 
     def __init__(self, array: AnalogArray, how: Reading, bias: Floats | None, width: int):
         assert array.operator.geometry is not None
         assert how.adc is not None
-        self.operator, self.geometry, self.width = array.operator, array.operator.geometry, width
+        self.operator, self.geometry = array.operator, array.operator.geometry
+        self.bytes, self.width = width == BYTES, min(width, _LANES)
+        self.offset = 128 if how.signed and self.bytes else 0
         self.floor = 0.0 if how.relu else -math.inf
         self.partitions, self.blocks, self.columns = array.factors.shape
-        self.vectors = -(-self.columns // width)
+        self.vectors = -(-self.columns // self.width)
+        self._bound = _BOUNDS[0]
         self._lay_out(array.mapping.partitions)
-        self.place(array.column_pieces())
+        self.place(array.column_pieces)
         adc = how.adc.uniform(array.lines)
         worth = adc.worth(array.factors.numpy() * (array.output_scale.numpy() * how.full_scale))
         first = (0.0 if bias is None else bias) + np.einsum("pbc,b->c", worth, adc.lowest)
@@ -165,16 +208,51 @@ class _Layout:
         self._rows, spans = partitions, [channels_of(rows, area) for rows in partitions]
         self._channel_first = np.array([span.start for span in spans], np.int64)
         self._channel_count = np.array([span.stop - span.start for span in spans], np.int64)
-        sizes = self._channel_count * (area * self.vectors * self.blocks * self.width)
+        units = self.vectors * self.blocks
+        if self.bytes:
+            self._channel_count += -self._channel_count % 4
+            self._begin = np.zeros((self.partitions, units, _DIGITS, _LANES), np.int32)
+        sizes = self._channel_count * (area * units * self.width * (_DIGITS if self.bytes else 1))
         self._weight_start = np.cumsum([0, *sizes[:-1]]).astype(np.int64)
-        self._weight = _aligned(int(sizes.sum()))
+        self._weight = _aligned(int(sizes.sum()), np.int8 if self.bytes else np.float32)
 
-    def place(self, pieces: Iterable[tuple[int, slice, Floats]]) -> None:
-        """Take weights, laid out as (groups of units, taps, channels, units of the group, lanes) for each partition.
+    def place(self, pieces: Callable[[], Pieces]) -> None:
+        """Take weights.
 
         Args:
-            pieces: partition, rows and weights (rows, blocks * columns) of a few rows; rows are ordered (channel, tap).
+            pieces: gives partition, rows and weights (rows, blocks * columns) of a few rows at once; rows are ordered
+                (channel, tap).
         """
+        if self.bytes:
+            for bound in _BOUNDS:
+                self._bound = max(self._bound, bound)
+                if self._place_bytes(pieces()):
+                    return
+            self.bytes, self.offset = False, 0
+            self._lay_out(self._rows)
+        self._place_floats(pieces())
+
+    def _place_bytes(self, pieces: Pieces) -> bool:
+        """Lay weights out as bytes, unless there are some beyond the bound."""
+        library = _library()
+        assert library is not None
+        self._begin.fill(0)
+        units, area = self.vectors * self.blocks, self.geometry.area
+        for partition, rows, matrix in pieces:
+            dense = np.ascontiguousarray(matrix, np.float64)
+            job = _Bytes(
+                dense.ctypes.data, len(dense), rows.start, area,
+                int(self._channel_first[partition]), int(self._channel_count[partition]),
+                self.blocks, self.vectors, self.columns, self.offset, _LARGEST_INTEGER / self._bound,
+                self._weight.ctypes.data + int(self._weight_start[partition]),
+                self._begin.ctypes.data + partition * units * _DIGITS * _LANES * 4,
+            )  # fmt: skip
+            if library.pack_bytes(ctypes.byref(job)):
+                return False
+        return True
+
+    def _place_floats(self, pieces: Pieces) -> None:
+        """Lay weights out as (groups of units, taps, channels, units of the group, lanes) for each partition."""
         area, units, width = self.geometry.area, self.vectors * self.blocks, self.width
         for partition, rows, matrix in pieces:
             count = rows.stop - rows.start
@@ -220,6 +298,7 @@ class _Layout:
         taps = self.geometry.tap_offsets(wide) * channels
         result = torch.empty((images, out_y, out_x, self.columns))
         line, threads = wide * channels, thread_count()
+        value = 1 if self.bytes else 4
         # Small images are read several at a time; few or large ones are cut into bands, which stay in the cache.
         bands = -(-tall * line // _CHUNK_VALUES)
         if images < 4 * threads:
@@ -228,19 +307,25 @@ class _Layout:
         together = max(1, _CHUNK_VALUES // max(1, tall * line)) if bands == 1 else 1
         reach = (self.geometry.taps[0] - 1) * self.geometry.dilation[0] + 1
         rows = tall if bands == 1 else min(tall, -(-out_y // bands) * sy + reach + sy)
-        room = torch.empty((threads, together * rows * line))
+        # Four bytes are read from where the last one is.
+        room = torch.empty((threads, (together * rows * line * value + 127) // 64 * 64), dtype=torch.uint8)
+        weights = self._weight.ctypes.data
+        integer = self._bound / _LARGEST_INTEGER if self.bytes else 1.0
         job = _Layer(
             _Image(
-                image.data_ptr(), *image.stride(), height, width, channels, py, px, tall, wide, factor, lowest, highest
+                image.data_ptr(), *image.stride(), height, width, channels, py, px, tall, wide, factor, lowest, highest,
+                self.offset,
             ),
             _Convolution(
                 None, 0, wide, channels, out_y, out_x, sy, sx, taps.size, taps.ctypes.data,
                 self.partitions, self._channel_first.ctypes.data, self._channel_count.ctypes.data,
-                self._weight_start.ctypes.data, self._weight.ctypes.data, self.blocks, self.vectors, self.columns, unit,
+                self._weight_start.ctypes.data, None if self.bytes else weights, self.blocks, self.vectors,
+                self.columns, unit * integer,
                 *self._adc.addresses, self._worth.ctypes.data, self._first.ctypes.data,
-                result.data_ptr(), self.floor,
+                result.data_ptr(), self.floor, weights if self.bytes else None,
+                self._begin.ctypes.data if self.bytes else None,
             ),
-            reach, bands, together, room.data_ptr(), room.shape[1], self.width, 0,
+            reach, bands, together, room.data_ptr(), room.shape[1], BYTES if self.bytes else self.width, 0,
         )  # fmt: skip
         # Each position is computed alike wherever it falls, so the number of threads is no matter.
         products = -(-result.numel() // max(1, images * bands)) * channels * self.geometry.area * self.blocks
@@ -263,8 +348,8 @@ def _groups(units: int) -> list[tuple[int, int, int]]:
     return [span for span in spans if span[0] < span[1]]
 
 
-def _aligned(size: int) -> NDArray[np.float32]:
-    """Zeros in single precision at an address that is a multiple of a cache line."""
-    room = np.zeros(size + 16, np.float32)
-    offset = (-room.ctypes.data) % 64 // 4
+def _aligned(size: int, kind: type[np.generic]) -> NDArray[Any]:
+    """Zeros at an address that is a multiple of a cache line."""
+    room = np.zeros(size + 64 // np.dtype(kind).itemsize, kind)
+    offset = (-room.ctypes.data) % 64 // room.itemsize
     return room[offset : offset + size]

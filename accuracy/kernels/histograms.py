@@ -20,6 +20,10 @@ from accuracy.kernels.elementwise import Side
 BINS = 1 << 16
 INPUT_RANGE_BITS = 12
 INNER_FRACTION = 0.9998
+PROBE = 8
+"""Images all whose currents are counted; what they show says which of later ones matter."""
+_FLOOR_FRACTION = 1.0 - 100.0 * (1.0 - INNER_FRACTION)
+"""Currents above this quantile of the first images matter: a hundred times as many as lie beyond the range."""
 
 
 class Histogram:
@@ -33,6 +37,8 @@ class Histogram:
         largest: largest value of each bin, 0 where it is empty; shape (BINS,).
         zeros: how many values were exactly zero.
         reach: upper edge of the last bin; 0 before the first value.
+        floor: values up to here may be left uncounted but for a sample; 0 where all are counted.
+        uncounted: how many were.
     """
 
     def __init__(self) -> None:
@@ -40,11 +46,13 @@ class Histogram:
         self.largest: NDArray[np.float64] = np.zeros(BINS)
         self.zeros = 0
         self.reach = 0.0
+        self.floor = 0.0
+        self.uncounted = 0
 
     @property
     def total(self) -> int:
-        """Number of values, zeros included."""
-        return int(self.counts.sum()) + self.zeros
+        """Number of values, zeros and uncounted ones included."""
+        return int(self.counts.sum()) + self.zeros + self.uncounted
 
     def add(self, values: Tensor, side: Side = "positive") -> None:
         """Count values.
@@ -106,15 +114,19 @@ class Histogram:
     def quantile(self, fraction: float) -> float:
         """Return the least value that at least a fraction of all values, zeros included, does not exceed.
 
-        Right to one bin, and never below the exact quantile.
+        Right to one bin, and never below the exact quantile, where `knows` says so.
         """
-        wanted = fraction * self.total - self.zeros
+        wanted = fraction * self.total - self.zeros - self.uncounted
         if wanted <= 0 or self.reach == 0.0:
             return 0.0
         cumulative = np.cumsum(self.counts)
         # Rounding of fraction * total must not ask for one value more than there is.
         index = int(np.searchsorted(cumulative, min(wanted * (1.0 - 1e-12), cumulative[-1])))
         return float(self.largest[index])
+
+    def knows(self, fraction: float) -> bool:
+        """Return whether a quantile lies where all values were counted."""
+        return not self.uncounted or self.quantile(fraction) > self.floor
 
     def beyond(self, edge: float) -> float:
         """Return the fraction of all values above an edge, by whole bins."""
@@ -124,7 +136,7 @@ class Histogram:
         return float(self.counts[first:].sum() / self.total)
 
     def occupied(self, edge: float, codes: int) -> float:
-        """Return which fraction of `codes` equal intervals from 0 to an edge holds values, zeros in the first."""
+        """Return which fraction of `codes` equal intervals from 0 to an edge holds counted values, or zeros."""
         if self.reach == 0.0:
             return 1.0 / codes
         bins = np.flatnonzero(self.counts)
@@ -168,6 +180,8 @@ class Observation:
         negative: histogram of minus the inputs below 0.
         currents: one histogram a weight slice.
         samples: images seen.
+        counted: images whose currents were counted.
+        thorough: whether every current is to be counted, wherever it lies.
         common: mean current of a line by slice and batch, where it is asked for.
     """
 
@@ -177,6 +191,8 @@ class Observation:
         self.positive, self.negative = Histogram(), Histogram()
         self.currents = [Histogram() for _ in range(slices)]
         self.samples = 0
+        self.counted = 0
+        self.thorough = False
         self.common: list[NDArray[np.float64]] = []
 
     def add_inputs(self, x: Tensor) -> None:
@@ -197,6 +213,23 @@ class Observation:
     def add_common(self, means: NDArray[np.float64]) -> None:
         """Take the mean common current of a batch, shape (slices,)."""
         self.common.append(means)
+
+    def begin_counting(self, images: int) -> None:
+        """Say that the currents of further images are counted; after `PROBE` of them, find which matter."""
+        if self.counted >= PROBE and not self.thorough:
+            for histogram in self.currents:
+                histogram.floor = histogram.floor or histogram.quantile(_FLOOR_FRACTION)
+        self.counted += images
+
+    @property
+    def decided(self) -> bool:
+        """Whether the ranges of currents can be read from what was counted."""
+        return all(histogram.knows(INNER_FRACTION) for histogram in self.currents)
+
+    def count_anew(self) -> None:
+        """Forget all currents, and count every one from now on."""
+        self.currents = [Histogram() for _ in range(self.slices)]
+        self.common, self.counted, self.thorough = [], 0, True
 
     def add_currents(self, currents: Tensor) -> None:
         """Count column currents, shape (..., blocks, columns)."""

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from accuracy import CalibrationError, EvaluationError, analog_layers, calibrate, calibration_report, convert
-from accuracy.kernels import elementwise
-from accuracy.kernels.histograms import BINS, INNER_FRACTION, Histogram, input_range
+from accuracy.kernels import bit_serial, elementwise, histograms
+from accuracy.kernels.histograms import BINS, INNER_FRACTION, PROBE, Histogram, input_range
 from accuracy.mapping.adc import AdcRanges, given_adc_ranges, powers_of_two_ranges
 from devicekit import load_device
 from tests.accuracy.small_networks import design, small_data, small_network
@@ -91,6 +91,41 @@ def test_ranges_do_not_depend_on_seed_cells_or_batches() -> None:
     first = calibrate(convert(small_network(), design("E"), cell, seed=1), small_data(batch=32))
     second = calibrate(convert(small_network(), design("E"), cell, seed=2), small_data(batch=96))
     assert calibration_report(first) == calibration_report(second)
+
+
+@pytest.mark.skipif(not elementwise.available(), reason="no compiler: plain torch counts every current")
+@pytest.mark.parametrize("rest", [1.0, 0.01], ids=["like the first images", "far darker"])
+@pytest.mark.parametrize("name", ["D", "E"])
+def test_currents_that_are_left_out_do_not_move_ranges(name: str, rest: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    # So many that the largest currents of the first images are less than the share beyond the range.
+    data = [(x.clone(), label) for x, label in small_data() * 12]
+    data = [(x[:PROBE], label[:PROBE]) for x, label in data[:1]] + [(x * rest, label) for x, label in data[1:]]
+    if rest < 1.0:
+        # Else it takes more images.
+        monkeypatch.setattr(histograms, "_FLOOR_FRACTION", 0.999)
+    passes: list[int] = []
+    run = convert(small_network(), design(name))
+    calibrate(run, data, progress=lambda done, total: passes.append(done))
+    for module in (histograms, bit_serial):
+        monkeypatch.setattr(module, "PROBE", 10**9)
+    whole = calibrate(convert(small_network(), design(name)), data)
+    assert len(passes) == (2 if rest == 1.0 else 3) * len(data)
+    kept = [
+        {key: value for key, value in row.items() if key != "used_code_fraction"} for row in calibration_report(run)
+    ]
+    for row, expected, all_of in zip(kept, calibration_report(whole), calibration_report(run), strict=True):
+        assert row == {key: expected[key] for key in row}
+        assert all_of["used_code_fraction"] == pytest.approx(expected["used_code_fraction"], rel=0.03)
+
+
+def test_a_quantile_among_values_that_were_left_out_is_not_known() -> None:
+    histogram = Histogram()
+    histogram.add(torch.arange(1.0, 101.0))
+    histogram.floor, histogram.uncounted = 50.0, 300
+    # 50 of 400 values are above the floor.
+    assert histogram.knows(0.9)
+    assert histogram.quantile(0.9) == 60.0
+    assert not histogram.knows(0.8)
 
 
 def test_a_slices_range_is_a_power_of_two_below_the_largest() -> None:

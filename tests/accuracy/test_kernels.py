@@ -31,12 +31,22 @@ from tests.accuracy.kernel_cases import CASES, CELL, DESIGNS, Case, in_double
 
 NARROW = Convolution(width=8)
 """The form for processors with AVX2 only, which those with AVX-512 run as well."""
+SIXTEEN = Convolution(width=16)
+"""The form for AVX-512 without VNNI."""
 FOUR = Convolution(width=4)
 """The form for processors that are neither; it is plain C, and runs everywhere."""
 RESISTIVE = next(kernel for kernel in KERNELS if isinstance(kernel, Fused) and kernel.resistive)
-LOOK_UPS = [BitSerial(most=1), BitSerial(most=0)]
-"""The forms of the look-up kernel for AVX2 and for any processor."""
-ALL: list[ReadingKernel] = [*KERNELS, NARROW, FOUR, *LOOK_UPS]
+LOOK_UPS = [BitSerial(most=1), BitSerial(most=0), BitSerial(most=2)]
+"""The forms of the look-up kernel for AVX2, for any processor, and for AVX-512 that does not compress vectors."""
+ALL: list[ReadingKernel] = [*KERNELS, SIXTEEN, NARROW, FOUR, *LOOK_UPS]
+BIT_BY_BIT = [
+    case
+    for case in CASES
+    if case.layer in ("matrix", "strided, dilated")
+    and DESIGNS[case.design].input_accumulation == "digital"
+    and DESIGNS[case.design].input_slice_bits == 1
+    and DESIGNS[case.design].r_p_hat == 0
+]
 COMPILED = [kernel for kernel in ALL if not isinstance(kernel, PlainTorch)]
 
 needs_c = pytest.mark.skipif(not elementwise.available(), reason="no compiler: the C kernels are not there")
@@ -47,6 +57,8 @@ def name_of(kernel: ReadingKernel) -> str:
         RESISTIVE: " with wires",
         LOOK_UPS[0]: " with AVX2",
         LOOK_UPS[1]: " in plain C",
+        LOOK_UPS[2]: " without lists",
+        SIXTEEN: " of 16 lanes",
         NARROW: " of 8 lanes",
         FOUR: " of 4 lanes",
     }.get(kernel, "")
@@ -79,7 +91,7 @@ def test_every_kernel_that_suits_reads_what_plain_torch_reads(case: Case) -> Non
 @needs_c
 @pytest.mark.parametrize("kernel", ALL, ids=name_of)
 def test_every_kernel_has_a_case(kernel: ReadingKernel) -> None:
-    if isinstance(kernel, Convolution) and convolution.lanes() < (kernel.width or 1):
+    if isinstance(kernel, Convolution) and convolution.widest() < (kernel.width or 1):
         pytest.skip("no vector units for this form")
     assert any(kernel.suits(case.array(), case.reading()) for case in CASES)
 
@@ -133,7 +145,7 @@ def test_a_kernel_from_outside_is_used_where_it_suits(monkeypatch: pytest.Monkey
 )
 def test_the_fastest_that_suits_reads(case: Case, kernel: type) -> None:
     array, how = case.array(), case.reading()
-    if kernel is Convolution and convolution.lanes() == 0:
+    if kernel is Convolution and convolution.widest() == 0:
         kernel = Fused
     assert type(kernel_for(array, how)) is kernel
     assert type(kernel_for(array, replace(how, observer=lambda currents: None))) is PlainTorch
@@ -151,7 +163,7 @@ def test_codes_beyond_what_float32_counts_are_left_to_others() -> None:
         array, design = Case(name, "matrix", False).array(), DESIGNS[name].replace(adc_bits=bits)
         how = Reading(1.0, False, given_adc_ranges(design, False, (-1.0, 1.0)))
         assert not BitSerial().suits(array, how)
-        if kernel is not Convolution or convolution.lanes():
+        if kernel is not Convolution or convolution.widest():
             assert type(kernel_for(array, how)) is kernel
 
 
@@ -182,7 +194,7 @@ def test_neither_batch_nor_threads_change_an_image(kernel: ReadingKernel, layer:
     assert torch.equal(kernel.read(array, x[4:5], how), found[0][4:5])
 
 
-@pytest.mark.parametrize("width", [16, 8, 4])
+@pytest.mark.parametrize("width", [convolution.BYTES, 16, 8, 4])
 @pytest.mark.parametrize(("padding", "stride", "dilation"), [(1, 1, 1), (0, 2, 1), (2, 3, 2), (1, 4, 1)])
 def test_an_image_cut_into_bands_is_read_as_a_whole_one(width: int, padding: int, stride: int, dilation: int) -> None:
     """One large image goes to threads in bands, with rows that two of them see; many of it go as whole images."""
@@ -206,6 +218,39 @@ def test_an_image_cut_into_bands_is_read_as_a_whole_one(width: int, padding: int
         torch.set_num_threads(before)
     assert clipped == [int((x > how.full_scale).sum())] * 4
     assert all(torch.equal(found[0], other) for other in found[1:])
+
+
+@needs_c
+@pytest.mark.parametrize("case", BIT_BY_BIT, ids=str)
+def test_every_form_of_the_look_up_gives_the_same_bits(case: Case) -> None:
+    """Rows that are left out would have added exactly 0."""
+    array, x, how = case.array(), case.inputs(), case.reading()
+    assert BitSerial().suits(array, how)
+    best = BitSerial().read(array, x, how)
+    for kernel in LOOK_UPS:
+        assert torch.equal(kernel.read(array, x, how), best), name_of(kernel)
+
+
+@pytest.mark.parametrize("signed", [False, True], ids=["unsigned", "signed"])
+@pytest.mark.parametrize("largest", [1.0, 6.0, 50.0])
+def test_outliers_among_conductances_take_a_wider_scale_or_single_precision(largest: float, signed: bool) -> None:
+    case = Case("A", "convolution", signed)
+    array, x, how = case.array(), case.inputs(), case.reading()
+    kernel = Convolution(convolution.BYTES)
+    if not kernel.suits(array, how):
+        pytest.skip("no instructions that multiply bytes")
+    before = kernel.read(array, x, how)
+    cells = array.conductances
+    cells[0, 0, 17, 3] = largest
+    array.set_conductances(cells)
+    expected, ties = in_double(array, x, how)
+    found = kernel.read(array, x, how)
+    assert float(((found.double() - expected).abs() - ties).max()) <= 1e-5 * float(expected.abs().max())
+    assert torch.equal(found, SIXTEEN.read(array, x, how)) or largest < 50.0
+    # One column has changed, the others but for ties of another scale.
+    others = [column for column in range(case.columns) if column != 3]
+    moved = (found - before)[..., others] != 0
+    assert float(moved.double().mean()) < 1e-3
 
 
 def test_fine_adcs_over_a_wide_range_give_the_product() -> None:

@@ -27,6 +27,7 @@
 #define BITS 8   /* input bits handled together */
 #define TILE 64  /* output positions handled together at most */
 #define TILE_WORDS 8192 /* and at most so many words of them, so that their offsets stay in the second-level cache */
+#define SAMPLE 13 /* of so many places in an image, one has all its currents counted */
 #define CHUNK 12 /* words whose tables fit the first-level cache: 12 x 2 halves x 16 sums x 64 bytes = 24 KiB */
 
 typedef float columns_t __attribute__((vector_size(4 * LANES)));
@@ -116,8 +117,10 @@ struct reading {
     int64_t *zeros;              /* (threads, blocks): how many were exactly 0 */
     float *largest;              /* (threads, blocks): the largest seen; those beyond the last bin are not counted */
     const float *reach;          /* (blocks): upper edge of the last bin */
+    const float *floor;          /* (blocks): currents up to here are counted in a sample only; 0 for all */
     int64_t bins, absolute;      /* absolute: count magnitudes; otherwise what is below 0 counts as 0 */
-    int64_t most;                /* 2 allows AVX-512, 1 AVX2 at most, 0 neither */
+    int64_t positive;            /* no current is negative, and no range either */
+    int64_t most;                /* 3 allows lists, 2 AVX-512, 1 AVX2 at most, 0 neither */
 };
 
 INLINE void make_tables(columns_t *table, const float *g, int64_t step)
@@ -184,31 +187,128 @@ AVX512 INLINE void digitise_avx512(float *codes, const columns_t *a, const float
 }
 #endif
 
-/* Count the currents of the bits that are applied, and add them up as they are. */
-INLINE void count(const struct reading *r, int64_t block, float *sums, const columns_t *a, const float *weight,
-                  int64_t columns)
+/* Count 16 currents of one input bit, and add them up as they are. Where `all` is not asked for, currents up to a floor
+ * are left out: the caller knows how many there are. */
+INLINE void count(const struct reading *r, int64_t block, float *sums, const float *current, float weight,
+                  int64_t columns, int all)
 {
-    float current[BITS * LANES] __attribute__((aligned(64)));
-    float reach = r->reach[block], scale = reach > 0.0f ? (float)r->bins / reach : 0.0f, largest = r->largest[block];
+    float reach = r->reach[block], scale = reach > 0.0f ? (float)r->bins / reach : 0.0f;
+    float floor = r->floor[block];
+    int32_t beyond = all;
+    for (int c = 0; c < LANES; c++) {
+        float i = current[c];
+        sums[c] += i * weight;
+        i = r->absolute && i < 0.0f ? -i : i;
+        beyond |= i > floor;
+    }
+    if (!beyond)
+        return;
+    float largest = r->largest[block], *tops = r->tops + block * r->bins;
     int64_t *counts = r->counts + block * r->bins, zeros = 0;
-    float *tops = r->tops + block * r->bins;
-    memcpy(current, a, sizeof current);
-    for (int b = 0; b < BITS && weight[b] > 0.0f; b++)
-        for (int c = 0; c < columns; c++) {
-            float i = current[b * LANES + c];
-            sums[c] += i * weight[b];
-            i = i > 0.0f ? i : r->absolute ? -i : 0.0f;
-            largest = i > largest ? i : largest;
-            zeros += i == 0.0f;
-            if (i > 0.0f && i <= reach) {
-                int64_t bin = (int64_t)(i * scale);
-                bin = bin < r->bins ? bin : r->bins - 1;
-                counts[bin]++;
-                tops[bin] = i > tops[bin] ? i : tops[bin];
-            }
+    for (int c = 0; c < columns; c++) {
+        float i = current[c];
+        i = i > 0.0f ? i : r->absolute ? -i : 0.0f;
+        if (!all && !(i > floor))
+            continue;
+        largest = i > largest ? i : largest;
+        zeros += i == 0.0f;
+        if (i > 0.0f && i <= reach) {
+            int64_t bin = (int64_t)(i * scale);
+            bin = bin < r->bins ? bin : r->bins - 1;
+            counts[bin]++;
+            tops[bin] = i > tops[bin] ? i : tops[bin];
         }
+    }
     r->zeros[block] += zeros;
     r->largest[block] = largest;
+}
+
+/* Whether all currents of a position are counted: always without a floor, else in some places of each image. */
+INLINE int counts_all(const struct reading *r, int64_t block, int64_t position)
+{
+    return !(r->floor[block] > 0.0f) || position % (r->out_height * r->out_width) % SAMPLE == 0;
+}
+
+/* Where the first taps of positions lie, in padded pixels. */
+INLINE void find_pixels(const struct reading *r, int64_t base, int64_t tile, int64_t *pixel)
+{
+    int64_t area = r->out_height * r->out_width;
+    for (int64_t t = 0; t < tile; t++) {
+        int64_t position = base + t;
+        int64_t image = position / area, y = position % area / r->out_width, x = position % r->out_width;
+        pixel[t] = (image * r->padded_height + y * r->stride_y) * r->padded_width + x * r->stride_x;
+    }
+}
+
+/* The sum of inputs that count in word w of a partition, which stands at `at`. */
+INLINE double word_sum(const struct reading *r, int64_t at, int64_t w)
+{
+    if (r->whole[w])
+        return r->sums[at];
+    uint64_t plus = r->planes[at] & r->mask_plus[w], minus = r->planes[at] & r->mask_minus[w];
+    double sum = 0.0;
+    for (int b = 0; b < BITS; b++)
+        sum += r->bit_weight[b]
+            * (__builtin_popcountll(plus & (0xFFull << (8 * b))) - __builtin_popcountll(minus & (0xFFull << (8 * b))));
+    return sum;
+}
+
+/* Totals of a tile begin with the worth of the sums of inputs. */
+INLINE void begin_totals(const struct reading *r, int64_t tile, const double *input_sum, double *total)
+{
+    int64_t padded = r->vectors * LANES;
+    memset(total, 0, sizeof(double) * tile * padded);
+    if (r->sum_factor)
+        for (int64_t t = 0; t < tile; t++)
+            for (int64_t p = 0; p < r->partitions; p++)
+                for (int64_t c = 0; c < padded; c++)
+                    total[t * padded + c] += r->sum_factor[p * padded + c] * input_sum[t * r->partitions + p];
+}
+
+/* Add the worth of a vector's codes, which are sums over so many readings, to the totals. */
+INLINE void add_codes(const struct reading *r, int64_t p, int64_t block, int64_t v, int64_t tile, const columns_t *codes,
+                      int64_t readings, double *total)
+{
+    int64_t padded = r->vectors * LANES;
+    double unit = 1.0, floor_sum = 0.0;
+    if (!r->counts) {
+        for (int b = 0; b < BITS; b++)
+            floor_sum += r->bit_weight[b];
+        floor_sum = (double)r->lo[block] * floor_sum;
+        unit = 1.0 / (double)r->codes_per_unit[block];
+    }
+    wide_t factor;
+    memcpy(&factor, r->factor + (p * r->blocks + block) * padded + v * LANES, sizeof factor);
+    for (int64_t t = 0; t < tile; t++) {
+        wide_t *sums = (wide_t *)(total + t * padded + v * LANES);
+        *sums += factor * (__builtin_convertvector(codes[t], wide_t) * unit + floor_sum * (double)readings);
+    }
+}
+
+/* Write finished outputs. */
+INLINE void finish(const struct reading *r, int64_t base, int64_t tile, const double *total)
+{
+    for (int64_t t = 0; t < tile; t++)
+        for (int64_t c = 0; c < r->columns; c++) {
+            double value = total[t * r->vectors * LANES + c] * r->scale[c];
+            if (r->out)
+                r->out[(base + t) * r->columns + c] = (float)value;
+            else
+                r->wide[(base + t) * r->columns + c] = value;
+        }
+}
+
+/* The part of the histograms that belongs to a thread. */
+INLINE struct reading own_histograms(const struct reading *all, int64_t thread)
+{
+    struct reading own = *all;
+    if (own.counts) {
+        own.counts += thread * own.blocks * own.bins;
+        own.tops += thread * own.blocks * own.bins;
+        own.zeros += thread * own.blocks;
+        own.largest += thread * own.blocks;
+    }
+    return own;
 }
 
 /* Offsets into the tables of both halves of each word, for all positions of a tile, and their sums of inputs. */
@@ -227,16 +327,8 @@ INLINE void gather(const struct reading *r, const int64_t *pixel, int64_t tile, 
                     offsets_t wide = __builtin_convertvector(bytes, offsets_t);
                     *(offsets_t *)o = (wide & 15) * (uint16_t)sizeof(columns_t);
                     *(offsets_t *)(o + 8) = (wide >> 4) * (uint16_t)sizeof(columns_t);
-                    if (!r->sum_factor)
-                        continue;
-                    if (r->whole[w]) {
-                        sum += r->sums[at + i];
-                        continue;
-                    }
-                    uint64_t plus = r->planes[at + i] & r->mask_plus[w], minus = r->planes[at + i] & r->mask_minus[w];
-                    for (int b = 0; b < BITS; b++)
-                        sum += r->bit_weight[b] * (__builtin_popcountll(plus & (0xFFull << (8 * b)))
-                                                   - __builtin_popcountll(minus & (0xFFull << (8 * b))));
+                    if (r->sum_factor)
+                        sum += word_sum(r, at + i, w);
                 }
             }
             input_sum[t * r->partitions + p] = sum;
@@ -248,13 +340,7 @@ INLINE void gather(const struct reading *r, const int64_t *pixel, int64_t tile, 
 INLINE int64_t read_tiles(const struct reading *all, int64_t start, int64_t end, int64_t thread, int some,
                           digitiser *digitise)
 {
-    struct reading own = *all, *r = &own;
-    if (r->counts) {
-        own.counts += thread * r->blocks * r->bins;
-        own.tops += thread * r->blocks * r->bins;
-        own.zeros += thread * r->blocks;
-        own.largest += thread * r->blocks;
-    }
+    const struct reading own = own_histograms(all, thread), *r = &own;
     int64_t padded = r->vectors * LANES, row_step = r->blocks * padded, all_words = r->word_start[r->partitions];
     int64_t most = TILE_WORDS / all_words < 8 ? 8 : TILE_WORDS / all_words;
     most = most < TILE ? most : TILE;
@@ -267,31 +353,17 @@ INLINE int64_t read_tiles(const struct reading *all, int64_t start, int64_t end,
         || posix_memalign((void **)&codes, 64, sizeof(columns_t) * most)
         || posix_memalign((void **)&total, 128, sizeof(double) * most * padded)
         || posix_memalign((void **)&offsets, 64, sizeof(uint16_t) * most * all_words * 16) || input_sum == NULL;
-    double weight_sum = 0.0;
     float weight[BITS];
-    for (int b = 0; b < BITS; b++) {
-        weight_sum += r->bit_weight[b];
+    for (int b = 0; b < BITS; b++)
         weight[b] = (float)r->bit_weight[b];
-    }
 
     for (int64_t base = start; base < end && !failed; base += most) {
-        int64_t tile = end - base < most ? end - base : most, area = r->out_height * r->out_width;
-        for (int64_t t = 0; t < tile; t++) {
-            int64_t position = base + t;
-            int64_t image = position / area, y = position % area / r->out_width, x = position % r->out_width;
-            pixel[t] = (image * r->padded_height + y * r->stride_y) * r->padded_width + x * r->stride_x;
-        }
+        int64_t tile = end - base < most ? end - base : most;
+        find_pixels(r, base, tile, pixel);
         gather(r, pixel, tile, offsets, input_sum);
-        memset(total, 0, sizeof(double) * tile * padded);
-        if (r->sum_factor)
-            for (int64_t t = 0; t < tile; t++)
-                for (int64_t p = 0; p < r->partitions; p++)
-                    for (int64_t c = 0; c < padded; c++)
-                        total[t * padded + c] += r->sum_factor[p * padded + c] * input_sum[t * r->partitions + p];
-
+        begin_totals(r, tile, input_sum, total);
         for (int64_t block = 0; block < r->blocks; block++) {
             float lo = r->lo[block], hi = r->hi[block], q = r->codes_per_unit[block];
-            double unit = r->counts ? 1.0 : 1.0 / (double)q, floor_sum = r->counts ? 0.0 : (double)lo * weight_sum;
             for (int64_t v = 0; v < r->vectors; v++) {
                 int64_t readings = 0; /* partitions summed in `codes` so far */
                 memset(codes, 0, sizeof(columns_t) * tile);
@@ -307,9 +379,14 @@ INLINE int64_t read_tiles(const struct reading *all, int64_t start, int64_t end,
                             for (int b = 0; b < BITS; b++)
                                 a[b] = w == 0 ? (columns_t){0} : kept[b];
                             look_up(a, tables, offsets + (t * all_words + first + w) * 16, chunk, some);
-                            if (w + chunk == words && r->counts)
-                                count(r, block, (float *)(codes + t), a, weight,
-                                      r->columns - v * LANES < LANES ? r->columns - v * LANES : LANES);
+                            if (w + chunk == words && r->counts) {
+                                float current[BITS * LANES] __attribute__((aligned(64)));
+                                memcpy(current, a, sizeof current);
+                                for (int b = 0; b < BITS && weight[b] > 0.0f; b++)
+                                    count(r, block, (float *)(codes + t), current + b * LANES, weight[b],
+                                          r->columns - v * LANES < LANES ? r->columns - v * LANES : LANES,
+                                          counts_all(r, block, base + t));
+                            }
                             else if (w + chunk == words)
                                 digitise((float *)(codes + t), a, weight, lo, hi, q);
                             else
@@ -320,27 +397,13 @@ INLINE int64_t read_tiles(const struct reading *all, int64_t start, int64_t end,
                     readings++;
                     if (p + 1 < r->partitions && r->same_factor[p + 1])
                         continue;
-                    const double *own = r->factor + (p * r->blocks + block) * padded + v * LANES;
-                    wide_t factor;
-                    memcpy(&factor, own, sizeof factor);
-                    for (int64_t t = 0; t < tile; t++) {
-                        wide_t *sums = (wide_t *)(total + t * padded + v * LANES);
-                        *sums += factor * (__builtin_convertvector(codes[t], wide_t) * unit
-                                           + floor_sum * (double)readings);
-                    }
+                    add_codes(r, p, block, v, tile, codes, readings, total);
                     readings = 0;
                     memset(codes, 0, sizeof(columns_t) * tile);
                 }
             }
         }
-        for (int64_t t = 0; t < tile; t++)
-            for (int64_t c = 0; c < r->columns; c++) {
-                double value = total[t * padded + c] * r->scale[c];
-                if (r->out)
-                    r->out[(base + t) * r->columns + c] = (float)value;
-                else
-                    r->wide[(base + t) * r->columns + c] = value;
-            }
+        finish(r, base, tile, total);
     }
     free(tables);
     free(acc);
@@ -368,10 +431,16 @@ static int64_t read_plain(const struct reading *r, int64_t start, int64_t end, i
     return read_tiles(r, start, end, thread, 4, digitise_plain);
 }
 
-/* The best that this processor has: 2 for AVX-512, 1 for AVX2, 0 for what the compiler takes for granted. */
+#ifdef VECTOR_UNITS
+#include "bit_serial_lists.h"
+#endif
+
+/* The best that this processor has: 3 for AVX-512 that compresses bytes and words, 2 for AVX-512, 1 for AVX2, 0 for what the compiler takes for granted. */
 int64_t instruction_set(void)
 {
 #ifdef VECTOR_UNITS
+    if (__builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vbmi2"))
+        return 3;
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("fma"))
         return 2;
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
@@ -384,6 +453,8 @@ int64_t read_positions(const struct reading *r, int64_t start, int64_t end, int6
 {
 #ifdef VECTOR_UNITS
     int64_t best = r->most < instruction_set() ? r->most : instruction_set();
+    if (best == 3)
+        return read_lists(r, start, end, thread);
     if (best == 2)
         return read_avx512(r, start, end, thread);
     if (best == 1)

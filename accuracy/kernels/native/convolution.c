@@ -3,7 +3,8 @@
  * Positions are rows of a matrix that is never made: each points into the padded image, and the taps of the kernel are
  * offsets from there. A unit is one block (slice and line) of a vector of columns. Up to four units of several
  * positions are summed at once over all rows of a partition; then each sum is clipped, rounded to its code, and its
- * worth added to the output.
+ * worth added to the output. Where the processor multiplies bytes, weights are integers of three bytes (see
+ * convolution_bytes.h).
  */
 #include <float.h>
 #include <math.h>
@@ -27,6 +28,8 @@ struct convolution {
     const float *first;                    /* (vectors, lanes): what sums start from */
     float *out;                            /* (positions, columns) */
     float floor;                           /* outputs below are raised to it; -inf for none */
+    const int8_t *digits; /* weights in bytes; a partition: (units, taps, channels / 4, DIGITS, lanes, 4) */
+    const int32_t *begin; /* (partitions, units, DIGITS, lanes): what sums of them start from */
 };
 
 /* Inputs as they come, and what they are made: integers rint(clip(x * factor, lo, hi)). */
@@ -35,6 +38,7 @@ struct image {
     int64_t stride_image, stride_channel, stride_y, stride_x, height, width, channels, top, left;
     int64_t padded_height, padded_width;
     float factor, lo, hi;
+    int64_t offset; /* added where integers are bytes without sign */
 };
 
 struct layer {
@@ -43,8 +47,8 @@ struct layer {
     int64_t reach;                  /* padded rows that one output position sees */
     int64_t bands;                  /* parts of an image, by output rows, that are read one by one */
     int64_t images;                 /* images read together where an image is one part */
-    float *room;                    /* (threads, room_size): integers of what a thread has in hand */
-    int64_t room_size, width;       /* width: lanes, see below */
+    char *room;                     /* (threads, room_size): integers of what a thread has in hand */
+    int64_t room_size, width;       /* room_size: in bytes; width: see `widest` */
     int64_t infinite;               /* becomes 1 where an input is not finite */
 };
 
@@ -55,57 +59,78 @@ struct layer {
 #define CLONES
 #endif
 
-static inline __attribute__((always_inline)) void quantise_row(float *out, const float *in, int64_t step, int64_t n,
-                                                               float factor, float lo, float hi, int32_t *outside,
-                                                               int32_t *infinite)
-{
-    const float rounder = 12582912.0f; /* 1.5 * 2^23: adding and taking it off rounds half to even */
-    int32_t count = 0, bad = 0;
-    for (int64_t k = 0; k < n; k++) {
-        float v = in[k * step];
-        bad |= !(fabsf(v) <= FLT_MAX);
-        v *= factor;
-        count += (v < lo) | (v > hi);
-        v = v > lo ? v : lo;
-        v = v < hi ? v : hi;
-        out[k] = (v + rounder) - rounder;
+enum { BYTES = 64 }; /* the width of the form that multiplies bytes */
+
+/* Values as integers of a type: floats, or bytes that are `offset` larger. */
+#define QUANTISE_ROW(NAME, TYPE, INTEGER)                                                                              \
+    static inline __attribute__((always_inline)) void NAME(TYPE *out, const float *in, int64_t step, int64_t n,        \
+                                                           const struct image *c, int32_t *outside,                    \
+                                                           int32_t *infinite)                                          \
+    {                                                                                                                  \
+        const float rounder = 12582912.0f; /* 1.5 * 2^23: adding and taking it off rounds half to even */              \
+        const float factor = c->factor, lo = c->lo, hi = c->hi;                                                        \
+        const int32_t offset = (int32_t)c->offset;                                                                     \
+        int32_t count = 0, bad = 0;                                                                                    \
+        for (int64_t k = 0; k < n; k++) {                                                                              \
+            float v = in[k * step];                                                                                    \
+            bad |= !(fabsf(v) <= FLT_MAX);                                                                             \
+            v *= factor;                                                                                               \
+            count += (v < lo) | (v > hi);                                                                              \
+            v = v > lo ? v : lo;                                                                                       \
+            v = v < hi ? v : hi;                                                                                       \
+            v = (v + rounder) - rounder;                                                                               \
+            out[k] = INTEGER;                                                                                          \
+        }                                                                                                              \
+        (void)offset;                                                                                                  \
+        *outside += count;                                                                                             \
+        *infinite |= bad;                                                                                              \
     }
-    *outside += count;
-    *infinite |= bad;
-}
+QUANTISE_ROW(row_to_floats, float, v)
+QUANTISE_ROW(row_to_bytes, uint8_t, (uint8_t)((int32_t)v + offset))
 
 /* Quantise padded rows from..from + rows of an image. Returns how many values of the first `own` lay outside lo..hi. */
-CLONES static int64_t quantise_rows(const struct image *c, int64_t image, int64_t from, int64_t rows, int64_t own,
-                                    float *out, int64_t *infinite)
-{
-    int64_t outside = 0, channels = c->channels, line = c->padded_width * channels;
-    int64_t left = c->left * channels, right = line - left - c->width * channels;
-    int dense = c->stride_channel == 1 && c->stride_x == channels;
-    int32_t bad = 0;
-    for (int64_t row = 0; row < rows; row++, out += line) {
-        int64_t y = from + row - c->top;
-        if (y < 0 || y >= c->height) {
-            memset(out, 0, line * sizeof(float));
-            continue;
-        }
-        const float *in = c->x + image * c->stride_image + y * c->stride_y;
-        int32_t count = 0;
-        memset(out, 0, left * sizeof(float));
-        if (dense)
-            quantise_row(out + left, in, 1, c->width * channels, c->factor, c->lo, c->hi, &count, &bad);
-        else if (c->stride_channel == 1)
-            for (int64_t x = 0; x < c->width; x++)
-                quantise_row(out + left + x * channels, in + x * c->stride_x, 1, channels, c->factor, c->lo, c->hi,
-                             &count, &bad);
-        else
-            for (int64_t x = 0; x < c->width; x++)
-                quantise_row(out + left + x * channels, in + x * c->stride_x, c->stride_channel, channels, c->factor,
-                             c->lo, c->hi, &count, &bad);
-        memset(out + line - right, 0, right * sizeof(float));
-        outside += row < own ? count : 0;
+#define QUANTISE_ROWS(NAME, TYPE, ROW)                                                                                 \
+    CLONES static int64_t NAME(const struct image *c, int64_t image, int64_t from, int64_t rows, int64_t own,          \
+                               TYPE *out, int64_t *infinite)                                                           \
+    {                                                                                                                  \
+        int64_t outside = 0, channels = c->channels, line = c->padded_width * channels;                                \
+        int64_t left = c->left * channels, right = line - left - c->width * channels;                                  \
+        int dense = c->stride_channel == 1 && c->stride_x == channels, zero = (int)c->offset;                          \
+        int32_t bad = 0;                                                                                               \
+        for (int64_t row = 0; row < rows; row++, out += line) {                                                        \
+            int64_t y = from + row - c->top;                                                                           \
+            if (y < 0 || y >= c->height) {                                                                             \
+                memset(out, zero, line * sizeof(TYPE));                                                                \
+                continue;                                                                                              \
+            }                                                                                                          \
+            const float *in = c->x + image * c->stride_image + y * c->stride_y;                                        \
+            int32_t count = 0;                                                                                         \
+            memset(out, zero, left * sizeof(TYPE));                                                                    \
+            if (dense)                                                                                                 \
+                ROW(out + left, in, 1, c->width * channels, c, &count, &bad);                                          \
+            else if (c->stride_channel == 1)                                                                           \
+                for (int64_t x = 0; x < c->width; x++)                                                                 \
+                    ROW(out + left + x * channels, in + x * c->stride_x, 1, channels, c, &count, &bad);                \
+            else                                                                                                       \
+                for (int64_t x = 0; x < c->width; x++)                                                                 \
+                    ROW(out + left + x * channels, in + x * c->stride_x, c->stride_channel, channels, c, &count,       \
+                        &bad);                                                                                         \
+            memset(out + line - right, zero, right * sizeof(TYPE));                                                    \
+            outside += row < own ? count : 0;                                                                          \
+        }                                                                                                              \
+        *infinite |= bad;                                                                                              \
+        return outside;                                                                                                \
     }
-    *infinite |= bad;
-    return outside;
+/* Nothing is added to floats. */
+QUANTISE_ROWS(quantise_to_floats, float, row_to_floats)
+QUANTISE_ROWS(quantise_to_bytes, uint8_t, row_to_bytes)
+
+/* Where the value of the first tap and channel stands that an output position sees. */
+static inline int64_t first_value(const struct convolution *c, int64_t position)
+{
+    int64_t line = position / c->out_width, x = position % c->out_width;
+    int64_t y = line % c->out_height, image = line / c->out_height;
+    return ((image * c->height + y * c->stride_y) * c->width + x * c->stride_x) * c->channels;
 }
 
 #define TILE 192 /* positions that weights are read for at once: a multiple of all that a strip handles */
@@ -181,9 +206,8 @@ typedef void (*strip)(const struct convolution *, int64_t, int64_t, const float 
             const float *at[TILE];                                                                                     \
             float *to[TILE];                                                                                           \
             for (int p = 0; p < TILE; p++) {                                                                           \
-                int64_t i = position + (p < count ? p : count - 1), line = i / c->out_width;                           \
-                int64_t x = i % c->out_width, y = line % c->out_height, image = line / c->out_height;                  \
-                at[p] = c->x + ((image * c->height + y * c->stride_y) * c->width + x * c->stride_x) * c->channels;     \
+                int64_t i = position + (p < count ? p : count - 1);                                                    \
+                at[p] = c->x + first_value(c, i);                                                                      \
                 to[p] = aside ? aside + p * wide : c->out + i * c->columns;                                            \
             }                                                                                                          \
             for (int64_t partition = 0; partition < c->partitions; partition++) {                                      \
@@ -307,10 +331,14 @@ STRIP(plain_1_some, 1, 6)
 STRIP(plain_1_most, 1, 12)
 READ(read_4, plain, 3, 6, 12)
 
-/* Columns handled together on this processor. */
-int64_t lanes(void)
+#include "convolution_bytes.h"
+
+/* The widest form that this processor has: lanes of floats, or BYTES. */
+int64_t widest(void)
 {
 #if defined(__x86_64__) && defined(__GNUC__)
+    if (__builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("fma"))
+        return BYTES;
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("fma"))
         return 16;
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
@@ -322,6 +350,10 @@ int64_t lanes(void)
 static void read_some(const struct convolution *c, int64_t width, int64_t positions)
 {
 #if defined(__x86_64__) && defined(__GNUC__)
+    if (width == BYTES) {
+        read_bytes(c, 0, positions);
+        return;
+    }
     if (width == 16) {
         read_16(c, 0, positions);
         return;
@@ -341,7 +373,8 @@ int64_t read_parts(struct layer *l, int64_t first, int64_t last, int64_t thread)
     const struct image *image = &l->image;
     struct convolution own = l->convolution;
     int64_t outside = 0, infinite = 0, line = image->padded_width * image->channels, down = own.out_height;
-    own.x = l->room + thread * l->room_size;
+    char *room = l->room + thread * l->room_size;
+    own.x = (const float *)room;
     for (int64_t part = first; part < last;) {
         int64_t number = part / l->bands, band = part % l->bands, together = 1;
         int64_t top = down * band / l->bands, end = down * (band + 1) / l->bands;
@@ -354,9 +387,15 @@ int64_t read_parts(struct layer *l, int64_t first, int64_t last, int64_t thread)
         if (l->bands == 1)
             together = last - part < l->images ? last - part : l->images;
         own.height = to - from;
-        for (int64_t k = 0; k < together; k++)
-            outside += quantise_rows(image, number + k, from, own.height, next - from,
-                                     (float *)own.x + k * own.height * line, &infinite);
+        for (int64_t k = 0; k < together; k++) {
+            int64_t at = k * own.height * line;
+            if (l->width == BYTES)
+                outside += quantise_to_bytes(image, number + k, from, own.height, next - from, (uint8_t *)room + at,
+                                             &infinite);
+            else
+                outside += quantise_to_floats(image, number + k, from, own.height, next - from, (float *)room + at,
+                                              &infinite);
+        }
         own.out_height = end - top;
         own.out = l->convolution.out + (number * down + top) * own.out_width * own.columns;
         read_some(&own, l->width, together * own.out_height * own.out_width);
