@@ -53,6 +53,7 @@ class _AffineLines(ctypes.Structure):
         ("active", ctypes.c_void_p),
         ("batch", ctypes.c_int64),
         ("wire", ctypes.c_double),
+        ("ground", ctypes.c_double),
         ("most_sum", ctypes.c_double),
         ("most_cell", ctypes.c_double),
         ("row_block", ctypes.c_int64),
@@ -102,14 +103,17 @@ class PreparedCells:
         self._most_sum = 1.001 * float(self.slope.sum(axis=0).max(initial=0.0))
         self._most_cell = float(self.slope.max(initial=0.0))
 
-    def solve(self, active: NDArray[np.bool_], r_p_hat: float, *, again: bool, most: int = 2) -> NDArray[Any] | None:
+    def solve(
+        self, active: NDArray[np.bool_], r_p_hat: float, *, again: bool, most: int = 2, r_in_hat: float = 0.0
+    ) -> NDArray[Any] | None:
         """Solve with the compiled kernel, or return None where it is absent or the line too resistive for it.
 
         Args:
             active: shape (batch, rows), contiguous bool.
-            r_p_hat: normalised wire resistance, above 0.
+            r_p_hat: normalised wire resistance.
             again: linearise a second time at the voltages of the affine solution.
             most: 2 allows AVX-512, 1 AVX2 at most, 0 neither.
+            r_in_hat: normalised resistance of the virtual ground.
 
         Returns:
             Currents, shape (batch, columns), float32.
@@ -124,7 +128,7 @@ class PreparedCells:
         cells = (self.conductance.ctypes.data, self.slope.ctypes.data, self.curve.ctypes.data)
         job = _AffineLines(
             (ctypes.c_void_p * 3)(*cells), self.weights.ctypes.data, rows, columns, active.ctypes.data,
-            active.shape[0], r_p_hat, self._most_sum, self._most_cell, row_block, int(again), result.ctypes.data, None,
+            active.shape[0], r_p_hat, r_in_hat, self._most_sum, self._most_cell, row_block, int(again), result.ctypes.data, None,
             most,
         )  # fmt: skip
         return result if solve_packed(library, "", job, active.shape[0], 2 * self.conductance.size) else None

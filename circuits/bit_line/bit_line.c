@@ -1,10 +1,10 @@
 /* Exact currents of resistor bit lines, many patterns and columns at a time.
  *
- * Down the line u += m R i over m wires and i += g u at a selected cell; the current is y = i / u. Rows are taken in
- * blocks whose conductances stay in the first-level cache while all patterns pass over them; a few patterns by a few
- * vectors of columns are worked on together, so that enough chains run side by side. Every block starts from u = s and
- * i = s y, so nothing overflows. The scale s differs from block to block and from part to part of a block: what rounds
- * one way here rounds otherwise there.
+ * Down the line u += m R i over m wires and i += g u at a selected cell; the current is y = i / u. The resistance of the
+ * virtual ground is one more wire behind the last. Rows are taken in blocks whose conductances stay in the first-level
+ * cache while all patterns pass over them; a few patterns by a few vectors of columns are worked on together, so that
+ * enough chains run side by side. Every block starts from u = s and i = s y, so nothing overflows. The scale s differs
+ * from block to block and from part to part of a block: what rounds one way here rounds otherwise there.
  *
  * Where i hardly changes over a block, the increments m R i of u all round one way, or are lost where they are below
  * the spacing of the numbers around u. There, and only there, u - s is taken from the ends of the block instead, as
@@ -33,7 +33,8 @@ struct lines {
     const uint8_t *digits; /* (batch, rows) */
     int64_t batch, phases;
     const double *weights;
-    double wire, most_sum, most_cell;
+    double wire, ground;   /* of one piece, and of the virtual ground, in series with the last piece */
+    double most_sum, most_cell;
     void *result, *packed; /* packed: aligned to 64 bytes */
     int64_t most;          /* limits the instruction set, see `available` */
     int64_t row_block, blocks; /* written by plan_...: rows of a block, and how many there are */
@@ -274,7 +275,7 @@ TARGET static int64_t NAME(solve)(const struct lines *l, int64_t begin_batch, in
     const int64_t rows = l->rows, columns = l->columns, batch = l->batch;
     const int bits_of_digit = (int)l->phases;
     const uint8_t *digits = l->digits;
-    const double *weights = l->weights, wire = l->wire;
+    const double *weights = l->weights, wire = l->wire, ground = l->ground;
     const REAL *packed = l->packed;
     REAL *result = l->result;
     const int64_t most = (CHUNK + bits_of_digit - 1) / bits_of_digit;
@@ -340,7 +341,7 @@ TARGET static int64_t NAME(solve)(const struct lines *l, int64_t begin_batch, in
             for (int64_t t = 0; t < here; t++) {
                 for (int bit = 0; bit < bits_of_digit; bit++) {
                     const int64_t pattern = bit * here + t;
-                    const REAL tail = (REAL)wire * (REAL)(rows - last[pattern]);
+                    const REAL tail = (REAL)wire * (REAL)(rows - last[pattern]) + (REAL)ground;
                     for (int64_t strip = 0; strip < strips; strip++) {
                         const int64_t first = strip_starts[strip], n = strip_starts[strip + 1] - first;
                         const vec *y = currents + first * room + pattern * n;

@@ -27,7 +27,8 @@ struct affine_lines {
     int64_t rows, columns;
     const uint8_t *active;  /* (batch, rows) */
     int64_t batch;
-    double wire, most_sum, most_cell;
+    double wire, ground;    /* of one piece, and of the virtual ground, in series with the last piece */
+    double most_sum, most_cell;
     int64_t row_block;      /* wanted rows of a block, at most LIST_ROWS; `plan` may shorten it */
     int64_t again;          /* linearise once more */
     void *result, *packed;  /* packed: aligned to 64 bytes */
@@ -280,7 +281,7 @@ TARGET static int64_t NAME(solve)(const struct affine_lines *l, int64_t begin_ba
     const int64_t rows = l->rows, columns = l->columns;
     const int again = (int)l->again;
     const uint8_t *active = l->active;
-    const double wire = l->wire;
+    const double wire = l->wire, ground = l->ground;
     const REAL *packed = l->packed;
     float *result = l->result;
     const int64_t chunk = end_batch - begin_batch < CHUNK ? end_batch - begin_batch : CHUNK;
@@ -359,7 +360,7 @@ TARGET static int64_t NAME(solve)(const struct affine_lines *l, int64_t begin_ba
                 }
                 for (int64_t t = 0; t < patterns; t++) {
                     const vec *own = states + t * 2 * n;
-                    const REAL tail = (REAL)wire * (REAL)(rows - last[t]);
+                    const REAL tail = (REAL)wire * (REAL)(rows - last[t]) + (REAL)ground;
                     vec currents[WIDEST];
                     for (int64_t v = 0; v < n; v++) {
                         const vec *ends = kept + (again ? t * n + v : 0);

@@ -48,6 +48,7 @@ class _Lines(ctypes.Structure):
         ("phases", ctypes.c_int64),
         ("weights", ctypes.c_void_p),
         ("wire", ctypes.c_double),
+        ("ground", ctypes.c_double),
         ("most_sum", ctypes.c_double),
         ("most_cell", ctypes.c_double),
         ("result", ctypes.c_void_p),
@@ -70,28 +71,47 @@ def compiled_instruction_set(most: int = 2) -> str | None:
     return {2: "AVX-512", 1: "AVX2", 0: "baseline"}[library.instruction_set(most)]
 
 
-def ladder(conductance: NDArray[Any], active: NDArray[np.bool_], r_p_hat: float) -> NDArray[Any]:
+def ladder(
+    conductance: NDArray[Any], active: NDArray[np.bool_], r_p_hat: float, r_in_hat: float = 0.0
+) -> NDArray[Any]:
     """Solve resistor ladders exactly.
 
     Args:
         conductance: shape (rows, columns), contiguous float32 or float64.
         active: shape (batch, rows), contiguous bool.
         r_p_hat: normalised wire resistance.
+        r_in_hat: normalised resistance of the virtual ground, in series with the last wire.
 
     Returns:
         Currents, shape (batch, columns), dtype of `conductance`.
     """
     if r_p_hat == 0.0:
-        product: NDArray[Any] = active.astype(conductance.dtype) @ conductance
-        return product
+        return behind_ground(active.astype(conductance.dtype) @ conductance, r_in_hat)
     if conductance.dtype == np.float32 and conductance.shape[0] > ROWS_IN_SINGLE:
-        return ladder(conductance.astype(np.float64), active, r_p_hat).astype(np.float32)
-    result = ladder_compiled(conductance, active, r_p_hat)
-    return ladder_numba(conductance, active, r_p_hat) if result is None else result
+        return ladder(conductance.astype(np.float64), active, r_p_hat, r_in_hat).astype(np.float32)
+    result = ladder_compiled(conductance, active, r_p_hat, r_in_hat=r_in_hat)
+    return ladder_numba(conductance, active, r_p_hat, r_in_hat) if result is None else result
+
+
+def behind_ground(current: NDArray[Any], r_in_hat: float) -> NDArray[Any]:
+    """Return currents of resistor lines behind the resistance of the virtual ground, ``y / (1 + R_in y)``.
+
+    Args:
+        current: into an ideal virtual ground, of any shape.
+        r_in_hat: as for `ladder`.
+    """
+    if r_in_hat:
+        current = current / (current * current.dtype.type(r_in_hat) + current.dtype.type(1))
+    return current
 
 
 def bit_serial_ladder(
-    conductance: NDArray[Any], digits: NDArray[np.uint8], r_p_hat: float, bits: int, weights: NDArray[np.float64] | None
+    conductance: NDArray[Any],
+    digits: NDArray[np.uint8],
+    r_p_hat: float,
+    bits: int,
+    weights: NDArray[np.float64] | None,
+    r_in_hat: float = 0.0,
 ) -> NDArray[Any]:
     """Solve resistor ladders for every bit of the inputs.
 
@@ -101,16 +121,17 @@ def bit_serial_ladder(
         r_p_hat: as for `ladder`.
         bits: how many bits a digit has.
         weights: weights of the bits in their sum, shape (bits,), or None.
+        r_in_hat: as for `ladder`.
 
     Returns:
         Currents in the dtype of `conductance`: (batch, columns) with `weights`, else (bits, batch, columns).
     """
     short = conductance.dtype == np.float64 or conductance.shape[0] <= ROWS_IN_SINGLE
     if r_p_hat > 0 and short:
-        result = ladder_compiled(conductance, digits, r_p_hat, bits=bits, weights=weights)
+        result = ladder_compiled(conductance, digits, r_p_hat, bits=bits, weights=weights, r_in_hat=r_in_hat)
         if result is not None:
             return result if weights is not None else result.reshape(bits, digits.shape[0], conductance.shape[1])
-    phases = [ladder(conductance, (digits >> bit) % 2 == 1, r_p_hat) for bit in range(bits)]
+    phases = [ladder(conductance, (digits >> bit) % 2 == 1, r_p_hat, r_in_hat) for bit in range(bits)]
     return np.stack(phases) if weights is None else weighted_sum(phases, weights)
 
 
@@ -130,6 +151,7 @@ def ladder_compiled(
     *,
     bits: int = 1,
     weights: NDArray[np.float64] | None = None,
+    r_in_hat: float = 0.0,
 ) -> NDArray[Any] | None:
     """Solve with the C kernel in the precision of `conductance`; None where it is absent or refuses.
 
@@ -140,6 +162,7 @@ def ladder_compiled(
         most: as for `compiled_instruction_set`.
         bits: input patterns in a digit, 1 to 8.
         weights: what the current of each bit counts in their sum, shape (bits,); None for the currents themselves.
+        r_in_hat: as for `ladder`.
 
     Returns:
         Currents in the dtype of `conductance`: (batch, columns) with `weights` or a single bit, else
@@ -161,7 +184,7 @@ def ladder_compiled(
         most_sum = 1.001 * float(conductance.sum(axis=0).max())
     job = _Lines(
         conductance.ctypes.data, rows, columns, digits.ctypes.data, digits.shape[0], bits,
-        None if worth is None else worth.ctypes.data, r_p_hat, most_sum, most_cell, result.ctypes.data, None, most,
+        None if worth is None else worth.ctypes.data, r_p_hat, r_in_hat, most_sum, most_cell, result.ctypes.data, None, most,
     )  # fmt: skip
     return result if solve_packed(library, f"_{kind}", job, digits.shape[0], bits * conductance.size) else None
 
@@ -188,22 +211,29 @@ def solve_packed(library: ctypes.CDLL, kind: str, job: Any, batch: int, products
     return share(getattr(library, f"solve{kind}"), job, batch, least=least, step=_TOGETHER) == 0
 
 
-def ladder_numba(conductance: NDArray[Any], active: NDArray[np.bool_], r_p_hat: float) -> NDArray[Any]:
+def ladder_numba(
+    conductance: NDArray[Any], active: NDArray[np.bool_], r_p_hat: float, r_in_hat: float = 0.0
+) -> NDArray[Any]:
     """Solve in float64 without a compiler.
 
     Args:
         conductance: as for `ladder`.
         active: as for `ladder`.
         r_p_hat: as for `ladder`.
+        r_in_hat: as for `ladder`.
     """
     result = np.empty((active.shape[0], conductance.shape[1]), dtype=conductance.dtype)
-    _ladder_double(conductance.astype(np.float64, copy=False), active, r_p_hat, result)
+    _ladder_double(conductance.astype(np.float64, copy=False), active, r_p_hat, r_in_hat, result)
     return result
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def _ladder_double(
-    conductance: NDArray[np.float64], active: NDArray[np.bool_], r_p_hat: float, result: NDArray[Any]
+    conductance: NDArray[np.float64],
+    active: NDArray[np.bool_],
+    r_p_hat: float,
+    r_in_hat: float,
+    result: NDArray[Any],
 ) -> None:
     """Run down the line once a pattern, all columns together; rows that are off collapse into one longer wire."""
     rows, columns = conductance.shape
@@ -228,6 +258,6 @@ def _ladder_double(
                         growth[column] = 0.0
                     solved = 0
             wires += 1
-        resistance = wires * r_p_hat
+        resistance = wires * r_p_hat + r_in_hat
         for column in range(columns):
             result[pattern, column] = current[column] / (1.0 + growth[column] + resistance * current[column])

@@ -6,7 +6,7 @@ select transistor is off is open. Row 0 is farthest from the readout.
 
 With u = (V_D - v) / (V_D - v_top), where v_top is the voltage of row 0, Kirchhoff's laws run down the line as
 ``i += g * u`` at a selected cell and ``u += R_p_hat * i`` over a wire, and the current into virtual ground is i / u.
-This is exact: two multiply-adds a cell and one division a column.
+The resistance of the virtual ground is one more wire. This is exact: two multiply-adds a cell, one division a column.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from circuits.bit_line import kernels as bit_line_kernels
 from circuits.bit_line.affine import PreparedCells
 from circuits.bit_line.checked import CellModel, solve_newton
 from circuits.bit_line.kernels import ROWS_IN_SINGLE
+from circuits.bit_line.resistances import Feed, LineResistances
+from circuits.bit_line.supply import solve_fed
 from circuits.bit_line.transistor_cell import load_transistor_cell
-from circuits.designs import LARGEST_R_P_HAT
 from circuits.errors import CircuitError
 from devicekit.common.errors import unknown_name
 
@@ -36,6 +37,9 @@ def solve_bit_lines(
     *,
     model: CellModel | None = None,
     relinearisations: int = 1,
+    r_in_hat: float = 0.0,
+    r_s_hat: float = 0.0,
+    feed: Feed = "readout",
 ) -> NDArray[Any]:
     """Return the current of every bit line for every input pattern, wire resistance included.
 
@@ -52,6 +56,9 @@ def solve_bit_lines(
         model: the cell behind all but ``resistor``; None for the bundled SONOS cell with its source on the bit line,
             or for what the cells were prepared with.
         relinearisations: how often ``relinearised`` does it.
+        r_in_hat: resistance of the virtual ground (input resistance of the readout) over 1/G_max.
+        r_s_hat: resistance of the line at the cells' other end between neighbouring cells over 1/G_max.
+        feed: where that line runs and is fed, see `LineResistances`; with ``"rows"`` all columns share it.
 
     Returns:
         Currents in units of one full cell (G_max at V_D), shape (batch, columns), in the precision of the solution.
@@ -62,22 +69,27 @@ def solve_bit_lines(
     """
     prepared = conductance if isinstance(conductance, PreparedCells) else None
     values = conductance.conductance if isinstance(conductance, PreparedCells) else conductance
-    cells, rows_on, resistance = check_bit_line(values, active, r_p_hat)
-    if cell == "resistor":
-        return bit_line_kernels.ladder(cells, rows_on, resistance)
+    lines = LineResistances(r_p_hat, r_in_hat, r_s_hat, feed)
+    cells, rows_on = check_bit_line(values, active, lines)
     if cell not in get_args(BitLineCell):
         raise CircuitError(unknown_name("`cell`", str(cell), get_args(BitLineCell)))
     if relinearisations < 0:
         raise CircuitError(f"Expected `relinearisations` to be at least 0, but got {relinearisations}.")
-    steps = {"affine": 0, "relinearised": relinearisations, "transistor": None}[cell]
-    if cells.dtype == np.float32 and steps in (0, 1) and resistance > 0 and cells.shape[0] <= ROWS_IN_SINGLE:
-        fast = prepared if prepared is not None and model is None else PreparedCells(cells, model)
-        result = fast.solve(rows_on, resistance, again=steps == 1)
+    if cell == "resistor" and (lines.r_s_hat == 0 or lines.feed == "readout"):
+        # Both lines carry the same current below a cell: they are one, of both resistances.
+        return bit_line_kernels.ladder(cells, rows_on, lines.r_p_hat + lines.r_s_hat, lines.r_in_hat)
+    steps = {"resistor": 0, "affine": 0, "relinearised": relinearisations, "transistor": None}[cell]
+    if model is None and cell != "resistor":
+        model = load_transistor_cell() if prepared is None else prepared.model
+    if lines.r_s_hat > 0:
+        return solve_fed(cells, rows_on, lines, None if cell == "resistor" else model, steps)
+    assert model is not None
+    if cells.dtype == np.float32 and steps in (0, 1) and lines.any and cells.shape[0] <= ROWS_IN_SINGLE:
+        fast = prepared if prepared is not None and model is prepared.model else PreparedCells(cells, model)
+        result = fast.solve(rows_on, lines.r_p_hat, again=steps == 1, r_in_hat=lines.r_in_hat)
         if result is not None:
             return result
-    if model is None:
-        model = load_transistor_cell() if prepared is None else prepared.model
-    return solve_newton(cells, rows_on, resistance, model, steps).astype(cells.dtype, copy=False)
+    return solve_newton(cells, rows_on, lines.r_p_hat, model, steps, lines.r_in_hat).astype(cells.dtype, copy=False)
 
 
 def solve_bit_serial(
@@ -87,6 +99,10 @@ def solve_bit_serial(
     bits: int = 8,
     weights: ArrayLike | None = None,
     cell: BitLineCell = "resistor",
+    *,
+    r_in_hat: float = 0.0,
+    r_s_hat: float = 0.0,
+    feed: Feed = "readout",
 ) -> NDArray[Any]:
     """Return the currents of bit lines whose inputs are applied bit by bit, one apart from the other or summed.
 
@@ -99,6 +115,9 @@ def solve_bit_serial(
         bits: bits of a digit, 1 to 8.
         weights: what each phase counts in the sum, least significant bit first, shape (bits,); None for no sum.
         cell: as for `solve_bit_lines`, with the bundled cell or the one that the cells were prepared with.
+        r_in_hat: as for `solve_bit_lines`.
+        r_s_hat: as for `solve_bit_lines`.
+        feed: as for `solve_bit_lines`.
 
     Returns:
         Currents in units of one full cell: shape (batch, columns) with `weights`, else (bits, batch, columns).
@@ -117,23 +136,28 @@ def solve_bit_serial(
     worth = None if weights is None else np.asarray(weights, dtype=np.float64)
     if worth is not None and (worth.shape != (bits,) or not np.isfinite(worth).all()):
         raise CircuitError(f"Expected {bits} finite `weights`, one a bit, but got {weights!r}.")
-    if cell == "resistor":
+    lines = LineResistances(r_p_hat, r_in_hat, r_s_hat, feed)
+    if cell == "resistor" and (lines.r_s_hat == 0 or lines.feed == "readout"):
         values = conductance.conductance if isinstance(conductance, PreparedCells) else conductance
-        cells, _, resistance = check_bit_line(values, np.zeros((0, numbers.shape[1]), dtype=np.bool_), r_p_hat)
-        return bit_line_kernels.bit_serial_ladder(cells, numbers, resistance, bits, worth)
-    phases = [solve_bit_lines(conductance, (numbers >> bit) & 1 == 1, r_p_hat, cell) for bit in range(bits)]
+        cells, _ = check_bit_line(values, np.zeros((0, numbers.shape[1]), dtype=np.bool_), lines)
+        wire = lines.r_p_hat + lines.r_s_hat
+        return bit_line_kernels.bit_serial_ladder(cells, numbers, wire, bits, worth, lines.r_in_hat)
+    own = {"r_in_hat": r_in_hat, "r_s_hat": r_s_hat}
+    phases = [
+        solve_bit_lines(conductance, (numbers >> bit) & 1 == 1, r_p_hat, cell, feed=feed, **own) for bit in range(bits)
+    ]
     return np.stack(phases) if worth is None else bit_line_kernels.weighted_sum(phases, worth)
 
 
 def check_bit_line(
-    conductance: ArrayLike, active: ArrayLike, r_p_hat: float
-) -> tuple[NDArray[Any], NDArray[np.bool_], float]:
-    """Return the three arguments of a bit line as contiguous arrays and a float, or say what is wrong with them.
+    conductance: ArrayLike, active: ArrayLike, lines: LineResistances
+) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Return conductances and activity as contiguous arrays, or say what is wrong with them.
 
     Args:
         conductance: as for `solve_bit_lines`.
         active: as for `solve_bit_lines`.
-        r_p_hat: as for `solve_bit_lines`.
+        lines: resistances.
 
     Raises:
         CircuitError: as for `solve_bit_lines`.
@@ -160,13 +184,5 @@ def check_bit_line(
         if not np.isin(on, (0, 1)).all():
             raise CircuitError("Expected `active` to be boolean: a select transistor is on or off.")
         on = on.astype(np.bool_)
-    if isinstance(r_p_hat, bool) or not isinstance(r_p_hat, int | float | np.floating | np.integer):
-        raise CircuitError(f"Expected `r_p_hat` to be a number of at least 0, but got {r_p_hat!r}.")
-    if not (np.isfinite(r_p_hat) and r_p_hat >= 0):
-        raise CircuitError(f"Expected `r_p_hat` to be finite and at least 0, but got {r_p_hat!r}.")
-    if r_p_hat * max(1.0, float(cells.max(initial=0.0))) > LARGEST_R_P_HAT:
-        raise CircuitError(
-            f"Expected `r_p_hat`, times the largest conductance where that is above 1, to be at most "
-            f"{LARGEST_R_P_HAT:g}, the wire of an open line, but got {r_p_hat!r}."
-        )
-    return cells, np.ascontiguousarray(on), float(r_p_hat)
+    lines.check_cells(float(cells.max(initial=0.0)))
+    return cells, np.ascontiguousarray(on)

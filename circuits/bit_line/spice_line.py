@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from circuits.bit_line.line_errors import BitLinePoint, draw_array
+from circuits.bit_line.resistances import Feed, LineResistances
 from circuits.bit_line.solve import check_bit_line, solve_bit_lines
 from circuits.bit_line.spice_cell import SpiceCell
 from circuits.bit_line.spice_elements import ekv_element, select_element
@@ -42,10 +43,15 @@ def simulate_bit_line(
     cell: CellKind | TransistorCell | SpiceCell = "resistor",
     orientation: Orientation = "source",
     *,
+    r_in_hat: float = 0.0,
+    r_s_hat: float = 0.0,
+    feed: Feed = "readout",
     workers: int | None = None,
     timeout: float = 300.0,
 ) -> NDArray[np.float64]:
     """Return the currents of bit lines as ngspice finds them, one run for each pattern and column.
+
+    Where the cells' other end is fed along the rows, all columns of a pattern are one run.
 
     Args:
         conductance: as for `solve_bit_lines`; for transistors the current that each cell is programmed to at V_D.
@@ -54,6 +60,9 @@ def simulate_bit_line(
         cell: ``"resistor"``, ``"transistor"`` for the bundled SONOS cell, or a cell of your own: a `TransistorCell`
             with other parameters, or a `SpiceCell` with your model file.
         orientation: end of a transistor cell that lies on the bit line; a cell of your own brings its own.
+        r_in_hat: as for `solve_bit_lines`.
+        r_s_hat: as for `solve_bit_lines`.
+        feed: as for `solve_bit_lines`.
         workers: ngspice processes at once; None for one a processor.
         timeout: seconds after which a run is given up.
 
@@ -65,32 +74,49 @@ def simulate_bit_line(
         MissingDependencyError: ngspice or PySpice is absent.
         SpiceError: ngspice refuses or does not converge.
     """
-    cells, on, resistance = check_bit_line(conductance, active, r_p_hat)
-    netlists, full_current = _netlists(cells, on, resistance, cell, orientation)
-    results = spice.run_netlists(netlists, ["vread#branch"], workers=workers, timeout=timeout)
-    currents = np.array([result["vread#branch"][0] for result in results]) / full_current
+    lines = LineResistances(r_p_hat, r_in_hat, r_s_hat, feed)
+    cells, on = check_bit_line(conductance, active, lines)
+    netlists, full_current = _netlists(cells, on, lines, cell, orientation)
+    columns = cells.shape[1] if lines.feed == "rows" else 1
+    vectors = [f"vread{column}#branch" for column in range(columns)]
+    results = spice.run_netlists(netlists, vectors, workers=workers, timeout=timeout)
+    currents = np.array([[result[vector][0] for vector in vectors] for result in results]) / full_current
     return np.abs(currents).reshape(on.shape[0], cells.shape[1])
 
 
 def _netlists(
     cells: NDArray[Any],
     on: NDArray[np.bool_],
-    resistance: float,
+    lines: LineResistances,
     cell: CellKind | TransistorCell | SpiceCell,
     orientation: Orientation,
 ) -> tuple[list[str], float]:
-    """Return a netlist for each pattern and column, patterns first, and the full current [A]."""
+    """Return a netlist for each pattern and column, patterns first, and the full current [A].
+
+    One for each pattern, where the columns share the lines that feed their cells.
+    """
+    columns = range(cells.shape[1])
+    together = [slice(None)] if lines.feed == "rows" else [slice(column, column + 1) for column in columns]
     if isinstance(cell, str) and cell == "resistor":
-        netlists = [_resistor_netlist(cells[:, j], row, resistance) for row in on for j in range(cells.shape[1])]
-        return netlists, 0.1 / _unit(resistance)
+        unit = _unit(lines)
+
+        def resistor(state: float, name: str, near: str, other: str) -> list[str]:
+            return [f"rc{name} {other} {near} {unit / state!r}"]
+
+        made = _Array(lines, unit, (0.0, 0.1), resistor, [])
+        there = np.where(cells > 0, cells, -np.inf)
+        return [made.netlist(there[:, part], row) for row in on for part in together], 0.1 / unit
     transistor = _transistor(cell, orientation)
     base = transistor.base if isinstance(transistor, SpiceCell) else transistor
-    wire = resistance * base.drive_voltage / base.full_current
-    if 0 < wire < _LEAST_WIRE:
-        raise CircuitError(f"Expected `r_p_hat` of 0 or wires of at least {_LEAST_WIRE} Ohm, but got {wire:.3g} Ohm.")
+    unit = base.drive_voltage / base.full_current
+    wires = [value * unit for value in (lines.r_p_hat, lines.r_in_hat, lines.r_s_hat) if value]
+    if wires and min(wires) < _LEAST_WIRE:
+        raise CircuitError(
+            f"Expected `r_p_hat` of 0 or wires of at least {_LEAST_WIRE} Ohm, but got {min(wires):.3g} Ohm."
+        )
     state = transistor.prepare(cells.astype(np.float64))
-    netlists = [_transistor_netlist(transistor, state[:, j], row, wire) for row in on for j in range(cells.shape[1])]
-    return netlists, base.full_current
+    made = _transistor_array(transistor, lines, unit)
+    return [made.netlist(state[:, part], row) for row in on for part in together], base.full_current
 
 
 def _transistor(cell: Any, orientation: Orientation) -> TransistorCell | SpiceCell:
@@ -101,47 +127,87 @@ def _transistor(cell: Any, orientation: Orientation) -> TransistorCell | SpiceCe
     return load_transistor_cell("sonos_cell", orientation)
 
 
-def _unit(r_p_hat: float) -> float:
-    return max(_UNIT, _LEAST_WIRE / r_p_hat) if r_p_hat else _UNIT
+def _unit(lines: LineResistances) -> float:
+    """Return the resistance of a full resistor cell [Ohm] with which no wire is too small for ngspice."""
+    wires = [value for value in (lines.r_p_hat, lines.r_in_hat, lines.r_s_hat) if value]
+    return max(_UNIT, _LEAST_WIRE / min(wires)) if wires else _UNIT
 
 
-def _line(rows: int, wire: float, elements: list[str], drive: float, read: float) -> str:
-    """The wires, the drive line and the readout, around the cells of a column."""
-    lines = ["bit line", *elements, f"vdrive drive 0 {drive!r}", f"vread n{rows} 0 {read!r}"]
-    # Without wire resistance all cells meet in one node; a wire of 0 V keeps the same node names.
-    kind, value = ("r", repr(wire)) if wire else ("v", "0")
-    lines += [f"{kind}w{row} n{row} n{row + 1} {value}" for row in range(rows)]
-    return "\n".join([*lines, spice.PRECISE_OPTIONS, ".save i(vread)", ".op", ".end"])
+@dataclass(frozen=True)
+class _Array:
+    """Lines of an array around its cells, in ngspice.
+
+    Attributes:
+        lines: resistances.
+        unit: what they are relative to [Ohm].
+        volts: at which bit lines are read, and at which the cells' other end is fed.
+        cell: elements of a cell of a state: their name, the node of the bit line, that of the other end.
+        header: lines before all cells.
+    """
+
+    lines: LineResistances
+    unit: float
+    volts: tuple[float, float]
+    cell: Callable[[float, str, str, str], list[str]]
+    header: list[str]
+
+    def netlist(self, states: NDArray[Any], on: NDArray[np.bool_]) -> str:
+        """Return the netlist of some columns whose cells have states of shape (rows, columns), -inf for no cell."""
+        rows, columns = states.shape
+        read, fed = self.volts
+        text = ["bit line", *self.header, f"vdrive drive 0 {fed!r}"]
+        for column in range(columns):
+            for row in np.flatnonzero(on & (states[:, column] > -np.inf)):
+                name = f"{column}_{row}"
+                text += self.cell(float(states[row, column]), name, f"n{name}", self._other(column, int(row)))
+            # Without resistance a wire of 0 V keeps the same node names.
+            text += [
+                self._wire(f"w{column}_{row}", f"n{column}_{row}", f"n{column}_{row + 1}", self.lines.r_p_hat)
+                for row in range(rows)
+            ]
+            text.append(self._wire(f"in{column}", f"n{column}_{rows}", f"read{column}", self.lines.r_in_hat))
+            text.append(f"vread{column} read{column} 0 {read!r}")
+        if self.lines.r_s_hat:
+            text += self._feed(rows, columns)
+        saved = " ".join(f"i(vread{column})" for column in range(columns))
+        return "\n".join([*text, spice.PRECISE_OPTIONS, f".save {saved}", ".op", ".end"])
+
+    def _wire(self, name: str, first: str, second: str, resistance: float) -> str:
+        return f"r{name} {first} {second} {resistance * self.unit!r}" if resistance else f"v{name} {first} {second} 0"
+
+    def _other(self, column: int, row: int) -> str:
+        return f"s{column}_{row}" if self.lines.r_s_hat else "drive"
+
+    def _feed(self, rows: int, columns: int) -> list[str]:
+        """Return the wires of the lines at the cells' other end, each towards where it is fed."""
+        text = []
+        for column in range(columns):
+            for row in range(rows):
+                towards = {
+                    "readout": f"s{column}_{row + 1}" if row + 1 < rows else "drive",
+                    "far": f"s{column}_{row - 1}" if row else "drive",
+                    "rows": f"s{column - 1}_{row}" if column else "drive",
+                }[self.lines.feed]
+                text.append(self._wire(f"s{column}_{row}", f"s{column}_{row}", towards, self.lines.r_s_hat))
+        return text
 
 
-def _resistor_netlist(conductance: NDArray[Any], on: NDArray[np.bool_], r_p_hat: float) -> str:
-    unit = _unit(r_p_hat)
-    elements = [f"rc{row} drive n{row} {unit / float(conductance[row])!r}" for row in _present(conductance, on)]
-    return _line(len(conductance), r_p_hat * unit, elements, 0.1, 0.0)
-
-
-def _present(conductance: NDArray[Any], on: NDArray[np.bool_]) -> list[int]:
-    return [int(row) for row in np.flatnonzero(on & (conductance > 0))]
-
-
-def _transistor_netlist(
-    cell: TransistorCell | SpiceCell, state: NDArray[np.float64], on: NDArray[np.bool_], wire: float
-) -> str:
+def _transistor_array(cell: TransistorCell | SpiceCell, lines: LineResistances, unit: float) -> _Array:
     """Select and memory transistor of every selected cell; an idle select transistor is open, as in the ladder."""
     base = cell.base if isinstance(cell, SpiceCell) else cell
     at_source = base.orientation == "source"
-    elements, sign = (list(cell.header), cell.sign) if isinstance(cell, SpiceCell) else ([], 1)
-    for row in np.flatnonzero(on & (state > -np.inf)):
-        drain, source = ("drive", f"n{row}") if at_source else (f"n{row}", "0")
-        elements.append(select_element(base, f"s{row}", drain, f"m{row}", sign))
+    header, sign = (list(cell.header), cell.sign) if isinstance(cell, SpiceCell) else ([], 1)
+
+    def elements(state: float, name: str, near: str, other: str) -> list[str]:
+        drain, source = (other, near) if at_source else (near, other)
+        select = select_element(base, f"s{name}", drain, f"m{name}", sign)
         if isinstance(cell, SpiceCell):
-            elements += cell.elements(f"c{row}", f"m{row}", source, cell.programmed_value(float(state[row])))
-        else:
-            slope = base.sonos_source_slope * base.thermal_voltage
-            current = base.sonos_specific_current
-            elements.append(ekv_element(f"c{row}", f"m{row}", source, current, slope, state[row]))
+            return [select, *cell.elements(f"c{name}", f"m{name}", source, cell.programmed_value(state))]
+        slope = base.sonos_source_slope * base.thermal_voltage
+        return [select, ekv_element(f"c{name}", f"m{name}", source, base.sonos_specific_current, slope, state)]
+
     drive = sign * base.drive_voltage
-    return _line(len(state), wire, elements, drive, 0.0 if at_source else drive)
+    return _Array(lines, unit, (0.0, drive) if at_source else (drive, 0.0), elements, header)
 
 
 @dataclass(frozen=True)
@@ -305,7 +371,7 @@ def _run_lines(
             pattern, column = np.unravel_index(np.argsort(-current, axis=None)[rank], current.shape)
             line, on = conductance[:, [column]], active[[pattern]]
             try:
-                (netlist,), full_current = _netlists(line, on, point.r_p_hat, cell, "source")
+                (netlist,), full_current = _netlists(line, on, LineResistances(point.r_p_hat), cell, "source")
             except CircuitError as error:
                 if "wires of at least" not in str(error):
                     raise
@@ -315,14 +381,14 @@ def _run_lines(
             try:
                 if left <= 0:
                     raise SpiceError("no time")
-                result = spice.run_netlist(netlist, ["vread#branch"], timeout=left)
+                result = spice.run_netlist(netlist, ["vread0#branch"], timeout=left)
             except SpiceError:
                 if time.monotonic() - begin < seconds:
                     raise
                 left_out = f"time limit of {seconds:g} s"
                 continue
             exact = float(solve_bit_lines(line, on, point.r_p_hat, "transistor", model=cell)[0, 0])
-            simulated = abs(float(result["vread#branch"][0])) / full_current
+            simulated = abs(float(result["vread0#branch"][0])) / full_current
             worst = max(worst, abs(exact / simulated - 1) if simulated else 0.0)
             lines, longest = lines + 1, max(longest, point.rows)
             confirmed.add(k)

@@ -46,25 +46,26 @@ def _interpolation(x: float) -> tuple[float, float]:
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def _evaluate(
     pinch_off: NDArray[np.float64],
-    drop: NDArray[np.float64],
-    at_drain: bool,
-    drive: float,
+    sources: NDArray[np.float64],
+    drains: NDArray[np.float64],
     sonos: tuple[float, float],
     select: tuple[float, float, float],
     current: NDArray[np.float64],
-    slope: NDArray[np.float64],
+    by_source: NDArray[np.float64],
+    by_drain: NDArray[np.float64],
 ) -> None:
-    """Solve the node between the two transistors of each cell by Newton's method: current [A], slope [A per U_T]."""
+    """Solve the node between the two transistors of each cell by Newton's method, at source and drain voltages [U_T].
+
+    Writes current [A], its fall with the source's voltage and its rise with the drain's [A per U_T].
+    """
     sonos_current, sonos_slope = sonos
     select_current, select_slope, select_pinch_off = select
     for k in range(pinch_off.size):
         p = pinch_off[k]
         if p == -np.inf:
-            current[k] = 0.0
-            slope[k] = 0.0
+            current[k] = by_source[k] = by_drain[k] = 0.0
             continue
-        source = 0.0 if at_drain else drop[k]
-        drain = drive - drop[k] if at_drain else drive
+        source, drain = sources[k], drains[k]
         at_drive, at_drive_slope = _interpolation(select_pinch_off - drain / select_slope)
         forward, forward_slope = _interpolation(p - source / sonos_slope)
         # The select transistor is nearly linear, and the mismatch falls monotonically with the middle voltage: from
@@ -89,10 +90,8 @@ def _evaluate(
         # The last step is below the root of the rounding error: a linear correction is exact.
         current[k] = sonos_current * (forward - reverse) + reverse_conductance * step
         share = select_conductance / (select_conductance + reverse_conductance)
-        if at_drain:
-            slope[k] = select_current * at_drive_slope / select_slope * (1.0 - share)
-        else:
-            slope[k] = sonos_current * forward_slope / sonos_slope * share
+        by_drain[k] = select_current * at_drive_slope / select_slope * (1.0 - share)
+        by_source[k] = sonos_current * forward_slope / sonos_slope * share
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -236,20 +235,44 @@ class TransistorCell:
         Returns:
             Current in units of the full current, and minus its derivative by `drop`; both of the broadcast shape.
         """
-        p, v = np.broadcast_arrays(np.asarray(pinch_off, dtype=np.float64), np.asarray(drop, dtype=np.float64))
-        current, slope = np.empty(p.size), np.empty(p.size)
+        current, slope, _ = self.evaluate_ends(pinch_off, drop, 0.0)
+        return current, slope
+
+    def evaluate_ends(
+        self, pinch_off: ArrayLike, drop: ArrayLike, sag: ArrayLike
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Return a cell's current and how fast it falls, where both of its ends are off their ideal voltages.
+
+        In weak inversion the source's voltage counts by V_D / U_T, the drain's hardly: the channel is pinched off there.
+
+        Args:
+            pinch_off: as for `evaluate`.
+            drop: of the bit line, as for `evaluate`.
+            sag: how far the line at the other end has moved towards the bit line, in units of V_D: the supply line
+                below V_D, or, where the bit line is at the drain, the source line above ground.
+
+        Returns:
+            Current in units of the full current, and minus its derivatives by `drop` and by `sag`; all of the broadcast
+            shape.
+        """
+        p, v, e = np.broadcast_arrays(*(np.asarray(part, dtype=np.float64) for part in (pinch_off, drop, sag)))
+        at_drain = self.orientation == "drain"
+        source, below_drive = (e, v) if at_drain else (v, e)
+        current, by_source, by_drain = np.empty(p.size), np.empty(p.size), np.empty(p.size)
         _evaluate(
             np.ascontiguousarray(p).ravel(),
-            np.ascontiguousarray(v).ravel() * self._drive,
-            self.orientation == "drain",
-            self._drive,
+            np.ascontiguousarray(source).ravel() * self._drive,
+            self._drive - np.ascontiguousarray(below_drive).ravel() * self._drive,
             (self.sonos_specific_current, self.sonos_source_slope),
             (self.select_specific_current, self.select_source_slope, self.select_pinch_off),
             current,
-            slope,
+            by_source,
+            by_drain,
         )
         scale = 1.0 / self.full_current
-        return (current * scale).reshape(p.shape), (slope * (scale * self._drive)).reshape(p.shape)
+        slopes = [(slope * (scale * self._drive)).reshape(p.shape) for slope in (by_source, by_drain)]
+        by_drop, by_sag = slopes[::-1] if at_drain else slopes
+        return (current * scale).reshape(p.shape), by_drop, by_sag
 
 
 def relative_slope(conductance: float, cell: TransistorCell | None = None) -> float:
