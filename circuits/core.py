@@ -10,16 +10,19 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from circuits.adc import Adc, as_adc
 from circuits.adc_kinds import DEFAULT_KIND
 from circuits.adc_transfer import AdcErrors
+from circuits.bit_line.resistances import LineResistances
 from circuits.bit_line.solve import BitLineCell
 from circuits.core_entries import cell_entry, design_entry, peripherals_entry
 from circuits.core_files import KEYS, CoreTable, find_core
 from circuits.core_parts import (
+    SIZED_RESISTANCE,
     Correction,
     Faults,
     FaultsLike,
@@ -31,7 +34,12 @@ from circuits.core_parts import (
 )
 from circuits.design_files import load_design
 from circuits.designs import CoreDesign, design_from_mapping
-from circuits.peripherals.load import Peripherals, as_peripherals, peripherals_from_mapping
+from circuits.peripherals.load import (
+    Peripherals,
+    as_peripherals,
+    peripherals_from_mapping,
+    sized_input_resistance,
+)
 from devicekit.cells.cell import Cell
 from devicekit.cells.device_files import cell_from_content, load_device
 from devicekit.common.errors import DesignError, DeviceError, DevicekitError, UnitError
@@ -56,8 +64,8 @@ class Core:
         adc: the ADC.
         peripherals: what stands between columns and codes, as characterised; a circuit sized for the design is one over
             its line currents.
-        wires: resistance of the bit lines and the cell model they are solved with; None: the design's resistance,
-            resistors.
+        wires: resistances of the lines, of the virtual ground and of what feeds the cells, and the cell model they are
+            solved with; None: the design's bit lines, resistors.
         corrections: what the digital side corrects after programming, in order.
         faults: cells that do not take their target.
         age: time after programming at which the cell is read [s]; 0 is fresh. None: of whichever cell comes.
@@ -151,6 +159,26 @@ class Core:
                 self.adc.errors(each)
         if self.peripherals is not None and not bits:
             raise DesignError("Peripherals act on an ADC's range, but the design has no ADC (`adc_bits` is none).")
+        if self.wires is not None:
+            self._check_wires(self.wires)
+
+    def _check_wires(self, wires: Wires) -> None:
+        """Refuse resistances that stand twice, or that the design's inputs have no current law for."""
+        design = self.design
+        grounded = any((wires.r_in_hat, wires.input_resistance))
+        if grounded and self.peripherals is not None and getattr(self.peripherals, "kind", "simulated") != "assumed":
+            raise DesignError(
+                f"The peripherals {self.peripherals.name!r} have the effect of their own input resistance in gain and "
+                "non-linearity, and the wires give it again (`r_in_hat`, `input_resistance`): leave one of them out."
+            )
+        if not (grounded or wires.r_s_hat or wires.supply_resistance):
+            return
+        one_bit = design.input_encoding == "bit_serial" and design.input_slice_bits == 1
+        if design.input_bits is None or not (one_bit or design.input_encoding == "pulse_width"):
+            raise DesignError(
+                "Wires: resistances of virtual ground and supply are defined for inputs applied one bit at a time or "
+                "by pulse width."
+            )
 
     # -- what acts ----------------------------------------------------------------------------------------------
 
@@ -158,6 +186,19 @@ class Core:
     def bit_line(self) -> BitLineCell:
         """Cell model with which bit lines are solved."""
         return "resistor" if self.wires is None else self.wires.bit_line
+
+    @cached_property
+    def lines(self) -> LineResistances:
+        """Resistances of the lines, relative to the least cell resistance.
+
+        Raises:
+            DesignError: a resistance in Ohm and no cell to relate it to.
+            PeripheralError: the input resistance of a sized circuit, and none is recorded for such a design.
+        """
+        if self.wires is None:
+            return LineResistances(self.design.r_p_hat)
+        g_max = None if self.cell is None else self.cell.g_max
+        return self.wires.line_resistances(self.design.r_p_hat, g_max, lambda: sized_input_resistance(self.design))
 
     @property
     def adc_in_use(self) -> Adc:
@@ -194,8 +235,8 @@ class Core:
         """
         if self.cell is not None:
             return
-        wired = self.wires is not None and self.wires.resistance is not None
-        given = {"age": self.age is not None, "temperature": self.temperature is not None, "wires.resistance": wired}
+        given = {"age": self.age is not None, "temperature": self.temperature is not None}
+        given |= {f"wires.{name}": True for name in ([] if self.wires is None else self.wires.in_ohm)}
         for what, there in given.items():
             if there:
                 raise DesignError(f"Core {self.name!r} has `{what}`, which says nothing without a cell: give `cell`.")
@@ -234,8 +275,15 @@ class Core:
         """Return what is in the core, as plain values for tables and JSON; units stand in the names."""
         cell, model = self.cell, self.peripherals
         wires: dict[str, Any] = {"r_p_hat": self.design.r_p_hat, "bit_line": self.bit_line}
-        if self.wires is not None and self.wires.resistance is not None:
-            wires["resistance_ohm"] = self.wires.resistance
+        if self.wires is not None:
+            own = self.wires
+            numbers = {name: value for name in own.in_ohm if not isinstance(value := getattr(own, name), str)}
+            wires |= {f"{name}_ohm": value for name, value in numbers.items()}
+            wires |= {} if own.input_resistance != SIZED_RESISTANCE else {"input_resistance": SIZED_RESISTANCE}
+            if cell is not None or not own.in_ohm:
+                lines = self.lines
+                wires |= {"r_in_hat": lines.r_in_hat} if lines.r_in_hat else {}
+                wires |= {"r_s_hat": lines.r_s_hat, "feed": lines.feed} if lines.r_s_hat else {}
         return {
             "name": self.name,
             "design": self.design.to_mapping(),
@@ -275,8 +323,7 @@ class Core:
         if self.peripherals is not None:
             values["peripherals"] = peripherals_entry(self.peripherals, self.design)
         if self.wires is not None:
-            own = dataclasses.asdict(self.wires)
-            values["wires"] = {key: value for key, value in own.items() if value is not None}
+            values["wires"] = self.wires.to_mapping()
         values |= {"corrections": list(self.corrections)} if self.corrections else {}
         values |= {} if self.faults is None else {"faults": dataclasses.asdict(self.faults)}
         return values

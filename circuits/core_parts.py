@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from circuits.bit_line.resistances import Feed, LineResistances
 from circuits.bit_line.solve import BitLineCell
 from devicekit.common.errors import DesignError, UnitError, unknown_name
 from devicekit.common.numbers import is_real
@@ -21,39 +22,69 @@ Correction = Literal["drift", "column_trim", "batch_norm"]
 BIT_LINES: tuple[BitLineCell, ...] = get_args(BitLineCell)
 
 
+SIZED_RESISTANCE = "sized"
+"""In place of an input resistance: that of the circuit that is sized for the design."""
+
+
 @dataclass(frozen=True)
 class Wires:
-    """The bit lines of a core and how they are solved.
+    """The lines of a core's arrays and how they are solved.
+
+    Resistances are relative to the least cell resistance 1/G_max where their names end in ``_hat``; in Ohm, or as text
+    with a unit such as ``"1.2 Ohm"``, they are related to the cell that the core is built with.
 
     Attributes:
-        r_p_hat: bit-line resistance between neighbouring cells over the minimum cell resistance; None: the design's.
+        r_p_hat: bit-line resistance between neighbouring cells; None: the design's.
         bit_line: cell model of the solution: ``"resistor"``, ``"affine"``, ``"relinearised"`` or ``"transistor"``, see
             `circuits.solve_bit_lines`.
-        resistance: the same resistance [Ohm] instead, or text with a unit such as ``"1.2 Ohm"``; what it is relative
-            to the cell follows from the cell the core is built with.
+        resistance: the bit-line resistance in Ohm instead.
+        r_in_hat: resistance of the virtual ground: the input resistance of what a bit line is read with.
+        input_resistance: the same in Ohm; ``"sized"``: of the circuit that is sized for the design, whose offset,
+            noise and everything else are left out.
+        r_s_hat: resistance between neighbouring cells of the line at the cells' other end (supply or source line).
+        supply_resistance: the same in Ohm.
+        feed: where that line runs and is fed: ``"readout"``, ``"far"`` or ``"rows"``, see
+            `circuits.bit_line.resistances.LineResistances`. Lines along the rows are shared by the columns of an array,
+            at most `CoreDesign.matrix_columns`, a column's own lines side by side.
 
     Raises:
-        DesignError: a negative resistance, both resistances, or an unknown cell model.
+        DesignError: a negative resistance, one both relative and in Ohm, or an unknown cell model or feed.
     """
 
     r_p_hat: float | None = None
     bit_line: BitLineCell = "resistor"
     resistance: float | str | None = None
+    r_in_hat: float | None = None
+    input_resistance: float | str | None = None
+    r_s_hat: float | None = None
+    supply_resistance: float | str | None = None
+    feed: Feed = "readout"
 
     def __post_init__(self) -> None:
         if self.bit_line not in BIT_LINES:
             raise DesignError("Wires: " + unknown_name("bit-line model", str(self.bit_line), BIT_LINES))
-        if self.resistance is not None:
-            try:
-                object.__setattr__(self, "resistance", parse_quantity(self.resistance, "Ohm", "`resistance`"))
-            except UnitError as error:
-                raise DesignError(f"Wires: {error}") from None
-        for field in ("r_p_hat", "resistance"):
-            value = getattr(self, field)
-            if value is not None and not (is_real(value) and value >= 0):
-                raise DesignError(f"Wires: expected `{field}` to be none, or finite and at least 0, but got {value!r}.")
-        if self.r_p_hat is not None and self.resistance is not None:
-            raise DesignError("Wires: expected `r_p_hat` or `resistance`, but got both.")
+        if self.feed not in get_args(Feed):
+            raise DesignError("Wires: " + unknown_name("`feed`", str(self.feed), get_args(Feed)))
+        for relative, ohm in _RESISTANCES:
+            given = getattr(self, ohm)
+            if given is not None and (ohm != "input_resistance" or given != SIZED_RESISTANCE):
+                try:
+                    object.__setattr__(self, ohm, parse_quantity(given, "Ohm", f"`{ohm}`"))
+                except UnitError as error:
+                    raise DesignError(f"Wires: {error}") from None
+            for field in (relative, ohm):
+                value = getattr(self, field)
+                if value is not None and value != SIZED_RESISTANCE and not (is_real(value) and value >= 0):
+                    raise DesignError(
+                        f"Wires: expected `{field}` to be none, or finite and at least 0, but got {value!r}."
+                    )
+            if getattr(self, relative) is not None and given is not None:
+                raise DesignError(f"Wires: expected `{relative}` or `{ohm}`, but got both.")
+
+    @property
+    def in_ohm(self) -> list[str]:
+        """Names of the resistances that are given in Ohm, and wait for a cell."""
+        return [ohm for _, ohm in _RESISTANCES if getattr(self, ohm) is not None]
 
     def relative_resistance(self, g_max: float | None) -> float | None:
         """Return R_p_hat, None where it is left to the design.
@@ -64,11 +95,47 @@ class Wires:
         Raises:
             DesignError: a resistance in Ohm and no cell to relate it to.
         """
-        if self.resistance is None:
-            return self.r_p_hat
-        if g_max is None:
-            raise DesignError("Wires: a `resistance` in Ohm is relative to a cell's conductance: give the core a cell.")
-        return float(self.resistance) * g_max
+        return self.r_p_hat if self.resistance is None else _related("resistance", self.resistance, g_max)
+
+    def line_resistances(self, r_p_hat: float, g_max: float | None, sized: Callable[[], float]) -> LineResistances:
+        """Return the resistances of the lines, all relative.
+
+        Args:
+            r_p_hat: of the bit line.
+            g_max: conductance of a full cell [S]; None where the cell is not known.
+            sized: returns the input resistance of the circuit that is sized for the design [Ohm].
+
+        Raises:
+            DesignError: a resistance in Ohm and no cell to relate it to.
+        """
+        r_in_hat, r_s_hat, ohm = self.r_in_hat or 0.0, self.r_s_hat or 0.0, self.input_resistance
+        if ohm is not None:
+            own = sized() if ohm == SIZED_RESISTANCE else ohm
+            r_in_hat = _related("input_resistance", own, g_max)
+        if self.supply_resistance is not None:
+            r_s_hat = _related("supply_resistance", self.supply_resistance, g_max)
+        return LineResistances(r_p_hat, r_in_hat, r_s_hat, self.feed)
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Return the wires as a core's file has them: without what is left open."""
+        own = {key: value for key, value in dataclasses.asdict(self).items() if value is not None}
+        if not self.r_s_hat and not self.supply_resistance:
+            del own["feed"]
+        return own
+
+
+_RESISTANCES = (
+    ("r_p_hat", "resistance"),
+    ("r_in_hat", "input_resistance"),
+    ("r_s_hat", "supply_resistance"),
+)
+"""Each resistance by its relative name and its name in Ohm."""
+
+
+def _related(name: str, ohm: float | str, g_max: float | None) -> float:
+    if g_max is None:
+        raise DesignError(f"Wires: a `{name}` in Ohm is relative to a cell's conductance: give the core a cell.")
+    return float(ohm) * g_max
 
 
 @dataclass(frozen=True)

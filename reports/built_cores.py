@@ -9,6 +9,7 @@ from circuits import Core, as_core
 from devicekit import Cell
 from reports.design_lines import built_of
 from reports.results import Values
+from reports.studies.axes import WIRE_AXES
 from reports.study import Study
 
 
@@ -25,18 +26,26 @@ def built(study: Study, core: Core, cell: Cell) -> Core:
     """
     filled = core if core.cell else as_core(core, cell=cell)
     converts = core.design.adc_bits is not None
-    given = {"r_p_hat": study.r_p_hat, "bit_line": study.bit_line}
-    wires = {name: value for name, value in given.items() if value is not None} or None
     wanted: dict[str, Any] = {
         "age": study.age,
         "temperature": study.temperature,
-        "wires": wires,
+        "wires": wires_of(study) or None,
         "adc": study.adc if converts else None,
         "peripherals": study.peripherals if converts else None,
         "corrections": study.corrections or None,
     }
     changes = {part: value for part, value in wanted.items() if value is not None and not getattr(core, part)}
     return filled.replace(**changes) if changes else filled
+
+
+def wires_of(study: Study) -> dict[str, Any]:
+    """Return what a study says of the wires, as values of `circuits.Wires`.
+
+    Args:
+        study: the study.
+    """
+    names = ("r_p_hat", *WIRE_AXES)
+    return {name: getattr(study, name) for name in names if getattr(study, name) is not None}
 
 
 _PARTS = {
@@ -57,8 +66,10 @@ def what_is_in(core: Values) -> str:
         core: `Core.to_dict`, without its name and design or with them.
     """
     shown = built_of(core)
-    wires = core["wires"]["r_p_hat"]
-    shown["wires"] = f"R_p_hat {wires:g}" if wires else "none"
+    wires = core["wires"]
+    names = {"r_p_hat": "R_p_hat", "r_in_hat": "virtual ground R_in_hat", "r_s_hat": "supply R_s_hat"}
+    resistances = [f"{name} {wires[key]:g}" for key, name in names.items() if wires.get(key)]
+    shown["wires"] = ", ".join(resistances) or "none"
     adc = core["adc"]
     shown["ADC"] = shown["ADC"] if adc is not None and set(adc) & _ERRORS else "none"
     labels = {**_PARTS, "wires": "wires"}

@@ -64,10 +64,19 @@ def built_of(core: Values) -> dict[str, str]:
         "temperature of the read": "none" if core["temperature_k"] is None else f"{core['temperature_k']:g} K",
         "ADC": "none" if adc is None else _adc(adc),
         "peripherals": core["peripherals"] or "none",
-        "cell model of the bit lines": wires["bit_line"] if wires["r_p_hat"] > 0 else "none",
+        "resistance of the virtual ground": _resistance(wires, "r_in_hat"),
+        "resistance of the supply": _resistance(wires, "r_s_hat") + (f" ({wires['feed']})" if "feed" in wires else ""),
+        "cell model of the bit lines": wires["bit_line"]
+        if any(wires.get(key) for key in ("r_p_hat", "r_in_hat", "r_s_hat"))
+        else "none",
         "corrections": ", ".join(core["corrections"]).replace("_", " ") or "none",
         "stuck cells": ", ".join(f"{100 * share:g} % {how}" for share, how in stuck if share) or "none",
     }
+
+
+def _resistance(wires: Values, key: str) -> str:
+    """Return a resistance over the least cell resistance in words."""
+    return f"{wires[key]:.3g} of a full cell's" if wires.get(key) else "none"
 
 
 def _duration(seconds: float | None) -> str:

@@ -116,6 +116,11 @@ def command_line(settings: dict[str, Any]) -> str:
         "temperature": "--temperature",
         "r_p_hat": "--r-p-hat",
         "bit_line": "--bit-line",
+        "r_in_hat": "--r-in-hat",
+        "input_resistance": "--input-resistance",
+        "r_s_hat": "--r-s-hat",
+        "supply_resistance": "--supply-resistance",
+        "feed": "--feed",
     }
     words = ["devicekit", "report"]
     designs = list(map(str, (*settings.get("designs", ()), *settings.get("cores", ()))))

@@ -67,6 +67,12 @@ class Study(BaseModel):
         temperature: of the read, such as ``"350 K"``.
         r_p_hat: bit-line resistance of cores without wires of their own.
         bit_line: cell model that bit lines are solved with.
+        r_in_hat: resistance of the virtual ground, relative; this and the following of cores without wires of their
+            own, see `circuits.Wires`.
+        input_resistance: the same in Ohm, such as ``"500 Ohm"``; ``"sized"``: of the circuit sized for each design.
+        r_s_hat: resistance of the line at the cells' other end, relative.
+        supply_resistance: the same in Ohm.
+        feed: where that line runs and is fed: ``"readout"``, ``"far"`` or ``"rows"``.
         vary: values by name of what is varied, every combination a point of the study: fields of the design, parts of
             the core (`reports.studies.axes.CORE_AXES`: age, temperature, adc, ...), and ``device``, ``network`` and
             what else `reports.studies.axes.STUDY_AXES` lists. Lists, or texts such as ``"6..9"``. `reports.sweep` and
@@ -103,6 +109,11 @@ class Study(BaseModel):
     temperature: str | None = None
     r_p_hat: float | None = Field(default=None, ge=0)
     bit_line: str | None = None
+    r_in_hat: float | None = Field(default=None, ge=0)
+    input_resistance: str | None = None
+    r_s_hat: float | None = Field(default=None, ge=0)
+    supply_resistance: str | None = None
+    feed: str | None = None
     vary: dict[str, tuple[Any, ...]] = Field(default_factory=dict)
     objectives: tuple[str, ...] = OBJECTIVES
     constraints: tuple[str, ...] = ()

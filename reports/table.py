@@ -80,6 +80,9 @@ def _built(core: Values) -> Values:
         "adc": None if adc is None else adc.get("name", adc["kind"]),
         "peripherals": core["peripherals"],
         "bit_line": core["wires"]["bit_line"],
+        "r_in_hat": core["wires"].get("r_in_hat", 0.0),
+        "r_s_hat": core["wires"].get("r_s_hat", 0.0),
+        "feed": core["wires"].get("feed"),
         "corrections": " ".join(core["corrections"]),
         **faults,
     }

@@ -8,6 +8,7 @@ flipped column, and ``K`` takes off pedestal and offset. `AnalogArray` holds cel
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
@@ -65,6 +66,7 @@ class AnalogArray:
     Attributes:
         cells: the programmed cells.
         ideal: whether cells hold their exact targets and nothing but quantisation acts.
+        resistances: of bit lines, virtual ground and supply.
         noise: source of the noise of reads, peripherals and ADCs.
         inputs_seen: input values read so far.
         inputs_clipped: how many of them lay outside the input range.
@@ -102,10 +104,11 @@ class AnalogArray:
         self.inputs_seen = 0
         self._clipped = 0
         self._clipped_there: Tensor | None = None
-        if mapping.design.r_p_hat > 0 and mapping.design.input_bits is None:
+        self.resistances = dataclasses.replace(self.physics.lines, r_p_hat=mapping.design.r_p_hat)
+        if self.resistances.any and mapping.design.input_bits is None:
             raise MappingError(
-                f"Design {mapping.design.name!r} has a bit-line resistance, which is defined for one-bit inputs and "
-                "pulse widths only: give `input_bits`."
+                f"Design {mapping.design.name!r} has a resistance of its lines, which is defined for one-bit inputs "
+                "and pulse widths only: give `input_bits`."
             )
         self._constants()
 
@@ -210,7 +213,7 @@ class AnalogArray:
     @property
     def resistive(self) -> bool:
         """Whether bit lines have to be solved."""
-        return self.mapping.design.r_p_hat > 0 and not self.ideal
+        return self.resistances.any and not self.ideal
 
     @property
     def reads_noisily(self) -> bool:

@@ -3,7 +3,7 @@
 1. programming: mean shift and spread of the cell, clipped at 0 (`cells.program_cells`);
 2. stuck cells: a fraction replaced by g_min or G_max (`Faults`);
 3. read noise: resampled at every input slice, one Gaussian an output (`read_noise_inputs`);
-4. bit-line resistance: every phase, slice and line solved by itself (`wires`);
+4. resistance of bit lines, virtual ground and supply: every phase, slice and line solved by itself (`wires`);
 5. analog subtraction of differential lines and analog accumulation over input slices (unequal bit weights included);
 6. peripherals: gain and offset of each column, also as the common current of its lines moves them, clipping,
    non-linearity, thermal and shot noise (`apply_peripherals`);
@@ -16,7 +16,7 @@ accuracy see quantisation only.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ from torch import Tensor
 from accuracy.mapping.adc import UniformAdc
 from accuracy.mapping.inputs import input_digits, input_steps, slice_layout
 from circuits import AdcErrors, Core, CoreDesign, Faults, adc_codes
+from circuits.bit_line.resistances import LineResistances
 from circuits.bit_line.solve import BitLineCell
 from circuits.peripherals.apply import apply_peripherals, column_deviates, column_errors, noise_rms
 from circuits.peripherals.load import Peripherals
@@ -39,22 +40,24 @@ class Physics:
     """Analog stages of a layer's arrays beside programming.
 
     Attributes:
-        bit_line: cell model of the bit-line solution, used where the design has a bit-line resistance.
+        bit_line: cell model of the bit-line solution, used where lines have a resistance.
         peripherals: column peripherals; None for ideal ones.
         faults: stuck cells; None for none.
         adc: errors of the ADC of each weight slice, None for an ideal one; empty where all are.
+        lines: resistances of virtual ground and supply; that of the bit line itself is the design's.
     """
 
     bit_line: BitLineCell = "resistor"
     peripherals: Peripherals | None = None
     faults: Faults | None = None
     adc: tuple[AdcErrors | None, ...] = ()
+    lines: LineResistances = field(default_factory=LineResistances)
 
     @classmethod
     def of(cls, core: Core) -> Physics:
         """Return the stages of a core."""
         adc = core.adc_errors
-        return cls(core.bit_line, core.column_peripherals, core.faults, adc if any(adc) else ())
+        return cls(core.bit_line, core.column_peripherals, core.faults, adc if any(adc) else (), core.lines)
 
 
 @dataclass(frozen=True)

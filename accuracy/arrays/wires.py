@@ -1,4 +1,4 @@
-"""Column currents with bit-line resistance: every phase, input slice and line is a bit line of its own, solved exactly.
+"""Column currents with resistive lines: every phase, input slice and line is a bit line of its own, solved exactly.
 
 Only here are convolutions unrolled, because a bit line's current is not linear in its inputs.
 """
@@ -18,6 +18,7 @@ from accuracy.arrays.patches import windows
 from accuracy.mapping.inputs import input_steps, slice_layout
 from accuracy.mapping.operators import ConvolutionOperator, Operator
 from circuits import CoreDesign, PreparedCells, solve_bit_lines, solve_bit_serial
+from circuits.bit_line.resistances import LineResistances
 from circuits.bit_line.solve import BitLineCell
 
 POSITIONS = 8192
@@ -25,18 +26,25 @@ POSITIONS = 8192
 
 
 class LineCells:
-    """Programmed cells of one partition as the solver takes them, one matrix a group of the layer.
+    """Programmed cells of one partition as the solver takes them, array by array in each group of the layer.
+
+    Slices lie on arrays of their own. Which columns share one matters only where lines along the rows feed their cells:
+    everywhere else all lines of a group are solved together.
 
     Args:
         conductances: shape (slices, lines, rows, physical columns).
         operator: how inputs meet rows.
         design: the design.
         cell: cell model of the bit line.
+        resistances: of the lines.
         dtype: floating type of the solution.
 
     Attributes:
         shape: slices, lines and physical columns of a group.
-        groups: one matrix (rows, slices * lines * columns), prepared for cells that are no resistors.
+        groups: the arrays of each group, each a matrix (rows, bit lines), prepared for cells that are no resistors.
+        cell: cell model of the bit line.
+        resistances: of the lines.
+        keywords: the same as arguments of the solver.
     """
 
     def __init__(
@@ -45,18 +53,51 @@ class LineCells:
         operator: Operator,
         design: CoreDesign,
         cell: BitLineCell,
+        resistances: LineResistances,
         dtype: torch.dtype,
     ) -> None:
         kind = np.float64 if dtype == torch.float64 else np.float32
-        self.groups: list[NDArray[np.floating] | PreparedCells] = []
+        self.groups: list[list[NDArray[np.floating] | PreparedCells]] = []
+        shared = resistances.r_s_hat > 0 and resistances.feed == "rows"
+        prepares = cell in ("affine", "relinearised") and kind is np.float32 and resistances.r_s_hat == 0
         for columns in _group_columns(design, conductances.shape[-1], operator.groups):
             own = conductances if operator.groups == 1 else conductances[..., columns]
             slices, lines, rows, _ = own.shape
-            matrix: NDArray[Any] = np.ascontiguousarray(own.transpose(2, 0, 1, 3), dtype=kind).reshape(rows, -1)
-            prepares = cell in ("affine", "relinearised") and kind is np.float32
-            self.groups.append(PreparedCells(matrix) if prepares else matrix)
+            if shared:
+                # A column's lines side by side, as their currents are subtracted at its foot.
+                self._cuts = _cuts(design, own.shape[-1])
+                parts = [part[..., cut].transpose(1, 2, 0) for part in own for cut in self._cuts]
+            else:
+                parts = [own.transpose(2, 0, 1, 3)]
+            matrices: list[NDArray[Any]] = [np.ascontiguousarray(part, dtype=kind).reshape(rows, -1) for part in parts]
+            self.groups.append([PreparedCells(matrix) if prepares else matrix for matrix in matrices])
         self.shape = slices, lines, len(columns)
         self.cell = cell
+        self.resistances = resistances
+        self.keywords: dict[str, Any] = resistances.to_dict()
+        self._shared = shared
+
+    def joined(self, currents: Sequence[NDArray[np.floating]]) -> NDArray[np.floating]:
+        """Return the currents of a group from those of its arrays, shape (positions, slices, lines, columns).
+
+        Args:
+            currents: of each array, shape (positions, bit lines).
+        """
+        slices, lines, columns = self.shape
+        if not self._shared:
+            return currents[0].reshape(-1, slices, lines, columns)
+        result = np.empty((len(currents[0]), slices, lines, columns), dtype=currents[0].dtype)
+        places = [(own, cut) for own in range(slices) for cut in self._cuts]
+        for (own, cut), part in zip(places, currents, strict=True):
+            result[:, own, :, cut] = part.reshape(len(part), -1, lines).transpose(0, 2, 1)
+        return result
+
+
+def _cuts(design: CoreDesign, columns: int) -> list[slice]:
+    """Return which physical columns of a group share an array; the unit column stands beside the last ones."""
+    unit = 1 if design.has_unit_column else 0
+    starts = list(range(0, max(columns - unit, 1), design.matrix_columns))
+    return [slice(start, end) for start, end in zip(starts, [*starts[1:], columns], strict=True)]
 
 
 def unrolled(operator: Operator, x: Tensor, rows: slice, steps: int | None = None) -> NDArray[np.integer]:
@@ -92,7 +133,7 @@ def line_currents(
     integers: NDArray[np.integer],
     conductance: NDArray[np.floating] | PreparedCells,
     design: CoreDesign,
-    cell: BitLineCell,
+    cells: LineCells,
     signed: bool,
     bit_weights: Sequence[float] | None = None,
 ) -> list[NDArray[np.floating]]:
@@ -102,7 +143,7 @@ def line_currents(
         integers: row inputs, shape (positions, rows).
         conductance: shape (rows, lines); or the same prepared for cells that are no resistors.
         design: says how inputs are sliced and accumulated.
-        cell: cell model of the solution.
+        cells: what the array belongs to: cell model and resistances of the solution.
         signed: whether inputs carry signs; both phases are solved, and subtracted.
         bit_weights: what the periphery makes each of 8 bits count, least significant first; None for powers of two.
             They act where one-bit slices are accumulated in analog.
@@ -117,7 +158,7 @@ def line_currents(
     phases = [(1, integers.clip(min=0)), (-1, -integers.clip(max=0))] if signed else [(1, integers)]
     bit_serial = all(bits == 1 for _, bits, _, _ in layout) and len(layout) <= 8
     if bit_serial and integers.dtype.itemsize == 1:
-        return _bit_serial_currents(phases, conductance, design, cell, layout)
+        return _bit_serial_currents(phases, conductance, design, cells, layout)
     values = conductance.conductance if isinstance(conductance, PreparedCells) else conductance
     slices: list[NDArray[np.floating]] = []
     for shift, bits, unit, weight in layout:
@@ -128,7 +169,7 @@ def line_currents(
             for time in range(1, 2**bits):
                 active = digit >= time
                 if active.any():
-                    current += sign * solve_bit_lines(conductance, active, design.r_p_hat, cell)
+                    current += sign * solve_bit_lines(conductance, active, cell=cells.cell, **cells.keywords)
         slices.append(current * unit if design.input_accumulation == "digital" else current * (unit * weight))
     return slices if design.input_accumulation == "digital" else [np.asarray(np.sum(slices, axis=0))]
 
@@ -137,7 +178,7 @@ def _bit_serial_currents(
     phases: list[tuple[int, NDArray[np.integer]]],
     conductance: NDArray[np.floating] | PreparedCells,
     design: CoreDesign,
-    cell: BitLineCell,
+    cells: LineCells,
     layout: list[tuple[int, int, float, float]],
 ) -> list[NDArray[np.floating]]:
     """Return what `line_currents` does where every input slice is one bit of a byte."""
@@ -146,7 +187,9 @@ def _bit_serial_currents(
     total: NDArray[np.floating] | None = None
     for sign, magnitude in phases:
         digits = np.ascontiguousarray(magnitude).view(np.uint8)
-        current = solve_bit_serial(conductance, digits, design.r_p_hat, len(layout), weights, cell)
+        current = solve_bit_serial(
+            conductance, digits, bits=len(layout), weights=weights, cell=cells.cell, **cells.keywords
+        )
         total = sign * current if total is None else total + sign * current
     assert total is not None
     return [current * unit for current, (_, _, unit, _) in zip(total, layout, strict=True)] if digital else [total]
@@ -179,8 +222,8 @@ def bit_line_currents(
     shape, groups = patches.shape[:-2], operator.groups
     integers = patches.reshape(-1, groups, patches.shape[-1])
     by_group = [
-        _solve(integers[:, group], matrix, cells, design, signed, bit_weights)
-        for group, matrix in enumerate(cells.groups)
+        _solve(integers[:, group], arrays, cells, design, signed, bit_weights)
+        for group, arrays in enumerate(cells.groups)
     ]
     result = []
     for parts in zip(*by_group, strict=True):
@@ -204,21 +247,21 @@ def _group_columns(design: CoreDesign, physical: int, groups: int) -> list[NDArr
 
 def _solve(
     integers: NDArray[np.integer],
-    matrix: NDArray[np.floating] | PreparedCells,
+    arrays: Sequence[NDArray[np.floating] | PreparedCells],
     cells: LineCells,
     design: CoreDesign,
     signed: bool,
     bit_weights: Sequence[float] | None,
 ) -> list[Tensor]:
     """Return the currents (positions, blocks, columns) of one group, for each ADC reading."""
-    chunks = [
-        line_currents(integers[start : start + POSITIONS], matrix, design, cells.cell, signed, bit_weights)
-        for start in range(0, integers.shape[0], POSITIONS)
-    ]
+    chunks = []
+    for start in range(0, integers.shape[0], POSITIONS):
+        own = integers[start : start + POSITIONS]
+        by_array = [line_currents(own, array, design, cells, signed, bit_weights) for array in arrays]
+        chunks.append([cells.joined(parts) for parts in zip(*by_array, strict=True)])
     result = []
     for parts in zip(*chunks, strict=True):
-        whole = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        currents = torch.from_numpy(whole).reshape(-1, *cells.shape)
+        currents = torch.from_numpy(parts[0] if len(parts) == 1 else np.concatenate(parts))
         if design.subtracts_lines:
             currents = currents[:, :, :1] - currents[:, :, 1:]
         result.append(currents.reshape(currents.shape[0], -1, cells.shape[-1]))
@@ -227,13 +270,13 @@ def _solve(
 
 def line_cells(array: AnalogArray) -> list[LineCells]:
     """Return the cells of every partition of an array, kept until they are programmed anew."""
-    design, cell = array.mapping.design, array.physics.bit_line
+    design, cell, resistances = array.mapping.design, array.physics.bit_line, array.resistances
 
     def lay_out() -> list[LineCells]:
         conductances = array.conductances
         return [
-            LineCells(conductances[:, :, rows, :], array.operator, design, cell, array.dtype)
+            LineCells(conductances[:, :, rows, :], array.operator, design, cell, resistances, array.dtype)
             for rows in array.mapping.partitions
         ]
 
-    return array.laid_out(line_cells, (array.dtype, cell), lay_out)
+    return array.laid_out(line_cells, (array.dtype, cell, resistances), lay_out)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -162,7 +163,8 @@ class _Cores:
             "cell": self.core.cell,
             "adc": self.core.adc,
             "peripherals": self.core.peripherals if peripherals is None else peripherals,
-            "wires": Wires(bit_line=self.core.bit_line),
+            # The design of those layers has its own bit-line resistance.
+            "wires": dataclasses.replace(self.core.wires or Wires(), r_p_hat=None, resistance=None),
             "faults": self.core.faults,
         }
         self.overrides = {pattern: self._filled(other, shared) for pattern, other in overrides.items()}

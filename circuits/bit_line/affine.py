@@ -128,8 +128,8 @@ class PreparedCells:
         cells = (self.conductance.ctypes.data, self.slope.ctypes.data, self.curve.ctypes.data)
         job = _AffineLines(
             (ctypes.c_void_p * 3)(*cells), self.weights.ctypes.data, rows, columns, active.ctypes.data,
-            active.shape[0], r_p_hat, r_in_hat, self._most_sum, self._most_cell, row_block, int(again), result.ctypes.data, None,
-            most,
+            active.shape[0], r_p_hat, r_in_hat, self._most_sum, self._most_cell, row_block, int(again),
+            result.ctypes.data, None, most,
         )  # fmt: skip
         return result if solve_packed(library, "", job, active.shape[0], 2 * self.conductance.size) else None
 

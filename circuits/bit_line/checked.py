@@ -2,9 +2,9 @@
 
 Around any bit-line voltage a cell is nearly affine, i = i_0 - s v. A ladder of affine cells is solved exactly in one
 pass down the line and one back up, with the line above each node kept as a current source J with a conductance Y
-beside it (Norton): a cell adds (i_0, s), a wire R turns both into J / (1 + R Y) and Y / (1 + R Y); the resistance of the
-virtual ground is one more wire. Nothing is subtracted, so nothing cancels and nothing overflows. Re-linearising every cell at the voltages so found and solving
-again is a step of Newton's method.
+beside it (Norton): a cell adds (i_0, s), a wire R turns both into J / (1 + R Y) and Y / (1 + R Y); the resistance of
+the virtual ground is one more wire. Nothing is subtracted, so nothing cancels and nothing overflows. Re-linearising
+every cell at the voltages so found and solving again is a step of Newton's method.
 """
 
 from __future__ import annotations

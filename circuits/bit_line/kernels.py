@@ -71,9 +71,7 @@ def compiled_instruction_set(most: int = 2) -> str | None:
     return {2: "AVX-512", 1: "AVX2", 0: "baseline"}[library.instruction_set(most)]
 
 
-def ladder(
-    conductance: NDArray[Any], active: NDArray[np.bool_], r_p_hat: float, r_in_hat: float = 0.0
-) -> NDArray[Any]:
+def ladder(conductance: NDArray[Any], active: NDArray[np.bool_], r_p_hat: float, r_in_hat: float = 0.0) -> NDArray[Any]:
     """Solve resistor ladders exactly.
 
     Args:
@@ -184,7 +182,8 @@ def ladder_compiled(
         most_sum = 1.001 * float(conductance.sum(axis=0).max())
     job = _Lines(
         conductance.ctypes.data, rows, columns, digits.ctypes.data, digits.shape[0], bits,
-        None if worth is None else worth.ctypes.data, r_p_hat, r_in_hat, most_sum, most_cell, result.ctypes.data, None, most,
+        None if worth is None else worth.ctypes.data, r_p_hat, r_in_hat, most_sum, most_cell, result.ctypes.data, None,
+        most,
     )  # fmt: skip
     return result if solve_packed(library, f"_{kind}", job, digits.shape[0], bits * conductance.size) else None
 

@@ -142,9 +142,11 @@ def solve_bit_serial(
         cells, _ = check_bit_line(values, np.zeros((0, numbers.shape[1]), dtype=np.bool_), lines)
         wire = lines.r_p_hat + lines.r_s_hat
         return bit_line_kernels.bit_serial_ladder(cells, numbers, wire, bits, worth, lines.r_in_hat)
-    own = {"r_in_hat": r_in_hat, "r_s_hat": r_s_hat}
     phases = [
-        solve_bit_lines(conductance, (numbers >> bit) & 1 == 1, r_p_hat, cell, feed=feed, **own) for bit in range(bits)
+        solve_bit_lines(
+            conductance, (numbers >> bit) & 1 == 1, r_p_hat, cell, r_in_hat=r_in_hat, r_s_hat=r_s_hat, feed=feed
+        )
+        for bit in range(bits)
     ]
     return np.stack(phases) if worth is None else bit_line_kernels.weighted_sum(phases, worth)
 

@@ -243,7 +243,7 @@ class TransistorCell:
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         """Return a cell's current and how fast it falls, where both of its ends are off their ideal voltages.
 
-        In weak inversion the source's voltage counts by V_D / U_T, the drain's hardly: the channel is pinched off there.
+        In weak inversion the source's voltage counts by V_D / U_T, the drain's hardly: the channel ends before it.
 
         Args:
             pinch_off: as for `evaluate`.

@@ -128,6 +128,11 @@ class PeripheralGrid(BaseModel):
         return 1 if self.bit_weights is None else len(self.bit_weights)
 
     @property
+    def input_resistance_ohm(self) -> float:
+        """Input resistance of a line's conveyor at the load's common current, as sized [Ohm]."""
+        return float(self.sizing["input_resistance_ohm"])
+
+    @property
     def nominal(self) -> PeripheralModel:
         """The model in the middle of the load that the circuit is sized for."""
         load = self.sizing["load"]

@@ -79,6 +79,18 @@ def peripherals_from_mapping(content: Any, where: str) -> Peripherals:
     return PeripheralModel.from_mapping(content, where)
 
 
+def sized_input_resistance(design: CoreDesign) -> float:
+    """Return the input resistance of the circuit that is sized for a design [Ohm].
+
+    Args:
+        design: the design.
+
+    Raises:
+        PeripheralError: no circuit is recorded for a design like it.
+    """
+    return _sized(design, signed_inputs=False).input_resistance_ohm
+
+
 def _sized(design: CoreDesign | None, signed_inputs: bool) -> PeripheralGrid:
     if design is None:
         raise PeripheralError("Expected a design, whose sized peripherals are asked for, but got none.")

@@ -79,6 +79,23 @@ def accuracy(
         str | None,
         typer.Option(help="Cell on a resistive bit line: resistor (default), affine, relinearised or transistor."),
     ] = None,
+    r_in_hat: Annotated[
+        float | None, typer.Option(help="Resistance of the virtual ground (input of the readout), relative.")
+    ] = None,
+    input_resistance: Annotated[
+        str | None,
+        typer.Option(help="The same in Ohm, such as '500 Ohm'; 'sized' for that of the circuit sized for each design."),
+    ] = None,
+    r_s_hat: Annotated[
+        float | None, typer.Option(help="Resistance of the supply (or source) line between cells, relative.")
+    ] = None,
+    supply_resistance: Annotated[str | None, typer.Option(help="The same in Ohm, such as '0.5 Ohm'.")] = None,
+    feed: Annotated[
+        str | None,
+        typer.Option(
+            help="Where that line is fed: readout (default), far (both along the column) or rows (along the row)."
+        ),
+    ] = None,
     peripherals: Annotated[
         str | None, typer.Option(help="Peripheral model by name or file; the core's, or ideal columns, by default.")
     ] = None,
@@ -125,7 +142,16 @@ def accuracy(
     facts = measure_of(metric).facts.to_dict()
     shown = ShownMetric(facts)
     read = CellsRead(device, age, temperature, error_scale)
-    wires = None if r_p_hat is None and bit_line is None else {"r_p_hat": r_p_hat, "bit_line": bit_line or "resistor"}
+    given = {
+        "r_p_hat": r_p_hat,
+        "bit_line": bit_line,
+        "r_in_hat": r_in_hat,
+        "input_resistance": input_resistance,
+        "r_s_hat": r_s_hat,
+        "supply_resistance": supply_resistance,
+        "feed": feed,
+    }
+    wires = {name: value for name, value in given.items() if value is not None} or None
     parts: dict[str, Any] = {"peripherals": peripherals, "adc": adc, "wires": wires}
     chosen = {name: read.built(core, **parts) for name, core in choose_cores(designs or ["xiao2022"]).items()}
     overrides = {pattern: _wired(core, wires) for pattern, core in map(_override, override or [])}
@@ -194,7 +220,11 @@ def accuracy(
 
 def api_arguments() -> dict[str, str]:
     """Return the options for arguments of the API that are called otherwise here."""
-    own = {"cell": "--device", "wires": "--r-p-hat or --bit-line", "corrections": "--correct"}
+    own = {
+        "cell": "--device",
+        "wires": "--r-p-hat, --bit-line and the like",
+        "corrections": "--correct",
+    }
     return {"time": "--age", "directory": "--data"} | own
 
 

@@ -83,6 +83,23 @@ def report(
     temperature: Annotated[str | None, typer.Option(help="Temperature while reading, such as '350 K'.")] = None,
     r_p_hat: Annotated[float | None, typer.Option(help="Bit-line resistance, relative.")] = None,
     bit_line: Annotated[str | None, typer.Option(help="Cell on a resistive bit line, see devicekit accuracy.")] = None,
+    r_in_hat: Annotated[
+        float | None, typer.Option(help="Resistance of the virtual ground (input of the readout), relative.")
+    ] = None,
+    input_resistance: Annotated[
+        str | None,
+        typer.Option(help="The same in Ohm, such as '500 Ohm'; 'sized' for that of the circuit sized for each design."),
+    ] = None,
+    r_s_hat: Annotated[
+        float | None, typer.Option(help="Resistance of the supply (or source) line between cells, relative.")
+    ] = None,
+    supply_resistance: Annotated[str | None, typer.Option(help="The same in Ohm, such as '0.5 Ohm'.")] = None,
+    feed: Annotated[
+        str | None,
+        typer.Option(
+            help="Where that line is fed: readout (default), far (both along the column) or rows (along the row)."
+        ),
+    ] = None,
     trials: Annotated[
         int | None, typer.Option(min=2, help="How often the network is programmed. [default: 10]")
     ] = None,
@@ -126,6 +143,11 @@ def report(
         "temperature": temperature,
         "r_p_hat": r_p_hat,
         "bit_line": bit_line,
+        "r_in_hat": r_in_hat,
+        "input_resistance": input_resistance,
+        "r_s_hat": r_s_hat,
+        "supply_resistance": supply_resistance,
+        "feed": feed,
         "images": images,
         "calibration_images": calibration_images,
         "trials": trials,
@@ -146,7 +168,11 @@ def report(
 
 def api_arguments() -> dict[str, str]:
     """Return the options for arguments of the API that are called otherwise here."""
-    return {"directory": "--data", "wires": "--r-p-hat or --bit-line", "corrections": "--correct"}
+    return {
+        "directory": "--data",
+        "wires": "--r-p-hat, --bit-line and the like",
+        "corrections": "--correct",
+    }
 
 
 def _given(ctx: typer.Context) -> set[str]:

@@ -11,7 +11,9 @@ from devicekit.common.errors import unknown_name
 from reports.studies.ranges import values_of
 
 DESIGN_AXES = tuple(field.name for field in dataclasses.fields(CoreDesign) if field.name != "name")
-CORE_AXES = ("adc", "peripherals", "bit_line", "corrections", "age", "temperature")
+WIRE_AXES = ("bit_line", "r_in_hat", "input_resistance", "r_s_hat", "supply_resistance", "feed")
+"""Values of a core's `circuits.Wires` beside the bit-line resistance, which is the design's."""
+CORE_AXES = ("adc", "peripherals", *WIRE_AXES, "corrections", "age", "temperature")
 STUDY_AXES = (
     "device", "measurements", "network", "data_set", "weights", "data", "images", "calibration_images", "library",
 )  # fmt: skip

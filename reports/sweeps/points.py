@@ -11,10 +11,10 @@ from typing import Any
 
 from circuits import Core, Wires, choose_cores
 from devicekit import Cell, DesignError, DevicekitError
-from reports.built_cores import built
+from reports.built_cores import built, wires_of
 from reports.cell_step import cell_of
 from reports.errors import StudyError
-from reports.studies.axes import CORE_AXES, DESIGN_AXES, STUDY_AXES
+from reports.studies.axes import CORE_AXES, DESIGN_AXES, STUDY_AXES, WIRE_AXES
 from reports.studies.ranges import text_of
 from reports.study import Study
 
@@ -87,7 +87,7 @@ def _names(cores: Mapping[str, Core]) -> dict[str, str]:
 
 def _check_owners(study: Study, cores: Mapping[str, Core]) -> None:
     for axis in study.vary:
-        part = {"device": "cell", "measurements": "cell", "bit_line": "wires"}.get(axis, axis)
+        part = {"device": "cell", "measurements": "cell", **dict.fromkeys(WIRE_AXES, "wires")}.get(axis, axis)
         if part not in ("cell", "adc", "peripherals", "wires", "age", "temperature", "corrections"):
             continue
         for asked, core in cores.items():
@@ -128,10 +128,13 @@ def _built(study: Study, core: Core, varied: Mapping[str, Any], cell: Cell, name
     for key, value in parts.items():
         if key == "corrections":
             changes[key] = () if value is None else value
-        elif key != "bit_line":
+        elif key not in WIRE_AXES:
             changes[key] = value
-    if "bit_line" in parts:
-        changes["wires"] = Wires(design.r_p_hat, parts["bit_line"])
+    varied_wires = {key: value for key, value in parts.items() if key in WIRE_AXES}
+    if varied_wires:
+        # What is varied stands before what the study says, and that before the design's own.
+        own = {"r_p_hat": design.r_p_hat} if "r_p_hat" in fields else {}
+        changes["wires"] = Wires(**{"r_p_hat": design.r_p_hat, **wires_of(study), **own, **varied_wires})
     elif "r_p_hat" in fields and core.wires is not None:
         changes["wires"] = dataclasses.replace(core.wires, r_p_hat=design.r_p_hat, resistance=None)
     try:
