@@ -20,17 +20,38 @@ def warn_of_wires(model: nn.Module, layers: Sequence[AnalogLayer], batches: Batc
 
     Args:
         model: converted and calibrated.
-        layers: its analog layers; those with a bit-line resistance count.
+        layers: its analog layers; those whose lines have a resistance count.
         batches: pairs (inputs, labels).
     """
-    wired = [layer for layer in layers if layer.design.r_p_hat > 0 and layer.array.physics.bit_line != "transistor"]
+    wired = [layer for layer in layers if layer.array.resistances.any and layer.array.physics.bit_line != "transistor"]
     first = list(islice(batches, 1))
     if not wired or not first:
         return
     found = layer_activities(model, wired, first)
     places = [
-        (BitLinePoint.of(layer.design, found[layer.name], layer.array.mapping.rows), layer.array.physics.bit_line)
+        (
+            BitLinePoint.of(
+                layer.design,
+                found[layer.name],
+                layer.array.mapping.rows,
+                layer.array.resistances,
+                layer.array.mapping.columns,
+            ),
+            layer.array.physics.bit_line,
+        )
         for layer in wired
     ]
-    worst = max(places, key=lambda place: expected_error_lsb(*place, gain_removed=True))
-    warn_outside_envelope(*worst)
+    recorded = [place for place in places if not (place[0].r_in_hat or place[0].r_s_hat)]
+    others = [place for place in places if place not in recorded]
+    # Places that no map holds are solved, which takes its time: that with the largest voltage drop stands for them.
+    worst = [max(recorded, key=lambda place: expected_error_lsb(*place, gain_removed=True))] if recorded else []
+    for place in [*worst, *([max(others, key=lambda place: _drop(place[0]))] if others else [])]:
+        warn_outside_envelope(*place)
+
+
+def _drop(point: BitLinePoint) -> float:
+    """Return about how far lines move, in units of V_D."""
+    current = point.rows * point.activity * point.mean_conductance
+    row = point.columns * point.mean_conductance * (2 if point.pairing == "differential" else 1)
+    supply = 0.5 * point.columns * row if point.feed == "rows" else 0.5 * point.rows * current
+    return current * (0.5 * point.rows * point.r_p_hat + point.r_in_hat) + supply * point.r_s_hat

@@ -10,11 +10,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from circuits.bit_line.line_errors import LIMIT_LSB, BitLinePoint, Model
+from circuits.bit_line.line_errors import LIMIT_LSB, BitLinePoint, Model, bit_line_errors
 from circuits.errors import CircuitError
 from devicekit.common.errors import unknown_name
 from devicekit.common.paths import data_path
 
+_COLUMNS, _PATTERNS = 8, 32
+"""Columns and patterns of the arrays of the recorded map."""
 AXES = ("rows", "r_p_hat", "activity", "mean_conductance")
 
 
@@ -38,6 +40,7 @@ def expected_error_lsb(
 
     Interpolated in the recorded map as a power law of rows, wire resistance, activity and conductance; a place beyond
     the map takes the law of its edge, and no less than the edge itself where more is wrong: errors saturate there.
+    Where virtual ground or supply have a resistance, a random array of that place is solved instead (up to seconds).
 
     Args:
         point: the place.
@@ -53,19 +56,33 @@ def expected_error_lsb(
     models, axes, values = _tables(point.pairing, column)
     if model not in models:
         raise CircuitError(unknown_name("bit-line model", str(model), [*models, "transistor"]))
-    if point.r_p_hat == 0:
+    if not point.lines.any:
         return 0.0
+    if point.r_in_hat or point.r_s_hat:
+        return float(_solved(point, model)[column])
     place = np.log([float(getattr(point, axis)) for axis in AXES])
     edge = np.minimum(place, [axis[-1] for axis in axes])
     return float(np.exp(max(_interpolate(axes, values[models.index(model)], where) for where in (place, edge))))
 
 
+@functools.lru_cache(maxsize=256)
+def _solved(point: BitLinePoint, model: Model) -> pd.Series:
+    """Return the errors of one model on a random array of the map's size, or of all columns that share a line."""
+    columns = point.columns if point.shares_rows else _COLUMNS
+    found = bit_line_errors(point, models=[model], columns=columns, patterns=max(2, _COLUMNS * _PATTERNS // columns))
+    return found.iloc[0]
+
+
 def beyond_map(point: BitLinePoint) -> list[str]:
     """Return the axes along which a place lies beyond the recorded map, where its law is only continued.
+
+    None where virtual ground or supply have a resistance: such a place is solved.
 
     Args:
         point: the place.
     """
+    if point.r_in_hat or point.r_s_hat:
+        return []
     _, axes, _ = _tables(point.pairing, "error_lsb")
     place = {axis: float(getattr(point, axis)) for axis in AXES}
     return [
@@ -103,12 +120,19 @@ def warn_outside_envelope(
         warnings.warn(
             f"The bit-line model {model!r} is expected to be off by {error:.2g} LSB of an 8-bit ADC where cells "
             f"are transistors with their source on the bit line: {point.rows} rows, R_p_hat = {point.r_p_hat:g}, "
+            f"{_others(point)}"
             f"{point.activity:.0%} of the rows on, mean conductance {point.mean_conductance:.3g}. Its envelope ends at "
             f"{limit_lsb:g} LSB.{far}{advice}",
             EnvelopeWarning,
             stacklevel=2,
         )
     return error
+
+
+def _others(point: BitLinePoint) -> str:
+    """Return the other resistances of a place in words."""
+    ground = f"R_in_hat = {point.r_in_hat:g}, " if point.r_in_hat else ""
+    return ground + (f"R_s_hat = {point.r_s_hat:g} (fed from {point.feed}), " if point.r_s_hat else "")
 
 
 _warned: set[str] = set()

@@ -18,6 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from circuits.bit_line.checked import CellModel
+from circuits.bit_line.resistances import Feed, LineResistances
 from circuits.bit_line.solve import BitLineCell, solve_bit_lines
 from circuits.designs import CoreDesign, split_rows
 from circuits.errors import CircuitError
@@ -50,6 +51,10 @@ class BitLinePoint(PlainValues):
         mean_conductance: mean normalised conductance over every physical cell (both lines of a differential pair).
         pairing: ``differential``: two lines a column, one cell of a pair programmed, the other empty; ``offset``: one
             line a column, conductances spread by about 0.1 around the mean.
+        r_in_hat: normalised resistance of the virtual ground.
+        r_s_hat: normalised resistance of the line at the cells' other end.
+        feed: where that line runs and is fed, see `circuits.bit_line.resistances.LineResistances`.
+        columns: that share such a line, where it runs along the rows.
     """
 
     rows: int
@@ -57,12 +62,27 @@ class BitLinePoint(PlainValues):
     activity: float = 0.5
     mean_conductance: float = 0.02
     pairing: Pairing = "differential"
+    r_in_hat: float = 0.0
+    r_s_hat: float = 0.0
+    feed: Feed = "readout"
+    columns: int = 8
+
+    @property
+    def lines(self) -> LineResistances:
+        """Resistances of the lines."""
+        return LineResistances(self.r_p_hat, self.r_in_hat, self.r_s_hat, self.feed)
+
+    @property
+    def shares_rows(self) -> bool:
+        """Whether columns share the lines that feed their cells, so that they have to be solved together."""
+        return self.r_s_hat > 0 and self.feed == "rows"
 
     def __post_init__(self) -> None:
         if isinstance(self.rows, bool) or not isinstance(self.rows, int) or self.rows < 1:
             raise CircuitError(f"Expected `rows` to be an integer of at least 1, but got {self.rows!r}.")
-        if not (is_real(self.r_p_hat) and self.r_p_hat >= 0):
-            raise CircuitError(f"Expected `r_p_hat` to be finite and at least 0, but got {self.r_p_hat!r}.")
+        if isinstance(self.columns, bool) or not isinstance(self.columns, int) or self.columns < 1:
+            raise CircuitError(f"Expected `columns` to be an integer of at least 1, but got {self.columns!r}.")
+        _ = self.lines  # says what is wrong with them
         if not 0 < self.activity <= 1:
             raise CircuitError(f"Expected `activity` to be above 0 and at most 1, but got {self.activity!r}.")
         if self.pairing not in get_args(Pairing):
@@ -75,7 +95,14 @@ class BitLinePoint(PlainValues):
             )
 
     @classmethod
-    def of(cls, design: CoreDesign, activity: Activity, rows: int | None = None) -> Self:
+    def of(
+        cls,
+        design: CoreDesign,
+        activity: Activity,
+        rows: int | None = None,
+        lines: LineResistances | None = None,
+        columns: int | None = None,
+    ) -> Self:
         """Return where a layer's arrays lie: at their busiest input slice and their densest weight slice.
 
         Args:
@@ -83,6 +110,8 @@ class BitLinePoint(PlainValues):
             activity: of the layer. Arrays without any current, and pairs with more than half of the conductance, are
                 put at the nearest place that exists.
             rows: of the layer's matrix; None for the matrix that the core is sized for.
+            lines: resistances of virtual ground and supply; None for none.
+            columns: of the layer's matrix; None as for `rows`.
 
         Raises:
             DesignError: fewer than one row.
@@ -90,12 +119,17 @@ class BitLinePoint(PlainValues):
         pairing = pairing_of(design)
         largest_part, *_ = split_rows(design.matrix_rows if rows is None else rows, design.max_rows)
         most = 0.999 * _MOST_CONDUCTANCE[pairing]
+        own = LineResistances() if lines is None else lines
         return cls(
             rows=largest_part,
             r_p_hat=design.r_p_hat,
             activity=max(float(activity.input_activity.max()), _LEAST),
             mean_conductance=min(max(float(activity.mean_conductance.max()), _LEAST), most),
             pairing=pairing,
+            r_in_hat=own.r_in_hat,
+            r_s_hat=own.r_s_hat,
+            feed=own.feed,
+            columns=min(design.matrix_columns if columns is None else columns, design.matrix_columns),
         )
 
 
@@ -119,7 +153,7 @@ def bit_line_errors(
 
     Args:
         point: the array and its inputs.
-        models: which models; ``ideal`` has no wire resistance.
+        models: which models; ``ideal`` has no resistance of any line.
         transistor: the cell that is right by definition; None for the bundled SONOS cell, source on the bit line.
         columns: columns of the array.
         patterns: input patterns, one bit a row.
@@ -145,14 +179,14 @@ def bit_line_errors(
         raise CircuitError(f"Expected `adc_range` to be finite and above 0, but got {adc_range!r}.")
     lines, signs, active = draw_array(point, transistor, columns=columns, patterns=patterns, seed=seed)
     ideal = active @ lines
-    exact = solve_bit_lines(lines, active, point.r_p_hat, "transistor", model=transistor)
+    exact = _solve_lines(lines, active, "transistor", point, transistor)
     read = _subtract(exact, signs)
     top = np.quantile(np.abs(read), INNER_RANGE, axis=0) if adc_range is None else np.float64(adc_range)
     step = np.maximum(top, 1e-300) * (2.0 / (2**adc_bits - 2) if symmetric else 1.0 / (2**adc_bits - 1))
     used = np.abs(exact) > 0
     rows = []
     for model in models:
-        solved = ideal if model == "ideal" else _solve(model, lines, active, point.r_p_hat, transistor)
+        solved = ideal if model == "ideal" else _solve(model, lines, active, point, transistor)
         value = _subtract(solved, signs)
         square = float(np.sum(value * value))
         gain = float(np.sum(value * read)) / square if square else 1.0
@@ -164,6 +198,8 @@ def bit_line_errors(
                 "activity": point.activity,
                 "mean_conductance": point.mean_conductance,
                 "pairing": point.pairing,
+                **({"r_in_hat": point.r_in_hat} if point.r_in_hat else {}),
+                **({"r_s_hat": point.r_s_hat, "feed": point.feed} if point.r_s_hat else {}),
                 "model": model,
                 "loss": float(np.mean(1 - exact[used] / ideal[used])),
                 "line_error": float(np.mean(solved[used] / exact[used] - 1)),
@@ -200,12 +236,32 @@ def draw_array(
 
 
 def _solve(
-    model: Model, lines: NDArray[np.float64], active: NDArray[np.bool_], r_p_hat: float, transistor: CellModel | None
+    model: Model,
+    cells: NDArray[np.float64],
+    active: NDArray[np.bool_],
+    point: BitLinePoint,
+    transistor: CellModel | None,
 ) -> NDArray[np.float64]:
     if model not in get_args(Model):
         raise CircuitError(unknown_name("bit-line model", str(model), get_args(Model)))
     cell: BitLineCell = model if model != "ideal" else "resistor"
-    return np.asarray(solve_bit_lines(lines, active, r_p_hat, cell, model=transistor), dtype=np.float64)
+    return _solve_lines(cells, active, cell, point, transistor)
+
+
+def _solve_lines(
+    cells: NDArray[np.float64],
+    active: NDArray[np.bool_],
+    cell: BitLineCell,
+    point: BitLinePoint,
+    transistor: CellModel | None,
+) -> NDArray[np.float64]:
+    """Return the currents of an array's lines; a pair's lie side by side where they share a line along the rows."""
+    order = np.arange(cells.shape[1])
+    if point.shares_rows and point.pairing == "differential":
+        order = order.reshape(2, -1).T.ravel()
+    currents = np.empty((len(active), cells.shape[1]))
+    currents[:, order] = solve_bit_lines(cells[:, order], active, cell=cell, model=transistor, **point.lines.to_dict())
+    return currents
 
 
 def _lines(
@@ -236,6 +292,9 @@ def error_map(
     mean_conductance: Sequence[float] = (0.005, 0.02, 0.1),
     pairing: Pairing = "differential",
     *,
+    r_in_hat: float = 0.0,
+    r_s_hat: float = 0.0,
+    feed: Feed = "readout",
     models: Sequence[Model] = get_args(Model),
     transistor: CellModel | None = None,
     columns: int = 16,
@@ -253,6 +312,9 @@ def error_map(
         activity: as in `BitLinePoint`.
         mean_conductance: as in `BitLinePoint`.
         pairing: as in `BitLinePoint`.
+        r_in_hat: as in `BitLinePoint`, the same for every combination; so are the next two.
+        r_s_hat: as in `BitLinePoint`.
+        feed: as in `BitLinePoint`.
         models: as for `bit_line_errors`.
         transistor: as for `bit_line_errors`.
         columns: as for `bit_line_errors`.
@@ -266,7 +328,7 @@ def error_map(
         CircuitError: as for `bit_line_errors`.
     """
     grid = list(itertools.product(mean_conductance, activity, r_p_hat, rows))
-    points = [BitLinePoint(n, r, a, g, pairing) for g, a, r, n in grid]
+    points = [BitLinePoint(n, r, a, g, pairing, r_in_hat, r_s_hat, feed, columns) for g, a, r, n in grid]
     frames = []
     for done, point in enumerate(points, start=1):
         frames.append(

@@ -369,9 +369,10 @@ def _run_lines(
                 continue
             current = active @ conductance
             pattern, column = np.unravel_index(np.argsort(-current, axis=None)[rank], current.shape)
-            line, on = conductance[:, [column]], active[[pattern]]
+            # Lines that are fed together are run together.
+            line, on = conductance if point.shares_rows else conductance[:, [column]], active[[pattern]]
             try:
-                (netlist,), full_current = _netlists(line, on, LineResistances(point.r_p_hat), cell, "source")
+                (netlist,), full_current = _netlists(line, on, point.lines, cell, "source")
             except CircuitError as error:
                 if "wires of at least" not in str(error):
                     raise
@@ -381,15 +382,17 @@ def _run_lines(
             try:
                 if left <= 0:
                     raise SpiceError("no time")
-                result = spice.run_netlist(netlist, ["vread0#branch"], timeout=left)
+                vectors = [f"vread{own}#branch" for own in range(line.shape[1])]
+                result = spice.run_netlist(netlist, vectors, timeout=left)
             except SpiceError:
                 if time.monotonic() - begin < seconds:
                     raise
                 left_out = f"time limit of {seconds:g} s"
                 continue
-            exact = float(solve_bit_lines(line, on, point.r_p_hat, "transistor", model=cell)[0, 0])
-            simulated = abs(float(result["vread0#branch"][0])) / full_current
-            worst = max(worst, abs(exact / simulated - 1) if simulated else 0.0)
+            exact = solve_bit_lines(line, on, cell="transistor", model=cell, **point.lines.to_dict())[0]
+            simulated = np.array([abs(float(result[vector][0])) for vector in vectors]) / full_current
+            there = simulated > 0
+            worst = max(worst, float(np.max(np.abs(exact[there] / simulated[there] - 1), initial=0.0)))
             lines, longest = lines + 1, max(longest, point.rows)
             confirmed.add(k)
     if not lines and left_out.startswith("time"):

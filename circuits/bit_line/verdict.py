@@ -50,7 +50,10 @@ def verdict(errors: pd.DataFrame, limit_lsb: float = LIMIT_LSB, adc_bits: int = 
         return _over_arrays(errors, found, limit_lsb, lsb)
     row = found.iloc[0]
     by_model = errors.set_index("model")["error_lsb"]
-    where = f"At {row['rows']} rows, R_p_hat = {row['r_p_hat']:g} and mean conductance {row['mean_conductance']:g}"
+    first = errors.iloc[0]
+    names = {"r_p_hat": "R_p_hat", "r_in_hat": "R_in_hat", "r_s_hat": "R_s_hat"}
+    resistances = ", ".join(f"{name} = {first[key]:g}" for key, name in names.items() if key in first)
+    where = f"At {row['rows']} rows, {resistances} and mean conductance {row['mean_conductance']:g}"
     if row["model"] is None:
         best = by_model.idxmin()
         return (

@@ -42,6 +42,7 @@ def register(app: typer.Typer) -> None:
             "--columns 2 --patterns 4",
             'devicekit bitline --rows 144 --wire-resistance "1.2 ohm" --cell-resistance "60 kohm" --columns 2 '
             "--patterns 4",
+            'devicekit bitline --rows 144 --r-p-hat 0 --input-resistance "500 ohm" --columns 2 --patterns 4',
         ),
     )(bitline)
 
@@ -61,6 +62,18 @@ def bitline(
             help='Least cell resistance, such as "60 kohm", which sets the full current; else the cell\'s own.'
         ),
     ] = None,
+    r_in_hat: Annotated[
+        float | None, typer.Option(help="Resistance of the virtual ground over the least cell resistance.")
+    ] = None,
+    input_resistance: Annotated[str | None, typer.Option(help='The same in Ohm, such as "500 ohm".')] = None,
+    r_s_hat: Annotated[
+        float | None,
+        typer.Option(help="Resistance of the supply (or source) line between cells, over the least cell resistance."),
+    ] = None,
+    supply_resistance: Annotated[str | None, typer.Option(help='The same in Ohm, such as "0.5 ohm".')] = None,
+    feed: Annotated[
+        str, typer.Option(help="Where that line is fed: readout or far end of the column, or rows (along the row).")
+    ] = "readout",
     activity: Annotated[str, typer.Option(help="Fraction of the rows that are on.")] = "0.5",
     mean_conductance: Annotated[str, typer.Option(help="Mean conductance over all cells, G_max = 1.")] = "0.002,0.02",
     pairing: Annotated[str, typer.Option(help="differential or offset.")] = "differential",
@@ -130,10 +143,15 @@ def bitline(
     }
     transistor = _cell(cell, orientation, cell_resistance, spice_options)
     wires = _wires(r_p_hat, wire_resistance, transistor)
+    others: dict[str, Any] = {
+        "r_in_hat": _relative(r_in_hat, input_resistance, "input-resistance", "r-in-hat", transistor),
+        "r_s_hat": _relative(r_s_hat, supply_resistance, "supply-resistance", "r-s-hat", transistor),
+        "feed": feed,
+    }
     sizes, activities = _numbers(rows, int, "--rows"), _numbers(activity, float, "--activity")
     conductances = _numbers(mean_conductance, float, "--mean-conductance")
     points = [
-        BitLinePoint(n, wire, a, g, pairing)  # type: ignore[arg-type]  # checked by the point itself
+        BitLinePoint(n, wire, a, g, pairing, columns=columns, **others)  # type: ignore[arg-type]  # it checks itself
         for g in conductances
         for a in activities
         for wire in wires
@@ -148,6 +166,7 @@ def bitline(
             mean_conductance=conductances,
             pairing=pairing,  # type: ignore[arg-type]  # checked by the point itself
             transistor=transistor,
+            **others,
             columns=columns,
             patterns=patterns,
             seed=seed,
@@ -157,7 +176,8 @@ def bitline(
         )
     limits = envelope(errors, limit)
     limits.insert(0, "transistor", f"{card} (card)" if _is_model_file(cell) else f"{cell} (EKV)")
-    if orientation == "source" and adc_bits == 8 and adc_range is None and cell_resistance is None:
+    as_recorded = orientation == "source" and adc_bits == 8 and adc_range is None and cell_resistance is None
+    if as_recorded and not (others["r_in_hat"] or others["r_s_hat"]):
         limits = _beside_recorded(limits, cell, limit)
     confirmation = _confirm(points, transistor, columns, patterns, seed, confirm_seconds)
     answer, holds = verdict(errors, limit, adc_bits), simplest_models(errors, limit)
@@ -242,6 +262,18 @@ def _wires(r_p_hat: str | None, wire_resistance: str | None, transistor: Any) ->
     base = getattr(transistor, "base", transistor)
     least = base.drive_voltage / base.full_current
     return [_resistance(part.strip(), "--wire-resistance") / least for part in wire_resistance.split(",")]
+
+
+def _relative(relative: float | None, ohm: str | None, option: str, relative_option: str, transistor: Any) -> float:
+    """Return a resistance over the least cell resistance, from either of its two options."""
+    from circuits import CircuitError
+
+    if ohm is None:
+        return relative or 0.0
+    if relative is not None:
+        raise CircuitError(f"Expected either --{relative_option} or --{option}, but got both.")
+    base = getattr(transistor, "base", transistor)
+    return _resistance(ohm, f"--{option}") * float(base.full_current) / float(base.drive_voltage)
 
 
 def _resistance(text: str, option: str) -> float:

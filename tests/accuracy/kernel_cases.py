@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from accuracy.arrays.analog_array import AnalogArray
+from accuracy.arrays.physics import Physics
 from accuracy.kernels.plain_torch import PlainTorch
 from accuracy.kernels.protocol import Reading
 from accuracy.mapping.adc import given_adc_ranges
@@ -17,6 +18,7 @@ from accuracy.mapping.inputs import digitised_weights
 from accuracy.mapping.operators import ConvolutionOperator, MatrixOperator, Operator
 from accuracy.mapping.weights import map_weights
 from circuits import CoreDesign
+from circuits.bit_line.resistances import LineResistances
 from devicekit import Cell, StateIndependent
 
 CELL = Cell(error=StateIndependent(0.05), i_max=1.6e-6, on_off_ratio=100.0)
@@ -43,8 +45,17 @@ DESIGNS = {
     "wires, bit by bit": CoreDesign(
         negative_weights="offset", bits_per_cell=4, input_accumulation="digital", r_p_hat=1e-5
     ),
+    "virtual ground": CoreDesign(max_rows=50),
+    "supply along rows": CoreDesign(bits_per_cell=3, matrix_columns=9),
     "two bits a slice": CoreDesign(bits_per_input_slice=2, input_accumulation="digital"),
 }
+
+
+LINES = {
+    "virtual ground": LineResistances(r_in_hat=0.01),
+    "supply along rows": LineResistances(r_in_hat=1e-3, r_s_hat=1e-4, feed="rows"),
+}
+"""Resistances of designs that have some beside the bit line's."""
 
 
 def _convolution(channels: int, *pairs: tuple[int, ...], **options: object) -> ConvolutionOperator:
@@ -91,7 +102,9 @@ class Case:
         """Programmed cells."""
         operator, _ = LAYERS[self.layer]
         weight = np.random.default_rng(1).normal(size=(ROWS, self.columns))
-        array = AnalogArray(map_weights(weight, DESIGNS[self.design], groups=operator.groups), operator, CELL)
+        mapping = map_weights(weight, DESIGNS[self.design], groups=operator.groups)
+        physics = Physics(lines=LINES.get(self.design, LineResistances()))
+        array = AnalogArray(mapping, operator, CELL, physics)
         array.program(1)
         return array
 
@@ -129,7 +142,7 @@ def in_double(array: AnalogArray, x: Tensor, how: Reading) -> tuple[Tensor, Tens
     levels = torch.tensor(how.adc.levels).double().repeat_interleave(array.lines)[:, None]
     lo, hi = torch.tensor(how.adc.ranges).double().repeat_interleave(array.lines, dim=0).T[..., None]
     # Bit lines are solved in float32 to 1e-5 of their current, which is 250 codes at most.
-    close = 1e-4 if design.r_p_hat == 0 else 2.5e-3
+    close = 2.5e-3 if array.resistances.any else 1e-4
     ties = torch.zeros(())
     for number, v in enumerate(currents):
         position = (v.clamp(lo, hi) - lo) * (levels - 1) / (hi - lo)
