@@ -17,17 +17,19 @@ with u' without the wire to the readout: see docs/bit_line.md.
 
 from __future__ import annotations
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, get_args, runtime_checkable
 
 import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from circuits.bit_line.checked import MOST_STEPS, TOLERANCE, CellModel, norton
-from circuits.bit_line.resistances import LineResistances
+from circuits.bit_line.resistances import Feed, LineResistances
 from circuits.errors import CircuitError
 
 MOST_TURNS = 20 * MOST_STEPS
+SINGLE_TOLERANCE = 1e-8
+"""As `TOLERANCE`, where currents are wanted in float32."""
 
 
 @runtime_checkable
@@ -91,6 +93,15 @@ def solve_fed(
         )
     state = model.prepare(cells)
     result = np.zeros((active.shape[0], cells.shape[1]))
+    if steps == 0:
+        tolerance = SINGLE_TOLERANCE if conductance.dtype == np.float32 else TOLERANCE
+        rest = np.zeros(cells.shape)
+        wires = lines.r_p_hat, lines.r_in_hat, lines.r_s_hat
+        linear = _linearised(model, state, rest, rest)
+        moved = _solve_linear(*linear, active, wires, get_args(Feed).index(lines.feed), tolerance, result)
+        if moved > tolerance:
+            raise _unsettled(lines, moved)
+        return result.astype(conductance.dtype, copy=False)
     for pattern, on in enumerate(active):
         rows = np.flatnonzero(on)
         if rows.size and cells.shape[1]:
@@ -143,11 +154,125 @@ def _solve_pattern(
         if steps is None or (settled and done < steps):
             done += 1
             linear, a, b = _linearised(model, state, drop, sag)
-    raise CircuitError(
+    raise _unsettled(lines, moved)
+
+
+def _unsettled(lines: LineResistances, moved: float) -> CircuitError:
+    return CircuitError(
         f"Bit lines and the lines that feed their cells did not settle in {MOST_TURNS} turns at r_p_hat = "
-        f"{lines.r_p_hat:g}, r_in_hat = {lines.r_in_hat:g} and r_s_hat = {lines.r_s_hat:g} with {len(on)} rows on: the "
-        f"last turn still moved a voltage by {moved:.2g} V_D. So much resistance leaves no current to read."
+        f"{lines.r_p_hat:g}, r_in_hat = {lines.r_in_hat:g} and r_s_hat = {lines.r_s_hat:g}: the last turn still moved "
+        f"a voltage by {moved:.2g} V_D. So much resistance leaves no current to read."
     )
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _solve_linear(
+    linear: NDArray[np.float64],
+    a: NDArray[np.float64],
+    b: NDArray[np.float64],
+    active: NDArray[np.bool_],
+    wires: tuple[float, float, float],
+    feed: int,
+    tolerance: float,
+    result: NDArray[np.float64],
+) -> float:
+    """Solve lines of affine cells i = c - a v - b e in turn, pattern by pattern; return what the last turn moved most.
+
+    Args:
+        linear: c of each cell, shape (rows, columns).
+        a: by how much the bit line's voltage lowers it, same shape.
+        b: the same of the other line's.
+        active: shape (batch, rows).
+        wires: resistances of bit line, virtual ground and other line.
+        feed: place of the feed in `Feed`.
+        tolerance: of voltages.
+        result: currents, written; shape (batch, columns).
+    """
+    rows, columns = linear.shape
+    r_p_hat, r_in_hat, r_s_hat = wires
+    on = np.empty(rows, dtype=np.int64)
+    below, beside = np.empty(rows), np.empty(rows)
+    drop, sag = np.empty((rows, columns)), np.empty((rows, columns))
+    currents, conductances = np.empty((rows, columns)), np.empty((rows, columns))
+    current, conductance = np.empty(columns), np.empty(columns)
+    worst = 0.0
+    for pattern in range(active.shape[0]):
+        count = 0
+        for row in range(rows):
+            if active[pattern, row]:
+                on[count] = row
+                count += 1
+        if count == 0:
+            result[pattern] = 0.0
+            continue
+        for k in range(count):
+            below[k] = ((on[k + 1] if k + 1 < count else rows) - on[k]) * r_p_hat
+            beside[k] = (on[k] - (on[k - 1] if k > 0 else -1)) * r_s_hat
+            if feed == 0:
+                beside[k] = ((on[k + 1] if k + 1 < count else rows) - on[k]) * r_s_hat
+        below[count - 1] += r_in_hat
+        sag[:count] = 0.0
+        drop[:count] = 0.0
+        for _ in range(MOST_TURNS):
+            moved = 0.0
+            # Bit lines, towards the readout; then the voltages from there up.
+            current[:] = 0.0
+            conductance[:] = 0.0
+            for k in range(count):
+                row, wire = on[k], below[k]
+                for column in range(columns):
+                    currents[k, column] = current[column] + linear[row, column] - b[row, column] * sag[k, column]
+                    conductances[k, column] = conductance[column] + a[row, column]
+                    share = 1.0 / (1.0 + wire * conductances[k, column])
+                    current[column] = currents[k, column] * share
+                    conductance[column] = conductances[k, column] * share
+            result[pattern] = current
+            current[:] = 0.0
+            for k in range(count - 1, -1, -1):
+                wire = below[k]
+                for column in range(columns):
+                    above = (current[column] + wire * currents[k, column]) / (1.0 + wire * conductances[k, column])
+                    moved = max(moved, abs(above - drop[k, column]))
+                    drop[k, column] = current[column] = above
+            # The lines at the other end, towards their feed and back.
+            if feed == 2:
+                for k in range(count):
+                    row, charge, slope = on[k], 0.0, 0.0
+                    for column in range(columns - 1, -1, -1):
+                        charge += linear[row, column] - a[row, column] * drop[k, column]
+                        slope += b[row, column]
+                        currents[k, column], conductances[k, column] = charge, slope
+                        share = 1.0 / (1.0 + r_s_hat * slope)
+                        charge, slope = charge * share, slope * share
+                    along = 0.0
+                    for column in range(columns):
+                        along = (along + r_s_hat * currents[k, column]) / (1.0 + r_s_hat * conductances[k, column])
+                        moved = max(moved, abs(along - sag[k, column]))
+                        sag[k, column] = along
+            else:
+                current[:] = 0.0
+                conductance[:] = 0.0
+                for place in range(count):
+                    k = place if feed == 0 else count - 1 - place
+                    row, wire = on[k], beside[k]
+                    for column in range(columns):
+                        currents[k, column] = current[column] + linear[row, column] - a[row, column] * drop[k, column]
+                        conductances[k, column] = conductance[column] + b[row, column]
+                        share = 1.0 / (1.0 + wire * conductances[k, column])
+                        current[column] = currents[k, column] * share
+                        conductance[column] = conductances[k, column] * share
+                current[:] = 0.0
+                for place in range(count):
+                    k = count - 1 - place if feed == 0 else place
+                    wire = beside[k]
+                    for column in range(columns):
+                        above = (current[column] + wire * currents[k, column]) / (1.0 + wire * conductances[k, column])
+                        moved = max(moved, abs(above - sag[k, column]))
+                        sag[k, column] = current[column] = above
+            if moved <= tolerance:
+                break
+        worst = max(worst, moved)
+    return worst
 
 
 def _linearised(
