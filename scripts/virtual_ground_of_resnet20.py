@@ -54,9 +54,8 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
         mean = [100 * row[name]["mean"] for row in shown]
         spread = [100 * row[name]["std"] for row in shown]
         label = "gain and offset of each column trimmed" if name == "trimmed" else "untrimmed"
-        panel.errorbar(
-            x, mean, spread, color=colour, marker="o", markersize=4.5, capsize=2.5, linewidth=1.5, label=label
-        )
+        style: dict[str, Any] = {"color": colour, "marker": "o", "markersize": 4.5, "capsize": 2.5, "linewidth": 1.5}
+        panel.errorbar(x, mean, spread, label=label, **style)
     sized = sized_input_resistance(load_design("A")) * CELL.g_max
     for value, text in ((sized, "sized for A"), (8e-3, "500 Ohm")):
         panel.axvline(value, color="#777777", linewidth=0.9, linestyle=":")

@@ -22,17 +22,18 @@ def bit_lines(rng: np.random.Generator) -> None:
     rows, columns, batch = int(rng.integers(1, 70)), int(rng.integers(1, 40)), int(rng.integers(0, 9))
     cells = rng.random((rows, columns)) ** 3
     active = rng.random((batch, rows)) < rng.random()
-    r = float(10 ** rng.uniform(-9, 0))
+    r = float(10 ** rng.uniform(-9, 0)) if rng.random() < 0.9 else 0.0
+    ground = float(10 ** rng.uniform(-6, 2)) if rng.random() < 0.5 else 0.0
     for dtype in (np.float32, np.float64):
         for cell in ("resistor", "affine", "relinearised"):
-            got = circuits.solve_bit_lines(cells.astype(dtype), active, r, cell)
+            got = circuits.solve_bit_lines(cells.astype(dtype), active, r, cell, r_in_hat=ground)
             assert got.shape == (batch, columns)
             assert np.isfinite(got).all()
             if cell == "resistor":
                 straight = active.astype(float) @ cells
                 assert (got <= straight * (1 + 1e-5) + 1e-9).all()
         digits = rng.integers(0, 256, (batch, rows)).astype(np.uint8)
-        summed = circuits.solve_bit_serial(cells.astype(dtype), digits, r, 8, 2.0 ** np.arange(8))
+        summed = circuits.solve_bit_serial(cells.astype(dtype), digits, r, 8, 2.0 ** np.arange(8), r_in_hat=ground)
         assert summed.shape == (batch, columns)
 
 
