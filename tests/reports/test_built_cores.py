@@ -31,6 +31,11 @@ def test_a_study_fills_in_what_a_core_leaves_open_and_nothing_else() -> None:
     assert core.adc.kind == "sar"
     own = Core("A", peripherals="sonos_40nm", corrections=("drift",), wires=1e-6, age="2 days", cell=CELL, adc="ramp")
     assert built(study, own, CELL) == own
+    grounded = built(Study(input_resistance="sized", supply_resistance="2 Ohm", feed="rows"), Core("A"), CELL)
+    assert grounded.lines.r_in_hat == pytest.approx(81.2 * CELL.g_max, rel=1e-3)
+    assert (grounded.lines.r_s_hat, grounded.lines.feed) == (pytest.approx(2 * CELL.g_max), "rows")
+    with pytest.raises(DesignError, match="leave one of them out"):
+        built(Study(peripherals="sized", r_in_hat=8e-3), Core("A"), CELL)
     # Without an ADC there is nothing for peripherals to act on.
     assert built(study, Core(own.design.replace(adc_bits=None)), CELL).peripherals is None
     plain = Core("A")
@@ -49,6 +54,8 @@ def test_what_is_in_an_accuracy_and_what_is_left_out_is_said() -> None:
     assert words.endswith("left out: nothing")
     for part in ("age (1 day)", "periphery (sonos_40nm sized for A)", "trim (column trim)", "wires (R_p_hat 1e-05)"):
         assert part in words
+    wired = Core("A", cell=CELL, wires={"input_resistance": "500 Ohm", "r_s_hat": 1e-6, "feed": "rows"}).to_dict()
+    assert "wires (virtual ground R_in_hat 0.008, supply R_s_hat 1e-06)" in what_is_in(wired)
     designs = [{"name": "A", "core": fresh}, {"name": "B", "core": fresh}]
     assert caption_of_parts(designs) == f"In every row: {what_is_in(fresh)}."
     assert own_parts(designs) == ["", ""]
@@ -59,7 +66,7 @@ def test_what_is_in_an_accuracy_and_what_is_left_out_is_said() -> None:
 def test_a_study_keeps_its_parts_in_file_command_and_result(tmp_path: Path) -> None:
     study = Study(
         designs=("A",), device="sonos_40nm_tcas2022", images=20, calibration_images=30, trials=2, batch_size=20,
-        peripherals="sized", corrections=("column_trim",), temperature="300 K",
+        peripherals="sized", corrections=("column_trim",), temperature="300 K", r_s_hat=1e-6, feed="far",
     )  # fmt: skip
     assert Study.load(study.save(tmp_path / "study.toml")) == study
     words = command_line(
@@ -68,10 +75,12 @@ def test_a_study_keeps_its_parts_in_file_command_and_result(tmp_path: Path) -> N
     assert "--correct column_trim" in words
     assert "--peripherals sized" in words
     assert "--temperature '300 K'" in words
+    assert "--r-s-hat 1e-06 --feed far" in words
     with pytest.raises(StudyError, match=r"corections.*corrections"):
         Study.make({"corections": ["column_trim"]})
     network, cache = load_network(study), ResultCache(tmp_path)
-    with_trim = built(study.model_copy(update={"temperature": None}), Core("A"), CELL)
+    plain = study.model_copy(update={"temperature": None, "r_s_hat": None, "feed": None})
+    with_trim = built(plain, Core("A"), CELL)
     without = with_trim.replace(corrections=())
     found, untrimmed = (evaluate_design(study, network, core, cache, lambda *_: None) for core in (with_trim, without))
     assert found["accuracy"]["mean"] > untrimmed["accuracy"]["mean"] + 0.2

@@ -55,6 +55,21 @@ def test_points_are_every_combination_of_what_varies() -> None:
     )  # fmt: skip
 
 
+def test_wires_vary_one_by_one_over_what_the_study_says() -> None:
+    study = Study(
+        designs=("A",), device=DEVICE, r_p_hat=1e-6, bit_line="affine",
+        vary={"r_in_hat": [0, 8e-3], "feed": ["far", "rows"], "r_s_hat": [1e-6]},
+    )  # fmt: skip
+    points = points_of(study)
+    cores = [point.core for point in points]
+    assert {(core.lines.r_in_hat, core.lines.feed) for core in cores if core} == {
+        (0.0, "far"), (0.0, "rows"), (8e-3, "far"), (8e-3, "rows"),
+    }  # fmt: skip
+    assert {(core.lines.r_p_hat, core.lines.r_s_hat, core.bit_line) for core in cores if core} == {
+        (1e-6, 1e-6, "affine")
+    }
+
+
 def test_an_impossible_combination_is_named_and_a_value_that_never_fits_is_refused() -> None:
     points = points_of(Study(designs=("A",), vary={"weight_bits": "4,8", "bits_per_cell": "3,7"}))
     assert [point.core is None for point in points] == [False, True, False, False]
