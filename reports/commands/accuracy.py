@@ -222,7 +222,7 @@ def api_arguments() -> dict[str, str]:
     """Return the options for arguments of the API that are called otherwise here."""
     own = {
         "cell": "--device",
-        "wires": "--r-p-hat, --bit-line and the like",
+        "wires": "--r-p-hat or another of the wires",
         "corrections": "--correct",
     }
     return {"time": "--age", "directory": "--data"} | own

@@ -170,7 +170,7 @@ def api_arguments() -> dict[str, str]:
     """Return the options for arguments of the API that are called otherwise here."""
     return {
         "directory": "--data",
-        "wires": "--r-p-hat, --bit-line and the like",
+        "wires": "--r-p-hat or another of the wires",
         "corrections": "--correct",
     }
 
