@@ -1,6 +1,8 @@
 """What the wires and peripherals do: core designs, bit lines, SPICE, integrator, accumulator and ramp ADC."""
 
-from circuits.adc import Adc, load_adc
+from circuits.adc import Adc, adc_names, load_adc
+from circuits.adc_confirmation import AdcConfirmation, confirm_adc
+from circuits.adc_figures import AdcFigures, adc_figures
 from circuits.adc_kinds import AdcKind, adc_kind_names, register_adc_kind
 from circuits.adc_transfer import AdcErrors, adc_codes, quantisation_variance, transition_levels
 from circuits.bit_line.affine import PreparedCells
@@ -52,7 +54,9 @@ from circuits.weight_statistics import NetworkStatistics, network_statistics
 __all__ = [
     "Activity",
     "Adc",
+    "AdcConfirmation",
     "AdcErrors",
+    "AdcFigures",
     "AdcKind",
     "BitLineConfirmation",
     "BitLinePoint",
@@ -82,13 +86,16 @@ __all__ = [
     "WeightCode",
     "Wires",
     "adc_codes",
+    "adc_figures",
     "adc_kind_names",
+    "adc_names",
     "apply_peripherals",
     "as_core",
     "assumed_line_currents",
     "bit_line_errors",
     "characterize",
     "choose_cores",
+    "confirm_adc",
     "confirm_bit_line",
     "confirm_lines",
     "design_notes",

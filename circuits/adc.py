@@ -20,16 +20,16 @@ from pydantic import ValidationError
 from circuits.adc_kinds import DEFAULT_KIND, AdcKind, adc_kind, adc_kind_names
 from circuits.adc_transfer import AdcErrors, quantisation_variance, transition_levels
 from devicekit.common.errors import DesignError, DevicekitError, unknown_name
-from devicekit.common.foreign import read_toml
+from devicekit.common.inheritance import read_inheriting
 from devicekit.common.numbers import is_real
-from devicekit.common.paths import is_file, replacing
+from devicekit.common.paths import data_path, is_file, replacing
 from devicekit.common.provenance import Constant
 from devicekit.common.quantities import parse_quantity, unit_factor
 from devicekit.common.validation import problem_of
 
 Floats = NDArray[np.float64]
 
-COSTS = {"rate": "1/s", "energy": "J", "area": "m^2"}
+COSTS = {"rate": "1/s", "energy": "J", "decision_energy": "J", "area": "m^2"}
 """What an ADC may give beside its errors, with the SI unit."""
 _TABLES = ("inl_lsb", "dnl_lsb", "thresholds_lsb")
 LARGEST_TABLE_BITS = 16
@@ -52,7 +52,11 @@ class Adc:
             last; positive where the reading is too high, as in IEEE Std 1241-2010.
         dnl_lsb: differential non-linearity [LSB] of the 2**bits - 2 inner codes, instead of `inl_lsb`.
         thresholds_lsb: the 2**bits - 1 transition levels [LSB], instead of either; ideal is k - 1/2.
+        circuit: errors of its circuit by name, such as ``{"capacitor_mismatch": 0.005}`` of a SAR, from which the ADC
+            of each column is drawn; the kind's `AdcKind.circuit` says which there are. Instead of `enob` and tables of
+            levels, which say what came out.
         energy: of one conversion [J], at its resolution.
+        decision_energy: of one decision of a comparator [J] instead, times the kind's decisions in a conversion.
         area: of one ADC [m^2].
         source: where its numbers come from.
 
@@ -74,7 +78,9 @@ class Adc:
     inl_lsb: tuple[float, ...] = ()
     dnl_lsb: tuple[float, ...] = ()
     thresholds_lsb: tuple[float, ...] = ()
+    circuit: Mapping[str, float] = dataclasses.field(default_factory=dict, hash=False)
     energy: Constant | float | str | None = None
+    decision_energy: Constant | float | str | None = None
     area: Constant | float | str | None = None
     source: str = ""
 
@@ -91,6 +97,11 @@ class Adc:
         for field, unit in COSTS.items():
             object.__setattr__(self, field, self._as_constant(field, unit))
         self._check_errors()
+        self._check_circuit()
+        if self.energy is not None and self.decision_energy is not None:
+            raise DesignError(f"ADC {self.label!r}: expected `energy` or `decision_energy`, but got both.")
+        if self.decision_energy is not None and self.its_kind.decisions is None:
+            raise DesignError(f"ADC {self.label!r}: a {self.its_kind.label} has no count of decisions: give `energy`.")
         if self.bits is not None and self.has_errors:
             self.errors(self.bits)
 
@@ -142,6 +153,28 @@ class Adc:
         if self.noise_lsb is not None and self.enob is not None:
             raise DesignError(f"ADC {self.label!r}: expected `noise_lsb` or `enob`, but got both.")
 
+    def _check_circuit(self) -> None:
+        if not isinstance(self.circuit, Mapping):
+            self._fail("circuit", "a table of errors of the circuit")
+        known = self.its_kind.circuit
+        for name, value in self.circuit.items():
+            if name not in known:
+                raise DesignError(
+                    f"ADC {self.label!r}: "
+                    + unknown_name(f"error of the circuit of a {self.its_kind.label}", str(name), known)
+                )
+            if not is_real(value) or not known[name].allows(float(value)):
+                raise DesignError(
+                    f"ADC {self.label!r}: expected `circuit.{name}` to be {known[name].requirement}, but got {value!r}."
+                )
+        object.__setattr__(self, "circuit", {name: float(self.circuit[name]) for name in known if name in self.circuit})
+        given = [field for field in ("enob", *_TABLES) if getattr(self, field) not in (None, ())]
+        if self.circuit and given:
+            raise DesignError(
+                f"ADC {self.label!r}: expected errors of its circuit in `circuit`, or what came out in `{given[0]}`, "
+                "but got both."
+            )
+
     # -- what it is ---------------------------------------------------------------------------------------------
 
     @property
@@ -162,7 +195,8 @@ class Adc:
     @property
     def has_errors(self) -> bool:
         """Whether it gives errors of its own."""
-        return self.noise_lsb is not None or self.enob is not None or any(getattr(self, field) for field in _TABLES)
+        tables = any(getattr(self, field) for field in _TABLES)
+        return self.noise_lsb is not None or self.enob is not None or tables or bool(self.circuit)
 
     def cost(self, field: str) -> Constant | None:
         """Return rate, energy or area with its provenance, None where it is not given.
@@ -212,6 +246,10 @@ class Adc:
         Raises:
             DesignError: a table of another length, or an ENOB that cannot be.
         """
+        if any(self.circuit.values()):
+            if bits > LARGEST_TABLE_BITS:
+                self._fail("circuit", f"given for at most {LARGEST_TABLE_BITS} bits")
+            return AdcErrors(bits, self._noise(bits, None), None, self.kind, self.circuit)
         thresholds = self._thresholds(bits)
         noise = self._noise(bits, thresholds)
         return AdcErrors(bits, noise, thresholds) if noise > 0 or thresholds is not None else None
@@ -264,6 +302,8 @@ class Adc:
             if isinstance(value, Constant):
                 entry = value.model_dump(exclude_none=True)
                 values[field.name] = {key: list(v) if isinstance(v, tuple) else v for key, v in entry.items()}
+            elif field.name == "circuit":
+                values |= {"circuit": dict(self.circuit)} if self.circuit else {}
             elif field.name == "kind" or value not in (None, "", ()):
                 values[field.name] = list(value) if isinstance(value, tuple) else value
         return values
@@ -308,24 +348,36 @@ def adc_from_mapping(values: Mapping[str, Any], where: str = "ADC") -> Adc:
         raise DesignError(f"{where}: {error}") from None
 
 
-def load_adc(name_or_path: str | Path) -> Adc:
-    """Return an ADC: a kind by name with nothing of its own, or the one that a file describes.
+def _bundled() -> dict[str, Path]:
+    return {path.stem: path for path in sorted(data_path("adcs").glob("*.toml"))}
 
-    A file holds fields of `Adc` at its top level.
+
+def adc_names() -> list[str]:
+    """Return the names of the bundled ADCs, whose errors are those of plausible circuits."""
+    return list(_bundled())
+
+
+def load_adc(name_or_path: str | Path) -> Adc:
+    """Return an ADC: a kind by name with nothing of its own, a bundled one, or the one that a file describes.
+
+    A file holds fields of `Adc` at its top level. With ``base`` it holds what differs from a bundled ADC, or from
+    another file of its folder.
 
     Args:
-        name_or_path: such as ``"sar"``, or the path of a TOML file.
+        name_or_path: such as ``"sar"``, one of `adc_names`, or the path of a TOML file.
 
     Raises:
-        DesignError: no such kind or file, no TOML, an unknown field, or an impossible ADC.
+        DesignError: no such kind or file, no TOML, a base that is missing or comes back to the file, an unknown field,
+            or an impossible ADC.
     """
     if str(name_or_path) in adc_kind_names():
         return Adc(str(name_or_path))
-    path = Path(name_or_path)
+    bundled = _bundled()
+    path = bundled.get(str(name_or_path), Path(name_or_path))
     if not is_file(path):
-        message = unknown_name("ADC", str(name_or_path), adc_kind_names())
+        message = unknown_name("ADC", str(name_or_path), [*adc_kind_names(), *bundled])
         raise DesignError(message + " An ADC of your own is given as the path of its file.")
-    return adc_from_mapping(read_toml(path, DesignError), str(path))
+    return adc_from_mapping(read_inheriting(path, DesignError, bundled, "ADC"), str(path))
 
 
 def as_adc(adc: Adc | str | Path | Mapping[str, Any]) -> Adc:

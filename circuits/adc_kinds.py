@@ -6,17 +6,56 @@ known by `register_adc_kind`, or by an installed package through the entry-point
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from circuits.converters.drawn import (
+    BinarySearch,
+    Converters,
+    Levels,
+    Pipeline,
+    capacitor_weights,
+    flash_levels,
+    ramp_levels,
+)
 from devicekit.common.errors import DesignError
 from devicekit.common.provenance import Constant
 from devicekit.common.registry import Registry
 
 DEFAULT_KIND = "ramp"
 """The kind of a core that says nothing of its ADC."""
+
+
+@dataclass(frozen=True)
+class CircuitError:
+    """An error of a kind's own circuit, ideal at 0.
+
+    Attributes:
+        meaning: one line.
+        high: largest value.
+        signed: whether it may be negative.
+    """
+
+    meaning: str
+    high: float
+    signed: bool = False
+
+    @property
+    def requirement(self) -> str:
+        """What `allows` asks, in words."""
+        return f"a number from {-self.high if self.signed else 0:g} to {self.high:g}"
+
+    def allows(self, value: float) -> bool:
+        """Whether a value is in range."""
+        return abs(value) <= self.high and (self.signed or value >= 0)
+
+
+_OFFSET = CircuitError("spread of the comparators' offsets from ADC to ADC, sigma [LSB]", 1e6)
+_NOISE = CircuitError("noise of the comparator, fresh at each decision, rms [LSB]", 1e6)
 
 
 class AdcKind:
@@ -31,6 +70,11 @@ class AdcKind:
         cycles: clock cycles of one conversion as a formula of its resolution ``bits``, in plain arithmetic.
         clock: constant of a component library that is its clock cycle [s]; None for ``timing.NAME_cycle``.
         cycle_time: clock cycle [s] for libraries without that constant.
+        interval: clock cycles from one conversion to the next where a conversion begins before the last one has ended;
+            None: as long as a conversion takes.
+        decisions: decisions of comparators in one conversion as a formula of ``bits``, which the energy of a decision
+            is multiplied with.
+        circuit: errors of its circuit that an ADC of this kind may give, by name.
         components: components of a library that belong to it, the one that every column has first; None for
             ``NAME_adc`` alone.
     """
@@ -40,6 +84,9 @@ class AdcKind:
     cycles: ClassVar[str]
     clock: ClassVar[str | None] = None
     cycle_time: ClassVar[Constant | None] = None
+    interval: ClassVar[str | None] = None
+    decisions: ClassVar[str | None] = None
+    circuit: ClassVar[Mapping[str, CircuitError]] = {}
     components: ClassVar[tuple[str, ...] | None] = None
 
     @classmethod
@@ -71,6 +118,30 @@ class AdcKind:
             bits: resolution.
         """
         return None
+
+    @classmethod
+    def draw(
+        cls,
+        bits: int,
+        errors: Mapping[str, float],
+        converters: int,
+        own: np.random.Generator,
+        shared: np.random.Generator,
+        noise_lsb: float = 0.0,
+    ) -> Converters:
+        """Return ADCs as built, with the mismatch of their circuits drawn.
+
+        A kind that has errors in `circuit` says here what they do.
+
+        Args:
+            bits: resolution.
+            errors: value of every error of `circuit`.
+            converters: number of ADCs.
+            own: source of what differs from ADC to ADC.
+            shared: source of what all ADCs of a core have in common, such as a ramp; in the same state for all of them.
+            noise_lsb: input-referred noise of a conversion, rms [LSB].
+        """
+        raise NotImplementedError(f"{cls.__name__} has errors in `circuit` and no `draw`")
 
 
 Kind = TypeVar("Kind", bound=type[AdcKind])
@@ -129,8 +200,33 @@ class Ramp(AdcKind):
     name = "ramp"
     label = "ramp ADC"
     cycles = "2 ** bits"
+    decisions = "2 ** bits"
     clock = "timing.ramp_step"
     components = ("comparator", "ramp")
+    circuit: ClassVar[Mapping[str, CircuitError]] = {
+        "bow_lsb": CircuitError(
+            "largest INL of a bent ramp between calibrated ends, signed as INL [LSB]", 1e4, signed=True
+        ),
+        "step_mismatch": CircuitError("relative spread of the ramp's steps, sigma", 1.0),
+        "comparator_offset_lsb": _OFFSET,
+        "comparator_noise_lsb": _NOISE,
+    }
+
+    @classmethod
+    def draw(
+        cls,
+        bits: int,
+        errors: Mapping[str, float],
+        converters: int,
+        own: np.random.Generator,
+        shared: np.random.Generator,
+        noise_lsb: float = 0.0,
+    ) -> Converters:
+        """Return columns that share a ramp; the comparator decides once."""
+        steps = shared.standard_normal(2**bits - 2) if bits > 1 else np.empty(0)
+        levels = ramp_levels(bits, errors["bow_lsb"], errors["step_mismatch"], steps)
+        offsets = errors["comparator_offset_lsb"] * own.standard_normal(converters)
+        return Levels(levels[None, :], offsets, float(np.hypot(noise_lsb, errors["comparator_noise_lsb"])))
 
 
 @register_adc_kind
@@ -140,6 +236,28 @@ class Sar(AdcKind):
     name = "sar"
     label = "SAR ADC"
     cycles = "bits + 1"
+    decisions = "bits"
+    circuit: ClassVar[Mapping[str, CircuitError]] = {
+        "capacitor_mismatch": CircuitError("relative spread of a unit capacitor, sigma", 1.0),
+        "comparator_offset_lsb": _OFFSET,
+        "comparator_noise_lsb": _NOISE,
+    }
+
+    @classmethod
+    def draw(
+        cls,
+        bits: int,
+        errors: Mapping[str, float],
+        converters: int,
+        own: np.random.Generator,
+        shared: np.random.Generator,
+        noise_lsb: float = 0.0,
+    ) -> Converters:
+        """Return columns with a capacitor array and a comparator each."""
+        normals = own.standard_normal((converters, bits + 2))
+        weights = capacitor_weights(bits, errors["capacitor_mismatch"], normals[:, 1:])
+        offsets = errors["comparator_offset_lsb"] * normals[:, 0]
+        return BinarySearch(weights, offsets, errors["comparator_noise_lsb"], noise_lsb)
 
 
 @register_adc_kind
@@ -149,3 +267,62 @@ class Flash(AdcKind):
     name = "flash"
     label = "flash ADC"
     cycles = "1"
+    decisions = "2 ** bits - 1"
+    circuit: ClassVar[Mapping[str, CircuitError]] = {
+        "comparator_offset_lsb": CircuitError("spread of the comparators' offsets, sigma [LSB]", 1e6),
+        "ladder_mismatch": CircuitError("relative spread of the reference ladder's resistors, sigma", 1.0),
+    }
+
+    @classmethod
+    def draw(
+        cls,
+        bits: int,
+        errors: Mapping[str, float],
+        converters: int,
+        own: np.random.Generator,
+        shared: np.random.Generator,
+        noise_lsb: float = 0.0,
+    ) -> Converters:
+        """Return columns with a ladder and 2**bits - 1 comparators each."""
+        normals = own.standard_normal((converters, 2 ** (bits + 1) - 1))
+        levels = flash_levels(bits, errors["comparator_offset_lsb"], errors["ladder_mismatch"], normals)
+        return Levels(levels, np.zeros(converters), noise_lsb)
+
+
+@register_adc_kind
+class PipelineKind(AdcKind):
+    """Stages of a bit and a half and a flash of two bits, one ADC a column: a result a cycle, bits - 1 cycles late."""
+
+    name = "pipeline"
+    label = "pipeline ADC"
+    cycles = "max(bits - 1, 1)"
+    interval = "1"
+    decisions = "2 * max(bits - 2, 0) + where(bits > 1, 3, 1)"
+    cycle_time = Constant(
+        value=1e-9,
+        unit="s",
+        kind="assumed",
+        source="one sample a cycle; as fast as the ramp counter",
+        interval=(5e-10, 1e-8),
+    )
+    circuit: ClassVar[Mapping[str, CircuitError]] = {
+        "stage_gain_error": CircuitError("relative gain error that all stages have, signed", 0.5, signed=True),
+        "stage_gain_mismatch": CircuitError("relative spread of the stages' gains, sigma", 0.5),
+        "comparator_offset_lsb": CircuitError("spread of the stages' comparator offsets, sigma [LSB]", 1e6),
+    }
+
+    @classmethod
+    def draw(
+        cls,
+        bits: int,
+        errors: Mapping[str, float],
+        converters: int,
+        own: np.random.Generator,
+        shared: np.random.Generator,
+        noise_lsb: float = 0.0,
+    ) -> Converters:
+        """Return columns with stages each."""
+        normals = own.standard_normal((converters, max(bits - 2, 0), 3))
+        gains = errors["stage_gain_error"] + errors["stage_gain_mismatch"] * normals[:, :, 0]
+        offsets = errors["comparator_offset_lsb"] / 2.0 ** (bits - 1) * normals[:, :, 1:]
+        return Pipeline(bits, gains, offsets, noise_lsb)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from circuits.adc_kinds import DEFAULT_KIND, adc_kind
+from circuits.converters.drawn import Converters, Levels
 
 Floats = NDArray[np.float64]
 
@@ -17,12 +21,32 @@ class AdcErrors:
     Attributes:
         bits: resolution.
         noise_lsb: input-referred random noise of one conversion, rms [LSB].
-        thresholds_lsb: the 2**bits - 1 transition levels [LSB], ascending; None: ideal, at k - 1/2.
+        thresholds_lsb: the 2**bits - 1 transition levels [LSB] of all ADCs, ascending; None: ideal, at k - 1/2.
+        kind: of the ADC.
+        circuit: errors of its circuit by name, from which each ADC is drawn; empty where all are alike.
     """
 
     bits: int
     noise_lsb: float
     thresholds_lsb: Floats | None
+    kind: str = DEFAULT_KIND
+    circuit: Mapping[str, float] = field(default_factory=dict)
+
+    def draw(self, converters: int, own: np.random.Generator, shared: np.random.Generator) -> Converters:
+        """Return ADCs as built, see `AdcKind.draw`; all alike without errors in `circuit`.
+
+        Args:
+            converters: number of ADCs.
+            own: source of what differs from ADC to ADC.
+            shared: source of what they have in common.
+        """
+        if not self.circuit:
+            ideal = np.arange(2**self.bits - 1) + 0.5
+            levels = ideal if self.thresholds_lsb is None else self.thresholds_lsb
+            return Levels(levels[None, :], np.zeros(converters), self.noise_lsb)
+        kind = adc_kind(self.kind)
+        errors = {name: self.circuit.get(name, 0.0) for name in kind.circuit}
+        return kind.draw(self.bits, errors, converters, own, shared, self.noise_lsb)
 
 
 def transition_levels(bits: int, *, inl_lsb: ArrayLike | None = None, dnl_lsb: ArrayLike | None = None) -> Floats:

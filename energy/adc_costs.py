@@ -7,7 +7,7 @@ from dataclasses import replace
 from circuits.adc import Adc
 from devicekit.common.provenance import Constant
 from devicekit.common.quantities import unit_factor
-from energy.adc_formulas import conversion_time, flag
+from energy.adc_formulas import conversion_time, decisions, flag
 from energy.errors import EnergyError
 from energy.library import Action, Component, Library
 
@@ -45,10 +45,15 @@ def with_adc(library: Library, adc: Adc) -> Library:
         )
         units[f"{first}.leakage"] = "W"
     energy, area = adc.cost("energy"), adc.cost("area")
-    if energy is not None:
+    decision = adc.cost("decision_energy")
+    if energy is not None or decision is not None:
         action = Action(f"slice_conversions * {own}", f"one conversion of {adc.label}")
+        if energy is None:
+            count = f"slice_conversions * {own} * ({decisions(kind)})"
+            action, energy = Action(count, f"one decision of {adc.label}"), decision
         components[first] = replace(components[first], actions={"convert": action})
         components |= {name: replace(components[name], actions={}) for name in others}
+        assert energy is not None
         constants[f"{first}.convert.energy"], units[f"{first}.convert.energy"] = energy, "J"
     if area is not None:
         components[first] = replace(components[first], area_each=None, area_scale=None)

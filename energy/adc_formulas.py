@@ -48,27 +48,63 @@ def cycles(kind: type[AdcKind]) -> str:
     Raises:
         EnergyError: the kind's own formula is no arithmetic of ``bits``.
     """
+    return _of_bits(kind, "cycles", kind.cycles, "largest_adc_bits")
+
+
+def decisions(kind: type[AdcKind]) -> str:
+    """Return the decisions of comparators in one conversion of each weight slice as a formula of a core.
+
+    Args:
+        kind: a kind that says how many there are.
+
+    Raises:
+        EnergyError: the kind's own formula is no arithmetic of ``bits``.
+    """
+    return _of_bits(kind, "decisions", kind.decisions or "1", "adc_bits")
+
+
+def _of_bits(kind: type[AdcKind], what: str, text: str, bits: str) -> str:
     try:
-        names = expression(kind.cycles).names
+        names = expression(text).names
     except EnergyError as error:
-        raise EnergyError(f"ADC kind {kind.name!r}: `cycles`: {error}") from None
+        raise EnergyError(f"ADC kind {kind.name!r}: `{what}`: {error}") from None
     if set(names) - {"bits"}:
-        raise EnergyError(f"ADC kind {kind.name!r}: expected `cycles` as a formula of `bits`, but got {kind.cycles!r}.")
-    return re.sub(r"\bbits\b", "largest_adc_bits", kind.cycles)
+        raise EnergyError(f"ADC kind {kind.name!r}: expected `{what}` as a formula of `bits`, but got {text!r}.")
+    return re.sub(r"\bbits\b", bits, text)
 
 
-def conversion_formula(kinds: Sequence[str], constants: Container[str]) -> Formula:
-    """Return the formula of the time of one conversion.
+def conversion_formulas(kinds: Sequence[str], constants: Container[str]) -> tuple[Formula, Formula]:
+    """Return the formulas of the time of one conversion, and of the time from one to the next.
+
+    They differ for kinds that begin a conversion before the last one has ended, see `AdcKind.interval`.
 
     Args:
         kinds: kinds of ADC, see `kinds_of`.
-        constants: names of the library's constants; a time of conversion comes before cycles of a clock.
+        constants: names of the library's constants; a time between conversions comes before cycles of a clock.
     """
-    terms = []
+    whole, apart = [], []
     for name in kinds:
         kind, own = adc_kind(name), conversion_time(name)
         count = cycles(kind)
-        clocked = kind.clock_constant() if count == "1" else f"({count}) * {kind.clock_constant()}"
-        terms.append(f"{flag(name)} * {own if own in constants else clocked}")
-    text = f"has_adc * ({' + '.join(terms)})" if terms else "0 * has_adc"
-    return Formula("conversion_s", "s", text, "time of one conversion")
+        clock = kind.clock_constant()
+        between = None if kind.interval is None else _of_bits(kind, "interval", kind.interval, "largest_adc_bits")
+        if own in constants:
+            every = own
+            one = own if between is None else _times(f"({count}) / ({between})", own)
+        else:
+            one = _times(count, clock)
+            every = one if between is None else _times(between, clock)
+        whole.append(f"{flag(name)} * {one}")
+        apart.append(f"{flag(name)} * {every}")
+    return (
+        Formula("conversion_s", "s", _sum(whole), "time of one conversion"),
+        Formula("conversion_interval_s", "s", _sum(apart), "time from one conversion of an ADC to the next"),
+    )
+
+
+def _times(count: str, constant: str) -> str:
+    return constant if count == "1" else f"({count}) * {constant}"
+
+
+def _sum(terms: Sequence[str]) -> str:
+    return f"has_adc * ({' + '.join(terms)})" if terms else "0 * has_adc"

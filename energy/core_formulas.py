@@ -203,10 +203,16 @@ FEATURES = (
 TIMES = (
     Formula("integration_s", "s", "unit_times * timing.input_bit", "time in which one input is applied"),
     Formula(
+        "converting_s",
+        "s",
+        "conversion_phases * (conversion_interval_s + timing.settling)",
+        "time in which the ADCs take up the conversions of a line, settling included",
+    ),
+    Formula(
         "conversions_s",
         "s",
-        "conversion_phases * (conversion_s + timing.settling)",
-        "time of all conversions of a line, settling included",
+        "converting_s + (conversion_s - conversion_interval_s)",
+        "time of all conversions of a line, the last one to its end",
     ),
     Formula(
         "digital_s",
@@ -223,14 +229,14 @@ TIMES = (
     Formula(
         "interval_s",
         "s",
-        "max(integration_s, conversions_s)",
+        "max(integration_s, converting_s)",
         "time between MVMs when the next input is applied while the last one is converted",
     ),
 )
 
 SURVEY = (
     Formula("survey_bits", "", "max(adc_bits, survey.lowest_bits)", "bits at which the survey is read"),
-    Formula("survey_rate_hz", "Hz", "1 / (conversion_s + timing.settling)", "conversions a second of one ADC"),
+    Formula("survey_rate_hz", "Hz", "1 / (conversion_interval_s + timing.settling)", "conversions a second of one ADC"),
     Formula(
         "survey_fom_db",
         "dB",

@@ -16,7 +16,7 @@ from devicekit.common.errors import unknown_name
 from devicekit.common.provenance import Constant
 from devicekit.common.quantities import unit_factor
 from devicekit.common.validation import problem_of
-from energy.adc_formulas import conversion_formula, flag, kinds_of
+from energy.adc_formulas import conversion_formulas, flag, kinds_of
 from energy.core_formulas import COUNTS, FEATURES, FIELDS, RESULTS, SURVEY, TIMES, WRITING
 from energy.errors import EnergyError
 from energy.expressions import Array
@@ -131,8 +131,8 @@ class Library:
     @cached_property
     def formulas(self) -> Formulas:
         """Every quantity of a core as formulas of its design and of these constants."""
-        time = conversion_formula(self.adc_kinds, self.si)
-        core = (*COUNTS, *FEATURES, *component_formulas(self.components), time, *TIMES, *SURVEY, *self.results)
+        times = conversion_formulas(self.adc_kinds, self.si)
+        core = (*COUNTS, *FEATURES, *component_formulas(self.components), *times, *TIMES, *SURVEY, *self.results)
         return Formulas(core, (*FIELDS, *map(flag, self.adc_kinds), *self.si))
 
     @cached_property

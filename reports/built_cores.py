@@ -78,7 +78,7 @@ def what_is_in(core: Values) -> str:
     return f"{', '.join(there) or 'quantisation only'}; left out: {', '.join(missing) or 'nothing'}"
 
 
-_ERRORS = {"enob", "noise_lsb", "inl_lsb", "dnl_lsb", "thresholds_lsb"}
+_ERRORS = {"enob", "noise_lsb", "inl_lsb", "dnl_lsb", "thresholds_lsb", "circuit"}
 _ALWAYS_NAMED = ("cells", "age of the cells", "peripherals", "corrections", "wires")
 """Parts whose absence is named."""
 

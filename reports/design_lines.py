@@ -93,7 +93,10 @@ def _adc(adc: Values) -> str:
     words += [f"ENOB {adc['enob']:g}"] if "enob" in adc else []
     words += [f"noise {adc['noise_lsb']:g} LSB"] if "noise_lsb" in adc else []
     words += ["non-linear"] if any(table in adc for table in ("inl_lsb", "dnl_lsb", "thresholds_lsb")) else []
-    costs = [cost for cost in ("rate", "energy", "area") if cost in adc]
+    words += ["its circuit's own errors"] if any(adc.get("circuit", {}).values()) else []
+    costs = [
+        cost for cost in ("rate", "energy", "area") if cost in adc or (cost == "energy" and "decision_energy" in adc)
+    ]
     words += [f"own {', '.join(costs)}"] if costs else []
     return ", ".join(words)
 

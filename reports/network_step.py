@@ -296,7 +296,12 @@ def core_fingerprint(core: Core) -> dict[str, Any]:
         core: the core as built.
     """
     peripherals = core.column_peripherals
-    adc = [None if own is None else (own.noise_lsb, own.thresholds_lsb) for own in core.adc_errors]
+    adc = [
+        None
+        if own is None
+        else (own.noise_lsb, own.thresholds_lsb, *([own.kind, dict(own.circuit)] if own.circuit else []))
+        for own in core.adc_errors
+    ]
     return {
         "design": core.design.to_mapping(),
         "weight_code": code_fingerprint(core.design.weight_code),

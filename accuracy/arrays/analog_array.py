@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from accuracy.arrays.cells import Cells, ExactCells, GivenCells, ProgrammedCells, Seed
-from accuracy.arrays.physics import NoiseSource, Physics, draw_column_deviates
+from accuracy.arrays.physics import NoiseSource, Physics, draw_column_deviates, draw_converters
 from accuracy.errors import MappingError
 from accuracy.mapping.operators import Operator
 from accuracy.mapping.weights import Mapping, row_pieces
 from circuits import AdcErrors
+from circuits.converters.drawn import Converters
 from circuits.peripherals.load import Peripherals
 from circuits.peripherals.model import PeripheralModel
 from devicekit import Cell
@@ -46,10 +47,11 @@ class _Kept(NamedTuple):
 
 
 class _DrawnAfter(NamedTuple):
-    """What was drawn after the cells: deviates of columns, the key of the noise; and the generator after all."""
+    """What was drawn after the cells: deviates of columns, keys of noise and ADCs; and the generator after all."""
 
     column_deviates: list[Floats] | None
     noise_key: list[int]
+    adc_seed: list[int]
     generator: np.random.Generator
 
 
@@ -99,6 +101,7 @@ class AnalogArray:
         self.ideal = False
         self._programmed: ProgrammedCells | None = None
         self._drawn: _DrawnAfter | None = None
+        self._converters: dict[int, tuple[Converters | None, ...]] = {}
         self.noise = NoiseSource()
         self._layouts: dict[object, _Kept] = {}
         self.inputs_seen = 0
@@ -114,7 +117,7 @@ class AnalogArray:
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a copy starts from: programmed cells, not what kernels made of them, which holds addresses."""
-        return {**self.__dict__, "_layouts": {}}
+        return {**self.__dict__, "_layouts": {}, "_converters": {}}
 
     def _constants(self) -> None:
         """Work out the digital constants from digits, flips and g_min."""
@@ -240,6 +243,31 @@ class AnalogArray:
         return None if self.ideal else self.physics.adc or None
 
     @property
+    def _draws_adcs(self) -> bool:
+        return any(errors is not None and errors.circuit for errors in self.physics.adc)
+
+    def converters(self, partition: int) -> tuple[Converters | None, ...]:
+        """Return the ADCs of a partition's blocks as built, None for blocks whose ADCs are all alike; empty if all are.
+
+        They are drawn with the programming of the cells.
+
+        Args:
+            partition: its number.
+        """
+        if not self._draws_adcs:
+            return ()
+        if partition not in self._converters:
+            seed = [0, 0] if self._programmed is None else self._drawn_after().adc_seed
+            columns = self.mapping.physical_columns
+            self._converters[partition] = tuple(
+                draw_converters(errors, seed, (partition, block), columns)
+                if errors is not None and errors.circuit
+                else None
+                for block, errors in ((block, self.physics.adc[block // self.lines]) for block in range(self.blocks))
+            )
+        return self._converters[partition]
+
+    @property
     def only_quantises(self) -> bool:
         """Whether nothing acts between programmed cells and codes but an ideal uniform ADC.
 
@@ -259,6 +287,7 @@ class AnalogArray:
         """
         self._programmed = ProgrammedCells(self.mapping, self._digit_targets, self.cell, self.physics.faults, seed)
         self._drawn = None
+        self._converters = {}
         if isinstance(seed, np.random.Generator):
             seed.bit_generator.state = self._drawn_after().generator.bit_generator.state
         self.noise.restart(self._noise_key)
@@ -273,7 +302,9 @@ class AnalogArray:
                 columns = self.blocks * self.mapping.physical_columns
                 deviates = draw_column_deviates(len(self.mapping.partitions), columns, generator)
             key = [int(part) for part in generator.integers(0, 2**32, 2)]
-            self._drawn = _DrawnAfter(deviates, key, generator)
+            # Without ADCs to draw, generators go on as they would without ADCs.
+            seed = [int(part) for part in generator.integers(0, 2**32, 2)] if self._draws_adcs else []
+            self._drawn = _DrawnAfter(deviates, key, seed, generator)
         return self._drawn
 
     def _noise_key(self) -> list[int]:

@@ -7,7 +7,8 @@
 5. analog subtraction of differential lines and analog accumulation over input slices (unequal bit weights included);
 6. peripherals: gain and offset of each column, also as the common current of its lines moves them, clipping,
    non-linearity, thermal and shot noise (`apply_peripherals`);
-7. the ADC (`UniformAdc`), with noise and transition levels of its own where it has them (`through_adc`).
+7. the ADC (`UniformAdc`), with noise and transition levels of its own where it has them, or one drawn for each column
+   from the errors of its circuit (`through_adc`).
 
 Each stage is off unless asked for. Stages 3 to 6 are left out where cells are ideal: calibration and the ideal-cell
 accuracy see quantisation only.
@@ -15,6 +16,7 @@ accuracy see quantisation only.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -28,6 +30,7 @@ from accuracy.mapping.inputs import input_digits, input_steps, slice_layout
 from circuits import AdcErrors, Core, CoreDesign, Faults, adc_codes
 from circuits.bit_line.resistances import LineResistances
 from circuits.bit_line.solve import BitLineCell
+from circuits.converters.drawn import Converters
 from circuits.peripherals.apply import apply_peripherals, column_deviates, column_errors, noise_rms
 from circuits.peripherals.load import Peripherals
 from circuits.peripherals.model import PeripheralModel
@@ -269,7 +272,26 @@ def through_peripherals(
     return torch.stack(parts, dim=-2)
 
 
-def through_adc(v: Tensor, adc: UniformAdc, errors: Sequence[AdcErrors | None], noise: NoiseSource) -> Tensor:
+def draw_converters(errors: AdcErrors, seed: Sequence[int], place: Sequence[int], columns: int) -> Converters:
+    """Return the ADCs of the columns of one block, as built.
+
+    Args:
+        errors: of their circuit.
+        seed: of the layer's ADCs; what all of them have in common, such as a ramp, follows from it alone.
+        place: partition and block.
+        columns: number of ADCs.
+    """
+    own = np.random.default_rng([*seed, 1, *place])
+    return errors.draw(columns, own, np.random.default_rng([*seed, 0]))
+
+
+def through_adc(
+    v: Tensor,
+    adc: UniformAdc,
+    errors: Sequence[AdcErrors | None],
+    noise: NoiseSource,
+    drawn: Sequence[Converters | None] = (),
+) -> Tensor:
     """Return the readings of ADCs that are not ideal.
 
     Args:
@@ -277,6 +299,7 @@ def through_adc(v: Tensor, adc: UniformAdc, errors: Sequence[AdcErrors | None], 
         adc: range and codes of each block.
         errors: of the ADC of each weight slice; None for an ideal one.
         noise: source of the noise.
+        drawn: the ADCs of each block as built, None for blocks whose ADCs are all alike.
     """
     lines = v.shape[-2] // len(errors)
     ideal = adc.read(v)
@@ -288,7 +311,19 @@ def through_adc(v: Tensor, adc: UniformAdc, errors: Sequence[AdcErrors | None], 
             continue
         levels = adc.levels(block)
         positions = adc.positions(v[..., block, :].to(torch.float64).cpu().numpy(), block) * (levels - 1)
-        normals = noise.normals(positions.shape, torch.empty(0, dtype=torch.float64)).numpy() if own.noise_lsb else None
-        codes = adc_codes(positions, own, symmetric=levels < 2**own.bits, normals=normals)
+        symmetric = levels < 2**own.bits
+        converters = drawn[block] if drawn else None
+        fresh = functools.partial(_normals, noise, positions.shape)
+        if converters is None:
+            codes = adc_codes(positions, own, symmetric=symmetric, normals=fresh() if own.noise_lsb else None)
+        elif symmetric:
+            # The lowest code is not used where a range has a code at 0 in its middle.
+            codes = np.maximum(converters.codes(positions + 1.0, fresh) - 1, 0)
+        else:
+            codes = converters.codes(positions, fresh)
         parts.append(torch.from_numpy(adc.currents(codes / (levels - 1), block)).to(v.device, v.dtype))
     return torch.stack(parts, dim=-2)
+
+
+def _normals(noise: NoiseSource, shape: Sequence[int]) -> Floats:
+    return np.asarray(noise.normals(shape, torch.empty(0, dtype=torch.float64)).numpy())

@@ -35,7 +35,9 @@ def digitised(
         assert array.column_deviates is not None
         assert how.peripherals is not None
         v = through_peripherals(v, adc, how.peripherals, array.column_deviates[partition], array.noise, common)
-    return adc.read(v) if array.adc_errors is None else through_adc(v, adc, array.adc_errors, array.noise)
+    if array.adc_errors is None:
+        return adc.read(v)
+    return through_adc(v, adc, array.adc_errors, array.noise, array.converters(partition))
 
 
 def _bit_weights(array: AnalogArray) -> Sequence[float] | None:

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from circuits.peripherals.definitions import DEFINITIONS
 from circuits.peripherals.model import PeripheralError
 from devicekit.common.errors import UnitError, unknown_name
-from devicekit.common.foreign import read_toml
+from devicekit.common.inheritance import read_inheriting
 from devicekit.common.numbers import is_temperature
 from devicekit.common.paths import checked_file_name, data_path, is_file
 from devicekit.common.provenance import Constant
@@ -218,20 +218,23 @@ def load_parameters(name_or_path: str | Path) -> Parameters:
     """Return a parameter set: a bundled one by name, or that of a file.
 
     Every name of `DEFINITIONS` has an entry ``{value, unit, kind, source}`` in the table of its block; ``[mismatch]``,
-    ``[temperature]`` and ``[corners.NAME]`` hold entries keyed by quoted parameter names.
+    ``[temperature]`` and ``[corners.NAME]`` hold entries keyed by quoted parameter names. With ``base``, a bundled name
+    or another file of its folder, a file holds only the entries that differ.
 
     Args:
         name_or_path: one of `parameter_names`, or the path of a TOML file.
 
     Raises:
-        PeripheralError: no such name or file, no TOML, or a parameter missing, unknown, malformed or out of range.
+        PeripheralError: no such name or file, no TOML, a base that is missing or comes back to the file, or a parameter
+            missing, unknown, malformed or out of range.
     """
     names = parameter_names()
     bundled = str(name_or_path) in names
     path = data_path(f"peripherals/{name_or_path}.toml") if bundled else Path(name_or_path)
     if not is_file(path):
         raise PeripheralError(unknown_name("parameter set or file", str(name_or_path), names))
-    content = read_toml(path, PeripheralError)
+    shipped = {name: data_path(f"peripherals/{name}.toml") for name in names}
+    content = read_inheriting(path, PeripheralError, shipped, "parameter set")
     try:
         return _parse(content, path.stem).designed()
     except PeripheralError as error:

@@ -101,7 +101,9 @@ def accuracy(
     ] = None,
     adc: Annotated[
         str | None,
-        typer.Option(help="ADC: a kind (ramp, sar, flash) or a file; the core's, or ideal, by default."),
+        typer.Option(
+            help="ADC: ramp, sar, flash, pipeline, sar_40nm ..., or a file; the core's, or ideal, by default."
+        ),
     ] = None,
     override: Annotated[
         list[str] | None, typer.Option(help="PATTERN=DESIGN: another design for layers of that name; repeatable.")

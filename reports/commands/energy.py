@@ -60,7 +60,9 @@ def energy(
     ] = None,
     adc: Annotated[
         str | None,
-        typer.Option(help="ADC: a kind (ramp, sar, flash) or a file; the core's, or a ramp, by default."),
+        typer.Option(
+            help="ADC: ramp, sar, flash, pipeline, sar_40nm ..., or a file; the core's, or a ramp, by default."
+        ),
     ] = None,
     structure: Annotated[str | None, typer.Option(help="A structural alternative, such as ramp_per_array.")] = None,
     network: Annotated[

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from reports.commands._adc_figures import show_adc
 from reports.commands._sized_peripherals import show_sized
 from reports.commands.common import JsonOption, SeedOption, examples, print_json, print_note, print_table, progress
 
@@ -18,6 +19,7 @@ def register(app: typer.Typer) -> None:
         epilog=examples(
             "devicekit peripherals --recorded",
             "devicekit peripherals --size A --recorded --full-scale '4 uA'",
+            "devicekit peripherals --adc sar_40nm",
             "devicekit peripherals sonos_40nm --behavioural --columns 2 --patterns 10 --out peripherals",
         ),
     )(peripherals)
@@ -53,6 +55,16 @@ def peripherals(
         str | None, typer.Option(help="With --size: show the circuits at a range of this current, such as '4 uA'.")
     ] = None,
     common: Annotated[str | None, typer.Option(help="With --full-scale: mean current of a line.")] = None,
+    adc: Annotated[
+        str | None,
+        typer.Option(help="Show what the errors of an ADC make of it instead: a kind, a bundled name, or a file."),
+    ] = None,
+    bits: Annotated[
+        int | None, typer.Option(min=1, help="With --adc: resolution; the ADC's by default, else 8.")
+    ] = None,
+    confirm: Annotated[
+        bool, typer.Option("--confirm", help="With --adc: convert in ngspice as well (SAR and ramp), and compare.")
+    ] = False,
     out: Annotated[Path | None, typer.Option(help="Folder for NAME.model.json, figures and tables.")] = None,
     as_json: JsonOption = False,
     seed: SeedOption = 0,
@@ -64,6 +76,11 @@ def peripherals(
     from circuits.peripherals.model import variant_name
     from circuits.spice.simulator import spice_missing
 
+    if adc is not None:
+        show_adc(adc, bits=bits, converters=max(columns, 1), confirm=confirm, as_json=as_json, seed=seed)
+        return
+    if bits is not None or confirm:
+        raise PeripheralError("Expected --bits and --confirm with --adc: other circuits have no use for them.")
     if size is not None:
         show_sized(
             parameters,

@@ -78,7 +78,10 @@ def report(
         list[str] | None,
         typer.Option(help="After programming: drift, column_trim or batch_norm, repeatable; the cores' by default."),
     ] = None,
-    adc: Annotated[str | None, typer.Option(help="ADC: a kind (ramp, sar, flash) or a file.")] = None,
+    adc: Annotated[
+        str | None,
+        typer.Option(help="ADC: ramp, sar, flash, pipeline, a bundled one (sar_40nm, ...) or a file."),
+    ] = None,
     age: Annotated[str | None, typer.Option(help="Time since programming, such as '2 days'.")] = None,
     temperature: Annotated[str | None, typer.Option(help="Temperature while reading, such as '350 K'.")] = None,
     r_p_hat: Annotated[float | None, typer.Option(help="Bit-line resistance, relative.")] = None,

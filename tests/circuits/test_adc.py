@@ -125,7 +125,7 @@ def test_quantisation_variance_against_a_dense_grid(spread: float) -> None:
         assert quantisation_variance(6) == pytest.approx(wanted, rel=1e-3)
 
 
-@pytest.mark.parametrize("kind", ["ramp", "sar", "flash"])
+@pytest.mark.parametrize("kind", ["ramp", "sar", "flash", "pipeline"])
 def test_an_adc_that_gives_nothing_is_ideal(kind: str) -> None:
     adc = load_adc(kind)
     assert (adc.errors(8), adc.has_errors, adc.has_costs, adc.label) == (None, False, False, kind)
@@ -252,7 +252,7 @@ def test_impossible_kinds_are_refused(attributes: dict, message: str) -> None:
         circuits.register_adc_kind(type("Bad", (AdcKind,), attributes))
     with pytest.raises(DesignError, match="Cannot register 3 as ADC: expected a subclass of AdcKind"):
         circuits.register_adc_kind(3)
-    assert circuits.adc_kind_names() == ["ramp", "sar", "flash"]
+    assert circuits.adc_kind_names() == ["ramp", "sar", "flash", "pipeline"]
 
 
 @pytest.mark.usefixtures("own_registry")

@@ -160,3 +160,21 @@ def test_another_use_designs_range_and_ramp_anew():
     single = NOMINAL.for_use(input_bits=1)
     assert single.full_scale_voltage == pytest.approx(NOMINAL.full_scale_voltage * 0.5 / (1 - 2**-8))
     assert unsigned.at(temperature=350).unsigned
+
+
+def test_a_file_with_a_base_holds_what_differs(tmp_path: Path) -> None:
+    path = tmp_path / "slow.toml"
+    entry = '[integrator.dc_gain]\nvalue = 100\nunit = "1"\nkind = "assumed"\nsource = "test"\n'
+    path.write_text(f'base = "sonos_40nm"\n{entry}')
+    base, own = circuits.load_parameters("sonos_40nm"), circuits.load_parameters(path)
+    assert own.name == "slow"
+    assert {name for name in base.values if own[name] != base[name]} == {"integrator.dc_gain"}
+    assert own.constants["integrator.dc_gain"].source == "test"
+    assert own.constants["integrator.capacitance"] == base.constants["integrator.capacitance"]
+    assert (own.mismatch, own.corners) == (base.mismatch, base.corners)
+    path.write_text('base = "sonos_40mn"\n')
+    with pytest.raises(circuits.PeripheralError, match=r"`base`: Unknown parameter set 'sonos_40mn'\. Did you"):
+        circuits.load_parameters(path)
+    path.write_text('base = "sonos_40nm"\n[integrator.dc_gain]\nvalue = 100\n')
+    with pytest.raises(circuits.PeripheralError, match=r"`integrator.dc_gain\.kind`"):
+        circuits.load_parameters(path)

@@ -279,6 +279,13 @@ inl_lsb = [0.0, 0.2, -0.2, 0.0]
 energy = "2 pJ"
 area = "3000 um^2"
 """
+DRAWN = """base = "sar_40nm"
+decision_energy = "5 fJ"
+noise_lsb = 0.1
+[circuit]
+capacitor_mismatch = 0.02
+comparator_offset_lsb = 0.5
+"""
 CARD = """.lib tt
 .model m nmos level=14 vth0=0.3
 + u0=0.03
@@ -310,7 +317,7 @@ def _targets() -> dict[str, Target]:
         "device": Target(".toml", (*_bundled("devices/*.toml"), DEVICE.encode()), device),
         "designs": Target(".toml", (*_bundled("designs/*.toml"), own_designs), designs),
         "core": Target(".toml", (CORES.encode(),), cores),
-        "adc": Target(".toml", (ADC.encode(), b'kind = "ramp"\n'), adc),
+        "adc": Target(".toml", (ADC.encode(), DRAWN.encode(), *_bundled("adcs/*.toml")), adc),
         "library": Target(".toml", (whole, LIBRARY.encode()), library),
         "csv": Target(".csv", csv, measurements),
         "pulses": Target(".csv", (RAMPS.encode(), b"0.1,0.9\n0.3,0.6\n0.45,0.4\n0.5,0.25\n"), pulses),

@@ -210,8 +210,8 @@ def test_a_kind_of_adc_from_outside_goes_through_everything(tmp_path: Path) -> N
     """One class with its numbers: converted, priced, in a command and in a study."""
 
     @register_adc_kind
-    class Pipeline(AdcKind):
-        name, label, cycles = "pipeline", "pipeline ADC", "bits + 2"
+    class Cyclic(AdcKind):
+        name, label, cycles = "cyclic", "cyclic ADC", "bits + 2"
         cycle_time = Constant(value=2e-9, unit="s", kind="assumed", source="our notes")
 
         @classmethod
@@ -222,8 +222,8 @@ def test_a_kind_of_adc_from_outside_goes_through_everything(tmp_path: Path) -> N
         def thresholds_lsb(cls, bits: int) -> np.ndarray:
             return np.arange(2**bits - 1) + 0.5 + 2 * np.sin(np.arange(2**bits - 1))
 
-    path = Core("A", SONOS, "pipeline", name="piped").save(tmp_path / "core.toml")
-    assert 'adc = "pipeline"' in path.read_text()
+    path = Core("A", SONOS, "cyclic", name="piped").save(tmp_path / "core.toml")
+    assert 'adc = "cyclic"' in path.read_text()
     core = load_core(path)
     network, digits = accuracy.networks.load("digits_cnn"), accuracy.data_sets.load("digits")
     training, test = digits.batches("calibration", 100, 20), digits.batches("test", 100, 20)
@@ -237,9 +237,9 @@ def test_a_kind_of_adc_from_outside_goes_through_everything(tmp_path: Path) -> N
     cost = estimate_core(core)
     assert cost.value("conversion_s") == pytest.approx(20e-9)
     row = json.loads(command("energy", f"{path}:piped", "--json").stdout)["designs"][0]
-    assert (row["adc"], row["energy_fj_per_op"]) == ("pipeline", pytest.approx(cost.energy_fj_per_op, rel=1e-12))
-    shown = command("energy", "A", "--adc", "pipeline", "--table", "breakdown", "--format", "csv").stdout
-    assert "Pipeline ADC" in shown
+    assert (row["adc"], row["energy_fj_per_op"]) == ("cyclic", pytest.approx(cost.energy_fj_per_op, rel=1e-12))
+    shown = command("energy", "A", "--adc", "cyclic", "--table", "breakdown", "--format", "csv").stdout
+    assert "Cyclic ADC" in shown
     result = compute(Study(designs=("A",), cores=(f"{path}:piped",), **SMALL), tmp_path / "out")
-    assert result.designs[1]["core"]["adc"] == {"kind": "pipeline"}
+    assert result.designs[1]["core"]["adc"] == {"kind": "cyclic"}
     assert result.designs[1]["cost"]["energy_fj_per_op"] == cost.energy_fj_per_op
