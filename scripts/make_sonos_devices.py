@@ -93,6 +93,7 @@ def tcas(facts: Path) -> dict:
             "It does not claim read noise, correlation over dies or wafers, or an activation energy. The storage"
             " temperature of the retention data is not stated; the law of read temperature is assumed.",
         ],
+        "measured_range": [f"{means['current_nA_0d'].min()} nA", f"{means['current_nA_0d'].max()} nA"],
         **common(CAS + ": I_max = 1.6 uA"),
         "error": error(0),
         "retention": {

@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from devicekit.cells.drift_law import DriftLaw
 from devicekit.cells.error_model import ErrorModel
 from devicekit.cells.mean_shifts import MeanShift
 from devicekit.cells.posterior import draw_error, draw_shift
@@ -261,6 +262,21 @@ class Cell:
         if self.read_noise is None:
             return np.zeros(currents.shape)
         return self.read_noise.sigma(np.maximum(currents, 0.0), self.i_max)
+
+    def flicker_sigma(self, target: ArrayLike) -> Currents:
+        """Return the 1/f noise [A] since programming of cells programmed to `target` [A], a part of `sigma`.
+
+        It is slower than a matrix-vector product, so that a cell holds its deviation through one: it counts among the
+        differences between cells, not among reads. 0 for cells without a law of it.
+
+        Raises:
+            DeviceError: a target that is negative or no number.
+        """
+        targets = self._checked(target)
+        law = None if self.retention is None else self.retention.law
+        if not isinstance(law, DriftLaw):
+            return np.zeros(targets.shape)
+        return np.asarray(law.flicker(targets, self.time) * self._mean(targets))
 
     def at(
         self,

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from devicekit.cells.cell import Cell, Spatial
 from devicekit.cells.device_schema import (
     DeviceFile,
+    DriftLawTable,
     ErrorTable,
     MeanPolynomial,
     MeanTable,
@@ -23,6 +24,7 @@ from devicekit.cells.device_schema import (
     SubthresholdTable,
     TailTable,
 )
+from devicekit.cells.drift_law import ClippedLogarithm, DriftLaw
 from devicekit.cells.error_model import ErrorModel
 from devicekit.cells.error_registry import error_model
 from devicekit.cells.mean_shifts import MeanShift, PolynomialShift, TableShift
@@ -246,7 +248,9 @@ class _Builder:
             None if table.law is None else self.retention_law(table.law, start),
         ), covariances
 
-    def retention_law(self, table: RetentionLawTable, start: float) -> RetentionLaw:
+    def retention_law(self, table: RetentionLawTable | DriftLawTable, start: float) -> RetentionLaw | DriftLaw:
+        if isinstance(table, DriftLawTable):
+            return self.drift_law(table, start)
         factor = unit_factor(table.unit, "A", "retention.law.unit")
         self.provenance["retention.law"] = Constant(
             value=len(table.targets), unit="states", kind=table.kind, source=table.source
@@ -260,6 +264,24 @@ class _Builder:
             t_0=parse_quantity(table.t_0, "s", "retention.law.t_0"),
             stderr=None if table.stderr is None else tuple(table.stderr),
             sigma_stderr=table.sigma_stderr,
+        )
+
+    def drift_law(self, table: DriftLawTable, start: float) -> DriftLaw:
+        for name, values in (("nu", table.nu), ("nu_sigma", table.nu_sigma), ("flicker", table.flicker)):
+            for key, value in values.model_dump().items():
+                self.provenance[f"retention.law.{name}.{key}"] = Constant(
+                    value=value, unit="", kind=table.kind, source=table.source
+                )
+        return DriftLaw(
+            full_scale=parse_quantity(table.full_scale, "A", "retention.law.full_scale"),
+            nu=ClippedLogarithm(**table.nu.model_dump()),
+            nu_sigma=ClippedLogarithm(**table.nu_sigma.model_dump()),
+            start=start,
+            t_read=parse_quantity(table.t_read, "s", "retention.law.t_read"),
+            flicker_coefficient=table.flicker.coefficient,
+            flicker_exponent=table.flicker.exponent,
+            flicker_high=table.flicker.high,
+            measured_until=parse_quantity(table.measured_until, "s", "retention.law.measured_until"),
         )
 
     def tail(self, table: TailTable) -> Tail:

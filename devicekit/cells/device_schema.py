@@ -100,6 +100,37 @@ class RetentionLawTable(_Table):
     source: str
 
 
+class ClippedLogarithmTable(_Table):
+    """min(max(slope ln g + intercept, low), high), g the state over full scale."""
+
+    slope: Real
+    intercept: Real
+    low: Real
+    high: Real
+
+
+class FlickerTable(_Table):
+    """Q = min(coefficient / g^exponent, high)."""
+
+    coefficient: Real
+    exponent: Real
+    high: Real
+
+
+class DriftLawTable(_Table):
+    """Drift with a spread of exponents, and 1/f noise; see `drift_law`."""
+
+    model: Literal["drift"]
+    full_scale: Quantity
+    nu: ClippedLogarithmTable
+    nu_sigma: ClippedLogarithmTable
+    flicker: FlickerTable
+    t_read: Quantity
+    measured_until: Quantity
+    kind: Kind
+    source: str
+
+
 class RetentionTable(_Table):
     """Mean and spread at later times; the programmed state at time 0 is the file's own `mean` and `error`."""
 
@@ -109,7 +140,7 @@ class RetentionTable(_Table):
     temperature: Number | None = None
     activation_energy: Number | None = None
     points: list[PointTable] = Field(default_factory=list)
-    law: RetentionLawTable | None = None
+    law: Annotated[RetentionLawTable | DriftLawTable, Field(discriminator="model")] | None = None
 
 
 class SubthresholdTable(_Table):

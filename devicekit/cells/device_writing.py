@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from devicekit.cells.cell import Cell
 from devicekit.cells.device_schema import FORMAT
+from devicekit.cells.drift_law import DriftLaw
 from devicekit.cells.error_model import ErrorModel
 from devicekit.cells.error_registry import error_model
 from devicekit.cells.mean_shifts import MeanShift, PolynomialShift, TableShift
@@ -174,8 +176,23 @@ def _retention(cell: Cell) -> dict[str, Any]:
         row["error"] = _error(cell, f"{where}.error", point.error, cell.retention_covariance.get(point.time))
         rows.append(row)
     table["points"] = rows
-    if retention.law is not None:
-        law = retention.law
+    law = retention.law
+    if isinstance(law, DriftLaw):
+        table["law"] = {
+            "model": law.name,
+            "full_scale": _ampere(law.full_scale),
+            "nu": dataclasses.asdict(law.nu),
+            "nu_sigma": dataclasses.asdict(law.nu_sigma),
+            "flicker": {
+                "coefficient": law.flicker_coefficient,
+                "exponent": law.flicker_exponent,
+                "high": law.flicker_high,
+            },
+            "t_read": f"{law.t_read!r} s",
+            "measured_until": f"{law.measured_until!r} s",
+            **_source(cell, "retention.law"),
+        }
+    elif law is not None:
         table["law"] = {
             "model": law.name,
             "unit": "A",

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from devicekit.cells.drift_law import DriftLaw
 from devicekit.cells.error_model import ErrorModel, require
 from devicekit.cells.mean_shifts import MeanShift
 from devicekit.cells.retention_laws import RetentionLaw
@@ -51,6 +52,7 @@ _BY = {
     None: "in the logarithm of time",
     "power": "by its power law of time",
     "log_time": "by its law in the logarithm of time",
+    "drift": "by its law of drift",
 }
 
 
@@ -86,7 +88,8 @@ class Retention:
         activation_energy: of the loss [eV]; None where it is not known.
         temperature: storage temperature of the measured times [K].
         start: time after programming of the programmed state [s].
-        law: how mean and spread go on after the last time; None: along the line through the last two, in ln t.
+        law: how mean and spread go on after the last time; None: along the line through the last two, in ln t. A
+            `DriftLaw` is the whole retention and stands without points.
     """
 
     points: tuple[RetentionPoint, ...]
@@ -94,7 +97,7 @@ class Retention:
     activation_energy: float | None = None
     temperature: float = 300.0
     start: float = 0.0
-    law: RetentionLaw | None = None
+    law: RetentionLaw | DriftLaw | None = None
 
     def __post_init__(self) -> None:
         for point in self.points:
@@ -106,11 +109,18 @@ class Retention:
             raise DeviceError(f"Expected retention times to rise from 0 s or later, but got {times!r}.")
         if self.time_axis not in ("linear", "log"):
             raise DeviceError(f"Expected `time_axis` to be 'linear' or 'log', but got {self.time_axis!r}.")
+        if isinstance(self.law, DriftLaw) and self.points:
+            raise DeviceError("Expected a law of drift without measured times beside it: it says all that a cell does.")
 
     @property
     def times(self) -> tuple[float, ...]:
         """Measured times [s], that of the programmed state first."""
         return (self.start, *(point.time for point in self.points))
+
+    @property
+    def measured_until(self) -> float:
+        """Last time that was measured [s]."""
+        return self.law.measured_until if isinstance(self.law, DriftLaw) else self.times[-1]
 
     def weights(self, time: float) -> NDArray[np.float64]:
         """Return the interpolation weight of each measured time at `time` [s]; weights sum to 1.
@@ -137,9 +147,9 @@ class Retention:
 
     def warn_beyond(self, time: float, name: str) -> None:
         """Warn, naming the cell, when `time` [s] lies after the last measurement."""
-        if time > self.times[-1]:
+        if time > self.measured_until:
             warnings.warn(
-                f"Cell {name!r} was measured up to {self.times[-1]:g} s; at {time:g} s its mean and spread are"
+                f"Cell {name!r} was measured up to {self.measured_until:g} s; at {time:g} s its mean and spread are"
                 f" extrapolated {_BY[None if self.law is None else self.law.name]}.",
                 ExtrapolationWarning,
                 stacklevel=3,
@@ -154,6 +164,10 @@ class Retention:
             programmed: shift of the programmed state; None: none.
         """
         last = self.times[-1]
+        if isinstance(self.law, DriftLaw):
+            targets = np.asarray(target, dtype=np.float64)
+            start = targets + (0.0 if programmed is None else programmed.shift(targets))
+            return self.law.mean(start, targets, time) - targets
         if self.law is not None and time > last:
             targets = np.asarray(target, dtype=np.float64)
             mean = targets + self.shift(targets, last, programmed)
@@ -175,6 +189,9 @@ class Retention:
             programmed: spread of the programmed state.
         """
         last = self.times[-1]
+        if isinstance(self.law, DriftLaw):
+            # A mean shift of programming counts in the mean; in the spread it is of second order.
+            return self.law.sigma(target, programmed.sigma(target, i_max), target, time)
         if self.law is not None and time > last:
             growth = _later(np.asarray(self.law.sigma_ratio(time)), np.asarray(self.law.sigma_ratio(last)))
             return np.asarray(self.sigma(target, last, i_max, programmed) * growth, dtype=np.float64)

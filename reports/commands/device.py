@@ -47,7 +47,7 @@ def list_devices(as_json: JsonOption = False) -> None:
                 "on_off_ratio": cell.on_off_ratio,
                 "error_model": cell.error.name,
                 "sigma_percent_of_i_max": 100 * float(cell.sigma(cell.i_max / 2)) / cell.i_max,
-                "retention_s": cell.retention.times[-1] if cell.retention is not None else None,
+                "retention_s": cell.retention.measured_until if cell.retention is not None else None,
                 "read_noise": cell.read_noise is not None,
             }
         )
@@ -100,7 +100,8 @@ def show(
             "mean_a": "mean",
             "sigma_a": "sigma",
             "sigma_percent_of_target": "sigma [% of target]",
-            "read_noise_a": "read noise",
+            "read_noise_a": "noise of a read",
+            "flicker_a": "1/f noise, in sigma",
         },
     )
     if cell.tail is not None:
@@ -139,7 +140,14 @@ def compare(
         {"quantity": "on/off ratio", **{name: cell.on_off_ratio for name, cell in cells.items()}},
         {"quantity": "error model", **{name: cell.error.name for name, cell in cells.items()}},
         {"quantity": "outlier cells [%]", **{name: 100 * _outliers(cell) for name, cell in cells.items()}},
-        {"quantity": f"digital levels at {MISREAD:g}", **levels},
+        {
+            "quantity": "states known [uA]",
+            **{
+                name: "–" if cell.measured_range is None else _range(cell.measured_range)
+                for name, cell in cells.items()
+            },
+        },
+        {"quantity": f"digital levels at {MISREAD:g}, within them", **levels},
     ]
     if as_json:
         print_json({"sigma_percent_of_i_max": rows, "facts": facts, "time": time})
@@ -156,6 +164,10 @@ def _outliers(cell: Cell) -> float:
     return 0.0 if cell.tail is None else cell.tail.fraction
 
 
+def _range(edges: tuple[float, float]) -> str:
+    return f"{edges[0] * 1e6:.4g} to {edges[1] * 1e6:.4g}"
+
+
 def _moved(cell: Cell, time: str | None, temperature: str | None) -> Cell:
     return cell if time is None and temperature is None else cell.at(time=time, temperature=temperature)
 
@@ -169,4 +181,5 @@ def _state(cell: Cell, share: float) -> dict[str, Any]:
         "sigma_a": float(cell.sigma(target)),
         "sigma_percent_of_target": 100 * float(cell.sigma(target)) / target,
         "read_noise_a": float(cell.read_sigma(cell.mean(target))),
+        "flicker_a": float(cell.flicker_sigma(target)),
     }

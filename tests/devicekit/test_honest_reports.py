@@ -62,7 +62,7 @@ def test_levels_begin_at_the_lowest_measured_state(tmp_path: Path) -> None:
     assert again.measured_range == pytest.approx(fit.cell.measured_range)
     np.testing.assert_allclose(cell_levels(again, 1e-3), fit.levels(1e-3))
     # Without the range of a measurement a cell is taken at its word, from its smallest current on.
-    bundled = devicekit.load_device("sonos_40nm_tcas2022")
+    bundled = devicekit.load_device("sonos_40nm_iedm2022")
     assert cell_levels(bundled, 1e-3)[0] == pytest.approx(bundled.i_min)
 
 
