@@ -15,7 +15,7 @@ from tests.accuracy.small_networks import design, small_data
 from tests.accuracy.test_cores import ANALOG, outputs, ready
 
 SIGNED = ANALOG.replace(adc_bits=6)
-UNSIGNED = ANALOG.replace(name="unsigned", negative_weights="offset", adc_bits=6)
+UNSIGNED = ANALOG.replace(name="unsigned", negative_weights="offset", bits_per_cell=8, adc_bits=6)
 CIRCUITS = {
     "ramp": {"bow_lsb": 2.0, "step_mismatch": 0.3, "comparator_offset_lsb": 1.0},
     "sar": {"capacitor_mismatch": 0.1, "comparator_offset_lsb": 1.0},
