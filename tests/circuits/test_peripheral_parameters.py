@@ -176,5 +176,5 @@ def test_a_file_with_a_base_holds_what_differs(tmp_path: Path) -> None:
     with pytest.raises(circuits.PeripheralError, match=r"`base`: Unknown parameter set 'sonos_40mn'\. Did you"):
         circuits.load_parameters(path)
     path.write_text('base = "sonos_40nm"\n[integrator.dc_gain]\nvalue = 100\n')
-    with pytest.raises(circuits.PeripheralError, match=r"`integrator.dc_gain\.kind`"):
+    with pytest.raises(circuits.PeripheralError, match=r"`integrator.dc_gain\.unit`"):
         circuits.load_parameters(path)
