@@ -50,7 +50,12 @@ lint: setup ## ruff, mypy, import layers
 test: setup lint ## everything that takes under 15 minutes
 	@sh scripts/system_packages.sh --tests; root=$$?; $(PYTEST) -m "not slow" $(SKIPS) --durations=15
 
-test-all: setup lint ## everything, slow tests included
+# What only slow tests need: public architectures, and ONNX files.
+$(VENV)/.architectures: $(VENV)/.devicekit
+	@$(PIP) --no-build-isolation -e '.[onnx,architectures]'
+	@touch $@
+
+test-all: setup lint $(VENV)/.architectures ## everything, slow tests included
 	@sh scripts/system_packages.sh --tests; root=$$?; $(PYTEST) $(SKIPS) --durations=25
 
 fuzz: setup ## damage every kind of user file for MINUTES=60 and see that each is read or refused by name

@@ -19,6 +19,7 @@ LIBRARIES = (
 )  # fmt: skip
 OPTIONAL = {
     "PySpice": "pip install 'devicekit[spice]'; without it SPICE steps are skipped and recorded values shown",
+    "onnx2torch": "pip install 'devicekit[onnx]'; without it networks are not read from ONNX files",
     "distributed": "pip install 'devicekit[distributed]'; without it devicekit sweep works on this machine alone",
 }
 

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from accuracy import Coverage
     from accuracy.batches import Batch
     from accuracy.data_sets import Source
-    from accuracy.evaluation.batch_layout import BatchLayout
     from accuracy.evaluation.measures import Measure, MetricFacts
+    from accuracy.layers.batch_layout import BatchLayout
 
 Report = Callable[[int, int], None]
 
@@ -103,11 +103,11 @@ def load_network(study: Study) -> LoadedNetwork:
         DataSetError: no images, or no training images to calibrate with.
     """
     from accuracy import coverage, data_sets, layer_shapes, networks
-    from accuracy.evaluation.batch_layout import layout_of, one_example
     from accuracy.evaluation.measures import measure_of
     from accuracy.evaluation.metrics import score_batch
+    from accuracy.layers.batch_layout import layout_of, one_example
 
-    own = ":" in study.network
+    own = networks.is_own(study.network)
     if own and study.data_set is None:
         raise StudyError(
             f"Expected `data_set` (--data-set), the images that the network {study.network!r} reads, but got none. "
@@ -119,7 +119,6 @@ def load_network(study: Study) -> LoadedNetwork:
     model = networks.load(study.network, study.weights if own else study.weights or study.data)
     probe = _probe(data)
     outputs = networks.try_out(study.network, model, probe)
-    name = study.network.rpartition(":")[2] if own else study.network
     layout = layout_of(model, [], probe)
     if not measure.accumulates:
         # What the metric cannot score is said before anything slow is done.
@@ -129,7 +128,9 @@ def load_network(study: Study) -> LoadedNetwork:
     layers = tuple(layer_shapes(model, example, 1, exclude=study.exclude))
     covered = coverage(model, example, 1, exclude=study.exclude)
     mark = network_fingerprint(model, data, measure.metric if ":" in study.metric else study.metric)
-    return LoadedNetwork(name, model, data, layers, covered, mark, measure, _scored_shape(model, one, layout))
+    return LoadedNetwork(
+        study.network_name, model, data, layers, covered, mark, measure, _scored_shape(model, one, layout)
+    )
 
 
 def _scored_shape(model: nn.Module, one: Batch, layout: BatchLayout) -> tuple[int, ...]:
@@ -137,7 +138,7 @@ def _scored_shape(model: nn.Module, one: Batch, layout: BatchLayout) -> tuple[in
     import torch
 
     from accuracy import EvaluationError
-    from accuracy.evaluation.outputs import logits_of
+    from accuracy.outputs import logits_of
 
     with torch.inference_mode():
         try:

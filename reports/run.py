@@ -196,5 +196,4 @@ def _unique_names(cores: list[Core]) -> list[Core]:
 def _title(study: Study, count: int) -> str:
     numbers = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
     number = numbers[count] if count < len(numbers) else str(count)
-    network = study.network.rpartition(":")[2]
-    return f"{network} on {number} analog core{'' if count == 1 else 's'}"
+    return f"{study.network_name} on {number} analog core{'' if count == 1 else 's'}"

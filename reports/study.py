@@ -43,7 +43,7 @@ class Study(BaseModel):
             40 nm SONOS measurements are fitted.
         device: a cell to use as it stands: a bundled name or a device file. Together with `measurements`, it gives
             what a fit of currents does not (read voltage, largest current, on/off ratio).
-        network: name of the network, or ``module:function`` or ``FILE.py:function`` for one of your own.
+        network: name of the network, or ``module:function``, ``FILE.py:function`` or an ONNX file for one of your own.
         data_set: name of the data the network reads, or ``module:function``, ``FILE.py:function`` or an ``.npz`` file
             for data of your own; None for a network that is known by name.
         weights: weight file; None for bundled weights or those in `data`.
@@ -215,6 +215,12 @@ class Study(BaseModel):
             values["vary"] = _axes_beside(values["vary"], folder)
         return cls.make(values, str(path))
 
+    @property
+    def network_name(self) -> str:
+        """What the network is called in titles: a function's or file's own name, without where it is."""
+        name = self.network
+        return Path(name).stem if name.endswith(".onnx") else name.rpartition(":")[2]
+
     def save(self, path: str | Path) -> Path:
         """Write the study as a TOML file, paths made absolute so that the file may be moved.
 
@@ -248,11 +254,11 @@ def _beside(name: str, folder: Path) -> str:
 
 
 def _code_beside(name: str, folder: Path) -> str:
-    """Return ``FILE.py:NAME`` or a file of arrays with its full path; anything else, ``module:name`` too, as it is."""
+    """Return ``FILE.py:NAME``, a file of arrays or an ONNX file with its full path; anything else as it is."""
     path, _, own = name.rpartition(":")
     if path.endswith(".py"):
         return f"{_beside(path, folder)}:{own}"
-    return _beside(name, folder) if name.endswith(".npz") else name
+    return _beside(name, folder) if name.endswith((".npz", ".onnx")) else name
 
 
 def _axes_beside(vary: dict[str, Any], folder: Path) -> dict[str, Any]:

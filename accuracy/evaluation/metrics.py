@@ -18,7 +18,6 @@ from torch.nn import functional as F
 
 from accuracy.batches import Batch, map_tensors
 from accuracy.errors import EvaluationError
-from accuracy.evaluation.batch_layout import BatchLayout
 from accuracy.evaluation.labels import (
     IGNORED,
     class_labels,
@@ -27,7 +26,8 @@ from accuracy.evaluation.labels import (
     real_labels,
     two_valued_labels,
 )
-from accuracy.evaluation.outputs import logits_of
+from accuracy.layers.batch_layout import BatchLayout
+from accuracy.outputs import logits_of
 from accuracy.own_code import naming_errors
 
 Floats = NDArray[np.float64]

@@ -20,12 +20,12 @@ from torch import nn
 from accuracy.batches import Batch, Batches, batch_of, model_device
 from accuracy.calibration.corrections import apply_corrections, clear_corrections
 from accuracy.errors import EvaluationError
-from accuracy.evaluation.batch_layout import BatchLayout, layout_of
 from accuracy.evaluation.intervals import weighted_value
 from accuracy.evaluation.measures import Measure, measure_of
 from accuracy.evaluation.metrics import Metric, name_of, score_batch
 from accuracy.evaluation.pairing import Order, Roll, fingerprints
 from accuracy.layers.analog_layers import AnalogLayer
+from accuracy.layers.batch_layout import BatchLayout, layout_of
 from accuracy.layers.convert import analog_layers
 from accuracy.layers.layer_state import Mode
 from accuracy.layers.modes import layer_mode

@@ -23,6 +23,8 @@ _MARK = "rewritten_as"
 _NAME = "name_in_network"
 """Attribute of a layer that stands for a matrix of a module's own code: what it is called."""
 
+_COMPRESSED = (torch.sparse_csr, torch.sparse_csc, torch.sparse_bsr, torch.sparse_bsc)
+
 _AS_WRITTEN = "as_written"
 """Attribute of a module that is no layer, though its type is of a kind: its code multiplies in a way of its own."""
 
@@ -114,6 +116,9 @@ def copy_model(model: nn.Module, *, share_weights: bool = False, keep: Iterable[
     for module in model.modules():
         # Weights that a hook works out are no leaves of the autograd graph, which deepcopy refuses.
         memo |= {id(v): v.detach() for v in vars(module).values() if isinstance(v, Tensor) and not v.is_leaf}
+        # So it does compressed sparse tensors.
+        held = [*module._buffers.values(), *vars(module).values()]
+        memo |= {id(v): v.clone() for v in held if isinstance(v, Tensor) and v.layout in _COMPRESSED}
     return copy.deepcopy(model, memo).eval()
 
 

@@ -35,14 +35,18 @@ class LinearKind(MatrixKind):
 
 
 def plain_linear(weight: Tensor, bias: Tensor | None) -> nn.Linear:
-    """Return a linear layer in inference mode with copies of some weights.
+    """Return a linear layer in inference mode with some weights.
 
     Args:
-        weight: shape (columns, rows), as `torch.nn.Linear` keeps it.
-        bias: shape (columns,), or None.
+        weight: shape (columns, rows), as `torch.nn.Linear` keeps it. The layer has the same memory, but for a part of a
+            larger tensor, all of which would go with it wherever it is sent or saved.
+        bias: shape (columns,), or None; copied.
     """
     layer = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None, device="meta")
-    layer.weight = nn.Parameter(weight.detach().clone(memory_format=torch.contiguous_format))
+    held = weight.detach()
+    if held.untyped_storage().nbytes() > held.nbytes:
+        held = held.clone(memory_format=torch.contiguous_format)
+    layer.weight = nn.Parameter(held)
     if bias is not None:
         layer.bias = nn.Parameter(bias.detach().clone())
     return layer.eval()

@@ -190,7 +190,7 @@ def _outside_layers(model: nn.Module) -> list[str]:
     return [
         name
         for name, value in stored_tensors(model)
-        if value.is_floating_point() and sum(extent > 1 for extent in value.shape) > 1
+        if (value.is_floating_point() or value.is_complex()) and sum(extent > 1 for extent in value.shape) > 1
         if storage_key(value) not in inside and id(value) not in tables
     ]
 

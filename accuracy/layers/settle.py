@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
+
 from torch import nn
 
 from accuracy.batches import Batch
-from accuracy.errors import ConversionError
+from accuracy.errors import ConversionError, EvaluationWarning
+from accuracy.layers.batch_layout import layout_of
 from accuracy.layers.conversion import conversion_of, copy_converted, remember
 from accuracy.layers.convert import analog_layers, build
 from accuracy.layers.cover import coverage_of, look_at_converted
@@ -46,10 +49,19 @@ def settle(model: nn.Module, batch: Batch) -> None:
         original = conversion.original(model)
         look = look_at_converted(model, batch)
     assert look is not None
-    conversion.coverage = coverage_of(model, look, batch.examples(), conversion.recipe.exclude)
+    conversion.coverage = coverage_of(model, look, _examples(model, batch), conversion.recipe.exclude)
     if original is not None:
         with layer_mode(analog_layers(model), Mode.FLOAT):
             require_same_outputs(original, copy_converted(model), batch, look.outputs)
+
+
+def _examples(model: nn.Module, batch: Batch) -> int:
+    """Inferences of a batch, wherever its examples stand."""
+    with warnings.catch_warnings():
+        # Said when accuracy is evaluated.
+        warnings.simplefilter("ignore", EvaluationWarning)
+        layout = layout_of(copy_converted(model), analog_layers(model), batch)
+    return batch.examples(layout.inputs)
 
 
 def _is_open(look: Look, exclude: tuple[str, ...]) -> bool:

@@ -17,6 +17,7 @@ from accuracy.lifting.products import Geometry, Product, matrices_of, product_of
 
 _aten = torch.ops.aten
 _LOOK_UPS = {_aten.embedding, _aten._embedding_bag, _aten.embedding_bag, _aten._embedding_bag_forward_only}
+_INDEXED = {_aten.index, _aten.index_select, _aten.gather, _aten.take}
 _SUMS = {_aten.sum, _aten.mean}
 _MAXIMAL_RUNS = 3
 
@@ -52,7 +53,7 @@ class Look:
         layers: by name of every layer that ran, for each call the number of its input's axes and an empty output.
         inside: multiply-accumulates of products inside each whole layer.
         activations: multiply-accumulates of products of two activations, by module.
-        look_ups: tables that the input picks rows of, by name: their numbers of weights.
+        look_ups: tables that rows are picked of, by name: their numbers of weights.
         state: names of stored tensors that change from call to call.
         untouched: names of stored matrices outside layers that nothing read.
     """
@@ -159,6 +160,19 @@ def _hooks(model: nn.Module, watch: Watch) -> Iterator[None]:
             handle.remove()
 
 
+def _is_matrix(tensor: Tensor) -> bool:
+    return sum(extent > 1 for extent in tensor.shape) > 1
+
+
+def _summed(args: Any, kwargs: Any) -> set[int]:
+    """The axes that a sum or mean adds up."""
+    axes = args[1] if len(args) > 1 else kwargs.get("dim")
+    dimensions = args[0].dim()
+    if axes is None or axes == [] or axes == ():
+        return set(range(dimensions))
+    return {axis % dimensions for axis in ([axes] if isinstance(axes, int) else axes)}
+
+
 def _tensors(value: Any) -> list[Tensor]:
     return [part for part in torch.utils._pytree.tree_leaves(value) if isinstance(part, Tensor)]
 
@@ -179,8 +193,8 @@ class Watch(Follow):  # type: ignore[no-untyped-call]
             self._stored.setdefault(storage_key(tensor), []).append((plain, tensor))
         super().__init__((held[0] for held in self._stored.values()), state, CONSTANT)
         self._touched: set[int] = set()
-        # By the memory of the result: what is added up next, if anything.
-        self._written_out: dict[int, Tensor] = {}
+        # By the memory of the result: what is added up next, if anything, and along which axes it varies.
+        self._written_out: dict[int, tuple[Tensor, set[int]]] = {}
         self.look = Look()
         self._layers = layers
         self._names = {module: _joined(prefix, name) for name, module in model.named_modules()}
@@ -221,33 +235,59 @@ class Watch(Follow):  # type: ignore[no-untyped-call]
         """Run one operation; note it if it multiplies."""
         product = product_of(func, args, kwargs)
         sides = None if product is None else [self._origin_of(side) for side in (product.left, product.right)]
-        if func.overloadpacket in _LOOK_UPS and self.origin(args[1]).varies:
+        if self._is_look_up(func, args):
             self._look_up(args[0])
         self._touched.update(storage_key(part) for part in _tensors((args, kwargs)))
         written_out = self._written_out.get(storage_key(args[0])) if func.overloadpacket in _SUMS else None
         result = super().operation(func, args, kwargs)
         if product is not None and sides is not None:
             self._note(product, sides[0], sides[1], result)
-        elif written_out is not None and result.numel() < args[0].numel():
-            self._refuse(written_out, args[0].numel(), "a product written out as multiplication and sum")
+        elif written_out is not None and written_out[1].intersection(_summed(args, kwargs)):
+            self._refuse(written_out[0], args[0].numel(), "a product written out as multiplication and sum")
         elif func.overloadpacket is _aten.mul:
             self._multiplied(args, result)
         return result
 
     def _multiplied(self, args: Any, result: Tensor) -> None:
-        """Keep in mind that a stored matrix met activations number by number, every row each column."""
+        """Keep in mind that a stored matrix met activations number by number.
+
+        Every row of it each column; or, where it is a parameter or its rows one by one, in any way.
+        """
         tensors = [part for part in args[:2] if isinstance(part, Tensor)]
         stored = [part for part in tensors if self.level(self.origin(part)) < 2]
         self._written_out.pop(storage_key(result), None)
         if len(tensors) != 2 or len(stored) != 1 or self._layer() is not None:
             return
-        is_matrix = sum(extent > 1 for extent in stored[0].shape) > 1
-        if is_matrix and result.numel() > max(part.numel() for part in tensors):
-            self._written_out[storage_key(result)] = stored[0]
+        (own,) = stored
+        held = self._stored.get(storage_key(own), [])
+        is_matrix, whole = _is_matrix(own), next((tensor for _, tensor in held if _is_matrix(tensor)), None)
+        outer = is_matrix and result.numel() > max(part.numel() for part in tensors)
+        if outer or ((is_matrix or whole is not None) and self._of_parameter(own)):
+            before = result.dim() - own.dim()
+            varying = {before + axis for axis in range(own.dim()) if own.shape[axis] > 1 and own.stride(axis)}
+            self._written_out[storage_key(result)] = own if is_matrix or whole is None else whole, varying
+
+    def _of_parameter(self, tensor: Tensor) -> bool:
+        """Whether a matrix that is a parameter went into a tensor."""
+        sources = self.origin(tensor).sources
+        return any(
+            name in sources and isinstance(own, nn.Parameter) and _is_matrix(own)
+            for held in self._stored.values()
+            for name, own in held
+        )
 
     def _origin_of(self, side: Iterable[Tensor]) -> Origin:
         """The origin of one side of a product: of several tensors, what is stored shows."""
         return min((self.origin(part) for part in side), key=self.level)
+
+    def _is_look_up(self, func: Any, args: Any) -> bool:
+        """Whether rows of a stored table are picked: by anything in an embedding, by the input where code indexes."""
+        if func.overloadpacket in _LOOK_UPS:
+            return self.level(self.origin(args[0])) < 2
+        if func.overloadpacket not in _INDEXED or not args[0].is_floating_point():
+            return False
+        is_table = sum(extent > 1 for extent in args[0].shape) == 2 and self.level(self.origin(args[0])) < 2
+        return is_table and any(self.origin(part).varies for part in _tensors(args[1:]))
 
     def _look_up(self, table: Tensor) -> None:
         if self._layer() is None:
@@ -271,6 +311,8 @@ class Watch(Follow):  # type: ignore[no-untyped-call]
             problem, origin = "the input picks it out of a stack", picked[0]
         elif levels == (1, 1):
             problem = "both sides depend on the network's own state"
+        elif not all(part.is_floating_point() for part in (*product.left, *product.right)):
+            problem = f"its product is of {product.left[0].dtype} numbers, and arrays take floating-point ones"
         elif not product.liftable:
             problem = f"{product.operation} is no product of a layer"
         elif product.geometry is not None and levels[0] < levels[1]:

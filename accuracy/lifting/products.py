@@ -50,6 +50,26 @@ _OTHER_PRODUCTS: dict[Any, tuple[tuple[int, ...], tuple[int, ...]]] = {
     _aten._scaled_dot_product_cudnn_attention: ((0,), (1, 2)),
     _aten._scaled_dot_product_fused_attention_overrideable: ((0,), (1, 2)),
 }
+_ATTENTION = {
+    _aten._scaled_dot_product_flash_attention_for_cpu,
+    _aten._scaled_dot_product_flash_attention,
+    _aten._scaled_dot_product_efficient_attention,
+    _aten._scaled_dot_product_cudnn_attention,
+    _aten._scaled_dot_product_fused_attention_overrideable,
+}
+# One row of the left side meets one matrix of the right.
+_ROW_BY_MATRIX = {
+    _aten._grouped_mm,
+    _aten._scaled_mm,
+    _aten._scaled_grouped_mm,
+    _aten._int_mm,
+    _aten._addmm_activation,
+    _aten._weight_int8pack_mm,
+    _aten._weight_int4pack_mm_for_cpu,
+    _aten._dyn_quant_matmul_4bit,
+    _aten._sparse_mm,
+    _aten._cdist_forward,
+}
 _TORCH = ("aten", "prim", "prims", "profiler", "inductor", "_c10d_functional", "rngprims")
 
 
@@ -88,6 +108,7 @@ class Product:
         geometry: of a convolution.
         liftable: whether a layer can take one side's place: the other is its input.
         sums: whether the products of a batch are added up.
+        packet: torch's operation; None where nothing but the operands says how often they meet.
     """
 
     operation: str
@@ -99,6 +120,7 @@ class Product:
     geometry: Geometry | None = None
     liftable: bool = True
     sums: bool = False
+    packet: Any = None
 
     def macs(self, output: Any) -> int:
         """Return the multiply-accumulates of the call.
@@ -119,6 +141,12 @@ class Product:
         left, right = self.left[0], self.right[0]
         if self.liftable:
             return int(left.numel() * (right.shape[-1] if right.dim() > 1 else 1))
+        if self.packet in _ATTENTION:
+            # Queries meet keys; weights of as many numbers as there are keys meet values.
+            values = self.right[1]
+            return int(left.numel() // left.shape[-1] * right.shape[-2] * (left.shape[-1] + values.shape[-1]))
+        if self.packet in _ROW_BY_MATRIX:
+            return int(output.numel() * left.shape[-1])
         # A sequence's positions each meet all of the other side.
         vectors = left.numel() // max(left.shape[-1], 1) if left.dim() else 1
         return int(vectors * sum(part.numel() for part in self.right))
@@ -156,7 +184,7 @@ def product_of(func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Produc
             for side in _OTHER_PRODUCTS[packet]
         )
         if left_side and right_side:
-            return Product(str(packet), left_side, right_side, liftable=False)
+            return Product(str(packet), left_side, right_side, liftable=False, packet=packet)
         return None
     if func.namespace not in _TORCH or packet in flop_registry:
         # Another package's operation may multiply by anything that looks like a matrix.

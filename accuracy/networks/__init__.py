@@ -12,13 +12,15 @@ from torch import nn
 from accuracy.batches import Batch
 from accuracy.networks import own, tflite
 from accuracy.networks.errors import NetworkError
+from accuracy.networks.onnx_file import is_onnx
+from accuracy.networks.own import is_own
 from accuracy.networks.registry import ENTRIES, Entry
 from accuracy.networks.weights import lay_in, locate, read_state
 from accuracy.own_code import naming_errors
 from devicekit.common.errors import unknown_name
 from devicekit.common.paths import data_path
 
-__all__ = ["NetworkError", "data_set", "describe", "load", "names", "quantised", "try_out"]
+__all__ = ["NetworkError", "data_set", "describe", "is_own", "load", "names", "quantised", "try_out"]
 
 
 def names() -> tuple[str, ...]:
@@ -32,7 +34,7 @@ def data_set(name: str) -> str:
     Raises:
         NetworkError: unknown network, or the user's own, whose data set only the user knows.
     """
-    if own.is_own(name):
+    if is_own(name):
         raise NetworkError(
             f"Say which data set (--data-set) the network {name!r} reads; only networks known by name bring theirs."
         )
@@ -45,7 +47,9 @@ def describe(name: str) -> str:
     Raises:
         NetworkError: unknown network.
     """
-    return f"the user's own network {name}" if own.is_own(name) else _entry(name).description
+    if is_onnx(name):
+        return f"the network of the ONNX file {name}"
+    return f"the user's own network {name}" if is_own(name) else _entry(name).description
 
 
 def load(name: str, weights: str | Path | None = None, *, seed: int = 0) -> nn.Module:
@@ -55,7 +59,8 @@ def load(name: str, weights: str | Path | None = None, *, seed: int = 0) -> nn.M
     `accuracy.layer_kinds.OwnCodes`), which designs with ``weight_scale="given"`` map unchanged.
 
     Args:
-        name: one of `names()`; or a network of the user's own as ``module:function`` or ``file.py:function``.
+        name: one of `names()`; or a network of the user's own as ``module:function`` or ``file.py:function``, or an
+            ONNX file (``file.onnx``), for which the package onnx2torch is needed.
         weights: None for the bundled weights (or, for the user's own network, the weights its function made); a file
             (.safetensors, .pt, .pth, .th, or .npz for a quantised network), or a folder that holds the file of the
             network's usual name (a bundled network takes its bundled weights where the folder has none, so that the
@@ -64,9 +69,12 @@ def load(name: str, weights: str | Path | None = None, *, seed: int = 0) -> nn.M
 
     Raises:
         NetworkError: unknown name; no weights given for a network that is not bundled, or none found (the message
-            names the file expected); weights that do not fit.
+            names the file expected); weights that do not fit; weights beside an ONNX file; an ONNX file that cannot be
+            read.
     """
-    if own.is_own(name):
+    if is_onnx(name) and weights is not None:
+        raise NetworkError(f"The ONNX file {name} holds its own weights; leave `weights` (--weights) out.")
+    if is_own(name):
         model = _seeded(lambda: own.build(name), seed)
         if weights not in (None, "random"):
             path = locate(name, weights, "weights.safetensors", ".")

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from accuracy.evaluation.labels import IGNORED, class_labels, classes_last, real_labels, two_valued_labels
-from accuracy.evaluation.outputs import logits_of
+from accuracy.outputs import logits_of
 from accuracy.training.errors import TrainingError
 from devicekit.common.errors import unknown_name
 

@@ -54,7 +54,9 @@ def register(app: typer.Typer) -> None:
 
 def accuracy(
     designs: DesignsArgument = None,
-    network: Annotated[str, typer.Option(help="Network by name, or MODULE:FUNCTION of your own.")] = "digits_cnn",
+    network: Annotated[
+        str, typer.Option(help="Network by name, or of your own: MODULE:FUNCTION, FILE.py:FUNCTION or an ONNX file.")
+    ] = "digits_cnn",
     weights: Annotated[Path | None, typer.Option(help="Weight file; by default looked for in the data folder.")] = None,
     data: Annotated[Path | None, typer.Option(help="Folder with the data set, for networks that need one.")] = None,
     data_set: Annotated[
@@ -158,7 +160,7 @@ def accuracy(
     chosen = {name: read.built(core, **parts) for name, core in choose_cores(designs or ["xiao2022"]).items()}
     overrides = {pattern: _wired(core, wires) for pattern, core in map(_override, override or [])}
     # The user's own network takes its own weights; one known by name may have them beside its images.
-    model = networks.load(network, weights or (None if ":" in network else data))
+    model = networks.load(network, weights or (None if networks.is_own(network) else data))
     loaded = find_data(data_set or networks.data_set(network), data)
     networks.try_out(network, model, batch_of(next(iter(loaded.batches("test", 1, 1)))))
     calibration = loaded.batches("calibration", batch_size, calibration_images)

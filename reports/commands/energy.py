@@ -203,7 +203,7 @@ def _layers(network: str | None, image: str | None, layers: Path | None, exclude
     from accuracy import layer_shapes, networks
     from accuracy.batches import Batch
 
-    model = networks.load(network, "random")
+    model = networks.load(network, None if networks.is_own(network) else "random")
     if image is not None:
         from energy import EnergyError
 

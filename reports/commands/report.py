@@ -36,7 +36,7 @@ def report(
     ctx: typer.Context,
     designs: DesignsArgument = None,
     network: Annotated[
-        str | None, typer.Option(help="Network, or MODULE:FUNCTION of your own. [default: digits_cnn]")
+        str | None, typer.Option(help="Network, or MODULE:FUNCTION or an ONNX file of your own. [default: digits_cnn]")
     ] = None,
     weights: Annotated[Path | None, typer.Option(help="Weight file of the network.")] = None,
     data_set: Annotated[

@@ -54,7 +54,7 @@ def sweep(
         Path | None, typer.Option(help="A study file (TOML); the options given here take precedence over it.")
     ] = None,
     network: Annotated[
-        str | None, typer.Option(help="Network, or MODULE:FUNCTION of your own. [default: digits_cnn]")
+        str | None, typer.Option(help="Network, or MODULE:FUNCTION or an ONNX file of your own. [default: digits_cnn]")
     ] = None,
     weights: Annotated[Path | None, typer.Option(help="Weight file of the network.")] = None,
     data_set: Annotated[str | None, typer.Option(help="Images that a network of your own reads.")] = None,

@@ -52,7 +52,9 @@ def register(app: typer.Typer) -> None:
 
 def train(
     core: Annotated[str, typer.Argument(help="Design or core by name, or FILE:NAME of your own.")] = "A",
-    network: Annotated[str, typer.Option(help="Network by name, or MODULE:FUNCTION of your own.")] = "digits_cnn",
+    network: Annotated[
+        str, typer.Option(help="Network by name, or of your own: MODULE:FUNCTION, FILE.py:FUNCTION or an ONNX file.")
+    ] = "digits_cnn",
     weights: Annotated[Path | None, typer.Option(help="Weight file; by default looked for in the data folder.")] = None,
     data: Annotated[Path | None, typer.Option(help="Folder with the data set, for networks that need one.")] = None,
     data_set: Annotated[
@@ -135,7 +137,7 @@ def train(
     chosen = Training.make({**base, **given})
     ((name, left_open),) = choose_cores([core]).items()
     built = CellsRead(device, age, temperature, error_scale).built(left_open)
-    model = networks.load(network, weights or (None if ":" in network else data))
+    model = networks.load(network, weights or (None if networks.is_own(network) else data))
     loaded = find_data(data_set or networks.data_set(network), data)
     networks.try_out(network, model, batch_of(next(iter(loaded.batches("test", 1, 1)))))
     part = "train" if "train" in loaded.parts else "calibration"

@@ -76,7 +76,7 @@ def run_name(study: Study) -> str:
         study: the study.
     """
     text = json.dumps(study.model_dump(mode="json"), sort_keys=True)
-    words = "".join(letter if letter.isalnum() else "-" for letter in study.title or study.network.rpartition(":")[2])
+    words = "".join(letter if letter.isalnum() else "-" for letter in study.title or study.network_name)
     return f"{words.strip('-')[:60] or 'study'}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 

@@ -204,6 +204,144 @@ def test_products_of_activations_and_look_ups_are_listed() -> None:
     assert coverage(converted).to_dict()["matrices"][-1]["reason"].startswith("product of two activations")
 
 
+def _by_rows(m: Any, x: Tensor) -> Tensor:
+    return torch.stack([(x * m.w0[i]).sum(-1) for i in range(8)], dim=-1)
+
+
+def _cosine(m: Any, x: Tensor) -> Tensor:
+    return F.cosine_similarity(x[:, None], m.w0, dim=-1)
+
+
+def _complex(m: Any, x: Tensor) -> Tensor:
+    return (x.to(torch.cfloat) @ torch.view_as_complex(m.w1).t()).abs()
+
+
+@pytest.mark.parametrize(
+    ("code", "name", "reason"),
+    [
+        (_by_rows, "w0", "a product written out as multiplication and sum"),
+        (_cosine, "w0", "a product written out as multiplication and sum"),
+        (_complex, "w1", "its product is of torch.complex64 numbers, and arrays take floating-point ones"),
+    ],
+)
+def test_products_that_no_layer_takes_over_are_refused(code: Any, name: str, reason: str) -> None:
+    class Network(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.w0, self.w1 = nn.Parameter(torch.randn(8, 5)), nn.Parameter(torch.randn(8, 5, 2))
+            self.head = nn.Linear(8, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(code(self, x))
+
+    model, x = Network().eval(), torch.randn(4, 5)
+    with torch.no_grad():
+        wanted = model(x)
+    for refused in (
+        lambda: convert(model, PRECISE, example=x),
+        lambda: calibrate(convert(model, PRECISE), [(x, None)]),
+    ):
+        with pytest.raises(ConversionError, match=rf"'{name}' \(.*: {reason}\. Say so with exclude=\['{name}'\]"):
+            refused()
+    converted = precise(model, x, exclude=[name])
+    assert [layer.name for layer in analog_layers(converted)] == ["head"]
+    with torch.no_grad():
+        torch.testing.assert_close(converted(x), wanted, rtol=0, atol=1e-3 * float(wanted.abs().max()))
+
+
+def test_scaling_by_rows_of_a_matrix_is_no_product() -> None:
+    """What is added up afterwards are places, along which the scale is the same."""
+
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scales, self.head = nn.Parameter(torch.rand(2, 5)), nn.Linear(5, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head((x * self.scales[1]).mean(dim=1))
+
+    converted = calibrate(convert(Scaled().eval(), PRECISE), [(torch.randn(4, 6, 5), None)])
+    assert coverage(converted).analog_macs == 1.0
+
+
+def test_a_sparse_matrix_is_refused_by_name() -> None:
+    class Graph(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a = nn.Linear(6, 4)
+            self.register_buffer("adjacency", torch.eye(7).to_sparse_csr())
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.adjacency @ self.a(x)
+
+    with warnings.catch_warnings():
+        # Torch says that sparse tensors are in beta state.
+        warnings.simplefilter("ignore")
+        model, x = Graph().eval(), torch.randn(7, 6)
+    with pytest.raises(ConversionError, match=r"'adjacency' .*: aten\.mm is no product of a layer"):
+        convert(model, design("A"), example=x)
+    converted = calibrate(convert(model, design("A"), exclude=["adjacency"]), [(x, None)])
+    assert [layer.name for layer in analog_layers(converted)] == ["a"]
+
+
+def test_tables_are_listed_however_their_rows_are_picked() -> None:
+    class Tables(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.words, self.places, self.indexed = (
+                nn.Embedding(11, 8),
+                nn.Embedding(5, 8),
+                nn.Parameter(torch.ones(11, 8)),
+            )
+            self.head = nn.Linear(8, 4)
+
+        def forward(self, tokens: Tensor) -> Tensor:
+            x = self.words(tokens) + self.places(torch.arange(tokens.shape[1])) + self.indexed[tokens]
+            return self.head(x)
+
+    tokens = torch.randint(0, 11, (3, 5))
+    converted = calibrate(convert(Tables().eval(), design("A")), [(tokens, None)])
+    table = coverage(converted).table.set_index("name")
+    assert table["weights"].to_dict() == {"head": 32, "words": 88, "places": 40, "indexed": 88}
+    assert (table["reason"].str.startswith("look-up") == (table.index != "head")).all()
+    assert coverage(converted).analog_weights == pytest.approx(32 / 248)
+
+
+@pytest.mark.parametrize("batch_first", [True, False])
+def test_products_are_counted_for_one_inference_wherever_the_batch_stands(batch_first: bool) -> None:
+    class Tagger(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.lstm, self.head = nn.LSTM(6, 8, batch_first=batch_first), nn.Linear(8, 4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(self.lstm(x)[0])
+
+    x = torch.randn(*((7, 5) if batch_first else (5, 7)), 6)
+    converted = calibrate(convert(Tagger().eval(), design("A")), [(x, None)])
+    macs = coverage(converted).table.set_index("name")["macs"]
+    assert macs.to_dict() == {"lstm.ih_l0": 5 * 6 * 32, "lstm.hh_l0": 5 * 8 * 32, "head": 5 * 8 * 4}
+
+
+@pytest.mark.parametrize(("heads", "masked"), [(4, False), (4, True), (2, False)])
+def test_fused_attention_counts_what_it_multiplies(heads: int, masked: bool) -> None:
+    """Queries meet keys, weights meet values, in every one of four heads; keys and values may be shared by heads."""
+
+    class Attending(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.q, self.kv = nn.Linear(32, 4 * 8), nn.Linear(32, 2 * heads * 8)
+
+        def forward(self, x: Tensor) -> Tensor:
+            q = self.q(x).unflatten(-1, (4, 8)).transpose(1, 2)
+            k, v = self.kv(x).unflatten(-1, (2, heads, 8)).permute(2, 0, 3, 1, 4)
+            mask = torch.ones(5, 5, dtype=torch.bool).tril() if masked else None
+            return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=heads < 4)
+
+    table = coverage(Attending().eval(), torch.randn(3, 5, 32)).table
+    assert table["macs"][~table["analog"]].tolist() == [4 * 5 * 5 * (8 + 8)]
+
+
 def test_coverage_needs_a_run() -> None:
     model, x = small_network(), small_data()[0][0]
     with pytest.raises(CalibrationError, match=r"give `example`, or run accuracy\.calibrate first"):

@@ -318,7 +318,9 @@ def test_the_plain_form_is_a_module_of_the_kind_that_computes_the_same(name: str
         assert torch.equal(kind.matrix(plain), kind.matrix(module))
         x = kind.examples(module, RandomInput(module))[0][0]
         with torch.no_grad():
-            assert torch.equal(plain(x), module(x))
+            # The order of sums may follow how the weight lies in memory.
+            wanted = module(x)
+            torch.testing.assert_close(plain(x), wanted, rtol=0, atol=1e-6 * float(wanted.abs().max()))
 
 
 def subclassed(module: nn.Module, factor: float) -> nn.Module:

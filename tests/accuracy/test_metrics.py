@@ -16,11 +16,11 @@ from torch.nn import functional as F
 
 from accuracy import Accuracy, EvaluationError, TopK, calibrate, convert, evaluate
 from accuracy.batches import batch_of
-from accuracy.evaluation.batch_layout import BatchLayout
 from accuracy.evaluation.intervals import loss_interval
 from accuracy.evaluation.measures import measure_of, named_metric
 from accuracy.evaluation.metrics import score_batch
-from accuracy.evaluation.outputs import logits_of
+from accuracy.layers.batch_layout import BatchLayout
+from accuracy.outputs import logits_of
 from circuits import load_design
 
 Labels = Any

@@ -95,8 +95,7 @@ def test_a_language_model_from_one_command(
     assert LENGTH * per_token == pytest.approx(sum(layer["energy_gated_nj"] for layer in cost["layers"]))
 
     digital = {own["name"]: own["reason"] for own in document["network"]["coverage"]["matrices"] if not own["analog"]}
-    # Positions are the same rows in every run, a constant that nothing is looked up for.
-    looked_up, products = ({"embed"}, 0) if name == "lstm" else ({"wte"}, 1)
+    looked_up, products = ({"embed"}, 0) if name == "lstm" else ({"wte", "wpe"}, 1)
     assert {own for own, reason in digital.items() if reason.startswith("look-up")} == looked_up
     assert sum("two activations" in reason for reason in digital.values()) == products
     layers = {layer["name"]: layer["mvms"] for layer in document["network"]["layers"]}

@@ -18,10 +18,10 @@ from torch import Tensor, nn
 from accuracy.arrays.physics import Places
 from accuracy.batches import Batch, tensors_in
 from accuracy.errors import EvaluationError, EvaluationWarning
-from accuracy.evaluation.outputs import logits_of
 from accuracy.layers.analog_layers import AnalogLayer
 from accuracy.layers.layer_state import Mode
 from accuracy.layers.modes import layer_mode
+from accuracy.outputs import logits_of
 
 _EXAMPLES = 3
 """Examples that the network is tried on."""
