@@ -305,6 +305,8 @@ class CoreCost:
         for formula in self.library.results:
             row[formula.name] = self.value(formula.name)
             row[f"{formula.name}_low"], row[f"{formula.name}_high"] = self.interval_of(formula.name)
+        if self.library.borrowed:
+            row["periphery_borrowed_from"] = self.library.borrowed
         for total in FEATURES:
             row[f"{total}_basis"] = "calibrated" if self.is_calibrated(total) else "predicted"
         return row | self.counts | {"b_out": self.value("b_out")}

@@ -25,6 +25,15 @@ from energy.formulas import Formula, Formulas
 GROUPS = {"cell": None, "timing": "s", "activity": "", "structure": "", "digital": "J", "survey": "", "discrepancy": ""}
 """Tables of constants outside components, with the SI unit of their entries (None: each has its own)."""
 
+BORROW = "borrow:"
+"""What stands before a library's name where cells of another technology borrow its periphery."""
+
+OF_THE_CELL = ("cell.i_max", "cell.read_voltage", "cell.off_on_ratio")
+"""What no other technology lends."""
+
+OF_NO_TECHNOLOGY = ("survey", "discrepancy", "process")
+"""Groups of constants that hold whatever the cell is."""
+
 CELL_UNITS = {
     "i_max": "A",
     "read_voltage": "V",
@@ -99,6 +108,7 @@ class Library:
         draws: draws of constants [SI] from their joint distribution, each of shape (draws,); a constant that is
             not in it is drawn from its own interval.
         borrowed: name of the library of another technology whose periphery this one uses; empty where it is its own.
+        lends: whether cells of any technology may borrow its periphery, see `borrowed_for`.
         anchors: features of the designs that its fitted constants were calibrated to, see `energy.structural_error`;
             none where a fitted constant was replaced since.
         recipe: Python that makes this library, printed wherever its draws are explained.
@@ -113,6 +123,7 @@ class Library:
     components: Mapping[str, Component]
     draws: Mapping[str, Array] = field(default_factory=dict, repr=False)
     borrowed: str = ""
+    lends: bool = False
     anchors: Mapping[str, Array] = field(default_factory=dict, repr=False)
     recipe: str = field(default="library", repr=False)
 
@@ -293,29 +304,72 @@ class Library:
             )
         return self.with_constants(replaced)
 
+    def borrowed_for(self, technology: str) -> Library:
+        """Return the library as cells of another technology borrow it: every constant that is taken over says so.
+
+        Such a library is calibrated to nothing, and what a write costs is left out: the cell itself is never borrowed,
+        and its read current, voltage and on/off ratio have to be replaced by the cell's own.
+
+        Args:
+            technology: of the cells that borrow.
+        """
+        constants = {
+            name: constant if name.partition(".")[0] in OF_NO_TECHNOLOGY else self._lent(constant)
+            for name, constant in self.constants.items()
+            if not name.startswith("cell.") or name in OF_THE_CELL
+        }
+        return replace(
+            self,
+            technology=technology,
+            constants=constants,
+            si={name: value for name, value in self.si.items() if name in constants},
+            si_units={name: unit for name, unit in self.si_units.items() if name in constants},
+            draws={name: draw for name, draw in self.draws.items() if name in constants},
+            borrowed=self.borrowed or self.name,
+            lends=False,
+            anchors={},
+            recipe=f"{self.recipe}.borrowed_for({technology!r})",
+        )
+
+    def _lent(self, constant: Constant) -> Constant:
+        source = f"borrowed from {self.name}, for cells of {self.technology}: {constant.source}"
+        return constant.model_copy(update={"kind": "assumed", "source": source})
+
     def with_cell(self, cell: Any) -> Library:
         """Return the library with the read current and voltage of a cell.
+
+        Where the library lends its periphery, a cell of another technology borrows it, see `borrowed_for`.
 
         Args:
             cell: the cell, of which ``technology``, ``i_max``, ``read_voltage`` and ``on_off_ratio`` are read.
 
         Raises:
-            EnergyError: the cell is of another technology than the library.
+            EnergyError: the cell is of another technology than the library, which does not lend.
         """
+        if cell.technology != self.technology and self.lends:
+            return self.borrowed_for(cell.technology).with_values(
+                _of_cell(cell), source=f"the cell {cell.name}", kind="measured"
+            )
         if cell.technology != self.technology:
             own = f"of technology {cell.technology!r}" if cell.technology else "of no named technology"
             raise EnergyError(
                 f"The cell {cell.name!r} is {own}, but the component library {self.name!r} "
                 f"is for {self.technology!r}: energy of one technology must not stand beside accuracy of another. "
-                "Give a library of the cell's technology, or name the cell's technology if it is this one."
+                "Give a library of the cell's technology, name the cell's technology if it is this one, or borrow the "
+                f"periphery, marked as borrowed wherever it counts: `library` = {BORROW + self.name!r}."
             )
-        values = {
-            "cell.i_max": float(cell.i_max),
-            "cell.read_voltage": float(cell.read_voltage),
-            "cell.off_on_ratio": 1 / float(cell.on_off_ratio),
-        }
+        values = _of_cell(cell)
         changed = {name: value for name, value in values.items() if not np.isclose(value, self.si[name], rtol=1e-12)}
         return self.with_values(changed, source=f"the cell {cell.name}", kind="measured") if changed else self
+
+
+def _of_cell(cell: Any) -> dict[str, float]:
+    """Return the library's constants of a cell, from the cell [SI]."""
+    return {
+        "cell.i_max": float(cell.i_max),
+        "cell.read_voltage": float(cell.read_voltage),
+        "cell.off_on_ratio": 1 / float(cell.on_off_ratio),
+    }
 
 
 def _each(total: Constant, times: float) -> Constant:

@@ -20,7 +20,18 @@ from devicekit.common.paths import checked_file_name, data_path, is_file
 from devicekit.common.provenance import Constant
 from energy.errors import EnergyError
 from energy.expressions import Array
-from energy.library import CELL_UNITS, GROUPS, Action, Component, Library, checked_constant, si_factor
+from energy.library import (
+    BORROW,
+    CELL_UNITS,
+    GROUPS,
+    OF_NO_TECHNOLOGY,
+    OF_THE_CELL,
+    Action,
+    Component,
+    Library,
+    checked_constant,
+    si_factor,
+)
 from energy.node_scaling import SCALINGS, scale_factor
 from energy.structural_error import anchors
 
@@ -53,8 +64,12 @@ def load_library(name_or_path: str | Path | Library) -> Library:
     only what it adds or overrides, in the same form. With another ``node_nm`` or ``vdd`` than its base, what it does
     not give itself is scaled where the base says how (``node_scaling``), and refused where it does not.
 
+    A library that lends its periphery (``"borrow:sonos_40nm"``) serves cells of any technology: each constant that a
+    cell of another one takes over is marked as borrowed, see `Library.borrowed_for`.
+
     Args:
-        name_or_path: a bundled library's name, a path, or a library, which is returned as it is.
+        name_or_path: a bundled library's name, a path, either behind ``"borrow:"``, or a library, which is returned as
+            it is.
 
     Raises:
         EnergyError: no such library or file, no TOML, an unknown key or unit, a negative or infinite number, a node
@@ -62,6 +77,9 @@ def load_library(name_or_path: str | Path | Library) -> Library:
     """
     if isinstance(name_or_path, Library):
         return name_or_path
+    text = str(name_or_path)
+    if text.startswith(BORROW):
+        return replace(load_library(text.removeprefix(BORROW)), lends=True, recipe=f"energy.load_library({text!r})")
     names = library_names()
     path = data_path(f"components/{name_or_path}.toml") if str(name_or_path) in names else Path(name_or_path)
     if not is_file(path):
@@ -269,23 +287,20 @@ def _library(
     )
 
 
-_OWN = ("cell.i_max", "cell.read_voltage", "cell.off_on_ratio")
-
-
 def _borrow(reader: _Reader, base: Library, given: set[str]) -> None:
     """Mark what a library of another technology takes over from its base, constant by constant.
 
     Raises:
         EnergyError: the cell's own currents are not given, which no other technology lends.
     """
-    missing = [name for name in _OWN if name not in given]
+    missing = [name for name in OF_THE_CELL if name not in given]
     if missing:
         raise EnergyError(
             f"{reader.where}: `technology` is another one than that of the base {base.name!r} ({base.technology}): the "
             f"periphery may be borrowed, the cell may not. Give {', '.join(missing)}."
         )
     for name in reader.constants.keys() & base.constants.keys() - given:
-        if name.partition(".")[0] not in ("survey", "discrepancy", "process"):
+        if name.partition(".")[0] not in OF_NO_TECHNOLOGY:
             constant = reader.constants[name]
             source = f"borrowed from {base.name}, for cells of {base.technology}: {constant.source}"
             reader.constants[name] = constant.model_copy(update={"kind": "assumed", "source": source})

@@ -44,6 +44,8 @@ class NetworkCost(PlacedNetwork):
             row[formula.name] = self.value(formula.name)
             if formula.unit:
                 row[f"{formula.name}_low"], row[f"{formula.name}_high"] = self.interval_of(formula.name)
+        borrowed = self.core.library.borrowed
+        row |= {"periphery_borrowed_from": borrowed} if borrowed else {}
         return row | {name: int(self.value(name)) for name in ("weights", "macs", "cores")}
 
     def to_dict(self) -> dict[str, Any]:

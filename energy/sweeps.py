@@ -76,7 +76,8 @@ def estimate_designs(
         seed: seed of the draws behind the intervals.
 
     Returns:
-        Results and counts, in the order and with the index of `designs`.
+        Results and counts, in the order and with the index of `designs`; a column ``periphery_borrowed_from`` where the
+        cell is of another technology than the library that lends.
 
     Raises:
         DesignError: an unknown column, or an impossible design; the message names the row.
@@ -104,6 +105,8 @@ def estimate_designs(
     if intervals:
         for name, (low, high) in _intervals(sweep, len(designs), loaded, seed, aged).items():
             table[f"{name}_low"], table[f"{name}_high"] = low, high
+    if loaded.borrowed:
+        table["periphery_borrowed_from"] = loaded.borrowed
     return table
 
 

@@ -26,7 +26,7 @@ from reports.errors import StudyError
 from reports.network_step import evaluate_design, load_network, summarise_network
 from reports.page import render
 from reports.results import StudyResult, Values
-from reports.sources import calibration_note, core_sources, design_sources, library_sources
+from reports.sources import borrowed_note, calibration_note, core_sources, design_sources, library_sources
 from reports.study import Study
 from reports.table import joint_rows, to_csv
 from reports.wires_step import line_errors
@@ -139,11 +139,11 @@ def compute(study: Study, folder: Path, progress: Progress | None = None) -> Stu
         designs=found,
         provenance=[
             *core_sources(cores),
-            *library_sources(study.library, cell),
+            *library_sources(study.library, [cell, *(core.cell for core in cores if core.cell is not None)]),
             *design_sources(zip(asked, cores, strict=True)),
         ],
         software={"python": platform.python_version()} | {name: version(name) for name in SHOWN_VERSIONS},
-        cost_note=calibration_note(cores, study.library),
+        cost_note=" ".join(filter(None, (borrowed_note(found), calibration_note(cores, study.library)))),
         remarks=[f"{SKIPPED_SPICE} {spice['reason']}".strip()] if spice["recorded"] else [],
         seconds=time.monotonic() - started,
     )

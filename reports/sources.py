@@ -34,17 +34,24 @@ def core_sources(cores: Sequence[Core]) -> list[Values]:
     return entries
 
 
-def library_sources(library: str, cell: Cell) -> list[Values]:
-    """Return every constant of a component library.
+def library_sources(library: str, cells: Sequence[Cell]) -> list[Values]:
+    """Return every constant of a component library, once for each technology that reads it.
 
     Args:
         library: component library.
-        cell: the memory cell whose constants replace the library's.
+        cells: memory cells, of which the first of each technology replaces the library's constants of a cell.
     """
     from energy import load_library
 
-    loaded = load_library(library).with_cell(cell)
-    return _entries(f"energy and area: library {loaded.name}", loaded.constants)
+    entries: list[Values] = []
+    first = {cell.technology: cell for cell in reversed(cells)}
+    for technology in dict.fromkeys(cell.technology for cell in cells):
+        loaded = load_library(library).with_cell(first[technology])
+        room = f"energy and area: library {loaded.name}"
+        if loaded.borrowed:
+            room += f", borrowed for cells of {technology or 'no named technology'}"
+        entries += _entries(room, loaded.constants)
+    return entries
 
 
 def _entries(room: str, constants: Mapping[str, Constant]) -> list[Values]:
@@ -90,6 +97,25 @@ def _notes(asked: str) -> dict[str, Any]:
     return {}
 
 
+def borrowed_note(designs: Iterable[Values]) -> str:
+    """Return which costs rest on a borrowed periphery, as a sentence; empty where none does.
+
+    Args:
+        designs: each with its ``name`` and the ``cost`` of its core, as in `StudyResult`.
+    """
+    lent = {design["name"]: design["cost"].get("periphery_borrowed_from", "") for design in designs}
+    names = [name for name, library in lent.items() if library]
+    if not names:
+        return ""
+    libraries = " and ".join(sorted({library for library in lent.values() if library}))
+    which = "" if len(names) == len(lent) else f" of {', '.join(names)}"
+    return (
+        f"Energy, area and latency{which} rest on a periphery borrowed from {libraries}, a library for cells of "
+        "another technology: read current, read voltage and on/off ratio are the cell's own, the other constants of "
+        "its circuits are assumed."
+    )
+
+
 def calibration_note(cores: Sequence[Core | CoreDesign], library: str | Library) -> str:
     """Return which of the cores a library was calibrated to, as a sentence; empty where it was to none.
 
@@ -100,8 +126,11 @@ def calibration_note(cores: Sequence[Core | CoreDesign], library: str | Library)
     from energy import load_library, load_published
 
     published, built = load_published(), [Core(core) if isinstance(core, CoreDesign) else core for core in cores]
-    fitted = [core.name for core in built if core.name in published and _as_published(core)]
-    if not fitted or not load_library(library).draws:
+    loaded = load_library(library)
+    fitted = [
+        core.name for core in built if core.name in published and _as_published(core) and not _borrows(core, loaded)
+    ]
+    if not fitted or not loaded.draws or loaded.borrowed:
         return ""
     others = [core.name for core in built if core.name not in fitted]
     note = (
@@ -109,6 +138,10 @@ def calibration_note(cores: Sequence[Core | CoreDesign], library: str | Library)
         "agreement and narrow intervals are the calibration's, not a prediction."
     )
     return note + (f" {', '.join(others)} {'is' if len(others) == 1 else 'are'} predicted." if others else "")
+
+
+def _borrows(core: Core, library: Library) -> bool:
+    return core.cell is not None and core.cell.technology != library.technology
 
 
 def _as_published(core: Core) -> bool:

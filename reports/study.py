@@ -57,7 +57,8 @@ class Study(BaseModel):
         trials: how often the network is programmed afresh.
         seed: seed of everything random.
         batch_size: images evaluated together; changes memory and time only.
-        library: component library of the energy estimate: a bundled name or a file.
+        library: component library of the energy estimate: a bundled name or a file; behind ``"borrow:"``, cells of
+            another technology borrow its periphery, marked as borrowed wherever it counts.
         peripherals: what stands between columns and codes of every core that leaves it open: a name or a file;
             ``"sized"`` for circuits sized for each design. None: ideal columns.
         corrections: what the digital side corrects after programming, in order, where a core says nothing:
@@ -204,7 +205,7 @@ class Study(BaseModel):
         folder = path.resolve().parent
         for key in _PATHS:
             if isinstance(values.get(key), str):
-                values[key] = _beside(values[key], folder)
+                values[key] = _part_of(key, values[key], folder)
         for key in ("designs", "cores"):
             if isinstance(values.get(key), list):
                 values[key] = [_part_beside(name, folder) for name in values[key]]
@@ -236,7 +237,7 @@ class Study(BaseModel):
         here = Path.cwd()
         for key in _PATHS:
             if key in values:
-                values[key] = _beside(values[key], here)
+                values[key] = _part_of(key, values[key], here)
         for key in ("designs", "cores"):
             values[key] = [_part_beside(name, here) for name in values[key]]
         for key in ("network", "data_set", "metric"):
@@ -275,7 +276,16 @@ def _values_beside(key: str, value: Any, folder: Path) -> Any:
         return value
     if key == "network":
         return _code_beside(value, folder)
-    return _beside(value, folder) if key in PATH_AXES else value
+    return _part_of(key, value, folder) if key in PATH_AXES else value
+
+
+def _part_of(key: str, value: str, folder: Path) -> str:
+    """Return a part's path taken from a folder; a library may stand behind what borrows it."""
+    from energy.library import BORROW
+
+    if key == "library" and value.startswith(BORROW):
+        return BORROW + _beside(value.removeprefix(BORROW), folder)
+    return _beside(value, folder)
 
 
 def _without_none(value: Any) -> Any:

@@ -10,6 +10,7 @@ from reports.built_cores import caption_of_parts, what_is_in
 from reports.metric import ShownMetric
 from reports.numbers import bits, show_interval, significant
 from reports.results import StudyResult, Values, interval_of, is_calibrated
+from reports.sources import borrowed_note
 
 COST_COLUMNS = ("energy_fj_per_op", "area_mm2", "latency_ns", "tops_per_w")
 
@@ -60,6 +61,7 @@ def _row(design: Values, result: StudyResult) -> Values:
         "network_area_mm2": whole["area_mm2"],
         "network_energy_gated_uj": whole["energy_gated_uj"],
         "network_latency_us": whole["latency_us"],
+        "periphery_borrowed_from": cost.get("periphery_borrowed_from"),
     }
     if shown.place:
         places = result.network["places_per_inference"]
@@ -145,5 +147,5 @@ def caption(result: StudyResult) -> str:
         f"float baseline {shown.with_unit(network['baseline'])}; ADC ranges from {network['calibration_images']} "
         f"training {example}s; {result.device['label']} cells: mean ± standard deviation of "
         f"{result.designs[0]['accuracy']['trials']} trials; brackets: 95 % intervals. "
-        f"{caption_of_parts(list(result.designs))}"
+        f"{caption_of_parts(list(result.designs))} {borrowed_note(result.designs)}".rstrip()
     )

@@ -50,7 +50,9 @@ def register(app: typer.Typer) -> None:
 
 def energy(
     designs: DesignsArgument = None,
-    library: Annotated[str, typer.Option(help="Component library: a name, or a TOML file of your own.")] = "sonos_40nm",
+    library: Annotated[
+        str, typer.Option(help="Component library: a name or a file; 'borrow:sonos_40nm' for cells of any technology.")
+    ] = "sonos_40nm",
     device: Annotated[
         str | None,
         typer.Option(help="Device whose read current and voltage are used; the core's, or the library's, by default."),
@@ -246,13 +248,15 @@ def _explain(
     costs: list[CoreCost], networks: list[NetworkCost], name: str, layer: str | None, depth: int, as_json: bool
 ) -> None:
     from energy.tables import name_of
+    from reports.sources import borrowed_note
 
     # With a network its own tables come first; the core's numbers are found by their names as well.
     name = name_of(name, layers=layer is not None, network=bool(networks))
     texts = {}
     for number, cost in enumerate(costs):
         explained = networks[number].explain(name, layer) if networks else cost.explain(name)
-        texts[cost.design.name] = explained.text(depth)
+        note = borrowed_note([{"name": cost.design.name, "cost": cost.row()}])
+        texts[cost.design.name] = "\n".join(filter(None, (explained.text(depth), note)))
     if as_json:
         print_json(texts)
         return
@@ -263,7 +267,8 @@ def _explain(
 def _json(costs: list[CoreCost], networks: list[NetworkCost], library: Library) -> None:
     from energy.tables import layer_rows
 
-    document: dict[str, Any] = {"library": library.name, "borrowed_from": library.borrowed, "designs": costs}
+    borrowed = " and ".join(sorted({cost.library.borrowed for cost in costs if cost.library.borrowed}))
+    document: dict[str, Any] = {"library": library.name, "borrowed_from": borrowed, "designs": costs}
     if networks:
         document["networks"] = [cost.row() for cost in networks]
         document["layers"] = layer_rows(networks)
@@ -277,7 +282,7 @@ def _calibrated(costs: list[CoreCost], loaded: Library) -> str:
     from reports.sources import calibration_note
 
     printed = load_published()
-    agree = all(
+    agree = not any(cost.library.borrowed for cost in costs) and all(
         number.agrees(cost.value(quantity))
         for cost in costs
         for quantity, number in printed.get(cost.design.name, {}).items()
@@ -289,10 +294,10 @@ def _show(
     costs: list[CoreCost], networks: list[NetworkCost], table: str | None, form: str, out: Path | None, loaded: Library
 ) -> None:
     from energy import tables
+    from reports.sources import borrowed_note
 
     brackets = "In brackets: 95 % interval. " + _calibrated(costs, loaded)
-    if loaded.borrowed:
-        brackets += f" The periphery is borrowed from {loaded.borrowed}: the library has only its cell's own constants."
+    brackets += borrowed_note([{"name": cost.design.name, "cost": cost.row()} for cost in costs])
     explained = "Where a number comes from: --explain with its heading, or its name as --format csv prints it."
     full: dict[str, Any] = {
         "cost": (lambda: [cost.row() for cost in costs], tables.SHORT, 1),

@@ -62,7 +62,10 @@ def report(
         str | None, typer.Option(help="A device, bundled or a file of yours, used as it stands instead of a fit.")
     ] = None,
     library: Annotated[
-        str | None, typer.Option(help="Component library: a bundled name, or a file. [default: sonos_40nm]")
+        str | None,
+        typer.Option(
+            help="Component library; 'borrow:sonos_40nm' serves cells of any technology. [default: sonos_40nm]"
+        ),
     ] = None,
     exclude: Annotated[
         list[str] | None, typer.Option(help="Name pattern of the network's layers that stay digital; repeatable.")

@@ -61,7 +61,10 @@ def sweep(
     data: Annotated[Path | None, typer.Option(help="Folder with the network's images (and weights).")] = None,
     measurements: Annotated[str | None, typer.Option(help="Cell currents to fit; the fitted cell is used.")] = None,
     device: Annotated[str | None, typer.Option(help="A device, bundled or a file of yours.")] = None,
-    library: Annotated[str | None, typer.Option(help="Component library. [default: sonos_40nm]")] = None,
+    library: Annotated[
+        str | None,
+        typer.Option(help="Component library; 'borrow:sonos_40nm' for cells of any technology. [default: sonos_40nm]"),
+    ] = None,
     constraint: Annotated[
         list[str] | None,
         typer.Option(help="A limit, such as 'loss <= 1 point' or 'network_area <= 1 mm2'; repeatable."),

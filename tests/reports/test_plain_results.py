@@ -102,6 +102,6 @@ def test_results_give_themselves_back() -> None:
 def test_constants_keep_their_units_and_sources() -> None:
     cell = devicekit.load_device("sonos_40nm_tcas2022")
     library = energy.load_library("sonos_40nm").with_cell(cell)
-    for entry in library_sources("sonos_40nm", cell):
+    for entry in library_sources("sonos_40nm", [cell]):
         constant = library.constants[entry["name"]]
         assert (entry["value"], entry["unit"], entry["source"]) == (constant.value, constant.unit, constant.source)
