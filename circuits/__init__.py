@@ -21,6 +21,8 @@ from circuits.bit_line.spice_line import (
 )
 from circuits.bit_line.transistor_cell import TransistorCell, load_transistor_cell
 from circuits.bit_line.verdict import simplest_models, verdict
+from circuits.bit_line.wire_cost import wire_error_lsb
+from circuits.converters.drawn import Converters
 from circuits.core import Core, load_core
 from circuits.core_choice import as_core, choose_cores, load_cores
 from circuits.core_parts import Faults, Wires
@@ -65,6 +67,7 @@ __all__ = [
     "Characterization",
     "CircuitError",
     "ColumnErrors",
+    "Converters",
     "Core",
     "CoreDesign",
     "EnvelopeWarning",
@@ -130,4 +133,5 @@ __all__ = [
     "warn_outside_envelope",
     "weight_code",
     "weight_codes",
+    "wire_error_lsb",
 ]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from circuits import Core, as_core
+from circuits import Core, PeripheralError, PeripheralGrid, as_core, load_peripherals
+from circuits.peripherals.load import Peripherals
 from devicekit import Cell
 from reports.design_lines import built_of
 from reports.results import Values
@@ -25,16 +27,20 @@ def built(study: Study, core: Core, cell: Cell) -> Core:
         DevicekitError: a part that is unknown or impossible.
     """
     filled = core if core.cell else as_core(core, cell=cell)
+    if study.error_scale != 1.0 and filled.cell is not None:
+        filled = filled.replace(cell=dataclasses.replace(filled.cell, error_scale=study.error_scale))
     converts = core.design.adc_bits is not None
     wanted: dict[str, Any] = {
         "age": study.age,
         "temperature": study.temperature,
         "wires": wires_of(study) or None,
         "adc": study.adc if converts else None,
-        "peripherals": study.peripherals if converts else None,
-        "corrections": study.corrections or None,
+        "peripherals": _peripherals(study, core, filled.cell),
+        "corrections": study.corrections,
     }
-    changes = {part: value for part, value in wanted.items() if value is not None and not getattr(core, part)}
+    changes = {part: value for part, value in wanted.items() if value and not getattr(core, part)}
+    if study.corrections is None and changes.get("peripherals") and not core.corrections:
+        changes["corrections"] = ("column_trim",)
     return filled.replace(**changes) if changes else filled
 
 
@@ -48,6 +54,71 @@ def wires_of(study: Study) -> dict[str, Any]:
     return {name: getattr(study, name) for name in names if getattr(study, name) is not None}
 
 
+IDEAL = "ideal"
+"""Name of peripherals without errors."""
+
+
+def _peripherals(study: Study, core: Core, cell: Cell | None) -> Peripherals | str | None:
+    """Return what stands between the columns of a core and its codes where it leaves that open."""
+    if core.design.adc_bits is None or study.peripherals == IDEAL:
+        return None
+    if study.peripherals is not None:
+        return study.peripherals
+    return None if _grounded(study, core) else _sized(core, cell)
+
+
+def _grounded(study: Study, core: Core) -> bool:
+    """Whether wires bring the resistance of the virtual ground, which is part of sized peripherals."""
+    own = wires_of(study) if core.wires is None else dataclasses.asdict(core.wires)
+    return any(own.get(name) for name in ("r_in_hat", "input_resistance"))
+
+
+_FARTHEST_ROWS = 4.0
+"""Rows of a core over those of the design that circuits were sized for, or the other way round, at most."""
+
+
+def _sized(core: Core, cell: Cell | None) -> Peripherals | None:
+    """Return the circuits sized for a design or for one much like it; None where none such are recorded."""
+    try:
+        grid = load_peripherals("sized", core.design)
+    except PeripheralError:
+        return None
+    assert isinstance(grid, PeripheralGrid)
+    if cell is None or not grid.name.startswith(f"{cell.technology} "):
+        return None
+    apart = grid.sizing["rows"] / core.design.rows_per_array
+    alike = grid.sizing["cell_bits"] == core.design.cell_bits and 1 / _FARTHEST_ROWS <= apart <= _FARTHEST_ROWS
+    return grid if alike else None
+
+
+def without_periphery(study: Study, cores: Sequence[Core]) -> list[str]:
+    """Return remarks on cores whose columns are ideal because no circuits are recorded for them.
+
+    Args:
+        study: the study.
+        cores: as built.
+    """
+    if study.peripherals is not None:
+        return []
+    open_ones = [core for core in cores if core.peripherals is None and core.design.adc_bits is not None]
+    grounded = [core.name for core in open_ones if _grounded(study, core)]
+    names = [core.name for core in open_ones if core.name not in grounded]
+    remarks = []
+    if grounded:
+        remarks.append(
+            f"{', '.join(grounded)}: the resistance of the virtual ground stands among the wires, so that no sized "
+            "peripherals, which have it as well, are behind the columns."
+        )
+    if not names:
+        return remarks
+    return [
+        *remarks,
+        f"No sized peripherals are recorded for cores such as {', '.join(names)} with these cells, so that their "
+        "columns are ideal here: "
+        "devicekit peripherals --size DESIGN simulates some, and --peripherals takes its file.",
+    ]
+
+
 _PARTS = {
     "cells": "cells",
     "age of the cells": "age",
@@ -59,13 +130,14 @@ _PARTS = {
 }
 
 
-def what_is_in(core: Values) -> str:
+def what_is_in(core: Values, name: str = "") -> str:
     """Return what acts on the accuracy of a core and what is left out, as a few words.
 
     Args:
         core: `Core.to_dict`, without its name and design or with them.
+        name: of its design.
     """
-    shown = built_of(core)
+    shown = built_of(core, name)
     wires = core["wires"]
     names = {"r_p_hat": "R_p_hat", "r_in_hat": "virtual ground R_in_hat", "r_s_hat": "supply R_s_hat"}
     resistances = [f"{name} {wires[key]:g}" for key, name in names.items() if wires.get(key)]
@@ -89,7 +161,7 @@ def own_parts(designs: Sequence[Values]) -> list[str]:
     Args:
         designs: as in `StudyResult`.
     """
-    words = [what_is_in(design["core"]) for design in designs]
+    words = [what_is_in(design["core"], design["name"]) for design in designs]
     return words if len(set(words)) > 1 else ["" for _ in words]
 
 
@@ -99,7 +171,24 @@ def caption_of_parts(designs: list[Values]) -> str:
     Args:
         designs: as in `StudyResult`.
     """
-    words = {design["name"]: what_is_in(design["core"]) for design in designs}
+    words = {design["name"]: what_is_in(design["core"], design["name"]) for design in designs}
     if len(set(words.values())) == 1:
         return f"In every row: {next(iter(words.values()))}."
     return " ".join(f"In {name}: {own}." for name, own in words.items())
+
+
+def shared_parts(designs: Sequence[Values]) -> str:
+    """Return the parts that act on the accuracy of every core of a table beside its cells, for a sentence about them.
+
+    Args:
+        designs: as in `StudyResult`.
+
+    Returns:
+        Such as ``", wires, periphery and trim"``; empty for cells alone.
+    """
+    shown = [{**built_of(design["core"]), "wires": design["core"]["wires"]["r_p_hat"] or "none"} for design in designs]
+    named = {"wires": "wires", "peripherals": "periphery", "corrections": "trim", "age of the cells": "age"}
+    there = [word for key, word in named.items() if all(own[key] != "none" for own in shown)]
+    if not there:
+        return ""
+    return f" and {there[0]}" if len(there) == 1 else f", {', '.join(there[:-1])} and {there[-1]}"

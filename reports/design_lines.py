@@ -36,7 +36,7 @@ def design_lines(designs: Sequence[Values]) -> list[dict[str, Any]]:
         values = [design["fields"][key] for design in designs]
         if key in _ALWAYS or (key != "name" and any(value != usual[key] for value in values)):
             lines.append({"label": _label(key), "entries": [_shown(value) for value in values]})
-    built = [built_of(design["core"]) for design in designs]
+    built = [built_of(design["core"], design["name"]) for design in designs]
     for label in built[0]:
         entries = [own[label] for own in built]
         if label in _ALWAYS_BUILT or any(entry != "none" for entry in entries):
@@ -50,11 +50,12 @@ _ALWAYS_BUILT = ("cells", "ADC")
 """Parts of a core that every page shows; of the others those that some core has."""
 
 
-def built_of(core: Values) -> dict[str, str]:
+def built_of(core: Values, name: str = "") -> dict[str, str]:
     """Return what a core is built of beside its design, a label and a few words a part; "none" for what is left out.
 
     Args:
         core: `Core.to_dict`.
+        name: of its design: circuits sized for it are then alike in all designs.
     """
     adc, faults, wires = core["adc"], core["faults"], core["wires"]
     stuck = [] if faults is None else [(faults["stuck_low"], "off"), (faults["stuck_high"], "on")]
@@ -63,7 +64,7 @@ def built_of(core: Values) -> dict[str, str]:
         "age of the cells": _duration(core["age_s"]),
         "temperature of the read": "none" if core["temperature_k"] is None else f"{core['temperature_k']:g} K",
         "ADC": "none" if adc is None else _adc(adc),
-        "peripherals": core["peripherals"] or "none",
+        "peripherals": _own(core["peripherals"] or "none", name),
         "resistance of the virtual ground": _resistance(wires, "r_in_hat"),
         "resistance of the supply": _resistance(wires, "r_s_hat") + (f" ({wires['feed']})" if "feed" in wires else ""),
         "cell model of the bit lines": wires["bit_line"]
@@ -77,6 +78,11 @@ def built_of(core: Values) -> dict[str, str]:
 def _resistance(wires: Values, key: str) -> str:
     """Return a resistance over the least cell resistance in words."""
     return f"{wires[key]:.3g} of a full cell's" if wires.get(key) else "none"
+
+
+def _own(peripherals: str, name: str) -> str:
+    ending = f" sized for {name}"
+    return f"{peripherals.removesuffix(ending)}, sized for it" if name and peripherals.endswith(ending) else peripherals
 
 
 def _duration(seconds: float | None) -> str:
@@ -116,10 +122,12 @@ def descriptions(designs: Sequence[Values]) -> list[str]:
             for key, value in design["fields"].items()
             if key != "name" and value != _most_common([fields[key] for fields in alike])
         ]
-        cores = [built_of(other["core"]) for other, own in zip(designs, plain, strict=True) if own == text]
+        cores = [
+            built_of(other["core"], other["name"]) for other, own in zip(designs, plain, strict=True) if own == text
+        ]
         apart += [
             f"{label} {value}"
-            for label, value in built_of(design["core"]).items()
+            for label, value in built_of(design["core"], design["name"]).items()
             if value != _most_common([core[label] for core in cores])
         ]
         texts.append(", ".join([text, *apart]))

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import dataclasses
 import hashlib
 import math
-from collections.abc import Callable, Iterable
+import warnings
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from circuits import Core, LayerShape, WeightCode
+from circuits import Core, EnvelopeWarning, LayerShape, WeightCode
+from circuits.bit_line.envelope import forget_warnings
+from circuits.peripherals.grid import forget_grid_warnings
 from devicekit import Cell
 from devicekit.common.plain import plain
 from reports.cache import ResultCache, code_hash
@@ -21,12 +25,14 @@ from reports.fingerprint import fingerprint
 from reports.metric import ShownMetric
 from reports.prose import sentence
 from reports.results import Values
+from reports.stages import stages
 from reports.study import Study
+from reports.wire_rule import leaves_wires_open, wire_cost, wired
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from accuracy import Coverage
+    from accuracy import Accuracy, Coverage
     from accuracy.batches import Batch
     from accuracy.data_sets import Source
     from accuracy.evaluation.measures import Measure, MetricFacts
@@ -221,8 +227,9 @@ def evaluate_design(study: Study, network: LoadedNetwork, core: Core, cache: Res
         report: called with (steps done, steps in all).
 
     Returns:
-        ``accuracy`` (`Accuracy.to_dict`), ``activities`` (`Activity.to_dict` by layer) and ``layer_reports``
-        (`LayerReport.to_dict`, one a layer).
+        ``accuracy`` (`Accuracy.to_dict`), ``activities`` (`Activity.to_dict` by layer), ``layer_reports``
+        (`LayerReport.to_dict`, one a layer), ``wire_cost`` (`WireCost.to_dict`, None where study or core say what
+        wires there are) and ``beyond``, sentences on models that were used beyond what they are known for.
     """
     inputs = evaluation_inputs(study, network.fingerprint, core)
     known = cache.get(f"accuracy-{core.name}", inputs)
@@ -246,18 +253,18 @@ def evaluate_afresh(study: Study, network: LoadedNetwork, core: Core, report: Re
     Returns:
         Also ``loss_draws`` (`Accuracy.loss_draws`), which go together between cores evaluated on the same images.
     """
-    from accuracy import calibrate, convert, evaluate, layer_report, measure_activity
+    from accuracy import layer_report, measure_activity
 
-    training = network.data.batches("calibration", study.batch_size, study.calibration_images)
-    test = network.data.batches("test", study.batch_size, study.images)
     few = network.data.batches("test", study.batch_size, min(study.images or SIGNAL_IMAGES, SIGNAL_IMAGES))
-    model = convert(network.model, core, seed=study.seed, exclude=study.exclude)
-    calibrate(model, training)
-    activities = {} if core.design.input_bits is None else measure_activity(model, training)
-    data = training if core.corrections else None
-    found = evaluate(
-        model, test, study.trials, study.seed, metric=study.metric, correction_batches=data, progress=report
-    )
+    training = _training(study, network)
+    with beyond_envelopes() as beyond:
+        model, cost = _converted(study, network, core), None
+        if leaves_wires_open(core):
+            cost = wire_cost(model, core, training)
+            if cost is not None and cost.included:
+                model = _converted(study, network, wired(core, cost))
+        activities = {} if core.design.input_bits is None else measure_activity(model, training)
+        found = _evaluated(study, network, model, study.trials, report)
     for what, value in (("float network", found.baseline), (f"design {core.name}", found.mean)):
         if not math.isfinite(value):
             raise StudyError(f"The {found.metric} of the {what} is {value}: there is nothing to compare.")
@@ -266,7 +273,91 @@ def evaluate_afresh(study: Study, network: LoadedNetwork, core: Core, report: Re
         "loss_draws": found.loss_draws(seed=study.seed).tolist(),
         "activities": plain(activities),
         "layer_reports": plain(layer_report(model, few, study.seed)),
+        "wire_cost": None if cost is None else cost.to_dict(),
+        "beyond": beyond,
     }
+
+
+@contextlib.contextmanager
+def beyond_envelopes() -> Iterator[list[str]]:
+    """Collect what would be warned of models that are used beyond what they are known for, each once."""
+    forget_warnings()
+    forget_grid_warnings()
+    said: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", EnvelopeWarning)
+        yield said
+    for one in caught:
+        if issubclass(one.category, EnvelopeWarning):
+            said.append(str(one.message))
+        else:
+            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
+
+
+def evaluate_stages(
+    study: Study, network: LoadedNetwork, core: Core, cache: ResultCache, report: Report
+) -> list[Values]:
+    """Return the accuracy with the parts of a core added one after another; the last, the core itself, left out.
+
+    Args:
+        study: the study.
+        network: the network with its images.
+        core: the core as it was evaluated, with its wires.
+        cache: earlier results.
+        report: called with (steps done, steps in all).
+
+    Returns:
+        For each stage ``name``, and ``accuracy`` (`Accuracy.to_dict`).
+    """
+    found: list[Values] = []
+    steps = stages(core)[:-1] if study.trials_a_stage else []
+    for number, stage in enumerate(steps):
+        inputs = evaluation_inputs(study, network.fingerprint, stage.core) | {"trials": study.trials_a_stage}
+        known = cache.get(f"stage-{core.name}", inputs)
+        if known is None:
+
+            def step(done: int, passes: int, number: int = number) -> None:
+                report(number * passes + done, len(steps) * passes)
+
+            with beyond_envelopes():
+                # What is said of the whole core holds for its parts.
+                model = _converted(study, network, stage.core)
+                own = _evaluated(study, network, model, study.trials_a_stage, step)
+            known = {"accuracy": own.to_dict(seed=study.seed)}
+            cache.put(f"stage-{core.name}", inputs, known)
+        found.append({"name": stage.name, **known})
+    return found
+
+
+def _training(study: Study, network: LoadedNetwork, images: int | None = None) -> Any:
+    most = study.calibration_images if images is None else min(images, study.calibration_images)
+    return network.data.batches("calibration", study.batch_size, most)
+
+
+def _converted(study: Study, network: LoadedNetwork, core: Core) -> nn.Module:
+    """Return the network on a core, with its ranges."""
+    from accuracy import calibrate, convert
+
+    model = convert(network.model, core, seed=study.seed, exclude=study.exclude, project_signs=study.project_signs)
+    return calibrate(model, _training(study, network))
+
+
+def _evaluated(study: Study, network: LoadedNetwork, model: nn.Module, trials: int, report: Report) -> Accuracy:
+    from accuracy import evaluate
+
+    one_point = ShownMetric(network.metric.to_dict()).scaled(1.0)
+    return evaluate(
+        model,
+        network.data.batches("test", study.batch_size, study.images),
+        trials,
+        study.seed,
+        metric=study.metric,
+        draw_cells=study.draw_cells,
+        tolerance=None if study.tolerance is None else study.tolerance / one_point,
+        correction_batches=_training(study, network, study.correction_images),
+        workers=study.workers,
+        progress=report,
+    )
 
 
 def evaluation_inputs(study: Study, network: str, core: Core) -> dict[str, Any]:
@@ -284,7 +375,12 @@ def evaluation_inputs(study: Study, network: str, core: Core) -> dict[str, Any]:
         "exclude": list(study.exclude),
         "images": study.images,
         "calibration_images": study.calibration_images,
+        "correction_images": study.correction_images if core.corrections else None,
         "trials": study.trials,
+        "tolerance": study.tolerance,
+        "draw_cells": study.draw_cells,
+        "project_signs": study.project_signs,
+        "wires": "by line currents" if leaves_wires_open(core) else None,
         "seed": study.seed,
         "code": code_hash(),
     }

@@ -27,10 +27,10 @@ from reports.prose import (
     table_note,
 )
 from reports.results import StudyResult, Values, interval_of, is_calibrated
-from reports.table import COST_COLUMNS
+from reports.table import COST_COLUMNS, partly
 
 _TEMPLATES = Path(__file__).resolve().parent / "templates"
-_OPTIONAL_FIGURES = ("spread", "bit-line", "inl", "layer-signal")
+_OPTIONAL_FIGURES = ("spread", "bit-line", "inl", "layer-signal", "where-it-goes")
 
 KINDS = (
     ("measured", "read off an instrument"),
@@ -121,7 +121,12 @@ def command_line(settings: dict[str, Any]) -> str:
         "r_s_hat": "--r-s-hat",
         "supply_resistance": "--supply-resistance",
         "feed": "--feed",
+        "stage_trials": "--stage-trials",
+        "tolerance": "--tolerance",
+        "error_scale": "--error-scale",
+        "workers": "--workers",
     }
+    flags = {"draw_cells": "--draw-cells", "project_signs": "--project-signs"}
     words = ["devicekit", "report"]
     designs = list(map(str, (*settings.get("designs", ()), *settings.get("cores", ()))))
     # A name that looks like an option stands behind "--".
@@ -129,13 +134,19 @@ def command_line(settings: dict[str, Any]) -> str:
     words += [] if last else designs
     for pattern in settings.get("exclude", ()):
         words += ["--exclude", str(pattern)]
-    for name in settings.get("corrections", ()):
+    corrections = settings.get("corrections")
+    for name in corrections or (() if corrections is None else ("none",)):
         words += ["--correct", str(name)]
+    words += [flag for key, flag in flags.items() if settings.get(key)]
     for key, option in options.items():
-        if settings.get(key) is not None:
+        if settings.get(key) is not None and settings[key] != _UNSAID.get(key):
             words += [option, str(settings[key])]
     join = subprocess.list2cmdline if os.name == "nt" else shlex.join
     return join(words + last)
+
+
+_UNSAID = {"error_scale": 1.0, "workers": 1}
+"""Values that go without saying."""
 
 
 def _script_json(figures: Sequence[Figure]) -> str:
@@ -167,6 +178,7 @@ def _row(design: Values, described: str, shown: ShownMetric) -> dict[str, Any]:
         "ideal": shown.value(accuracy["ideal"]),
         "mean": shown.value(accuracy["mean"]),
         "std": shown.spread(accuracy["std"]),
+        "parts": [f"{name} {shown.value(value)}" for name, value in partly(design).items()],
         "loss": shown.signed(accuracy["loss"]).replace("-", "−"),
         "loss_interval": " – ".join(map(shown.signed, loss)).replace("-", "−") if loss else "",
         "costs": [_with_interval(cost, column) for column in COST_COLUMNS],

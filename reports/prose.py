@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from reports.built_cores import caption_of_parts
+from reports.built_cores import caption_of_parts, shared_parts
 from reports.metric import ShownMetric
 from reports.numbers import in_prefix, significant
 from reports.results import StudyResult, Values
@@ -65,7 +65,8 @@ def _changes(result: StudyResult, shown: ShownMetric) -> str:
     found = [(design["name"], design["accuracy"]["mean"], design["accuracy"]["loss"]) for design in result.designs]
     values = [f"{shown.with_unit(mean)} on {name} ({shown.signed(loss)})" for name, mean, loss in found]
     listed = values[0] if len(values) == 1 else f"{', '.join(values[:-1])} and {values[-1]}"
-    return f"With {result.device['label']} cells it is {listed}; the sign in brackets is + where it got worse."
+    cells = f"{result.device['label']} cells{shared_parts(result.designs)}"
+    return f"With {cells} it is {listed}; the sign in brackets is + where it got worse."
 
 
 def _points(result: StudyResult, shown: ShownMetric) -> str:
@@ -83,7 +84,7 @@ def _points(result: StudyResult, shown: ShownMetric) -> str:
     if far:
         losses = [f"{design['name']} {100 * design['accuracy']['loss']:.1f}" for design in far]
         kept.append(f"{'; '.join(losses)} points are lost" if not close else f"{' and '.join(losses)} points")
-    return f"With {result.device['label']} cells {', '.join(kept)}." if kept else ""
+    return f"With {result.device['label']} cells{shared_parts(result.designs)} {', '.join(kept)}." if kept else ""
 
 
 def inference_sentence(result: StudyResult) -> str:
@@ -111,7 +112,7 @@ def table_note(result: StudyResult) -> str:
     designs = result.designs
     trials = " or ".join(map(str, sorted({design["accuracy"]["trials"] for design in designs})))
     what = "value" if any(design["accuracy"]["loss_interval"] for design in designs) else "cost"
-    shown, cells = ShownMetric(result.metric), f"the mean with {result.device['label']} cells"
+    shown, cells = ShownMetric(result.metric), "the mean of the core as built"
     baseline = f"the float network's {shown.label} ({shown.with_unit(result.network['baseline'])})"
     loss = f"{baseline} minus {cells}" if shown.higher_is_better else f"{cells} minus {baseline}, so that + is worse"
     text = (
@@ -122,6 +123,12 @@ def table_note(result: StudyResult) -> str:
     sizes = {(design["fields"]["matrix_rows"], design["fields"]["matrix_columns"]) for design in designs}
     (rows, columns), same = next(iter(sizes)), len(sizes) == 1
     size = f"{rows} × {columns}" if same else "the design's own size"
+    if any(design["stages"] for design in designs):
+        trials = designs[0]["stages"][0]["accuracy"]["trials"]
+        text += (
+            "Cells alone, and untrimmed: the same core without the rest, and before its columns are corrected "
+            f"({trials} trials each). "
+        )
     return (
         text
         + (

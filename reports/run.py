@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -19,16 +20,18 @@ from circuits import (
     peripheral_names,
 )
 from devicekit.common.file_sets import replacing_together, settle
-from reports.built_cores import built
+from reports.built_cores import built, without_periphery
 from reports.cache import ResultCache
 from reports.cell_step import cell_of
 from reports.errors import StudyError
-from reports.network_step import evaluate_design, load_network, summarise_network
+from reports.network_step import evaluate_design, evaluate_stages, load_network, summarise_network
 from reports.page import render
 from reports.results import StudyResult, Values
 from reports.sources import borrowed_note, calibration_note, core_sources, design_sources, library_sources
+from reports.stages import stages
 from reports.study import Study
 from reports.table import joint_rows, to_csv
+from reports.wire_rule import WireCost, wire_note, wired
 from reports.wires_step import line_errors
 
 SHOWN_VERSIONS = ("devicekit", "torch", "numpy", "scipy", "lmfit", "plotly")
@@ -91,7 +94,7 @@ def compute(study: Study, folder: Path, progress: Progress | None = None) -> Stu
     own: dict[str, Any] = {"library": study.library, "seed": study.seed}
     costs = {core.name: estimate_core(core, **own).to_dict() for core in cores}
     network = load_network(study)
-    total = 2 + len(cores) * (study.trials + 2)
+    total = 2 + sum(_steps(study, core) for core in cores)
 
     def report(done: int, text: str) -> None:
         if progress is not None:
@@ -103,15 +106,35 @@ def compute(study: Study, folder: Path, progress: Progress | None = None) -> Stu
     report(1, "Bit lines of the designs")
     wires = line_errors([core.design for core in cores], cache, study.seed)
     evaluations: dict[str, Values] = {}
+    wire_costs: dict[str, WireCost] = {}
+    before = 2
     for number, core in enumerate(cores):
-        before = 2 + number * (study.trials + 2)
-        text = f"Design {core.name}"
-        report(before, text)
+        steps = _steps(study, core)
 
-        def step(done: int, passes: int, before: int = before, text: str = text) -> None:
+        def step(done: int, passes: int, text: str = f"Design {core.name}", before: int = before) -> None:
             report(before + round(done / passes * (study.trials + 2)), text)
 
-        evaluations[core.name] = evaluate_design(study, network, core, cache, step)
+        step(0, 1)
+        evaluation = evaluate_design(study, network, core, cache, step)
+        if evaluation["wire_cost"] is not None:
+            wire_costs[core.name] = own_cost = WireCost(**evaluation["wire_cost"])
+            cores[number] = core = wired(core, own_cost)
+        before += study.trials + 2
+
+        def stage_step(
+            done: int,
+            passes: int,
+            text: str = f"Design {core.name}, by parts",
+            before: int = before,
+            own: int = steps - study.trials - 2,
+        ) -> None:
+            report(before + round(done / passes * own), text)
+
+        stage_step(0, 1)
+        evaluation["stages"] = evaluate_stages(study, network, core, cache, stage_step)
+        stage_step(1, 1)
+        evaluations[core.name] = evaluation
+        before += steps - study.trials - 2
     found: list[Values] = []
     for core in cores:
         evaluation = evaluations[core.name]
@@ -123,12 +146,19 @@ def compute(study: Study, folder: Path, progress: Progress | None = None) -> Stu
                 "accuracy": evaluation["accuracy"],
                 "cost": costs[core.name],
                 "network_cost": estimate_network(network.layers, core, activities, **own).to_dict(),
+                "stages": evaluation["stages"],
+                "last_stage": stages(core)[-1].name,
+                "wire_cost": evaluation["wire_cost"],
                 "layer_reports": evaluation["layer_reports"],
             }
         )
     return StudyResult(
         title=study.title or _title(study, len(cores)),
-        settings={key: value for key, value in study.model_dump(mode="json").items() if value not in (None, "", [])},
+        settings={
+            key: value
+            for key, value in study.model_dump(mode="json").items()
+            if value not in (None, "", []) or (key == "corrections" and value is not None)
+        },
         device=fitted.device,
         fit=fitted.fit,
         spice=spice,
@@ -144,9 +174,29 @@ def compute(study: Study, folder: Path, progress: Progress | None = None) -> Stu
         ],
         software={"python": platform.python_version()} | {name: version(name) for name in SHOWN_VERSIONS},
         cost_note=" ".join(filter(None, (borrowed_note(found), calibration_note(cores, study.library)))),
-        remarks=[f"{SKIPPED_SPICE} {spice['reason']}".strip()] if spice["recorded"] else [],
+        remarks=[
+            *([f"{SKIPPED_SPICE} {spice['reason']}".strip()] if spice["recorded"] else []),
+            *without_periphery(study, cores),
+            *filter(None, [wire_note(wire_costs)]),
+            *_beyond(evaluations),
+        ],
         seconds=time.monotonic() - started,
     )
+
+
+def _beyond(evaluations: Mapping[str, Values]) -> list[str]:
+    """Return what is said of models used beyond what they are known for, once each with its designs."""
+    said: dict[str, list[str]] = {}
+    for name, evaluation in evaluations.items():
+        for text in evaluation["beyond"]:
+            said.setdefault(text, []).append(name)
+    return [f"{', '.join(names)}: {text}" for text, names in said.items()]
+
+
+def _steps(study: Study, core: Core) -> int:
+    """Return the passes over the images that a core takes, its wires left out, which are not known before."""
+    own = len(stages(core)) - 1 if study.trials_a_stage else 0
+    return study.trials + 2 + own * (study.trials_a_stage + 2)
 
 
 def write(result: StudyResult, study: Study, folder: Path) -> Path:

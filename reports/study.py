@@ -23,6 +23,8 @@ from reports.studies.axes import PATH_AXES, checked_axes
 from reports.studies.budgets import OBJECTIVES, constraint_of, quantity_of
 
 LONGEST_TITLE = 200
+MOST_TRIALS = 100_000
+USUAL_STAGE_TRIALS = 3
 REFERENCE_MEASUREMENTS = "sonos_40nm_tcas2022_resampled"
 
 
@@ -54,19 +56,32 @@ class Study(BaseModel):
         images: so many test images at most; None for all.
         calibration_images: so many training images at most set the ADC ranges; a thousand give each layer
             millions of currents, more cost time.
+        correction_images: so many of these correct each programmed network; every one serves all positions of a layer.
         trials: how often the network is programmed afresh.
+        stage_trials: how often for each stage that shows where accuracy goes (cells alone, then wires, ADC, periphery,
+            trim, temperature, age added one after another); 0 leaves the stages out, None takes three at most.
+        tolerance: trials end before their number once the mean is known within so many points (95 %), or so much of a
+            metric in units of its own.
+        draw_cells: whether each trial draws the cell model anew from the uncertainty of its fit.
+        error_scale: factor on the spread of the cells.
+        project_signs: whether designs with one sign a column drop the minority sign instead of refusing.
+        workers: processes that trials are spread over; results do not depend on it.
         seed: seed of everything random.
         batch_size: images evaluated together; changes memory and time only.
         library: component library of the energy estimate: a bundled name or a file; behind ``"borrow:"``, cells of
             another technology borrow its periphery, marked as borrowed wherever it counts.
         peripherals: what stands between columns and codes of every core that leaves it open: a name or a file;
-            ``"sized"`` for circuits sized for each design. None: ideal columns.
+            ``"sized"`` for circuits sized for each design, ``"ideal"`` for columns without errors. None: sized ones,
+            or ideal columns (and a remark) for a design that none are recorded for.
         corrections: what the digital side corrects after programming, in order, where a core says nothing:
-            ``"column_trim"`` is a gain and offset of each column.
+            ``"column_trim"`` is a gain and offset of each column. None: that one where the study gives a core its
+            peripherals; an empty list: nothing.
         adc: the ADC of cores that leave it open: a kind or a file.
         age: time after programming at which cells are read, such as ``"1 day"``.
         temperature: of the read, such as ``"350 K"``.
-        r_p_hat: bit-line resistance of cores without wires of their own.
+        r_p_hat: bit-line resistance of cores without wires of their own. None: `reports.wires_step.USUAL_RESISTANCE`
+            where the line currents measured on the network say that it costs more than a tenth of an ADC step, else
+            none, and the bound is shown.
         bit_line: cell model that bit lines are solved with.
         r_in_hat: resistance of the virtual ground, relative; this and the following of cores without wires of their
             own, see `circuits.Wires`.
@@ -99,12 +114,19 @@ class Study(BaseModel):
     exclude: tuple[str, ...] = ()
     images: int | None = Field(default=None, ge=1)
     calibration_images: int = Field(default=1000, ge=1)
-    trials: int = Field(default=10, ge=2)
+    correction_images: int = Field(default=200, ge=1)
+    trials: int = Field(default=10, ge=2, le=MOST_TRIALS)
+    stage_trials: int | None = Field(default=None, ge=0, le=MOST_TRIALS)
+    tolerance: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    draw_cells: bool = False
+    error_scale: float = Field(default=1.0, ge=0, allow_inf_nan=False)
+    project_signs: bool = False
+    workers: int = Field(default=1, ge=1, le=1024)
     seed: int = Field(default=0, ge=0)
     batch_size: int = Field(default=100, ge=1)
     library: str = "sonos_40nm"
     peripherals: str | None = None
-    corrections: tuple[str, ...] = ()
+    corrections: tuple[str, ...] | None = None
     adc: str | None = None
     age: str | None = None
     temperature: str | None = None
@@ -119,6 +141,11 @@ class Study(BaseModel):
     objectives: tuple[str, ...] = OBJECTIVES
     constraints: tuple[str, ...] = ()
     accuracy: Literal["all", "affordable", "none"] = "all"
+
+    @property
+    def trials_a_stage(self) -> int:
+        """How often the network is programmed for each stage; 0 where stages are left out."""
+        return min(self.trials, USUAL_STAGE_TRIALS) if self.stage_trials is None else self.stage_trials
 
     @field_validator("vary", mode="before")
     @classmethod

@@ -52,6 +52,11 @@ def _row(design: Values, result: StudyResult) -> Values:
         f"{shown.loss_column}_low": None if loss_low is None else shown.scaled(loss_low),
         f"{shown.loss_column}_high": None if loss_high is None else shown.scaled(loss_high),
     }
+    parts = partly(design)
+    row |= {
+        shown.column(name.replace(" ", "_")): shown.scaled(parts[name]) if name in parts else None
+        for name in ("cells alone", "untrimmed")
+    }
     for column in COST_COLUMNS:
         low, high = interval_of(cost, column) or (None, None)
         row |= {column: cost[column], f"{column}_low": low, f"{column}_high": high}
@@ -70,7 +75,22 @@ def _row(design: Values, result: StudyResult) -> Values:
             f"network_energy_gated_nj_per_{shown.place}": 1e3 * whole["energy_gated_uj"] / places,
         }
     fields = {name: value for name, value in design["fields"].items() if name not in (*row, "name")}
-    return row | fields | _built(design["core"]) | {"in_accuracy": what_is_in(design["core"])}
+    return row | fields | _built(design["core"]) | {"in_accuracy": what_is_in(design["core"], design["name"])}
+
+
+def partly(design: Values) -> dict[str, float]:
+    """Return what the metric is with cells alone, and before corrections, where the core has more than that.
+
+    Args:
+        design: as in `StudyResult`.
+    """
+    stages = {stage["name"]: stage["accuracy"]["mean"] for stage in design["stages"]}
+    found = {"cells alone": stages["cells"]} if "cells" in stages else {}
+    names = [*stages, design["last_stage"]]
+    if "trim" in names and names.index("trim") > 0:
+        before = names[names.index("trim") - 1]
+        found |= {"untrimmed": stages[before]}
+    return found
 
 
 def _built(core: Values) -> Values:
@@ -109,7 +129,7 @@ def short_rows(result: StudyResult) -> list[dict[str, str]]:
     Args:
         result: what the study found.
     """
-    label, shown = result.device["label"], ShownMetric(result.metric)
+    shown = ShownMetric(result.metric)
     headings = {
         "energy_fj_per_op": "Energy [fJ/op]",
         "area_mm2": "Area [mm²]",
@@ -123,9 +143,14 @@ def short_rows(result: StudyResult) -> list[dict[str, str]]:
             "Design": design["name"],
             "B_out [bit]": bits(design["b_out_bits"]),
             shown.heading("Ideal cells"): shown.value(accuracy["ideal"]),
-            shown.heading(label): f"{shown.value(accuracy['mean'])} ± {shown.spread(accuracy['std'])}",
+            shown.heading("As built"): f"{shown.value(accuracy['mean'])} ± {shown.spread(accuracy['std'])}",
             shown.loss_heading(): shown.signed(accuracy["loss"]),
         }
+        parts = partly(design)
+        if any(map(partly, result.designs)):
+            row["Cells alone; untrimmed"] = "; ".join(
+                shown.value(parts[name]) if name in parts else "–" for name in ("cells alone", "untrimmed")
+            )
         for column, heading in headings.items():
             value, interval = significant(cost[column]), show_interval(interval_of(cost, column), 2)
             interval = "calibrated" if is_calibrated(cost, column) else interval
@@ -145,7 +170,7 @@ def caption(result: StudyResult) -> str:
     return (
         f"{shown.title} of {network['name']} on {network['test_images']} test {example}s of {network['data_set']}; "
         f"float baseline {shown.with_unit(network['baseline'])}; ADC ranges from {network['calibration_images']} "
-        f"training {example}s; {result.device['label']} cells: mean ± standard deviation of "
+        f"training {example}s; as built, with {result.device['label']} cells: mean ± standard deviation of "
         f"{result.designs[0]['accuracy']['trials']} trials; brackets: 95 % intervals. "
         f"{caption_of_parts(list(result.designs))} {borrowed_note(result.designs)}".rstrip()
     )

@@ -16,6 +16,7 @@ from accuracy.arrays.physics import (
     weighted_inputs,
 )
 from accuracy.arrays.wires import bit_line_currents, line_cells
+from accuracy.kernels import periphery
 from accuracy.kernels.products import Products, column_products, input_sums, numpy_type
 from accuracy.kernels.protocol import Reading
 from accuracy.kernels.steps import finished, quantised
@@ -34,7 +35,13 @@ def digitised(
     if array.peripherals is not None:
         assert array.column_deviates is not None
         assert how.peripherals is not None
-        v = through_peripherals(v, adc, how.peripherals, array.column_deviates[partition], array.noise, common)
+        behind = adc, how.peripherals, array.column_deviates[partition], array.noise, common
+        if not periphery.available(v):
+            v = through_peripherals(v, *behind)
+        elif array.adc_errors is None:
+            return periphery.converted(v, *behind)
+        else:
+            v = periphery.converted(v, *behind, convert=False)
     if array.adc_errors is None:
         return adc.read(v)
     return through_adc(v, adc, array.adc_errors, array.noise, array.converters(partition))

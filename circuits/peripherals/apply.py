@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -105,7 +103,7 @@ def apply_peripherals(
         raise PeripheralError(
             f"Expected positions of {errors.gain.size} columns, as drawn, but got the shape {positions.shape}."
         )
-    scale = _scale(model, zero)
+    scale = scale_of(model, zero)
     own = positions if scale == 1 else model.zero + (positions - zero) * scale
     if common is not None and model.follows_common_current:
         excess = np.asarray(common, dtype=np.float64) - 1
@@ -129,8 +127,13 @@ def apply_peripherals(
     return reading
 
 
-def _scale(model: PeripheralModel, zero: float) -> float:
-    """Return full scale as a share of the range characterised, over the same as a share of the range in use."""
+def scale_of(model: PeripheralModel, zero: float) -> float:
+    """Return full scale as a share of the range characterised, over the same as a share of the range in use.
+
+    Args:
+        model: the peripherals.
+        zero: position of zero signal in the range in use.
+    """
     return (1 - model.zero) / (1 - zero)
 
 
@@ -164,6 +167,20 @@ def noise_rms(
     """
     zero = model.zero if zero is None else zero
     signal = np.abs(np.asarray(positions, dtype=np.float64) - zero) / (1 - zero)
-    constant = math.hypot(model.noise_lsb, model.pattern_lsb if weighted else model.pattern_scatter_lsb)
-    rms: NDArray[np.float64] = np.sqrt(constant**2 + model.shot_noise_lsb**2 * signal) / _scale(model, zero)
+    constant, shot = noise_variances(model, weighted=weighted)
+    rms: NDArray[np.float64] = np.sqrt(constant + shot * signal) / scale_of(model, zero)
     return rms
+
+
+def noise_variances(model: PeripheralModel, *, weighted: bool = True) -> tuple[float, float]:
+    """Return the variance of a conversion's noise: the constant part, and that of a full-scale signal's shot noise.
+
+    Args:
+        model: the peripherals.
+        weighted: whether the values were summed with `bit_weights`, see `apply_peripherals`.
+
+    Returns:
+        Both [LSB^2 of the range characterised].
+    """
+    pattern = model.pattern_lsb if weighted else model.pattern_scatter_lsb
+    return model.noise_lsb**2 + pattern**2, model.shot_noise_lsb**2

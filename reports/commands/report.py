@@ -75,11 +75,18 @@ def report(
         int | None, typer.Option(min=1, help="So many training images at most set the ranges. [default: 1000]")
     ] = None,
     peripherals: Annotated[
-        str | None, typer.Option(help="Column peripherals by name or file; 'sized' for circuits sized for each design.")
+        str | None,
+        typer.Option(
+            help="Column peripherals by name or file; 'ideal' for none. [default: 'sized', circuits sized for each "
+            "design, trimmed]"
+        ),
     ] = None,
     correct: Annotated[
         list[str] | None,
-        typer.Option(help="After programming: drift, column_trim or batch_norm, repeatable; the cores' by default."),
+        typer.Option(
+            help="After programming: drift, column_trim or batch_norm, repeatable, or 'none'; the cores' by default, "
+            "and column_trim where they get sized peripherals."
+        ),
     ] = None,
     adc: Annotated[
         str | None,
@@ -87,7 +94,13 @@ def report(
     ] = None,
     age: Annotated[str | None, typer.Option(help="Time since programming, such as '2 days'.")] = None,
     temperature: Annotated[str | None, typer.Option(help="Temperature while reading, such as '350 K'.")] = None,
-    r_p_hat: Annotated[float | None, typer.Option(help="Bit-line resistance, relative.")] = None,
+    r_p_hat: Annotated[
+        float | None,
+        typer.Option(
+            help="Bit-line resistance, relative; 0 for none. [default: 1e-5 where the line currents say that it costs "
+            "more than a tenth of an ADC step]"
+        ),
+    ] = None,
     bit_line: Annotated[str | None, typer.Option(help="Cell on a resistive bit line, see devicekit accuracy.")] = None,
     r_in_hat: Annotated[
         float | None, typer.Option(help="Resistance of the virtual ground (input of the readout), relative.")
@@ -108,6 +121,21 @@ def report(
     ] = None,
     trials: Annotated[
         int | None, typer.Option(min=2, help="How often the network is programmed. [default: 10]")
+    ] = None,
+    stage_trials: Annotated[
+        int | None,
+        typer.Option(min=0, help="How often for each stage of where accuracy goes; 0 leaves it out. [default: 3]"),
+    ] = None,
+    tolerance: Annotated[
+        float | None, typer.Option(help="Stop once the mean is known within this many points (95 %).")
+    ] = None,
+    error_scale: Annotated[float | None, typer.Option(help="Factor on the spread of the cells. [default: 1]")] = None,
+    draw_cells: Annotated[bool, typer.Option(help="Draw each chip's cell model from the fit's uncertainty.")] = False,
+    project_signs: Annotated[
+        bool, typer.Option(help="Column-sign designs: drop the minority sign of each column instead of refusing.")
+    ] = False,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes to spread trials over; results do not depend on it.")
     ] = None,
     study: Annotated[
         Path | None, typer.Option(help="A study file (TOML); the options given here take precedence over it.")
@@ -143,7 +171,7 @@ def report(
         "library": library,
         "exclude": exclude or None,
         "peripherals": peripherals,
-        "corrections": correct or None,
+        "corrections": None if not correct else [] if correct == ["none"] else correct,
         "adc": adc,
         "age": age,
         "temperature": temperature,
@@ -157,6 +185,12 @@ def report(
         "images": images,
         "calibration_images": calibration_images,
         "trials": trials,
+        "stage_trials": stage_trials,
+        "tolerance": tolerance,
+        "error_scale": error_scale,
+        "draw_cells": draw_cells or None,
+        "project_signs": project_signs or None,
+        "workers": workers,
         "seed": seed if study is None or "seed" in _given(ctx) else None,
     }
     asked = Study.make(base | {key: value for key, value in given.items() if value is not None}, "options")

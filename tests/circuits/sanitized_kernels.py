@@ -60,7 +60,10 @@ def networks(rng: np.random.Generator) -> None:
     network = torch.nn.Sequential(layer, torch.nn.BatchNorm2d(outer), torch.nn.ReLU()).eval()
     design = DESIGNS[str(rng.choice(list(DESIGNS)))]
     x = torch.rand(int(rng.integers(1, 5)), inner, side, int(rng.integers(dilation * (kernel - 1) + 1, 14)))
-    model = accuracy.calibrate(accuracy.convert(network, design, CELL), [(x, torch.zeros(len(x)).long())])
+    core = circuits.Core(design, cell=CELL)
+    if design.name in "ABCDE" and rng.integers(2):
+        core = core.replace(peripherals="sized")
+    model = accuracy.calibrate(accuracy.convert(network, core), [(x, torch.zeros(len(x)).long())])
     with torch.no_grad():
         assert model(x).shape == network(x).shape
         assert torch.isfinite(model(x)).all()

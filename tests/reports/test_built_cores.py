@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from circuits import Core, PeripheralGrid
+from circuits import Core, PeripheralGrid, load_design, load_peripherals
 from devicekit import DesignError, DeviceError, load_device
-from reports.built_cores import built, caption_of_parts, own_parts, what_is_in
+from reports.built_cores import built, caption_of_parts, own_parts, what_is_in, without_periphery
 from reports.cache import ResultCache
 from reports.errors import StudyError
 from reports.network_step import evaluate_design, load_network
 from reports.page import command_line
+from reports.stages import stages
 from reports.study import Study
 
 CELL = load_device("sonos_40nm_tcas2022")
@@ -39,11 +42,54 @@ def test_a_study_fills_in_what_a_core_leaves_open_and_nothing_else() -> None:
     # Without an ADC there is nothing for peripherals to act on.
     assert built(study, Core(own.design.replace(adc_bits=None)), CELL).peripherals is None
     plain = Core("A")
-    assert built(Study(), plain, CELL) == plain.replace(cell=CELL)
+    assert built(Study(peripherals="ideal"), plain, CELL) == plain.replace(cell=CELL)
     with pytest.raises(DesignError, match="correction"):
         built(Study(corrections=("trim",)), plain, CELL)
     with pytest.raises((DesignError, DeviceError), match="age"):
         built(Study(age="long"), plain, CELL)
+
+
+def test_a_core_that_says_nothing_gets_the_circuits_sized_for_it_and_a_trim() -> None:
+    core = built(Study(), Core("A"), CELL)
+    assert core.peripherals == load_peripherals("sized", load_design("A"))
+    assert core.corrections == ("column_trim",)
+    assert built(Study(corrections=()), Core("A"), CELL).corrections == ()
+    assert built(Study(), Core("A", corrections="drift"), CELL).corrections == ("drift",)
+    own = Core("A", peripherals="sonos_40nm")
+    assert built(Study(), own, CELL) == own.replace(cell=CELL)
+    # Nothing like it is recorded: its columns stay ideal, and the page says so.
+    foreign = built(Study(), Core(load_design("A").replace(name="short", bits_per_cell=3)), CELL)
+    assert (foreign.peripherals, foreign.corrections) == (None, ())
+    assert built(Study(), Core("A"), load_device("pcm_joshi2020")).peripherals is None
+    (remark,) = without_periphery(Study(), [core, foreign])
+    assert "such as short," in remark
+    assert without_periphery(Study(peripherals="ideal"), [foreign]) == []
+
+
+def test_the_spread_of_the_cells_is_scaled() -> None:
+    core = built(Study(error_scale=2.0), Core("A"), CELL)
+    assert core.cell is not None
+    np.testing.assert_allclose(core.cell.sigma(1e-6), 2 * CELL.sigma(1e-6))
+
+
+def test_stages_add_one_part_after_another() -> None:
+    full = Core(
+        "A", cell=CELL, peripherals="sized", corrections=("column_trim",), age="1 day", wires=1e-5,
+        adc={"kind": "sar", "enob": 7.5}, faults={"stuck_low": 0.01},
+    )  # fmt: skip
+    found = stages(full)
+    assert [stage.name for stage in found] == [
+        "cells", "stuck cells", "wires", "ADC", "periphery", "trim", "age",
+    ]  # fmt: skip
+    assert found[-1].core is full
+    cells = found[0].core
+    assert cells.age == 0
+    assert (cells.adc, cells.peripherals, cells.corrections, cells.faults) == (None, None, (), None)
+    assert cells.design.r_p_hat == 0
+    assert found[2].core.design.r_p_hat == 1e-5
+    for before, after in itertools.pairwise(found):
+        assert before.core != after.core
+    assert [stage.name for stage in stages(Core("A", cell=CELL))] == ["cells"]
 
 
 def test_what_is_in_an_accuracy_and_what_is_left_out_is_said() -> None:

@@ -162,8 +162,11 @@ def test_options_fill_in_what_a_core_leaves_open(cores: Path) -> None:
         (("accuracy", "--age", "1 day"), "--age is given beside the core 'full', which has its own"),
         (("accuracy", "--adc", "sar"), "--adc is given beside the core 'full', which has its own"),
         (("accuracy", "--peripherals", "sonos_40nm"), "--peripherals is given beside the core 'full', which"),
-        (("accuracy", "--r-p-hat", "1e-6"), "--r-p-hat or --bit-line is given beside the core 'full', which"),
-        (("accuracy", "--bit-line", "affine"), "--r-p-hat or --bit-line is given beside the core 'full', which"),
+        (("accuracy", "--r-p-hat", "1e-6"), "--r-p-hat or another of the wires is given beside the core 'full', which"),
+        (
+            ("accuracy", "--bit-line", "affine"),
+            "--r-p-hat or another of the wires is given beside the core 'full', which",
+        ),
     ],
 )
 def test_what_stands_in_the_file_and_in_an_option_is_refused(

@@ -153,7 +153,7 @@ def test_lower_is_better_in_every_output(made_up: StudyResult) -> None:
     assert "so that + is worse" in table_note(result)
     assert "over whole sequences" in table_note(result)
     assert short_rows(result)[0]["Loss (+ is worse)"] == "+0.0500"
-    assert short_rows(result)[0]["SONOS"] == "12.05 ± 0.032"
+    assert short_rows(result)[0]["As built"] == "12.05 ± 0.032"
     assert "Perplexity of digits_cnn on 360 test sequences of tokens; float baseline 12.00;" in caption(result)
     rows = joint_rows(result)
     assert rows[4]["loss_perplexity"] == pytest.approx(0.61)

@@ -125,7 +125,7 @@ def test_the_page_does_without_a_fit_wires_and_peripherals(
 ) -> None:
     # Digital networks have layers without error.
     exact = [{"name": "fc", "snr_db": None, "network_snr_db": None}]
-    designs = [design | {"layer_reports": exact} for design in made_up.designs]
+    designs = [design | {"layer_reports": exact, "stages": []} for design in made_up.designs]
     path = tmp_path / "index.html"
     bare = replace(made_up, fit=None, designs=designs, wires=[], peripherals=None)
     path.write_text(render(bare), encoding="utf-8")

@@ -84,7 +84,7 @@ def test_loss_is_baseline_minus_device(made_up: StudyResult) -> None:
 
 def test_short_rows_show_uncertainty(made_up: StudyResult) -> None:
     row = short_rows(made_up)[0]
-    assert row["SONOS [%]"] == "96.00 ± 0.32"
+    assert row["As built [%]"] == "96.00 ± 0.32"
     assert row["Energy [fJ/op]"] == "8.40 (6.7 – 10)"
     assert row["Latency [ns]"] == "376"
 

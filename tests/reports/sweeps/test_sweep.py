@@ -37,7 +37,7 @@ def forbidden(*_: object, **__: object) -> Any:
 
 def test_points_are_every_combination_of_what_varies() -> None:
     study = Study(
-        designs=("A", "E"),
+        designs=("A", "E"), peripherals="ideal",
         vary={"adc_bits": "6..8", "age": ["0 s", "1 day"], "adc": ["ramp", "sar"], "r_p_hat": [0, 1e-6],
               "bit_line": ["affine"], "network": ["digits_cnn", {"network": "mine", "data_set": "digits"}]},
     )  # fmt: skip
