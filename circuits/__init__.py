@@ -10,6 +10,7 @@ from circuits.bit_line.checked import CellModel
 from circuits.bit_line.envelope import EnvelopeWarning, expected_error_lsb, warn_outside_envelope
 from circuits.bit_line.figure import plot_envelope
 from circuits.bit_line.line_errors import BitLinePoint, bit_line_errors, envelope, error_map
+from circuits.bit_line.resistances import LineResistances
 from circuits.bit_line.solve import solve_bit_lines, solve_bit_serial
 from circuits.bit_line.spice_cell import CellSweep, SpiceCell
 from circuits.bit_line.spice_line import (
@@ -75,6 +76,7 @@ __all__ = [
     "LayerShape",
     "LineConfirmation",
     "LineCurrents",
+    "LineResistances",
     "Load",
     "NetworkStatistics",
     "Parameters",
