@@ -41,6 +41,13 @@ from circuits.peripherals.load import (
     sized_input_resistance,
 )
 from devicekit.cells.cell import Cell
+from devicekit.cells.compensation import (
+    UNCOMPENSATED,
+    CompensationLike,
+    ReadCompensation,
+    as_compensation,
+    usual_compensation,
+)
 from devicekit.cells.device_files import cell_from_content, load_device
 from devicekit.common.errors import DesignError, DeviceError, DevicekitError, UnitError
 from devicekit.common.paths import checked_name, replacing
@@ -70,6 +77,7 @@ class Core:
         faults: cells that do not take their target.
         age: time after programming at which the cell is read [s]; 0 is fresh. None: of whichever cell comes.
         temperature: of the read [K]; None: that of the cell's measurement.
+        compensation: bias that follows that temperature; fraction 0 where nothing does. None without a temperature.
         name: what tables call it.
 
     The constructor takes names wherever it takes objects: a bundled design, device or characterisation, a kind of ADC,
@@ -86,6 +94,8 @@ class Core:
         faults: stuck cells.
         age: [s].
         temperature: [K].
+        compensation: as for `devicekit.cells.compensation.as_compensation`, such as ``"none"`` or a fraction. None,
+            with a temperature: the bias follows a reference cell, as chips do it.
         name: the design's name where empty.
 
     Raises:
@@ -103,6 +113,7 @@ class Core:
     faults: Faults | None
     age: float | None
     temperature: float | None
+    compensation: ReadCompensation | None
     name: str
 
     def __init__(
@@ -117,6 +128,7 @@ class Core:
         *,
         age: float | str | None = None,
         temperature: float | str | None = None,
+        compensation: CompensationLike | None = None,
         name: str = "",
     ) -> None:
         own = load_design(design) if isinstance(design, str) else design
@@ -128,8 +140,16 @@ class Core:
         with _about(called):
             time, kelvin = _quantity(age, "s", "age"), _quantity(temperature, "K", "temperature")
             as_read = None if cell is None else load_device(cell)
-            if as_read is not None and not (time is None and kelvin is None):
-                as_read = as_read.at(time=time, temperature=kelvin)
+            bias = None if compensation is None else as_compensation(compensation)
+            if kelvin is not None:
+                bias = usual_compensation() if bias is None else bias
+            elif as_read is not None and as_read.temperature is not None:
+                # A cell that was moved by itself is read as it is.
+                bias = (as_read.compensation or as_compensation(UNCOMPENSATED)) if bias is None else bias
+            elif bias is not None:
+                raise DesignError("`compensation` says nothing without a `temperature` of the read: give one.")
+            if as_read is not None and not (time is None and kelvin is None and bias is None):
+                as_read = as_read.at(time=time, temperature=kelvin, compensation=bias)
             lines = None if wires is None else as_wires(wires)
             own = _wired(own if own.name == called else own.replace(name=called), lines, as_read)
             if lines is not None and lines.resistance is None:
@@ -144,6 +164,7 @@ class Core:
                 "faults": None if faults is None else as_faults(faults),
                 "age": time if as_read is None else as_read.time,
                 "temperature": kelvin if as_read is None else as_read.temperature,
+                "compensation": bias,
                 "name": called,
             }
         for field, value in values.items():
@@ -225,7 +246,9 @@ class Core:
     @property
     def programmed_cell(self) -> Cell | None:
         """The cell as programmed: at age 0 and the temperature of its measurement."""
-        return None if self.cell is None else dataclasses.replace(self.cell, time=0.0, temperature=None)
+        if self.cell is None:
+            return None
+        return dataclasses.replace(self.cell, time=0.0, temperature=None, compensation=None)
 
     def require_cell(self) -> None:
         """Refuse an age, a temperature or a wire resistance in Ohm that no cell gives a meaning.
@@ -257,6 +280,8 @@ class Core:
             raise DesignError(f"A core has no {unknown[0]!r}; it has {', '.join(known)}.")
         values = {field: getattr(self, field) for field in known}
         values |= {"cell": self.programmed_cell, "age": self.age or None}
+        if "temperature" in changes and changes["temperature"] is None:
+            values["compensation"] = None
         if "design" in changes and self.name == self.design.name and "name" not in changes:
             values["name"] = ""
         return Core(**{**values, **changes})
@@ -273,7 +298,7 @@ class Core:
 
     def to_dict(self) -> dict[str, Any]:
         """Return what is in the core, as plain values for tables and JSON; units stand in the names."""
-        cell, model = self.cell, self.peripherals
+        cell, model, bias = self.cell, self.peripherals, self.compensation
         wires: dict[str, Any] = {"r_p_hat": self.design.r_p_hat, "bit_line": self.bit_line}
         if self.wires is not None:
             own = self.wires
@@ -299,6 +324,7 @@ class Core:
             },
             "age_s": self.age,
             "temperature_k": self.temperature,
+            "compensation": None if self.temperature is None or bias is None else bias.to_dict(),
             "adc": None if self.design.adc_bits is None else self.adc_in_use.to_mapping(),
             "peripherals": None if model is None else model.name,
             "wires": wires,
@@ -317,6 +343,9 @@ class Core:
             values["cell"] = cell_entry(self.cell)
         values |= {"age": self.age} if self.age else {}
         values |= {} if self.temperature is None else {"temperature": self.temperature}
+        if self.temperature is not None and self.compensation not in (None, usual_compensation()):
+            assert self.compensation is not None
+            values["compensation"] = self.compensation.to_dict() if self.compensation.fraction else UNCOMPENSATED
         if self.adc is not None:
             entry = self.adc.to_mapping()
             values["adc"] = self.adc.kind if len(entry) == 1 else entry

@@ -41,7 +41,8 @@ def cell_recipe(cell: Cell) -> str:
         if isinstance(entry, str)
         else f"devicekit.cells.device_files.cell_from_content({entry!r}, 'cell')"
     )
-    return f"{made}.at(time={cell.time!r}, temperature={cell.temperature!r})"
+    bias = "" if cell.compensation is None else f", compensation={cell.compensation.to_dict()!r}"
+    return f"{made}.at(time={cell.time!r}, temperature={cell.temperature!r}{bias})"
 
 
 def cell_entry(cell: Cell) -> str | dict[str, Any]:
@@ -50,7 +51,8 @@ def cell_entry(cell: Cell) -> str | dict[str, Any]:
     Raises:
         DeviceError: the cell has no form in a file.
     """
-    content = device_content(dataclasses.replace(cell, time=0.0, temperature=None), title=cell.name)
+    as_programmed = dataclasses.replace(cell, time=0.0, temperature=None, compensation=None)
+    content = device_content(as_programmed, title=cell.name)
     if cell.name in device_names() and device_content(load_device(cell.name), title=cell.name) == content:
         return cell.name
     return content

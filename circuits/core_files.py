@@ -17,7 +17,7 @@ from circuits.designs import CoreDesign
 from devicekit.common.errors import DesignError, unknown_name
 from devicekit.common.paths import exists, is_file
 
-KEYS = ("design", "cell", "adc", "peripherals", "wires", "corrections", "faults", "age", "temperature")
+KEYS = ("design", "cell", "adc", "peripherals", "wires", "corrections", "faults", "age", "temperature", "compensation")
 """What a core's table may hold beside fields of its design."""
 _NOTES = ("source", "note")
 _PATHS = ("cell", "adc", "peripherals")

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from devicekit.cells.cell import Cell, Spatial
+from devicekit.cells.compensation import ReadCompensation
 from devicekit.cells.device_files import device_names, load_device
 from devicekit.cells.device_writing import save_device
 from devicekit.cells.error_model import Domain, ErrorModel, parameter
@@ -68,6 +69,7 @@ __all__ = [
     "PowerLaw",
     "PulseData",
     "PulseFit",
+    "ReadCompensation",
     "Retention",
     "RetentionLaw",
     "RetentionPoint",

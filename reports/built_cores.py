@@ -33,6 +33,7 @@ def built(study: Study, core: Core, cell: Cell) -> Core:
     wanted: dict[str, Any] = {
         "age": study.age,
         "temperature": study.temperature,
+        "compensation": study.compensation,
         "wires": wires_of(study) or None,
         "adc": study.adc if converts else None,
         "peripherals": _peripherals(study, core, filled.cell),

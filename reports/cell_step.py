@@ -59,7 +59,7 @@ def cell_of(study: Study, own: Sequence[Cell | None] = ()) -> StudyCell:
     device, origin = None if study.device is None else load_device(study.device), "its device file"
     if device is None and study.measurements is None and own and all(own):
         assert own[0] is not None
-        device, origin = replace(own[0], time=0.0, temperature=None), "the core's file"
+        device, origin = replace(own[0], time=0.0, temperature=None, compensation=None), "the core's file"
     asked = study.measurements or (REFERENCE_MEASUREMENTS if device is None else None)
     if asked is not None:
         # A device beside measurements gives what currents alone do not; without one, the file says it or it is assumed.

@@ -62,7 +62,7 @@ def built_of(core: Values, name: str = "") -> dict[str, str]:
     return {
         "cells": "ideal" if core["cell"] is None else core["cell"]["name"],
         "age of the cells": _duration(core["age_s"]),
-        "temperature of the read": "none" if core["temperature_k"] is None else f"{core['temperature_k']:g} K",
+        "temperature of the read": _temperature(core),
         "ADC": "none" if adc is None else _adc(adc),
         "peripherals": _own(core["peripherals"] or "none", name),
         "resistance of the virtual ground": _resistance(wires, "r_in_hat"),
@@ -73,6 +73,17 @@ def built_of(core: Values, name: str = "") -> dict[str, str]:
         "corrections": ", ".join(core["corrections"]).replace("_", " ") or "none",
         "stuck cells": ", ".join(f"{100 * share:g} % {how}" for share, how in stuck if share) or "none",
     }
+
+
+def _temperature(core: Values) -> str:
+    """Return at what temperature a core is read, and what follows it."""
+    if core["temperature_k"] is None:
+        return "none"
+    bias = core.get("compensation")
+    if not bias or not bias["fraction"]:
+        return f"{core['temperature_k']:g} K, uncompensated"
+    follows = {"reference_cell": "a reference cell", "linear_bias": "a linear bias"}[bias["tracking"]]
+    return f"{core['temperature_k']:g} K, compensated {100 * bias['fraction']:g} % by {follows}, assumed"
 
 
 def _resistance(wires: Values, key: str) -> str:

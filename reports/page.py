@@ -114,6 +114,7 @@ def command_line(settings: dict[str, Any]) -> str:
         "adc": "--adc",
         "age": "--age",
         "temperature": "--temperature",
+        "compensation": "--compensation",
         "r_p_hat": "--r-p-hat",
         "bit_line": "--bit-line",
         "r_in_hat": "--r-in-hat",

@@ -9,6 +9,7 @@ from circuits import Core, CoreDesign, design_notes, load_design
 from circuits.adc import COSTS
 from circuits.adc_kinds import DEFAULT_KIND
 from devicekit import Cell, Constant, data_path
+from devicekit.cells.compensation import compensation_constants
 from reports.results import Values
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ def core_sources(cores: Sequence[Core]) -> list[Values]:
     cells = {core.cell.name: core.cell for core in cores if core.cell is not None}
     for name, cell in cells.items():
         entries += _entries(f"cell: {name}", cell.provenance)
+    if any(core.compensation is not None and core.compensation.fraction for core in cores):
+        entries += _entries("temperature of the read", compensation_constants())
     for core in cores:
         adc, room = core.adc_in_use, f"ADC: {core.adc_in_use.label}"
         given = {field: adc.cost(field) for field in COSTS}

@@ -79,6 +79,8 @@ class Study(BaseModel):
         adc: the ADC of cores that leave it open: a kind or a file.
         age: time after programming at which cells are read, such as ``"1 day"``.
         temperature: of the read, such as ``"350 K"``.
+        compensation: bias that follows that temperature: ``"reference_cell"``, ``"linear_bias"``, the fraction of the
+            change that is removed, or ``"none"`` for an uncompensated read. None: a reference cell.
         r_p_hat: bit-line resistance of cores without wires of their own. None: `reports.wires_step.USUAL_RESISTANCE`
             where the line currents measured on the network say that it costs more than a tenth of an ADC step, else
             none, and the bound is shown.
@@ -130,6 +132,7 @@ class Study(BaseModel):
     adc: str | None = None
     age: str | None = None
     temperature: str | None = None
+    compensation: str | float | None = None
     r_p_hat: float | None = Field(default=None, ge=0)
     bit_line: str | None = None
     r_in_hat: float | None = Field(default=None, ge=0)

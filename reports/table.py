@@ -99,6 +99,7 @@ def _built(core: Values) -> Values:
     return {
         "age_s": core["age_s"],
         "temperature_k": core["temperature_k"],
+        "compensation_fraction": None if core.get("compensation") is None else core["compensation"]["fraction"],
         "adc": None if adc is None else adc.get("name", adc["kind"]),
         "peripherals": core["peripherals"],
         "bit_line": core["wires"]["bit_line"],

@@ -25,14 +25,14 @@ from circuits.peripherals.load import sized_input_resistance
 from devicekit import load_device
 from devicekit.common.paths import replacing
 
-RESISTANCES = (5e-4, 1e-3, 2e-3, 4e-3, 8e-3, 1.6e-2)
+RESISTANCES = (2e-3, 4e-3, 8e-3, 1.6e-2)
 CELL = load_device("sonos_40nm_tcas2022")
 
 
 def point(shared: Path, design: str, r_in_hat: float, bit_line: str, images: int, trials: int) -> dict[str, Any]:
     """Return the accuracy at one resistance, untrimmed and trimmed."""
     data = data_sets.load("cifar10", shared)
-    calibration = list(data.batches("calibration", 50, 200))
+    calibration = list(data.batches("calibration", 50, 100))
     test = list(data.batches("test", 50, images))
     core = Core(design, cell=CELL, wires={"r_in_hat": r_in_hat, "bit_line": bit_line})
     model = calibrate(convert(networks.load("resnet20_cifar10", shared), core), calibration)
@@ -80,8 +80,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("shared", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--images", type=int, default=300)
-    parser.add_argument("--trials", type=int, default=5)
+    parser.add_argument("--images", type=int, default=200)
+    parser.add_argument("--trials", type=int, default=3)
     arguments = parser.parse_args()
     warnings.simplefilter("ignore", EnvelopeWarning)
     arguments.out.mkdir(parents=True, exist_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
@@ -10,13 +11,15 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from devicekit.cells.compensation import CompensationLike, ReadCompensation, as_compensation
 from devicekit.cells.drift_law import DriftLaw
 from devicekit.cells.error_model import ErrorModel
 from devicekit.cells.mean_shifts import MeanShift
 from devicekit.cells.posterior import draw_error, draw_shift
-from devicekit.cells.retention import Retention, RetentionPoint, arrhenius_factor
-from devicekit.cells.subthreshold import TemperatureLaw
+from devicekit.cells.retention import ExtrapolationWarning, Retention, RetentionPoint, arrhenius_factor
+from devicekit.cells.subthreshold import SubthresholdTemperature, TemperatureLaw
 from devicekit.cells.tails import Tail
+from devicekit.common.engineering import engineering
 from devicekit.common.errors import DeviceError
 from devicekit.common.numbers import is_real, is_temperature
 from devicekit.common.plain import plain_dict
@@ -81,6 +84,7 @@ class Cell:
         provenance: where each number came from, by name.
         time: time after programming at which the cell is read [s].
         temperature: temperature of the read [K]; None: that of the measurement.
+        compensation: bias that follows that temperature; None: none, as the cell itself is.
         die_deviate: common deviation of the cells of a chosen die, in spreads; None: no die was chosen.
         error_scale: factor on the spread over cells at all times, to ask what a better or worse cell would do.
     """
@@ -106,6 +110,7 @@ class Cell:
     temperature: float | None = None
     die_deviate: float | None = None
     error_scale: float = 1.0
+    compensation: ReadCompensation | None = None
 
     def __post_init__(self) -> None:
         law = self.temperature_law
@@ -174,8 +179,15 @@ class Cell:
         if self.die_deviate is not None:
             mean = mean + self.die_deviate * self._sigma_at_reference(targets)
         if self.temperature_law is not None and self.temperature is not None:
-            mean = self.temperature_law.current(mean, self.temperature)
+            mean = self.temperature_law.current(mean, self.temperature) * self._bias_factor
         return mean
+
+    @property
+    def _bias_factor(self) -> float:
+        """What a bias that follows the temperature makes of all currents."""
+        if self.compensation is None or self.temperature_law is None or self.temperature is None:
+            return 1.0
+        return self.compensation.factor(self.temperature_law, self.i_max, self.temperature)
 
     def sigma(self, target: ArrayLike) -> Currents:
         """Return the spread over cells [A] of the read current of cells programmed to `target` [A], same shape.
@@ -193,7 +205,8 @@ class Cell:
     def _sigma(self, targets: Currents) -> Currents:
         sigma = self._sigma_at_reference(targets)
         if self.temperature_law is not None and self.temperature is not None:
-            sigma = sigma * self.temperature_law.slope(self._mean_at_reference(targets), self.temperature)
+            slope = self.temperature_law.slope(self._mean_at_reference(targets), self.temperature)
+            sigma = sigma * slope * self._bias_factor
         if self.die_deviate is not None and self.spatial is not None:
             sigma = sigma * math.sqrt(self.spatial.within)
         return sigma
@@ -283,17 +296,26 @@ class Cell:
         time: float | str | None = None,
         temperature: float | str | None = None,
         stored_at: float | str | None = None,
+        compensation: CompensationLike | None = None,
     ) -> Cell:
         """Return the same cell at another time after programming, or read at another temperature.
+
+        Read by itself a cell is uncompensated; cores as built are compensated unless they say otherwise.
 
         Args:
             time: time after programming [s], or text such as ``"2 days"``; None: unchanged.
             temperature: temperature of the read [K], or text such as ``"85 degC"``; None: unchanged.
             stored_at: storage (bake) temperature until then [K]; None: that of the retention measurement. A hotter
                 store ages the cell by the Arrhenius factor of its activation energy.
+            compensation: bias that follows the temperature of the read, as for
+                `devicekit.cells.compensation.as_compensation`; None: unchanged.
 
         Raises:
-            DeviceError: a time below 0, a temperature that is not above 0 K, or a law the cell does not have.
+            DeviceError: a time below 0, a temperature that is not above 0 K, a law the cell does not have, or an
+                unknown compensation.
+
+        Warns:
+            ExtrapolationWarning: the law of temperature puts the full current above its own I_0.
             UnitError: text that is no time or temperature.
         """
         who = f"Cell {self.name!r}:"
@@ -321,11 +343,29 @@ class Cell:
             seconds *= arrhenius_factor(self.retention.activation_energy, store, self.retention.temperature)
         if seconds is not None and self.retention is not None:
             self.retention.warn_beyond(seconds, self.name)
-        return replace(
+        moved = replace(
             self,
             time=self.time if seconds is None else seconds,
             temperature=self.temperature if kelvin is None else kelvin,
+            compensation=self.compensation if compensation is None else as_compensation(compensation),
         )
+        moved._warn_above_subthreshold()
+        return moved
+
+    def _warn_above_subthreshold(self) -> None:
+        """Warn where the law of temperature puts the full current above I_0, which no cell in subthreshold carries."""
+        law, kelvin = self.temperature_law, self.temperature
+        if not isinstance(law, SubthresholdTemperature) or kelvin is None:
+            return
+        full, limit = float(law.current(self.i_max, kelvin)) * self._bias_factor, law.i_0_at(kelvin)
+        if full > limit:
+            warnings.warn(
+                f"Cell {self.name!r}: at {kelvin:g} K the subthreshold law puts its full current at "
+                f"{engineering(full, 'A')}, above I_0 ({engineering(limit, 'A')}), where it no longer holds: cells "
+                "leave weak inversion and carry less.",
+                ExtrapolationWarning,
+                stacklevel=3,
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the cell as plain values: its numbers with their units, its law of error, and all sources."""
@@ -339,6 +379,7 @@ class Cell:
                 "read_voltage_v": self.read_voltage,
                 "time_s": self.time,
                 "temperature_k": self.temperature,
+                **({} if self.compensation is None else {"compensation": self.compensation.to_dict()}),
                 "error_model": self.error.name,
                 **({"error_scale": self.error_scale} if self.error_scale != 1.0 else {}),
                 "parameters": {name: {"value": value, "unit": self.error.unit(name)} for name, value in values.items()},

@@ -309,6 +309,9 @@ class _Builder:
                 eta=self.number("temperature.eta", table.eta, ""),
                 threshold_slope=self.number("temperature.threshold_slope", table.threshold_slope, "V/K"),
                 reference=self.number("temperature.reference", table.reference, "K"),
+                i_0_exponent=0.0
+                if table.i_0_exponent is None
+                else self.number("temperature.i_0_exponent", table.i_0_exponent, ""),
             )
         factor = unit_factor(table.unit, "A", "temperature.unit")
         self.provenance["temperature"] = Constant(

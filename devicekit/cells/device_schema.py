@@ -151,6 +151,7 @@ class SubthresholdTable(_Table):
     eta: Number
     threshold_slope: Number
     reference: Number
+    i_0_exponent: Number | None = None
 
 
 class MeasuredTemperatureTable(_Table):

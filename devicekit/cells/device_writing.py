@@ -216,6 +216,11 @@ def _temperature(cell: Cell) -> dict[str, Any]:
             "eta": _number(cell, "temperature.eta", law.eta, ""),
             "threshold_slope": _number(cell, "temperature.threshold_slope", law.threshold_slope, "V/K"),
             "reference": _number(cell, "temperature.reference", law.reference, "K"),
+            **(
+                {"i_0_exponent": _number(cell, "temperature.i_0_exponent", law.i_0_exponent, "")}
+                if law.i_0_exponent
+                else {}
+            ),
         }
     assert isinstance(law, MeasuredTemperature)
     return {

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from circuits import Core
 
 USUAL_DEVICE = "sonos_40nm_tcas2022"
+_PARTS = ("age", "temperature", "compensation")
 
 
 @dataclass(frozen=True)
@@ -20,12 +21,14 @@ class CellsRead:
         age: time since programming.
         temperature: of the read.
         error_scale: factor on the spread of the cells.
+        compensation: bias that follows the temperature of the read.
     """
 
     device: str | None
     age: str | None
     temperature: str | None
     error_scale: float = 1.0
+    compensation: str | None = None
 
     def built(self, core: Core, **parts: Any) -> Core:
         """Return a core with what it leaves open filled in.
@@ -41,7 +44,7 @@ class CellsRead:
         from circuits.core_choice import given_twice
         from devicekit import DeviceError
 
-        changes = {name: value for name, value in (("age", self.age), ("temperature", self.temperature)) if value}
+        changes = {name: value for name in _PARTS if (value := getattr(self, name))}
         for name in changes:
             if getattr(core, name):
                 raise given_twice(name, core)
@@ -50,7 +53,9 @@ class CellsRead:
             if core.cell is not None:
                 raise given_twice("cell", core)
             if changes:
-                raise DeviceError("Ideal cells neither age nor feel heat: leave out --age and --temperature.")
+                raise DeviceError(
+                    "Ideal cells neither age nor feel heat: leave out --age, --temperature and --compensation."
+                )
             cell = None
         elif self.device is None and core.cell is None:
             cell = USUAL_DEVICE

@@ -75,6 +75,13 @@ def accuracy(
     calibration_images: Annotated[int | None, typer.Option(help="Training images for ranges; all by default.")] = None,
     age: Annotated[str | None, typer.Option(help="Time since programming, such as '2 days'.")] = None,
     temperature: Annotated[str | None, typer.Option(help="Temperature while reading, such as '350 K'.")] = None,
+    compensation: Annotated[
+        str | None,
+        typer.Option(
+            help="What follows that temperature: reference_cell (default), linear_bias, the fraction removed (0 to 1), "
+            "or 'none' for an uncompensated read."
+        ),
+    ] = None,
     error_scale: Annotated[float, typer.Option(help="Factor on the spread of the cells.")] = 1.0,
     r_p_hat: Annotated[float | None, typer.Option(help="Bit-line resistance of all designs, relative.")] = None,
     bit_line: Annotated[
@@ -145,7 +152,7 @@ def accuracy(
 
     facts = measure_of(metric).facts.to_dict()
     shown = ShownMetric(facts)
-    read = CellsRead(device, age, temperature, error_scale)
+    read = CellsRead(device, age, temperature, error_scale, compensation)
     given = {
         "r_p_hat": r_p_hat,
         "bit_line": bit_line,

@@ -90,7 +90,7 @@ def show(
     for note in content.notes:
         out.print(f"  {note}", markup=False, soft_wrap=True)
     when = f" after {time}" if time else " after programming"
-    where = f", read at {cell.temperature:g} K" if cell.temperature else ""
+    where = f", read at {cell.temperature:g} K, uncompensated" if cell.temperature else ""
     print_table(
         [{k: engineering(v, "A") if k.endswith("_a") else v for k, v in row.items()} for row in states],
         title=f"Cells{when}{where}",

@@ -94,6 +94,13 @@ def report(
     ] = None,
     age: Annotated[str | None, typer.Option(help="Time since programming, such as '2 days'.")] = None,
     temperature: Annotated[str | None, typer.Option(help="Temperature while reading, such as '350 K'.")] = None,
+    compensation: Annotated[
+        str | None,
+        typer.Option(
+            help="What follows that temperature: reference_cell (default), linear_bias, the fraction removed (0 to 1), "
+            "or 'none' for an uncompensated read."
+        ),
+    ] = None,
     r_p_hat: Annotated[
         float | None,
         typer.Option(
@@ -175,6 +182,7 @@ def report(
         "adc": adc,
         "age": age,
         "temperature": temperature,
+        "compensation": compensation,
         "r_p_hat": r_p_hat,
         "bit_line": bit_line,
         "r_in_hat": r_in_hat,

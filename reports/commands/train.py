@@ -69,6 +69,13 @@ def train(
     ] = None,
     age: Annotated[str | None, typer.Option(help="Time since programming, such as '2 days'.")] = None,
     temperature: Annotated[str | None, typer.Option(help="Temperature while reading, such as '350 K'.")] = None,
+    compensation: Annotated[
+        str | None,
+        typer.Option(
+            help="What follows that temperature: reference_cell (default), linear_bias, the fraction removed (0 to 1), "
+            "or 'none' for an uncompensated read."
+        ),
+    ] = None,
     error_scale: Annotated[float, typer.Option(help="Factor on the spread of the cells, in training and test.")] = 1.0,
     exclude: Annotated[list[str] | None, typer.Option(help="Name pattern of layers that stay digital.")] = None,
     settings: Annotated[
@@ -136,7 +143,7 @@ def train(
         base = {"seed": given.pop("seed"), **base}
     chosen = Training.make({**base, **given})
     ((name, left_open),) = choose_cores([core]).items()
-    built = CellsRead(device, age, temperature, error_scale).built(left_open)
+    built = CellsRead(device, age, temperature, error_scale, compensation).built(left_open)
     model = networks.load(network, weights or (None if networks.is_own(network) else data))
     loaded = find_data(data_set or networks.data_set(network), data)
     networks.try_out(network, model, batch_of(next(iter(loaded.batches("test", 1, 1)))))

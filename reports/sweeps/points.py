@@ -88,7 +88,7 @@ def _names(cores: Mapping[str, Core]) -> dict[str, str]:
 def _check_owners(study: Study, cores: Mapping[str, Core]) -> None:
     for axis in study.vary:
         part = {"device": "cell", "measurements": "cell", **dict.fromkeys(WIRE_AXES, "wires")}.get(axis, axis)
-        if part not in ("cell", "adc", "peripherals", "wires", "age", "temperature", "corrections"):
+        if part not in ("cell", "adc", "peripherals", "wires", "age", "temperature", "compensation", "corrections"):
             continue
         for asked, core in cores.items():
             if getattr(core, part):

@@ -103,7 +103,7 @@ def cost_inputs(study: Study, network: LoadedNetwork, core: Core, activities: Ma
         "kind": "cost",
         **_nameless({"core": core_fingerprint(core)}),
         "adc_costs": plain(core.adc_in_use.to_mapping()),
-        "technology": None if cell is None else [cell.technology, cell.time, cell.temperature],
+        "technology": None if cell is None else [cell.technology, cell.time, cell.temperature, cell.compensation],
         "layers": plain(network.layers),
         "activities": plain(activities),
         "library": library_fingerprint(study.library),

@@ -96,7 +96,7 @@ def test_everything_is_taken_by_name_as_by_object() -> None:
 
 
 def test_the_cell_is_as_it_is_read() -> None:
-    core = Core("A", SONOS, age="5 days", temperature=350.0)
+    core = Core("A", SONOS, age="5 days", temperature=350.0, compensation="none")
     cell = devicekit.load_device(SONOS).at(time=5 * DAY, temperature=350.0)
     targets = np.linspace(0, cell.i_max, 9)
     assert np.array_equal(core.cell.mean(targets), cell.mean(targets))
@@ -109,6 +109,7 @@ def test_the_cell_is_as_it_is_read() -> None:
     moved = Core("A", cell)
     assert moved.age == 5 * DAY
     assert moved == core
+    assert moved.compensation.fraction == 0
 
 
 def test_wires_decide_the_resistance_of_the_design() -> None:
@@ -362,3 +363,27 @@ def test_a_core_has_no_other_parts() -> None:
         Core("A").replace(cels=3)
     with pytest.raises(dataclasses.FrozenInstanceError):
         Core("A").age = 3
+
+
+def test_a_temperature_is_compensated_unless_the_core_says_otherwise(tmp_path):
+    usual = Core("A", cell="sonos_40nm_tcas2022", temperature=330.0)
+    assert usual.compensation == devicekit.ReadCompensation(0.98)
+    assert usual.cell.compensation == usual.compensation
+    assert usual.to_dict()["compensation"] == {"fraction": 0.98, "reference": 0.5, "tracking": "reference_cell"}
+    assert "compensation" not in usual.to_mapping()
+    bare, half = usual.replace(compensation="none"), usual.replace(compensation={"fraction": 0.5, "reference": 0.2})
+    means = [float(core.cell.mean(8e-7)) for core in (bare, half, usual)]
+    assert means[0] > means[1] > means[2] > 8e-7
+    for core in (usual, bare, half):
+        assert load_core(core.save(tmp_path / "core.toml")) == core
+        assert core.replace(age="1 day").compensation == core.compensation
+    # A cell that was moved by itself is read as it is; another temperature keeps what the core says.
+    alone = Core("A", cell=devicekit.load_device("sonos_40nm_tcas2022").at(temperature=330.0))
+    assert float(alone.cell.mean(8e-7)) == means[0]
+    assert bare.replace(temperature=340.0).compensation.fraction == 0
+    assert usual.replace(temperature=None).compensation is None
+    assert usual.programmed_cell.compensation is None
+    # Waiting for a cell, and without a temperature.
+    assert Core("A", temperature=330.0).replace(cell=usual.programmed_cell) == usual
+    with pytest.raises(DesignError, match="says nothing without a `temperature`"):
+        Core("A", cell="sonos_40nm_tcas2022", compensation="none")

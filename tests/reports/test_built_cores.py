@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from circuits import Core, PeripheralGrid, load_design, load_peripherals
-from devicekit import DesignError, DeviceError, load_device
+from devicekit import DesignError, DeviceError, ReadCompensation, load_device
 from reports.built_cores import built, caption_of_parts, own_parts, what_is_in, without_periphery
 from reports.cache import ResultCache
 from reports.errors import StudyError
@@ -47,6 +47,16 @@ def test_a_study_fills_in_what_a_core_leaves_open_and_nothing_else() -> None:
         built(Study(corrections=("trim",)), plain, CELL)
     with pytest.raises((DesignError, DeviceError), match="age"):
         built(Study(age="long"), plain, CELL)
+    hot = built(Study(temperature="350 K"), plain, CELL)
+    bare = built(Study(temperature="350 K", compensation="none"), plain, CELL)
+    assert hot.compensation == ReadCompensation(0.98)
+    assert float(hot.cell.mean(8e-7)) == pytest.approx(8.2e-7, rel=0.01)  # type: ignore[union-attr]
+    assert bare.compensation is not None
+    assert bare.compensation.fraction == 0
+    assert float(bare.cell.mean(8e-7)) > 3 * 8e-7  # type: ignore[union-attr]
+    assert built(Study(temperature="310 K", compensation=0.5), hot, CELL) == hot
+    with pytest.raises(DesignError, match="says nothing without a `temperature`"):
+        built(Study(compensation="none"), plain, CELL)
 
 
 def test_a_core_that_says_nothing_gets_the_circuits_sized_for_it_and_a_trim() -> None:
@@ -100,6 +110,10 @@ def test_what_is_in_an_accuracy_and_what_is_left_out_is_said() -> None:
     assert words.endswith("left out: nothing")
     for part in ("age (1 day)", "periphery (sonos_40nm sized for A)", "trim (column trim)", "wires (R_p_hat 1e-05)"):
         assert part in words
+    read = Core("A", cell=CELL, temperature=330.0)
+    assert "temperature (330 K, compensated 98 % by a reference cell, assumed)" in what_is_in(read.to_dict())
+    bare = read.replace(compensation="none")
+    assert "temperature (330 K, uncompensated)" in what_is_in(bare.to_dict())
     wired = Core("A", cell=CELL, wires={"input_resistance": "500 Ohm", "r_s_hat": 1e-6, "feed": "rows"}).to_dict()
     assert "wires (virtual ground R_in_hat 0.008, supply R_s_hat 1e-06)" in what_is_in(wired)
     designs = [{"name": "A", "core": fresh}, {"name": "B", "core": fresh}]

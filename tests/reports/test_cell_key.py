@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from devicekit import Cell, device_names, load_device
+from devicekit import Cell, ReadCompensation, device_names, load_device
 from devicekit.cells.cell import Spatial
 from devicekit.cells.error_models import SaturatingExponential, StateIndependent, StateProportional
 from devicekit.cells.mean_shifts import TableShift
@@ -19,6 +19,10 @@ from devicekit.cells.retention_laws import RetentionLaw
 from devicekit.cells.subthreshold import SubthresholdTemperature
 from devicekit.cells.tails import Tail
 from reports.network_step import _LABELS, cell_fingerprint
+
+
+_OTHERS = {"low": ["high"], "log_time": ["power"], "linear": ["log"], "reference_cell": ["linear_bias"]}
+"""Another value of names that are checked."""
 
 
 def whole_cell() -> Cell:
@@ -43,6 +47,7 @@ def whole_cell() -> Cell:
         read_noise_covariance=np.eye(1) * 1e-6,
         time=1e4,
         temperature=310.0,
+        compensation=ReadCompensation(0.9, 0.3),
         die_deviate=0.3,
         name="whole",
     )
@@ -57,10 +62,7 @@ def changed(value: Any) -> Iterator[tuple[str, Any]]:
     elif isinstance(value, np.ndarray):
         yield "", value * (1 + 1e-9)
     elif isinstance(value, str):
-        yield from (
-            ("", other)
-            for other in {"low": ["high"], "log_time": ["power"], "linear": ["log"]}.get(value, [value + "_b"])
-        )
+        yield from (("", other) for other in _OTHERS.get(value, [value + "_b"]))
     elif isinstance(value, tuple):
         for number, item in enumerate(value):
             for place, other in changed(item):

@@ -192,7 +192,8 @@ PARTS = {
     "corrections": (("drift", "column_trim"), "drift, column trim"),
     "faults": ({"stuck_low": 0.01, "stuck_high": 2e-3}, "1 % off, 0.2 % on"),
     "age": (2 * 86400.0, "2 days"),
-    "temperature": (330.0, "330 K"),
+    "temperature": (330.0, "330 K, compensated 98 % by a reference cell, assumed"),
+    "compensation": ("none", "310 K, uncompensated"),
 }
 """A change of every part of a core beside its design, and how the page shows it."""
 
@@ -200,7 +201,7 @@ PARTS = {
 @pytest.mark.parametrize("part", PARTS)
 def test_two_cores_that_differ_in_one_part_never_look_equal(made_up: StudyResult, part: str) -> None:
     value, shown = PARTS[part]
-    base = Core("A", "sonos_40nm_tcas2022", name="one")
+    base = Core("A", "sonos_40nm_tcas2022", name="one", temperature=310.0 if part == "compensation" else None)
     other = base.replace(name="two", **{part: value})
     text = alike(made_up, base, other)
     assert shown in [line[2] for line in lines_of(text) if line[1] != line[2]]
