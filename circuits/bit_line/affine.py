@@ -124,7 +124,9 @@ class PreparedCells:
             return None
         result = np.empty((active.shape[0], columns), dtype=np.float32)
         # A multiple of 8 rows, 96 in a line of 1152: shorter lines are cut as finely.
-        row_block = 8 * int(np.clip(round(rows / (8 * MOST_BLOCKS)), 1, MOST_ROWS // 8)) if again else MOST_ROWS
+        # Without wires all cells are at one voltage, and blocks may be as long as they can.
+        cut = again and r_p_hat > 0
+        row_block = 8 * int(np.clip(round(rows / (8 * MOST_BLOCKS)), 1, MOST_ROWS // 8)) if cut else MOST_ROWS
         cells = (self.conductance.ctypes.data, self.slope.ctypes.data, self.curve.ctypes.data)
         job = _AffineLines(
             (ctypes.c_void_p * 3)(*cells), self.weights.ctypes.data, rows, columns, active.ctypes.data,

@@ -83,24 +83,13 @@ def ladder(conductance: NDArray[Any], active: NDArray[np.bool_], r_p_hat: float,
     Returns:
         Currents, shape (batch, columns), dtype of `conductance`.
     """
-    if r_p_hat == 0.0:
-        return behind_ground(active.astype(conductance.dtype) @ conductance, r_in_hat)
+    if r_p_hat == 0.0 and r_in_hat == 0.0:
+        product: NDArray[Any] = active.astype(conductance.dtype) @ conductance
+        return product
     if conductance.dtype == np.float32 and conductance.shape[0] > ROWS_IN_SINGLE:
         return ladder(conductance.astype(np.float64), active, r_p_hat, r_in_hat).astype(np.float32)
     result = ladder_compiled(conductance, active, r_p_hat, r_in_hat=r_in_hat)
     return ladder_numba(conductance, active, r_p_hat, r_in_hat) if result is None else result
-
-
-def behind_ground(current: NDArray[Any], r_in_hat: float) -> NDArray[Any]:
-    """Return currents of resistor lines behind the resistance of the virtual ground, ``y / (1 + R_in y)``.
-
-    Args:
-        current: into an ideal virtual ground, of any shape.
-        r_in_hat: as for `ladder`.
-    """
-    if r_in_hat:
-        current = current / (current * current.dtype.type(r_in_hat) + current.dtype.type(1))
-    return current
 
 
 def bit_serial_ladder(
@@ -125,7 +114,7 @@ def bit_serial_ladder(
         Currents in the dtype of `conductance`: (batch, columns) with `weights`, else (bits, batch, columns).
     """
     short = conductance.dtype == np.float64 or conductance.shape[0] <= ROWS_IN_SINGLE
-    if r_p_hat > 0 and short:
+    if (r_p_hat > 0 or r_in_hat > 0) and short:
         result = ladder_compiled(conductance, digits, r_p_hat, bits=bits, weights=weights, r_in_hat=r_in_hat)
         if result is not None:
             return result if weights is not None else result.reshape(bits, digits.shape[0], conductance.shape[1])
@@ -156,7 +145,7 @@ def ladder_compiled(
     Args:
         conductance: as for `ladder`.
         digits: shape (batch, rows), contiguous bool or uint8; each of its lowest `bits` bits is an input pattern.
-        r_p_hat: as for `ladder`, above 0.
+        r_p_hat: as for `ladder`; it or `r_in_hat` above 0.
         most: as for `compiled_instruction_set`.
         bits: input patterns in a digit, 1 to 8.
         weights: what the current of each bit counts in their sum, shape (bits,); None for the currents themselves.

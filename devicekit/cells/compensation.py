@@ -78,12 +78,21 @@ class ReadCompensation(PlainValues):
             law: current against read temperature.
             i_max: largest programmed current [A].
             temperature: of the read [K].
+
+        Raises:
+            DeviceError: the law leaves the reference cell without any current to follow.
         """
         if self.fraction == 0:
             return 1.0
         reference = self.reference * i_max
         if self.tracking == "reference_cell":
-            return float((law.current(reference, temperature) / reference) ** -self.fraction)
+            ratio = float(law.current(reference, temperature)) / reference
+            if not 0 < ratio < math.inf:
+                raise DeviceError(
+                    f"No bias follows a reference cell whose current at {temperature:g} K is {ratio:g} times what it "
+                    "was: look at the cell's law of temperature."
+                )
+            return math.exp(-self.fraction * math.log(ratio))
         start = float(getattr(law, "reference", 300.0))
         return math.exp(-self.fraction * (temperature - start) * first_order_change(law, reference, start))
 

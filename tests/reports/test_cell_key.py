@@ -20,7 +20,6 @@ from devicekit.cells.subthreshold import SubthresholdTemperature
 from devicekit.cells.tails import Tail
 from reports.network_step import _LABELS, cell_fingerprint
 
-
 _OTHERS = {"low": ["high"], "log_time": ["power"], "linear": ["log"], "reference_cell": ["linear_bias"]}
 """Another value of names that are checked."""
 
@@ -38,7 +37,7 @@ def whole_cell() -> Cell:
         mean_error=TableShift(states, (1.01e-7, 7.9e-7)),
         retention=Retention(points, law=law, activation_energy=1.1, temperature=358.0),
         read_noise=StateProportional(0.01),
-        temperature_law=SubthresholdTemperature(1e-5, 0.7, 330.0),
+        temperature_law=SubthresholdTemperature(1e-5, 0.7, -8e-4, 330.0),
         spatial=Spatial(0.1, 0.2),
         tail=Tail(0.01, "low", 6.0, 0.001),
         measured_range=states,
