@@ -85,10 +85,14 @@ def weights_of(mean: float, largest: int) -> tuple[np.ndarray, np.ndarray]:
     return k, p
 
 
-@pytest.mark.parametrize(("age", "temperature"), [(5 * DAY, None), (0, 350.0), (DAY, 320.0)])
-def test_cells_conduct_what_they_do_then_and_there(age: float, temperature: float | None) -> None:
+@pytest.mark.parametrize(
+    ("age", "temperature", "compensation"), [(5 * DAY, None, None), (0, 350.0, "none"), (DAY, 320.0, "reference_cell")]
+)
+def test_cells_conduct_what_they_do_then_and_there(
+    age: float, temperature: float | None, compensation: str | None
+) -> None:
     """Design A: the magnitude on one cell of a pair, the other idle; E: four 2-bit digits of the raised weight."""
-    cell = devicekit.load_device(SONOS).at(time=age, temperature=temperature)
+    cell = devicekit.load_device(SONOS).at(time=age, temperature=temperature, compensation=compensation)
     g_min = 1 / cell.on_off_ratio
     magnitude = energy.load_library("sonos_40nm").si["activity.mean_magnitude"]
     integers, p = weights_of(magnitude, 127)
@@ -99,7 +103,8 @@ def test_cells_conduct_what_they_do_then_and_there(age: float, temperature: floa
     pair = p @ (read(np.abs(integers), 127) + read(np.zeros(integers.size), 127)) / 2
     sliced = [p @ read((integers + 128) // 4**s % 4, 3) for s in range(4)]
     for name, wanted in (("A", [pair]), ("E", sliced)):
-        cost = energy.estimate_core(Core(name, SONOS, age=age, temperature=temperature), seed=2)
+        core = Core(name, SONOS, age=age, temperature=temperature, compensation=compensation)
+        cost = energy.estimate_core(core, seed=2)
         assert cost.activity.mean_conductance == pytest.approx(wanted, rel=1e-6)
         fresh = energy.estimate_core(Core(name, SONOS), seed=2)
         ratio = np.mean(wanted) / np.mean(fresh.activity.mean_conductance)
