@@ -9,6 +9,7 @@ from typing import Any
 from circuits import Core, PeripheralError, PeripheralGrid, as_core, load_peripherals
 from circuits.peripherals.load import Peripherals
 from devicekit import Cell
+from devicekit.cells.compensation import as_compensation
 from reports.design_lines import built_of
 from reports.results import Values
 from reports.studies.axes import WIRE_AXES
@@ -33,7 +34,7 @@ def built(study: Study, core: Core, cell: Cell) -> Core:
     wanted: dict[str, Any] = {
         "age": study.age,
         "temperature": study.temperature,
-        "compensation": study.compensation,
+        "compensation": None if study.compensation is None else as_compensation(study.compensation),
         "wires": wires_of(study) or None,
         "adc": study.adc if converts else None,
         "peripherals": _peripherals(study, core, filled.cell),

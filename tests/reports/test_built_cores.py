@@ -54,6 +54,7 @@ def test_a_study_fills_in_what_a_core_leaves_open_and_nothing_else() -> None:
     assert bare.compensation is not None
     assert bare.compensation.fraction == 0
     assert float(bare.cell.mean(8e-7)) > 3 * 8e-7  # type: ignore[union-attr]
+    assert built(Study(temperature="350 K", compensation=0.0), plain, CELL) == bare
     assert built(Study(temperature="310 K", compensation=0.5), hot, CELL) == hot
     with pytest.raises(DesignError, match="says nothing without a `temperature`"):
         built(Study(compensation="none"), plain, CELL)
