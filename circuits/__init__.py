@@ -3,7 +3,7 @@
 from circuits.adc import Adc, adc_names, load_adc
 from circuits.adc_confirmation import AdcConfirmation, confirm_adc
 from circuits.adc_figures import AdcFigures, adc_figures
-from circuits.adc_kinds import AdcKind, adc_kind_names, register_adc_kind
+from circuits.adc_kinds import AdcKind, AdcParameter, adc_kind_names, register_adc_kind
 from circuits.adc_transfer import AdcErrors, adc_codes, quantisation_variance, transition_levels
 from circuits.bit_line.affine import PreparedCells
 from circuits.bit_line.checked import CellModel
@@ -61,6 +61,7 @@ __all__ = [
     "AdcErrors",
     "AdcFigures",
     "AdcKind",
+    "AdcParameter",
     "BitLineConfirmation",
     "BitLinePoint",
     "CellModel",

@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from circuits.adc_kinds import DEFAULT_KIND, AdcKind, adc_kind, adc_kind_names
 from circuits.adc_transfer import AdcErrors, quantisation_variance, transition_levels
 from devicekit.common.errors import DesignError, DevicekitError, unknown_name
+from devicekit.common.foreign import reading
 from devicekit.common.inheritance import read_inheriting
 from devicekit.common.numbers import is_real
 from devicekit.common.paths import data_path, is_file, replacing
@@ -32,6 +33,8 @@ Floats = NDArray[np.float64]
 COSTS = {"rate": "1/s", "energy": "J", "decision_energy": "J", "area": "m^2"}
 """What an ADC may give beside its errors, with the SI unit."""
 _TABLES = ("inl_lsb", "dnl_lsb", "thresholds_lsb")
+LARGEST_TABLE_BYTES = 4_000_000
+"""Size of a file of levels up to which it is read."""
 LARGEST_TABLE_BITS = 16
 """Resolution up to which transition levels are written out one by one."""
 
@@ -50,7 +53,8 @@ class Adc:
             sine is 6.02 ENOB + 1.76 dB (IEEE Std 1241-2010), quantisation and transition levels included.
         inl_lsb: integral non-linearity [LSB], any number of points, evenly spaced from the first transition to the
             last; positive where the reading is too high, as in IEEE Std 1241-2010.
-        dnl_lsb: differential non-linearity [LSB] of the 2**bits - 2 inner codes, instead of `inl_lsb`.
+        dnl_lsb: differential non-linearity [LSB] of the 2**bits - 2 inner codes, or of fewer, evenly spaced ones,
+            instead of `inl_lsb`.
         thresholds_lsb: the 2**bits - 1 transition levels [LSB], instead of either; ideal is k - 1/2.
         circuit: errors of its circuit by name, such as ``{"capacitor_mismatch": 0.005}`` of a SAR, from which the ADC
             of each column is drawn; the kind's `AdcKind.circuit` says which there are. Instead of `enob` and tables of
@@ -148,8 +152,9 @@ class Adc:
         given = [field for field in _TABLES if getattr(self, field)]
         if len(given) > 1:
             raise DesignError(f"ADC {self.label!r}: expected one of {', '.join(_TABLES)}, but got {', '.join(given)}.")
-        if len(self.inl_lsb) == 1:
-            self._fail("inl_lsb", "two points or more")
+        for field in ("inl_lsb", "dnl_lsb"):
+            if len(getattr(self, field)) == 1:
+                self._fail(field, "two points or more")
         if self.noise_lsb is not None and self.enob is not None:
             raise DesignError(f"ADC {self.label!r}: expected `noise_lsb` or `enob`, but got both.")
 
@@ -271,9 +276,11 @@ class Adc:
         if given == "inl_lsb":
             return transition_levels(bits, inl_lsb=table)
         wanted = count if given == "thresholds_lsb" else count - 1
-        if table.size != wanted:
+        if table.size > wanted or (table.size < wanted and given == "thresholds_lsb"):
+            most = "" if given == "thresholds_lsb" else "at most "
             raise DesignError(
-                f"ADC {self.label!r}: expected `{given}` to have {wanted} numbers at {bits} bits, but got {table.size}."
+                f"ADC {self.label!r}: expected `{given}` to have {most}{wanted} numbers at {bits} bits, but got "
+                f"{table.size}."
             )
         return np.sort(table) if given == "thresholds_lsb" else transition_levels(bits, dnl_lsb=table)
 
@@ -360,7 +367,8 @@ def adc_names() -> list[str]:
 def load_adc(name_or_path: str | Path) -> Adc:
     """Return an ADC: a kind by name with nothing of its own, a bundled one, or the one that a file describes.
 
-    A file holds fields of `Adc` at its top level. With ``base`` it holds what differs from a bundled ADC, or from
+    A file holds fields of `Adc` at its top level; tables of levels may be the name of a text file of numbers in its
+    folder. With ``base`` it holds what differs from a bundled ADC, or from
     another file of its folder.
 
     Args:
@@ -377,7 +385,28 @@ def load_adc(name_or_path: str | Path) -> Adc:
     if not is_file(path):
         message = unknown_name("ADC", str(name_or_path), [*adc_kind_names(), *bundled])
         raise DesignError(message + " An ADC of your own is given as the path of its file.")
-    return adc_from_mapping(read_inheriting(path, DesignError, bundled, "ADC"), str(path))
+    values = read_inheriting(path, DesignError, bundled, "ADC")
+    for field in _TABLES:
+        if isinstance(values.get(field), str):
+            values[field] = _table_beside(values[field], path, field)
+    return adc_from_mapping(values, str(path))
+
+
+def _table_beside(name: str, path: Path, field: str) -> list[float]:
+    """Return the numbers of a text file in the folder of an ADC's file, one a line or separated by commas.
+
+    Raises:
+        DesignError: a file elsewhere, none, or one that holds anything but so many numbers as an ADC has levels.
+    """
+    folder = path.resolve().parent
+    with reading(folder / name, DesignError, "a table of numbers"):
+        table = (folder / name).resolve()
+        if not table.is_relative_to(folder):
+            raise DesignError(f"{path}: expected `{field}` as numbers or a file in its own folder, but got {name!r}.")
+        if table.stat().st_size > LARGEST_TABLE_BYTES:
+            raise DesignError(f"{table}: a table of more than {LARGEST_TABLE_BYTES // 10**6} MB is not read.")
+        lines = (line.partition("#")[0] for line in table.read_text(encoding="utf-8").splitlines())
+        return [float(word) for line in lines for word in line.replace(",", " ").split()]
 
 
 def as_adc(adc: Adc | str | Path | Mapping[str, Any]) -> Adc:

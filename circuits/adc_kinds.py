@@ -31,7 +31,7 @@ DEFAULT_KIND = "ramp"
 
 
 @dataclass(frozen=True)
-class CircuitError:
+class AdcParameter:
     """An error of a kind's own circuit, ideal at 0.
 
     Attributes:
@@ -54,8 +54,8 @@ class CircuitError:
         return abs(value) <= self.high and (self.signed or value >= 0)
 
 
-_OFFSET = CircuitError("spread of the comparators' offsets from ADC to ADC, sigma [LSB]", 1e6)
-_NOISE = CircuitError("noise of the comparator, fresh at each decision, rms [LSB]", 1e6)
+_OFFSET = AdcParameter("spread of the comparators' offsets from ADC to ADC, sigma [LSB]", 1e6)
+_NOISE = AdcParameter("noise of the comparator, fresh at each decision, rms [LSB]", 1e6)
 
 
 class AdcKind:
@@ -86,7 +86,7 @@ class AdcKind:
     cycle_time: ClassVar[Constant | None] = None
     interval: ClassVar[str | None] = None
     decisions: ClassVar[str | None] = None
-    circuit: ClassVar[Mapping[str, CircuitError]] = {}
+    circuit: ClassVar[Mapping[str, AdcParameter]] = {}
     components: ClassVar[tuple[str, ...] | None] = None
 
     @classmethod
@@ -141,7 +141,7 @@ class AdcKind:
             shared: source of what all ADCs of a core have in common, such as a ramp; in the same state for all of them.
             noise_lsb: input-referred noise of a conversion, rms [LSB].
         """
-        raise NotImplementedError(f"{cls.__name__} has errors in `circuit` and no `draw`")
+        raise DesignError(f"A {cls.label} has no errors of its circuit to draw from.")
 
 
 Kind = TypeVar("Kind", bound=type[AdcKind])
@@ -158,6 +158,18 @@ def _check(kind: type[AdcKind]) -> None:
         value = getattr(kind, attribute, None)
         if not isinstance(value, str) or not value.strip():
             raise DesignError(f"{where}: expected its attribute `{attribute}` to be a text, but got {value!r}.")
+    for attribute in ("interval", "decisions"):
+        value = getattr(kind, attribute)
+        if value is not None and not (isinstance(value, str) and value.strip()):
+            raise DesignError(f"{where}: expected its attribute `{attribute}` to be a text or None, but got {value!r}.")
+    parameters = kind.circuit
+    known = isinstance(parameters, Mapping) and all(isinstance(each, AdcParameter) for each in parameters.values())
+    if not known:
+        raise DesignError(f"{where}: expected its attribute `circuit` to be AdcParameters by name, not {parameters!r}.")
+    if parameters and not any("draw" in vars(base) for base in kind.__mro__[: kind.__mro__.index(AdcKind)]):
+        raise DesignError(
+            f"{where}: expected a method `draw`, which says what its errors in `circuit` do, but found none."
+        )
     cycle = kind.cycle_time
     if cycle is not None and not (isinstance(cycle, Constant) and cycle.unit == "s" and cycle.value > 0):
         raise DesignError(f"{where}: expected its attribute `cycle_time` to be above 0 s, but got {cycle!r}.")
@@ -203,11 +215,11 @@ class Ramp(AdcKind):
     decisions = "2 ** bits"
     clock = "timing.ramp_step"
     components = ("comparator", "ramp")
-    circuit: ClassVar[Mapping[str, CircuitError]] = {
-        "bow_lsb": CircuitError(
+    circuit: ClassVar[Mapping[str, AdcParameter]] = {
+        "bow_lsb": AdcParameter(
             "largest INL of a bent ramp between calibrated ends, signed as INL [LSB]", 1e4, signed=True
         ),
-        "step_mismatch": CircuitError("relative spread of the ramp's steps, sigma", 1.0),
+        "step_mismatch": AdcParameter("relative spread of the ramp's steps, sigma", 1.0),
         "comparator_offset_lsb": _OFFSET,
         "comparator_noise_lsb": _NOISE,
     }
@@ -237,8 +249,8 @@ class Sar(AdcKind):
     label = "SAR ADC"
     cycles = "bits + 1"
     decisions = "bits"
-    circuit: ClassVar[Mapping[str, CircuitError]] = {
-        "capacitor_mismatch": CircuitError("relative spread of a unit capacitor, sigma", 1.0),
+    circuit: ClassVar[Mapping[str, AdcParameter]] = {
+        "capacitor_mismatch": AdcParameter("relative spread of a unit capacitor, sigma", 1.0),
         "comparator_offset_lsb": _OFFSET,
         "comparator_noise_lsb": _NOISE,
     }
@@ -268,9 +280,9 @@ class Flash(AdcKind):
     label = "flash ADC"
     cycles = "1"
     decisions = "2 ** bits - 1"
-    circuit: ClassVar[Mapping[str, CircuitError]] = {
-        "comparator_offset_lsb": CircuitError("spread of the comparators' offsets, sigma [LSB]", 1e6),
-        "ladder_mismatch": CircuitError("relative spread of the reference ladder's resistors, sigma", 1.0),
+    circuit: ClassVar[Mapping[str, AdcParameter]] = {
+        "comparator_offset_lsb": AdcParameter("spread of the comparators' offsets, sigma [LSB]", 1e6),
+        "ladder_mismatch": AdcParameter("relative spread of the reference ladder's resistors, sigma", 1.0),
     }
 
     @classmethod
@@ -305,10 +317,10 @@ class PipelineKind(AdcKind):
         source="one sample a cycle; as fast as the ramp counter",
         interval=(5e-10, 1e-8),
     )
-    circuit: ClassVar[Mapping[str, CircuitError]] = {
-        "stage_gain_error": CircuitError("relative gain error that all stages have, signed", 0.5, signed=True),
-        "stage_gain_mismatch": CircuitError("relative spread of the stages' gains, sigma", 0.5),
-        "comparator_offset_lsb": CircuitError("spread of the stages' comparator offsets, sigma [LSB]", 1e6),
+    circuit: ClassVar[Mapping[str, AdcParameter]] = {
+        "stage_gain_error": AdcParameter("relative gain error that all stages have, signed", 0.5, signed=True),
+        "stage_gain_mismatch": AdcParameter("relative spread of the stages' gains, sigma", 0.5),
+        "comparator_offset_lsb": AdcParameter("spread of the stages' comparator offsets, sigma [LSB]", 1e6),
     }
 
     @classmethod

@@ -53,12 +53,13 @@ def transition_levels(bits: int, *, inl_lsb: ArrayLike | None = None, dnl_lsb: A
     """Return the transition levels that an INL or a DNL means, ascending.
 
     T[k] = k - 1/2 - INL[k] for k = 1 .. 2**bits - 1, with INL interpolated between its evenly spaced points; or
-    T[1] = 1/2 and T[k + 1] = T[k] + 1 + DNL[k] (IEEE Std 1241-2010, without its fit of gain and offset).
+    T[1] = 1/2 and T[k + 1] = T[k] + 1 + DNL[k], with DNL interpolated likewise over the inner codes (IEEE Std
+    1241-2010, without its fit of gain and offset).
 
     Args:
         bits: resolution.
         inl_lsb: integral non-linearity [LSB], two points or more.
-        dnl_lsb: differential non-linearity [LSB] of the 2**bits - 2 inner codes, if not the other.
+        dnl_lsb: differential non-linearity [LSB] of the 2**bits - 2 inner codes, or fewer points, if not the other.
 
     Returns:
         Shape (2**bits - 1,) [LSB]. Where a transition would lie below the one before it, a code is missing: the code
@@ -66,7 +67,10 @@ def transition_levels(bits: int, *, inl_lsb: ArrayLike | None = None, dnl_lsb: A
     """
     count = 2**bits - 1
     if dnl_lsb is not None:
-        steps = 1.0 + np.asarray(dnl_lsb, dtype=np.float64)
+        given = np.asarray(dnl_lsb, dtype=np.float64)
+        inner = np.linspace(0.0, 1.0, count - 1)
+        own = given if given.size == count - 1 else np.interp(inner, np.linspace(0.0, 1.0, given.size), given)
+        steps = 1.0 + own
         return np.sort(0.5 + np.concatenate([[0.0], np.cumsum(steps)]))
     inl = np.asarray([] if inl_lsb is None else inl_lsb, dtype=np.float64)
     places = np.linspace(0.0, 1.0, count)

@@ -97,6 +97,30 @@ def test_the_three_forms_of_non_linearity_agree() -> None:
         np.testing.assert_allclose(found, given_levels, atol=1e-12)
 
 
+def test_few_points_of_dnl_are_interpolated_over_the_inner_codes() -> None:
+    levels = transition_levels(6, dnl_lsb=[0.2, -0.2])
+    np.testing.assert_allclose(np.diff(levels) - 1, np.linspace(0.2, -0.2, 62))
+    assert levels[-1] - levels[0] == pytest.approx(62)
+
+
+@pytest.mark.parametrize("field", ["thresholds_lsb", "inl_lsb", "dnl_lsb"])
+def test_levels_may_stand_in_a_file_beside(field: str, tmp_path: Path) -> None:
+    numbers = {"thresholds_lsb": np.arange(7) + 0.6, "inl_lsb": [0, 0.2, 0.1], "dnl_lsb": [0.1] * 6}[field]
+    (tmp_path / "levels.csv").write_text("# measured\n" + "\n".join(f"{number:g}," for number in numbers))
+    (tmp_path / "own.toml").write_text(f'kind = "sar"\nbits = 3\n{field} = "levels.csv"\n')
+    assert getattr(load_adc(tmp_path / "own.toml"), field) == pytest.approx(tuple(numbers))
+    for name, text, message in (
+        ("levels.csv", "0.5, x", "levels.csv: not a table of numbers: could not convert"),
+        ("none.csv", "0", "there is no such file"),
+        ("../levels.csv", "0", "a file in its own folder, but got '../levels.csv'"),
+    ):
+        (tmp_path / "levels.csv").write_text(text)
+        (tmp_path.parent / "levels.csv").write_text(text)
+        (tmp_path / "own.toml").write_text(f'kind = "sar"\nbits = 3\n{field} = "{name}"\n')
+        with pytest.raises(DesignError, match=message):
+            load_adc(tmp_path / "own.toml")
+
+
 def test_positive_inl_reads_too_high_and_few_points_are_interpolated() -> None:
     bow = transition_levels(8, inl_lsb=[0.0, 2.0, 0.0])
     assert bow[127] == pytest.approx(127.5 - 2.0)
@@ -169,7 +193,9 @@ def test_a_file_gives_back_the_same_adc(tmp_path: Path) -> None:
         ({"inl_lsb": (0, 1), "dnl_lsb": (0, 1)}, "one of inl_lsb, dnl_lsb, thresholds_lsb, but got inl_lsb, dnl_lsb"),
         ({"inl_lsb": "0.1"}, "`inl_lsb` to be a list of numbers"),
         ({"inl_lsb": (0, math.inf)}, "`inl_lsb` to be a list of finite numbers"),
-        ({"dnl_lsb": (0.0,) * 6, "bits": 4}, "`dnl_lsb` to have 14 numbers at 4 bits, but got 6"),
+        ({"dnl_lsb": (0.0,) * 15, "bits": 4}, "`dnl_lsb` to have at most 14 numbers at 4 bits, but got 15"),
+        ({"dnl_lsb": (0.1,), "bits": 4}, "`dnl_lsb` to be two points or more"),
+        ({"thresholds_lsb": (0.0,) * 8, "bits": 3}, "`thresholds_lsb` to have 7 numbers at 3 bits, but got 8"),
         ({"thresholds_lsb": (0.0,) * 6, "bits": 3}, "`thresholds_lsb` to have 7 numbers at 3 bits, but got 6"),
         ({"thresholds_lsb": (0.0,) * 6, "bits": 20}, "`thresholds_lsb` to be given for at most 16 bits"),
         ({"energy": -1e-12}, "`energy` to be above 0 J"),
@@ -235,6 +261,12 @@ def test_a_kind_brings_its_own_errors() -> None:
         ({"name": "x", "label": "x"}, "`cycles` to be a text"),
         ({"name": "x y", "label": "x", "cycles": "1"}, "letters, digits and underscores, but got 'x y'"),
         ({"name": "sar", "label": "x", "cycles": "1"}, "the name 'sar' is that of circuits.adc_kinds.Sar"),
+        ({"name": "x", "label": "x", "cycles": "1", "interval": 1}, "`interval` to be a text or None"),
+        ({"name": "x", "label": "x", "cycles": "1", "circuit": {"a": 1.0}}, "`circuit` to be AdcParameters by name"),
+        (
+            {"name": "x", "label": "x", "cycles": "1", "circuit": {"a": circuits.AdcParameter("an error", 1.0)}},
+            "expected a method `draw`, which says what its errors in `circuit` do",
+        ),
         (
             {
                 "name": "x",

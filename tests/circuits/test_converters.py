@@ -2,12 +2,14 @@
 
 import math
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import circuits
 from circuits import Adc, adc_figures, adc_names, load_adc
 from circuits.adc_kinds import adc_kind, adc_kind_names
 from circuits.converters.drawn import (
@@ -320,3 +322,23 @@ def test_figures_need_a_resolution_and_converters() -> None:
         adc_figures(Adc("sar"), 1)
     with pytest.raises(DesignError, match="at least one converter"):
         adc_figures(Adc("sar"), 8, converters=0)
+
+
+@pytest.mark.usefixtures("own_registry")
+def test_a_kind_from_outside_draws_what_it_says() -> None:
+    """A kind with one error: an offset of each column."""
+
+    @circuits.register_adc_kind
+    class Counting(circuits.AdcKind):
+        name, label, cycles = "counting", "counting ADC", "4 * bits"
+        circuit: ClassVar = {"skew_lsb": circuits.AdcParameter("offset of a column, sigma [LSB]", 10.0)}
+
+        @classmethod
+        def draw(cls, bits, errors, converters, own, shared, noise_lsb=0.0):
+            offsets = errors["skew_lsb"] * own.standard_normal(converters)
+            return Levels(np.arange(2**bits - 1)[None] + 0.5, offsets, noise_lsb)
+
+    figures = adc_figures(Adc("counting", circuit={"skew_lsb": 2.0}), 6, converters=300)
+    assert figures.offset_lsb.std() == pytest.approx(2.0, rel=0.1)
+    with pytest.raises(DesignError, match="from 0 to 10, but got 11"):
+        Adc("counting", circuit={"skew_lsb": 11})
