@@ -165,7 +165,9 @@ def _error_variance(drawn: Converters, converters: int, codes: int, seed: int) -
         sums += np.stack([y.sum(0), (y * y).sum(0), x @ y, np.full(converters, x.sum()), np.full(converters, x @ x)])
     mean_y, mean_yy, mean_xy, mean_x, mean_xx = sums / total
     covariance = mean_xy - mean_x * mean_y
-    return np.asarray(mean_yy - mean_y**2 - covariance**2 / (mean_xx - mean_x**2))
+    # Values stand for those within half a step of them.
+    between = 1.0 / (12.0 * POINTS**2)
+    return np.asarray(mean_yy - mean_y**2 - covariance**2 / (mean_xx - mean_x**2) + between)
 
 
 def _normals(random: np.random.Generator, shape: tuple[int, ...]) -> Floats:

@@ -16,6 +16,7 @@ from circuits import load_design
 from devicekit.common.errors import DevicekitError, UnitError, unknown_name
 from devicekit.common.file_sets import replacing_together
 from devicekit.common.foreign import read_toml
+from devicekit.common.inheritance import base_files
 from devicekit.common.paths import checked_file_name, data_path, is_file
 from devicekit.common.provenance import Constant
 from energy.errors import EnergyError
@@ -60,9 +61,10 @@ def library_names() -> list[str]:
 def load_library(name_or_path: str | Path | Library) -> Library:
     """Return a component library.
 
-    A file of one's own either is complete or names the library it changes with ``base = "sonos_40nm"``; then it holds
-    only what it adds or overrides, in the same form. With another ``node_nm`` or ``vdd`` than its base, what it does
-    not give itself is scaled where the base says how (``node_scaling``), and refused where it does not.
+    A file of one's own either is complete or names the library it changes with ``base``, a bundled one such as
+    ``"sonos_40nm"`` or another file of its folder; then it holds only what it adds or overrides, in the same form. With
+    another ``node_nm`` or ``vdd`` than its base, what it does not give itself is scaled where the base says how
+    (``node_scaling``), and refused where it does not.
 
     A library that lends its periphery (``"borrow:sonos_40nm"``) serves cells of any technology: each constant that a
     cell of another one takes over is marked as borrowed, see `Library.borrowed_for`.
@@ -84,24 +86,37 @@ def load_library(name_or_path: str | Path | Library) -> Library:
     path = data_path(f"components/{name_or_path}.toml") if str(name_or_path) in names else Path(name_or_path)
     if not is_file(path):
         raise EnergyError(unknown_name("component library or file", str(name_or_path), names))
-    return _load(path, path.stat().st_mtime_ns, f"energy.load_library({str(name_or_path)!r})")
+    bundled = {name: data_path(f"components/{name}.toml") for name in names}
+    files = base_files(path, EnergyError, bundled, "component library", lambda file: _base_in(file, _modified(file)))
+    modified = tuple((file, _modified(file)) for file in files)
+    return _load(modified, f"energy.load_library({str(name_or_path)!r})")
+
+
+def _modified(path: Path) -> int:
+    return path.stat().st_mtime_ns
+
+
+@lru_cache(maxsize=64)
+def _base_in(path: Path, _modified: int) -> Any:
+    """Return the base that a file names; None for none."""
+    return _parsed(path).get("base")
 
 
 @lru_cache(maxsize=16)
-def _load(path: Path, _modified: int, recipe: str) -> Library:
+def _load(files: tuple[tuple[Path, int], ...], recipe: str) -> Library:
+    """Return the library of a file; behind it stand its base and the bases of that, each with its time."""
+    path = files[0][0]
     content = _parsed(path)
-    base_name = content.pop("base", None)
-    if base_name is None:
+    content.pop("base", None)
+    if len(files) == 1:
         library = _library(content, path, None, content, recipe)
     else:
-        if base_name not in library_names():
-            raise EnergyError(f"{path}: `base`: " + unknown_name("component library", str(base_name), library_names()))
-        base_path = data_path(f"components/{base_name}.toml")
-        below = _parsed(base_path)
+        below = _whole([file for file, _ in files[1:]])
         for key in ("draws", "calibrated"):
             below.pop(key, None)
         _check_names(content, below, path)
-        library = _library(_merged(below, content), path, load_library(base_name), content, recipe)
+        base = _load(files[1:], f"energy.load_library({str(files[1][0])!r})")
+        library = _library(_merged(below, content), path, base, content, recipe)
     try:
         library.formulas  # noqa: B018  # a formula that cannot work is found here, at the boundary
         return _anchored(library, content.get("calibrated"))
@@ -125,6 +140,16 @@ def _anchored(library: Library, names: Any) -> Library:
 
 def _parsed(path: Path) -> dict[str, Any]:
     return read_toml(path, EnergyError)
+
+
+def _whole(files: list[Path]) -> dict[str, Any]:
+    """Return what a file and its bases hold together."""
+    content: dict[str, Any] = {}
+    for file in reversed(files):
+        own = _parsed(file)
+        own.pop("base", None)
+        content = _merged(content, own)
+    return content
 
 
 def _merged(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:

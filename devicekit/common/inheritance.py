@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from devicekit.common.errors import DevicekitError, unknown_name
 from devicekit.common.foreign import read_toml
 from devicekit.common.paths import is_file
+
+BaseOf = Callable[[Path], Any]
 
 
 def read_inheriting(
@@ -29,23 +31,40 @@ def read_inheriting(
         DevicekitError: of type `error`: as for `read_toml`; a base that is no text, neither a bundled name nor a file
             in the folder of the file that names it, or that comes back to a file before it.
     """
-    return _read(Path(path), error, bundled, what, ())
+    content: dict[str, Any] = {}
+    for file in reversed(base_files(path, error, bundled, what)):
+        own = read_toml(file, error)
+        own.pop("base", None)
+        content.pop("name", None)
+        content = laid_over(content, own)
+    return content
 
 
-def _read(
-    path: Path, error: type[DevicekitError], bundled: Mapping[str, Path], what: str, before: tuple[Path, ...]
-) -> dict[str, Any]:
-    content = read_toml(path, error)
-    if "base" not in content:
-        return content
-    base = content.pop("base")
-    chain = (*before, path.resolve())
-    below = _found(base, path, error, bundled, what)
-    if below.resolve() in chain:
-        shown = " -> ".join(each.name for each in (*chain, below))
-        raise error(f"{path}: `base`: the files name each other in a circle: {shown}.")
-    inherited = _read(below, error, bundled, what, chain)
-    return laid_over({key: value for key, value in inherited.items() if key != "name"}, content)
+def base_files(
+    path: str | Path, error: type[DevicekitError], bundled: Mapping[str, Path], what: str, known: BaseOf | None = None
+) -> list[Path]:
+    """Return a file, its base, the base's base and so on.
+
+    Args:
+        path: the file.
+        error: the room's own error.
+        bundled: path of every bundled file by name.
+        what: what a base is, for the message.
+        known: gives the base that a file names, None for none; None reads the file.
+
+    Raises:
+        DevicekitError: as for `read_inheriting`.
+    """
+    files = [Path(path)]
+    while True:
+        base = read_toml(files[-1], error).get("base") if known is None else known(files[-1])
+        if base is None:
+            return files
+        below = _found(base, files[-1], error, bundled, what)
+        if below.resolve() in [file.resolve() for file in files]:
+            shown = " -> ".join(file.name for file in (*files, below))
+            raise error(f"{files[-1]}: `base`: the files name each other in a circle: {shown}.")
+        files.append(below)
 
 
 def _found(base: Any, path: Path, error: type[DevicekitError], bundled: Mapping[str, Path], what: str) -> Path:

@@ -7,6 +7,8 @@ import pytest
 from typer.testing import CliRunner
 
 import circuits
+from circuits.spice.simulator import spice_missing
+from devicekit import DevicekitError
 from reports.command import build_app
 from reports.page import peripheral_rows
 
@@ -89,3 +91,42 @@ def test_bad_requests(arguments, message):
     result = run(*arguments)
     assert result.exit_code == 2
     assert message in " ".join(result.stderr.split())
+
+
+def test_an_adc_s_figures_are_shown(tmp_path):
+    own = tmp_path / "own.toml"
+    own.write_text('base = "sar_40nm"\nname = "ours"\n[circuit]\ncapacitor_mismatch = 0.03\n')
+    found = json.loads(run("--adc", own, "--columns", 20, "--json").stdout)
+    wanted = circuits.adc_figures(circuits.load_adc(own), 8, converters=20).to_dict()
+    assert found["figures"] == pytest.approx(wanted)
+    assert (found["adc"]["name"], found["spice"]) == ("ours", None)
+    shown = " ".join(run("--adc", "flash", "--bits", 6).stdout.split())
+    assert "flash ADC, 6 bits" in shown
+    assert "monotonic ADCs 100 %" in shown
+    assert json.loads(run("--adc", "flash", "--bits", 6, "--json").stdout)["figures"]["enob_mean"] == pytest.approx(
+        6, abs=1e-3
+    )
+
+
+@pytest.mark.skipif(bool(spice_missing()), reason="ngspice or PySpice is absent")
+def test_an_adc_s_codes_in_ngspice_are_shown(tmp_path):
+    own = tmp_path / "own.toml"
+    own.write_text('kind = "sar"\nbits = 5\n[circuit]\ncapacitor_mismatch = 0.05\n')
+    spice = json.loads(run("--adc", own, "--confirm", "--json").stdout)["spice"]
+    assert (spice["same_code"], spice["largest_difference_lsb"]) == (spice["conversions"], 0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--bits", 8), "--bits and --confirm with --adc"),
+        (("--confirm",), "--bits and --confirm with --adc"),
+        (("--adc", "sarr"), "Unknown ADC 'sarr'. Did you mean 'sar'"),
+        (("--adc", "sar_40nm", "--bits", 6), "is of 8 bits"),
+        (("--adc", "flash_40nm", "--confirm"), "netlists of SAR and ramp ADCs"),
+    ],
+)
+def test_what_no_adc_takes_is_refused(arguments, message):
+    result = run(*arguments)
+    assert isinstance(result.exception, DevicekitError) or result.exit_code == 2
+    assert message in " ".join(f"{result.exception} {result.stderr}".split())

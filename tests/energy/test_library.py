@@ -303,6 +303,37 @@ def own_cell(value):
     )
 
 
+def test_a_library_changes_another_file_of_its_folder(tmp_path):
+    """What the first changes, the second takes over: as if one file held both."""
+    settling = '[timing.settling]\nvalue = {}\nunit = "ns"\nkind = "assumed"\nsource = "{}"\n'
+    extra = '[components.extra]\ninstances = "arrays"\n[components.extra.area]\nvalue = 5\nunit = "um2"\n'
+    extra += 'kind = "assumed"\nsource = "x"\n'
+    (tmp_path / "first.toml").write_text('base = "sonos_40nm"\nname = "first"\n' + settling.format(12, "first") + extra)
+    second = tmp_path / "second.toml"
+    own = '[cell.i_max]\nvalue = 2\nunit = "uA"\nkind = "measured"\nsource = "second"\n'
+    second.write_text('base = "first.toml"\nname = "second"\n' + own)
+    both = tmp_path / "alone" / "second.toml"
+    both.parent.mkdir()
+    both.write_text('base = "sonos_40nm"\nname = "second"\n' + settling.format(12, "first") + extra + own)
+    one, other = energy.load_library(second), energy.load_library(both)
+    assert (one.constants, one.si, one.components) == (other.constants, other.si, other.components)
+    assert {name: list(draw) for name, draw in one.draws.items()} == {
+        name: list(draw) for name, draw in other.draws.items()
+    }
+    assert energy.estimate_core(A, library=one).row() == energy.estimate_core(A, library=other).row()
+    # The base is read anew where it changes.
+    (tmp_path / "first.toml").write_text('base = "sonos_40nm"\nname = "first"\n' + settling.format(40, "later"))
+    assert energy.load_library(second).constants["timing.settling"].value == 40
+    for base, message in (
+        ("second.toml", r"in a circle: second\.toml -> second\.toml"),
+        ("../x.toml", "a bundled name or a file in its own folder"),
+        ("third.toml", "Unknown component library 'third.toml'"),
+    ):
+        second.write_text(f'base = "{base}"\nname = "second"\n')
+        with pytest.raises(EnergyError, match=message):
+            energy.load_library(second)
+
+
 def test_a_library_of_another_technology_says_what_it_borrows(tmp_path):
     """One line that names another technology must not pass fitted constants of SONOS cores off as its own."""
     with pytest.raises(

@@ -117,6 +117,9 @@ def test_what_is_in_an_accuracy_and_what_is_left_out_is_said() -> None:
     assert "temperature (330 K, uncompensated)" in what_is_in(bare.to_dict())
     wired = Core("A", cell=CELL, wires={"input_resistance": "500 Ohm", "r_s_hat": 1e-6, "feed": "rows"}).to_dict()
     assert "wires (virtual ground R_in_hat 0.008, supply R_s_hat 1e-06)" in what_is_in(wired)
+    drawn = what_is_in(built(Study(adc="sar_40nm"), Core("A"), CELL).to_dict())
+    assert "errors of the ADC (sar_40nm (sar), its circuit's own errors)" in drawn
+    assert "errors of the ADC" not in what_is_in(built(Study(adc="sar"), Core("A"), CELL).to_dict())
     designs = [{"name": "A", "core": fresh}, {"name": "B", "core": fresh}]
     assert caption_of_parts(designs) == f"In every row: {what_is_in(fresh)}."
     assert own_parts(designs) == ["", ""]
