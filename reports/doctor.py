@@ -14,7 +14,7 @@ from typing import Literal
 
 OUR_NAMES = ("devicekit", "circuits", "energy", "accuracy", "reports")
 LIBRARIES = (
-    "numpy", "scipy", "lmfit", "pandas", "torch", "numba", "pydantic", "pint", "typer", "rich", "jinja2", "plotly",
+    "numpy", "scipy", "lmfit", "pandas", "torch", "numba", "pydantic", "pint", "typer", "rich", "jinja2",
     "matplotlib", "safetensors", "pillow", "pyarrow", "openpyxl", "xlrd", "tomli-w",
 )  # fmt: skip
 OPTIONAL = {

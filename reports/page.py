@@ -8,7 +8,6 @@ import shlex
 import subprocess
 from collections.abc import Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from reports.built_cores import own_parts
@@ -17,6 +16,7 @@ from reports.figure import Figure
 from reports.figures import page_figures
 from reports.metric import ShownMetric
 from reports.numbers import bits, in_prefix, show_interval, significant
+from reports.page_parts import plotly_source, template_environment, template_text
 from reports.prose import (
     cell_sentence,
     inference_sentence,
@@ -29,7 +29,6 @@ from reports.prose import (
 from reports.results import StudyResult, Values, interval_of, is_calibrated
 from reports.table import COST_COLUMNS, partly
 
-_TEMPLATES = Path(__file__).resolve().parent / "templates"
 _OPTIONAL_FIGURES = ("spread", "bit-line", "inl", "layer-signal", "where-it-goes")
 
 KINDS = (
@@ -49,44 +48,44 @@ def render(result: StudyResult, *, made: datetime | None = None) -> str:
         result: what the study found.
         made: the time of making to print; left out where None, so that the same study gives the same page.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
-    from plotly.offline import get_plotlyjs
 
     shown = ShownMetric(result.metric)
     figures = page_figures(result)
     by_name = {figure.name: figure for figure in figures}
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    text = environment.get_template("page.html.j2").render(
-        result=result,
-        summary=summary(result),
-        metric=shown,
-        rows=[_row(*design, shown) for design in zip(result.designs, _described(result.designs), strict=True)],
-        table_note=table_note(result),
-        figures={**dict.fromkeys(_OPTIONAL_FIGURES), **by_name},
-        breakdowns=[by_name[name] for name in ("energy-breakdown", "area-breakdown")],
-        network_rows=_network_rows(result.designs, _places(result)),
-        inference_sentence=inference_sentence(result),
-        digital=[own for own in result.network["coverage"]["matrices"] if not own["analog"]],
-        cell_sentence=cell_sentence(result),
-        parameters=_parameters(result.fit),
-        notes=[sentence(note) for note in (result.fit["notes"] if result.fit else ())],
-        spice_sentence=spice_sentence(result),
-        spice_note=spice_note(result),
-        line_rows=_line_rows(result.wires),
-        peripheral_rows=peripheral_rows(result.peripherals),
-        design_lines=design_lines(result.designs),
-        kinds=KINDS,
-        provenance=_by_room(result.provenance),
-        command=command_line(result.settings),
-        made=f"{made.day} {made:%B %Y, %H:%M} UTC" if made else "",
-        duration=_duration(result.seconds),
-        style=Markup((_TEMPLATES / "page.css").read_text()),
-        script=Markup((_TEMPLATES / "page.js").read_text()),
-        plotly=Markup(get_plotlyjs()),
-        figures_json=Markup(_script_json(figures)),
+    text = (
+        template_environment()
+        .get_template("page.html.j2")
+        .render(
+            result=result,
+            summary=summary(result),
+            metric=shown,
+            rows=[_row(*design, shown) for design in zip(result.designs, _described(result.designs), strict=True)],
+            table_note=table_note(result),
+            figures={**dict.fromkeys(_OPTIONAL_FIGURES), **by_name},
+            breakdowns=[by_name[name] for name in ("energy-breakdown", "area-breakdown")],
+            network_rows=_network_rows(result.designs, _places(result)),
+            inference_sentence=inference_sentence(result),
+            digital=[own for own in result.network["coverage"]["matrices"] if not own["analog"]],
+            cell_sentence=cell_sentence(result),
+            parameters=_parameters(result.fit),
+            notes=[sentence(note) for note in (result.fit["notes"] if result.fit else ())],
+            spice_sentence=spice_sentence(result),
+            spice_note=spice_note(result),
+            line_rows=_line_rows(result.wires),
+            peripheral_rows=peripheral_rows(result.peripherals),
+            design_lines=design_lines(result.designs),
+            kinds=KINDS,
+            provenance=_by_room(result.provenance),
+            command=command_line(result.settings),
+            made=f"{made.day} {made:%B %Y, %H:%M} UTC" if made else "",
+            duration=_duration(result.seconds),
+            style=Markup(template_text("page.css")),
+            theme=Markup(template_text("theme.js")),
+            script=Markup(template_text("page.js")),
+            plotly=Markup(plotly_source()),
+            figures_json=Markup(_script_json(figures)),
+        )
     )
     return str(text)
 

@@ -34,7 +34,7 @@ from reports.table import joint_rows, to_csv
 from reports.wire_rule import WireCost, wire_note, wired
 from reports.wires_step import line_errors
 
-SHOWN_VERSIONS = ("devicekit", "torch", "numpy", "scipy", "lmfit", "plotly")
+SHOWN_VERSIONS = ("devicekit", "torch", "numpy", "scipy", "lmfit")
 SKIPPED_SPICE = "The SPICE step gave nothing here, so that its recorded values are shown."
 
 

@@ -145,12 +145,12 @@ def sweep(
     check_folder(asked, folder)
     with progress("Starting", as_json=as_json) as step:
         result = run(asked, store, name=name, workers=workers, scheduler=scheduler, progress=step)
-    table = write(result, asked, folder)
+    page = write(result, asked, folder)
     if as_json:
-        print_json(result.to_dict() | {"store": str(store), "table_file": str(table)})
+        print_json(result.to_dict() | {"store": str(store), "page": str(page)})
         return
     show(result)
-    console().print(f"Run {result.name} in {store}; table: {table}", soft_wrap=True)
+    console().print(f"Run {result.name} in {store}; page: {page}", soft_wrap=True)
 
 
 def _axes(vary: list[str]) -> dict[str, Any]:

@@ -1,13 +1,15 @@
-"""What a sweep leaves in its folder: the table, everything behind them, and the study."""
+"""What a sweep leaves in its folder: the page, the table, everything behind them, and the study."""
 
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 from devicekit.common.file_sets import replacing_together, settle
 from reports.errors import StudyError
 from reports.study import Study
+from reports.sweeps.page import render
 from reports.sweeps.result import SweepResult
 from reports.table import to_csv
 
@@ -29,7 +31,7 @@ def check_folder(study: Study, folder: Path) -> None:
 
 
 def write(result: SweepResult, study: Study, folder: Path) -> Path:
-    """Write ``table.csv``, ``results.json`` and ``study.toml``, all or none.
+    """Write ``index.html``, ``table.csv``, ``results.json`` and ``study.toml``, all or none.
 
     Args:
         result: what the study found.
@@ -37,14 +39,15 @@ def write(result: SweepResult, study: Study, folder: Path) -> Path:
         folder: where.
 
     Returns:
-        The path of the table.
+        The path of the page.
     """
     files = {
         "table.csv": to_csv(result.rows),
+        "index.html": render(result, made=datetime.now(UTC), folder=f"{folder}/"),
         "results.json": json.dumps(result.to_dict(), indent=1, ensure_ascii=False) + "\n",
     }
     with replacing_together(folder) as together:
         study.save(together / "study.toml")
         for name, text in files.items():
             (together / name).write_text(text, encoding="utf-8")
-    return folder / "table.csv"
+    return folder / "index.html"

@@ -83,6 +83,7 @@ def sweep_result(store: Store, run: str) -> SweepResult:
         if tried is not None:
             point |= {"accuracy": tried["accuracy"], "layer_reports": tried["layer_reports"]}
             own[LOSS] = np.asarray(tried["loss_draws"])
+            _put_wires(point, tried["wire_cost"])
         costs = store.get(entry.cost) if entry.cost else None
         if costs is not None:
             point |= {"cost": costs["cost"], "network_cost": costs["network_cost"]}
@@ -90,6 +91,13 @@ def sweep_result(store: Store, run: str) -> SweepResult:
         points.append(point)
         draws[number] = own
     return SweepResult(run, study, points, draws)
+
+
+def _put_wires(point: Values, cost: Values | None) -> None:
+    """Note the wires that a point was evaluated with where its line currents decided, see `reports.wire_rule`."""
+    if cost is not None and cost["included"]:
+        point["built"]["wires"]["r_p_hat"] = cost["r_p_hat"]
+        point["design"]["fields"]["r_p_hat"] = cost["r_p_hat"]
 
 
 def row_of(point: Values, axes: list[str]) -> Values:

@@ -82,12 +82,12 @@ def select(result: SweepResult) -> Selection:
     winners = [False] * count
     choices = []
     for conditions, members in groups_of(result):
-        known = [number for number in members if all(_drawn(result, number, own) is not None for own in objectives)]
+        known = [number for number in members if all(drawn_of(result, number, own) is not None for own in objectives)]
         for number in members:
             meets[number] = _probability(result, number, limits)
         if known:
             signs = np.array([-1.0 if own.more_is_better else 1.0 for own in objectives])
-            drawn = np.array([[_drawn(result, number, own) for own in objectives] for number in known])
+            drawn = np.array([[drawn_of(result, number, own) for own in objectives] for number in known])
             values = np.array([[value_of(result.points[number], own) for own in objectives] for number in known])
             shares, best = front_probability(drawn * signs[:, None]), on_front(values * signs)
             for place, number in enumerate(known):
@@ -121,14 +121,21 @@ def value_of(point: Values, quantity: Quantity) -> float | None:
     return None if part is None else float(part[quantity.field])
 
 
-def _drawn(result: SweepResult, number: int, quantity: Quantity) -> Floats | None:
-    """Return draws of a number of a point, its value alone where it has none."""
+def drawn_of(result: SweepResult, number: int, quantity: Quantity) -> Floats | None:
+    """Return draws of a number of a point, its value alone where it has none.
+
+    Args:
+        result: the run.
+        number: the point's.
+        quantity: which number.
+    """
     value = value_of(result.points[number], quantity)
     if value is None:
         return None
     own = result.draws.get(number, {})
     if quantity.name == "accuracy" and "loss" in own:
-        return np.asarray(value + result.points[number]["accuracy"]["loss"] - own["loss"])
+        # The float network's own share varies with the images as well, which the draws of the loss do not say.
+        return np.clip(value + result.points[number]["accuracy"]["loss"] - own["loss"], 0.0, 1.0)
     drawn = own.get(quantity.field if quantity.part != "cost" else "")
     size = len(next(iter(own.values()))) if own else 1
     return np.full(size, value) if drawn is None else drawn
@@ -138,7 +145,7 @@ def _probability(result: SweepResult, number: int, limits: Sequence[Constraint])
     """Return the probability of a point to keep to all constraints."""
     kept: Any = np.ones(1, dtype=bool)
     for limit in limits:
-        drawn = _drawn(result, number, limit.quantity)
+        drawn = drawn_of(result, number, limit.quantity)
         if drawn is None:
             return None
         kept = kept & (drawn <= limit.limit if limit.at_most else drawn >= limit.limit)
@@ -163,7 +170,7 @@ def _choice(
     sure = [number for number in members if (meets[number] or 0.0) >= SURE]
     if not sure:
         best = max(members, key=lambda number: (meets[number] or 0.0, -sign * _number(result, number, aim)))
-        near = f"{begin}No point keeps to all constraints with a probability of {SURE:.0%}"
+        near = f"{begin}No point keeps to all constraints with a probability of {_percent(SURE)}"
         chance = meets[best] or 0.0
         told = [f"{near}; {result.points[best]['name']} comes nearest ({_percent(chance)}).", _facts(result, best)]
         return Choice(conditions, None, result.points[best]["name"], chance, front[best], told)
@@ -177,7 +184,7 @@ def _choice(
     if limits:
         told.append(
             f"It keeps to the constraints with a probability of {_percent(meets[best] or 0.0)}; "
-            f"{out} of {len(members)} points do not with {SURE:.0%}."
+            f"{out} of {len(members)} points do not with {_percent(SURE)}."
         )
     told.append(f"It is on the front of {_listed(objectives)} with a probability of {_percent(front[best] or 0.0)}.")
     told += _what_would_change(result, best, ordered[1:], aim, limits)
@@ -195,7 +202,7 @@ def _facts(result: SweepResult, number: int) -> str:
     point, parts = result.points[number], []
     for name in ("loss", "network_energy", "network_area", "network_latency"):
         own = quantity_of(name)
-        value, drawn = value_of(point, own), _drawn(result, number, own)
+        value, drawn = value_of(point, own), drawn_of(result, number, own)
         if value is None or drawn is None:
             continue
         low, high = np.quantile(drawn, [0.025, 0.975]) / own.scale
@@ -212,7 +219,7 @@ def _what_would_change(
     """Return how sure the choice is against the next point, and which constant's interval decides."""
     told = []
     for limit in limits:
-        drawn = _drawn(result, best, limit.quantity)
+        drawn = drawn_of(result, best, limit.quantity)
         assert drawn is not None
         chance = float(np.mean(drawn <= limit.limit if limit.at_most else drawn >= limit.limit))
         if chance < 0.995 and limit.quantity.part == "accuracy":
@@ -223,7 +230,7 @@ def _what_would_change(
     if not others:
         return [*told, "No other point keeps to the constraints."] if limits else told
     next_best = others[0]
-    one, other = _drawn(result, best, aim), _drawn(result, next_best, aim)
+    one, other = drawn_of(result, best, aim), drawn_of(result, next_best, aim)
     assert one is not None
     assert other is not None
     sign = -1.0 if aim.more_is_better else 1.0
@@ -231,7 +238,7 @@ def _what_would_change(
     gap = abs(_number(result, next_best, aim) / _number(result, best, aim) - 1)
     way = "below" if aim.more_is_better else "above"
     text = (
-        f"Next comes {result.points[next_best]['name']}, {100 * gap:.2g} % {way}; "
+        f"Next comes {result.points[next_best]['name']}, {significant(100 * gap, 2)} % {way}; "
         f"it is the better one in {_percent(wins)} of the draws."
     )
     constant = decisive_constant(result, best, next_best, one, other)

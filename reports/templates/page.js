@@ -1,9 +1,8 @@
-// Draws the figures in the colours of the page, and again when the reader's system changes between light and dark.
+// Draws the figures in the colours of the page, and again when the reader or the system changes between light and dark.
 (function () {
   "use strict";
   const figures = JSON.parse(document.getElementById("figures").textContent);
   const coarse = window.matchMedia("(pointer: coarse)").matches;
-  const dark = window.matchMedia("(prefers-color-scheme: dark)");
 
   function colours() {
     const style = getComputedStyle(document.documentElement);
@@ -53,5 +52,5 @@
 
   function drawAll() { return Promise.all(figures.map(draw)); }
   drawAll().then(() => { document.documentElement.dataset.drawn = "yes"; });
-  dark.addEventListener("change", drawAll);
+  document.addEventListener("theme", drawAll);
 })();
