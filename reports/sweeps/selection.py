@@ -135,7 +135,7 @@ def drawn_of(result: SweepResult, number: int, quantity: Quantity) -> Floats | N
     own = result.draws.get(number, {})
     if quantity.name == "accuracy" and "loss" in own:
         # The float network's own share varies with the images as well, which the draws of the loss do not say.
-        return np.clip(value + result.points[number]["accuracy"]["loss"] - own["loss"], 0.0, 1.0)
+        return np.asarray(np.clip(value + result.points[number]["accuracy"]["loss"] - own["loss"], 0.0, 1.0))
     drawn = own.get(quantity.field if quantity.part != "cost" else "")
     size = len(next(iter(own.values()))) if own else 1
     return np.full(size, value) if drawn is None else drawn
