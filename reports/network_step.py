@@ -294,6 +294,33 @@ def beyond_envelopes() -> Iterator[list[str]]:
             warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
 
 
+def evaluate_core(
+    study: Study, network: LoadedNetwork, core: Core, cache: ResultCache, report: Report | None = None
+) -> Values:
+    """Return the accuracy of a network on a core exactly as it is, from an earlier run where all inputs are the same.
+
+    Args:
+        study: the study; nothing of it is filled into the core.
+        network: the network with its images.
+        core: the core as built.
+        cache: earlier results.
+        report: called with (steps done, steps in all).
+
+    Returns:
+        `Accuracy.to_dict`.
+    """
+    inputs = evaluation_inputs(study, network.fingerprint, core) | {"what": "accuracy alone"}
+    known = cache.get(f"stage-{core.name}", inputs)
+    if known is None:
+        with beyond_envelopes():
+            # Whoever asks says what models are used beyond what they are known for.
+            model = _converted(study, network, core)
+            own = _evaluated(study, network, model, study.trials, report or (lambda *_: None))
+        known = own.to_dict(seed=study.seed)
+        cache.put(f"stage-{core.name}", inputs, known)
+    return known
+
+
 def evaluate_stages(
     study: Study, network: LoadedNetwork, core: Core, cache: ResultCache, report: Report
 ) -> list[Values]:
@@ -312,19 +339,12 @@ def evaluate_stages(
     found: list[Values] = []
     steps = stages(core)[:-1] if study.trials_a_stage else []
     for number, stage in enumerate(steps):
-        inputs = evaluation_inputs(study, network.fingerprint, stage.core) | {"trials": study.trials_a_stage}
-        known = cache.get(f"stage-{core.name}", inputs)
-        if known is None:
 
-            def step(done: int, passes: int, number: int = number) -> None:
-                report(number * passes + done, len(steps) * passes)
+        def step(done: int, passes: int, number: int = number) -> None:
+            report(number * passes + done, len(steps) * passes)
 
-            with beyond_envelopes():
-                # What is said of the whole core holds for its parts.
-                model = _converted(study, network, stage.core)
-                own = _evaluated(study, network, model, study.trials_a_stage, step)
-            known = {"accuracy": own.to_dict(seed=study.seed)}
-            cache.put(f"stage-{core.name}", inputs, known)
+        own = study.model_copy(update={"trials": study.trials_a_stage})
+        known = {"accuracy": evaluate_core(own, network, stage.core, cache, step)}
         found.append({"name": stage.name, **known})
     return found
 

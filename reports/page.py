@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import subprocess
@@ -12,11 +11,10 @@ from typing import Any
 
 from reports.built_cores import own_parts
 from reports.design_lines import descriptions, design_lines
-from reports.figure import Figure
 from reports.figures import page_figures
 from reports.metric import ShownMetric
 from reports.numbers import bits, in_prefix, show_interval, significant
-from reports.page_parts import plotly_source, template_environment, template_text
+from reports.page_parts import figures_json, plotly_source, template_environment, template_text
 from reports.prose import (
     cell_sentence,
     inference_sentence,
@@ -84,7 +82,7 @@ def render(result: StudyResult, *, made: datetime | None = None) -> str:
             theme=Markup(template_text("theme.js")),
             script=Markup(template_text("page.js")),
             plotly=Markup(plotly_source()),
-            figures_json=Markup(_script_json(figures)),
+            figures_json=Markup(figures_json(figures)),
         )
     )
     return str(text)
@@ -147,15 +145,6 @@ def command_line(settings: dict[str, Any]) -> str:
 
 _UNSAID = {"error_scale": 1.0, "workers": 1}
 """Values that go without saying."""
-
-
-def _script_json(figures: Sequence[Figure]) -> str:
-    content = [
-        {"name": figure.name, "data": figure.data, "layout": figure.layout, "height": figure.height}
-        for figure in figures
-    ]
-    # Inside a script element nothing may look like its end.
-    return json.dumps(content, allow_nan=False).replace("<", "\\u003c")
 
 
 def _places(result: StudyResult) -> int | None:

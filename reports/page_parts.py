@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from reports.figure import Figure
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -35,3 +39,17 @@ def template_text(name: str) -> str:
 def plotly_source() -> str:
     """Return Plotly's basic bundle (points, lines and bars; MIT license): a quarter of the whole library."""
     return template_text("vendor/plotly-basic.min.js")
+
+
+def figures_json(figures: Sequence[Figure]) -> str:
+    """Return figures as the content of a script element, for ``page.js``.
+
+    Args:
+        figures: in the page's order.
+    """
+    content = [
+        {"name": figure.name, "data": figure.data, "layout": figure.layout, "height": figure.height}
+        for figure in figures
+    ]
+    # Inside a script element nothing may look like its end.
+    return json.dumps(content, allow_nan=False).replace("<", "\\u003c")

@@ -1,12 +1,13 @@
-"""`devicekit reproduce`: published tables computed again, with what was fitted and what was predicted."""
+"""`devicekit reproduce`: published figures and tables computed again, with the law that each must show."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from reports.commands.common import JsonOption, SeedOption, examples, print_json, print_table, progress
+from reports.commands.common import JsonOption, SeedOption, console, examples, print_json, print_table, progress
 
 _TABLES = ("table3",)
 
@@ -16,6 +17,7 @@ def register(app: typer.Typer) -> None:
     app.command(
         "reproduce",
         epilog=examples(
+            "devicekit reproduce sonos_fit slicing core_costs",
             "devicekit reproduce table3",
             "devicekit reproduce table3 --explain leave_one_out.C.area_mm2 --depth 3",
         ),
@@ -23,26 +25,84 @@ def register(app: typer.Typer) -> None:
 
 
 def reproduce(
-    table: Annotated[str, typer.Argument(help="Published table: table3 (energy and area of the reference cores).")],
-    library: Annotated[str, typer.Option(help="Component library to calibrate.")] = "sonos_40nm",
-    proposals: Annotated[int, typer.Option(min=2000, help="Draws made and weighted for each posterior.")] = 20_000,
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            help="Published figures and tables by name, 'all' for every one, 'list' for their names; or table3: the "
+            "fit to the energy and area of the reference cores in detail."
+        ),
+    ],
+    full: Annotated[
+        bool, typer.Option("--full/--quick", help="As many images, trials and networks as the data allow.")
+    ] = False,
+    data: Annotated[
+        Path | None, typer.Option(help="Folder with data sets and weights, for more than the bundled digits.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("out/reproduced"),
+    library: Annotated[str, typer.Option(help="table3: component library to calibrate.")] = "sonos_40nm",
+    proposals: Annotated[
+        int, typer.Option(min=2000, help="table3: draws made and weighted for each posterior.")
+    ] = 20_000,
     explain: Annotated[
         str | None,
         typer.Option(
-            help="Explain one computed cost by table, design and quantity, such as leave_one_out.C.area_mm2: the "
-            "core's formula with the constants of the fit behind it."
+            help="table3: explain one computed cost by table, design and quantity, such as leave_one_out.C.area_mm2: "
+            "the core's formula with the constants of the fit behind it."
         ),
     ] = None,
-    depth: Annotated[int, typer.Option(min=1, help="Levels of formulas to print with --explain.")] = 2,
+    depth: Annotated[int, typer.Option(min=1, help="table3: levels of formulas to print with --explain.")] = 2,
     as_json: JsonOption = False,
     seed: SeedOption = 0,
 ) -> None:
-    """Fit the component library to a published table again: agreement, prediction, leave-one-out, structures."""
-    from devicekit.common.errors import unknown_name
-    from energy import EnergyError, Reproduction
+    """Published figures and tables computed again: the law each must show, our number, the published one, one page.
 
-    if table not in _TABLES:
-        raise EnergyError(unknown_name("table to reproduce", table, _TABLES))
+    A run that was interrupted goes on where it stopped. Quick is meant for minutes, full for hours.
+    """
+    from reports.published.study import studies
+
+    if names == list(_TABLES):
+        _table3(library, proposals, explain, depth, as_json=as_json, seed=seed)
+        return
+    if explain is not None:
+        raise _only_table3()
+    if names == ["list"]:
+        rows = [{"name": own.name, "published": own.place, "law": own.law} for own in studies().values()]
+        if as_json:
+            print_json(rows)
+        else:
+            print_table(rows, title="Published figures and tables", keys=1)
+        return
+    from reports.published.run import VERDICTS
+    from reports.published.run import reproduce as run
+
+    with progress("Starting", as_json=as_json) as step:
+        found = run(names, out, quick=not full, data=data, seed=seed, progress=step)
+    if as_json:
+        print_json({"page": str(out / "index.html"), "studies": [own.to_dict() for own in found]})
+        return
+    rows = [
+        {
+            "Study": own.name,
+            "Law": VERDICTS[own.finding.shown if own.finding else None],
+            "Here": own.finding.measured if own.finding else own.reason,
+            "Published": own.published,
+        }
+        for own in found
+    ]
+    print_table(rows, title="Published figures, computed again", keys=1)
+    console().print(f"Page: {out / 'index.html'}", soft_wrap=True)
+
+
+def _only_table3() -> Exception:
+    from reports.errors import StudyError
+
+    return StudyError("--explain answers for table3 alone: devicekit reproduce table3 --explain ...")
+
+
+def _table3(library: str, proposals: int, explain: str | None, depth: int, *, as_json: bool, seed: int) -> None:
+    """Fit the component library to the published table again: agreement, prediction, leave-one-out, structures."""
+    from energy import Reproduction
+
     made = Reproduction(library, proposals=proposals, seed=seed)
     if explain is not None:
         text = made.explain(explain).text(depth)

@@ -1,0 +1,260 @@
+"""What a published figure or table is here: a named study, the law that it must show, and what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from circuits import Core, CoreDesign
+from devicekit import Cell, StateIndependent, StateProportional
+from devicekit.cells.error_model import ErrorModel
+from devicekit.common.errors import DevicekitError, unknown_name
+from devicekit.common.plain import PlainValues
+from reports.cache import ResultCache
+from reports.figure import Figure
+from reports.network_step import LoadedNetwork, evaluate_core, load_network
+from reports.results import Values
+from reports.study import Study
+
+XIAO = "Xiao et al., IEEE Circuits and Systems Magazine 22(4), 2022 (arXiv 2109.01262)"
+I_MAX = 1.6e-6
+ON_OFF = 1e7
+
+
+@dataclass(frozen=True)
+class Finding(PlainValues):
+    """What a study found.
+
+    Attributes:
+        measured: our number, in words.
+        shown: whether the law shows; None where these networks do not allow to say.
+        rows: the table behind it, one mapping a row; units stand in the names.
+        figure: its picture; None for a table.
+        note: what is left out, or why the law does not show.
+    """
+
+    measured: str
+    shown: bool | None
+    rows: list[Values]
+    figure: Figure | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class PublishedStudy:
+    """A published figure or table.
+
+    Attributes:
+        name: what the command calls it.
+        place: where it was published.
+        title: what it is about.
+        law: what it must show on any network.
+        published: the published number, in words.
+        run: computes it again.
+        networks: whether it evaluates networks, which takes minutes.
+    """
+
+    name: str
+    place: str
+    title: str
+    law: str
+    published: str
+    run: Callable[[Setting], Finding]
+    networks: bool = True
+
+
+@dataclass
+class Setting:
+    """How much is computed, and on what.
+
+    Attributes:
+        quick: few images and trials on small networks; otherwise the networks of the publication where they are there.
+        data: folder with data sets and weights; None for what is bundled.
+        seed: of everything random.
+        cache: earlier results.
+        progress: told what is done now.
+    """
+
+    quick: bool
+    data: Path | None
+    seed: int
+    cache: ResultCache
+    progress: Callable[[str], None] = lambda text: None
+    _loaded: dict[str, LoadedNetwork] = field(default_factory=dict)
+
+    @property
+    def trials(self) -> int:
+        """How often each network is programmed."""
+        return 3 if self.quick else 10
+
+    @property
+    def images(self) -> int:
+        """Test images of each network."""
+        return 200 if self.quick else 1000
+
+    @cached_property
+    def network(self) -> str:
+        """The network that most studies use."""
+        return next((name for name in ("resnet20_cifar10",) if self.has(name)), "digits_cnn")
+
+    def on_long_columns(self, shown: bool) -> bool | None:
+        """Return a verdict on a law of long columns: the digits' network, whose layers are short, cannot refute it.
+
+        Args:
+            shown: whether it shows.
+        """
+        return shown or (None if self.network == "digits_cnn" else False)
+
+    def has(self, network: str) -> bool:
+        """Return whether a network is there with its images.
+
+        Args:
+            network: its name.
+        """
+        try:
+            self.load(network)
+        except DevicekitError:
+            return False
+        return True
+
+    def there(self, names: Sequence[str]) -> list[str]:
+        """Return those of some networks that are there.
+
+        Args:
+            names: of networks.
+        """
+        return [name for name in names if self.has(name)]
+
+    def study(self, network: str, **own: Any) -> Study:
+        """Return the study that a network is evaluated with: bare cores, nothing but what the law is about.
+
+        Args:
+            network: its name.
+            **own: fields of the study.
+        """
+        values: dict[str, Any] = {
+            "network": network,
+            "data": self.data,
+            "images": self.images,
+            "trials": self.trials,
+            "seed": self.seed,
+            "calibration_images": 200 if self.quick else 1000,
+            "peripherals": "ideal",
+            "corrections": (),
+            "r_p_hat": 0.0,
+            "stage_trials": 0,
+        }
+        return Study(**(values | own))
+
+    def load(self, network: str) -> LoadedNetwork:
+        """Return a network with its images.
+
+        Args:
+            network: its name.
+        """
+        if network not in self._loaded:
+            self._loaded[network] = load_network(self.study(network))
+        return self._loaded[network]
+
+    def accuracy(
+        self,
+        design: CoreDesign,
+        cell: Cell | None = None,
+        network: str | None = None,
+        *,
+        core: Core | None = None,
+        **own: Any,
+    ) -> Values:
+        """Return the accuracy of a network on a design (`Accuracy.to_dict`), from an earlier run where it is known.
+
+        Args:
+            design: the design.
+            cell: its cell; None: ideal, with the usual on/off ratio, programmed once.
+            network: its name; None for the usual one.
+            core: a core as built instead of design and cell.
+            **own: fields of the study.
+        """
+        named = self.network if network is None else network
+        if core is None:
+            core = Core(design, cell=cell_with(StateIndependent(0.0)) if cell is None else cell)
+            own = {"trials": 2} | own if cell is None else own
+        self.progress(f"{named} on {core.design.name}")
+        return evaluate_core(self.study(named, **own), self.load(named), core, self.cache)
+
+
+def cell_with(error: ErrorModel, on_off_ratio: float = ON_OFF) -> Cell:
+    """Return a made-up cell with one kind of error.
+
+    Args:
+        error: its law.
+        on_off_ratio: of its currents.
+    """
+    return Cell(error=error, i_max=I_MAX, on_off_ratio=on_off_ratio, name="one error")
+
+
+def independent(alpha: float) -> Cell:
+    """Return a cell whose error is the same in all states, `alpha` of the largest current."""
+    return cell_with(StateIndependent(alpha))
+
+
+def proportional(alpha: float, on_off_ratio: float = ON_OFF) -> Cell:
+    """Return a cell whose error is `alpha` of its current."""
+    return cell_with(StateProportional(alpha), on_off_ratio)
+
+
+def points_lost(accuracy: Values) -> float:
+    """Return the loss in points.
+
+    Args:
+        accuracy: `Accuracy.to_dict`.
+    """
+    return 100 * float(accuracy["loss"])
+
+
+def largest_tolerated(values: Sequence[float], losses: Sequence[float], limit: float) -> float:
+    """Return where a rising loss crosses a limit, interpolated by the logarithm; an end where it never does.
+
+    Args:
+        values: tried, rising.
+        losses: at each [points].
+        limit: [points].
+    """
+    import numpy as np
+
+    over = [index for index, loss in enumerate(losses) if loss > limit]
+    if not over:
+        return float(values[-1])
+    first = over[0]
+    if first == 0:
+        return float(values[0])
+    low, high = losses[first - 1], losses[first]
+    share = (limit - low) / (high - low)
+    return float(np.exp(np.log(values[first - 1]) * (1 - share) + np.log(values[first]) * share))
+
+
+def studies() -> dict[str, PublishedStudy]:
+    """Return every published study by name, in the order of the page."""
+    from reports.published import cells, conversions, costs, errors, tables
+
+    found = (*cells.STUDIES, *errors.STUDIES, *conversions.STUDIES, *tables.STUDIES, *costs.STUDIES)
+    return {own.name: own for own in found}
+
+
+def study_of(name: str) -> PublishedStudy:
+    """Return a published study.
+
+    Args:
+        name: of the study.
+
+    Raises:
+        StudyError: unknown.
+    """
+    from reports.errors import StudyError
+
+    known = studies()
+    if name not in known:
+        raise StudyError(unknown_name("published figure or table", name, [*known, "all"]))
+    return known[name]
