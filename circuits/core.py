@@ -19,6 +19,7 @@ from circuits.adc_kinds import DEFAULT_KIND
 from circuits.adc_transfer import AdcErrors
 from circuits.bit_line.resistances import LineResistances
 from circuits.bit_line.solve import BitLineCell
+from circuits.bit_line.transistor_cell import Orientation
 from circuits.core_entries import cell_entry, design_entry, peripherals_entry
 from circuits.core_files import KEYS, CoreTable, find_core
 from circuits.core_parts import (
@@ -222,6 +223,11 @@ class Core:
         return self.wires.line_resistances(self.design.r_p_hat, g_max, lambda: sized_input_resistance(self.design))
 
     @property
+    def orientation(self) -> Orientation:
+        """End of the cells that lies on the bit lines."""
+        return "source" if self.wires is None else self.wires.orientation
+
+    @property
     def adc_in_use(self) -> Adc:
         """The ADC, an ideal one of the default kind where it is left open."""
         return Adc(DEFAULT_KIND) if self.adc is None else self.adc
@@ -300,6 +306,7 @@ class Core:
         """Return what is in the core, as plain values for tables and JSON; units stand in the names."""
         cell, model, bias = self.cell, self.peripherals, self.compensation
         wires: dict[str, Any] = {"r_p_hat": self.design.r_p_hat, "bit_line": self.bit_line}
+        wires |= {} if self.orientation == "source" else {"orientation": self.orientation}
         if self.wires is not None:
             own = self.wires
             numbers = {name: value for name in own.in_ohm if not isinstance(value := getattr(own, name), str)}

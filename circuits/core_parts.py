@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from circuits.bit_line.resistances import Feed, LineResistances
 from circuits.bit_line.solve import BitLineCell
+from circuits.bit_line.transistor_cell import Orientation
 from devicekit.common.errors import DesignError, UnitError, unknown_name
 from devicekit.common.numbers import is_real
 from devicekit.common.quantities import parse_quantity
@@ -46,9 +47,12 @@ class Wires:
         feed: where that line runs and is fed: ``"readout"``, ``"far"`` or ``"rows"``, see
             `circuits.bit_line.resistances.LineResistances`. Lines along the rows are shared by the columns of an array,
             at most `CoreDesign.matrix_columns`, a column's own lines side by side.
+        orientation: which end of a cell that is no resistor lies on the bit line: ``"source"``, and `r_s_hat` is of
+            its supply line; or ``"drain"``, and `r_s_hat` is of its source line.
 
     Raises:
-        DesignError: a negative resistance, one both relative and in Ohm, or an unknown cell model or feed.
+        DesignError: a negative resistance, one both relative and in Ohm, an unknown cell model, feed or orientation, or
+            resistors with an orientation.
     """
 
     r_p_hat: float | None = None
@@ -59,12 +63,19 @@ class Wires:
     r_s_hat: float | None = None
     supply_resistance: float | str | None = None
     feed: Feed = "readout"
+    orientation: Orientation = "source"
 
     def __post_init__(self) -> None:
         if self.bit_line not in BIT_LINES:
             raise DesignError("Wires: " + unknown_name("bit-line model", str(self.bit_line), BIT_LINES))
         if self.feed not in get_args(Feed):
             raise DesignError("Wires: " + unknown_name("`feed`", str(self.feed), get_args(Feed)))
+        if self.orientation not in get_args(Orientation):
+            raise DesignError("Wires: " + unknown_name("`orientation`", str(self.orientation), get_args(Orientation)))
+        if self.orientation == "drain" and self.bit_line == "resistor":
+            raise DesignError(
+                "Wires: a resistor has no source and drain: `orientation` needs another `bit_line`, such as 'affine'."
+            )
         for relative, ohm in _RESISTANCES:
             given = getattr(self, ohm)
             if given is not None and (ohm != "input_resistance" or given != SIZED_RESISTANCE):
@@ -121,6 +132,8 @@ class Wires:
         own = {key: value for key, value in dataclasses.asdict(self).items() if value is not None}
         if not self.r_s_hat and not self.supply_resistance:
             del own["feed"]
+        if self.orientation == "source":
+            del own["orientation"]
         return own
 
 

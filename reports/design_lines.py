@@ -67,7 +67,7 @@ def built_of(core: Values, name: str = "") -> dict[str, str]:
         "peripherals": _own(core["peripherals"] or "none", name),
         "resistance of the virtual ground": _resistance(wires, "r_in_hat"),
         "resistance of the supply": _resistance(wires, "r_s_hat") + (f" ({wires['feed']})" if "feed" in wires else ""),
-        "cell model of the bit lines": wires["bit_line"]
+        "cell model of the bit lines": wires["bit_line"] + (", drain on the line" if "orientation" in wires else "")
         if any(wires.get(key) for key in ("r_p_hat", "r_in_hat", "r_s_hat"))
         else "none",
         "corrections": ", ".join(core["corrections"]).replace("_", " ") or "none",

@@ -426,6 +426,7 @@ def core_fingerprint(core: Core) -> dict[str, Any]:
         "adc": plain(adc),
         "peripherals": None if peripherals is None else peripherals.model_dump(mode="json"),
         "bit_line": core.bit_line,
+        **({} if core.orientation == "source" else {"orientation": core.orientation}),
         **({"lines": core.lines.to_dict()} if core.lines.any else {}),
         "corrections": list(core.corrections),
         "faults": plain(core.faults),

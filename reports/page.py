@@ -119,6 +119,7 @@ def command_line(settings: dict[str, Any]) -> str:
         "r_s_hat": "--r-s-hat",
         "supply_resistance": "--supply-resistance",
         "feed": "--feed",
+        "orientation": "--orientation",
         "stage_trials": "--stage-trials",
         "tolerance": "--tolerance",
         "error_scale": "--error-scale",

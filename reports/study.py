@@ -91,6 +91,7 @@ class Study(BaseModel):
         r_s_hat: resistance of the line at the cells' other end, relative.
         supply_resistance: the same in Ohm.
         feed: where that line runs and is fed: ``"readout"``, ``"far"`` or ``"rows"``.
+        orientation: end of the cells on the bit line: ``"source"``, or ``"drain"``, with a source line at the other.
         vary: values by name of what is varied, every combination a point of the study: fields of the design, parts of
             the core (`reports.studies.axes.CORE_AXES`: age, temperature, adc, ...), and ``device``, ``network`` and
             what else `reports.studies.axes.STUDY_AXES` lists. Lists, or texts such as ``"6..9"``. `reports.sweep` and
@@ -140,6 +141,7 @@ class Study(BaseModel):
     r_s_hat: float | None = Field(default=None, ge=0)
     supply_resistance: str | None = None
     feed: str | None = None
+    orientation: str | None = None
     vary: dict[str, tuple[Any, ...]] = Field(default_factory=dict)
     objectives: tuple[str, ...] = OBJECTIVES
     constraints: tuple[str, ...] = ()

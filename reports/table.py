@@ -106,6 +106,7 @@ def _built(core: Values) -> Values:
         "r_in_hat": core["wires"].get("r_in_hat", 0.0),
         "r_s_hat": core["wires"].get("r_s_hat", 0.0),
         "feed": core["wires"].get("feed"),
+        "orientation": core["wires"].get("orientation", "source"),
         "corrections": " ".join(core["corrections"]),
         **faults,
     }

@@ -30,6 +30,7 @@ from accuracy.mapping.inputs import input_digits, input_steps, slice_layout
 from circuits import AdcErrors, Core, CoreDesign, Faults, adc_codes
 from circuits.bit_line.resistances import LineResistances
 from circuits.bit_line.solve import BitLineCell
+from circuits.bit_line.transistor_cell import Orientation
 from circuits.converters.drawn import Converters
 from circuits.peripherals.apply import apply_peripherals, column_deviates, column_errors, noise_rms
 from circuits.peripherals.load import Peripherals
@@ -48,6 +49,7 @@ class Physics:
         faults: stuck cells; None for none.
         adc: errors of the ADC of each weight slice, None for an ideal one; empty where all are.
         lines: resistances of virtual ground and supply; that of the bit line itself is the design's.
+        orientation: end of the cells that lies on the bit line, where they are no resistors.
     """
 
     bit_line: BitLineCell = "resistor"
@@ -55,12 +57,14 @@ class Physics:
     faults: Faults | None = None
     adc: tuple[AdcErrors | None, ...] = ()
     lines: LineResistances = field(default_factory=LineResistances)
+    orientation: Orientation = "source"
 
     @classmethod
     def of(cls, core: Core) -> Physics:
         """Return the stages of a core."""
         adc = core.adc_errors
-        return cls(core.bit_line, core.column_peripherals, core.faults, adc if any(adc) else (), core.lines)
+        own_adc = adc if any(adc) else ()
+        return cls(core.bit_line, core.column_peripherals, core.faults, own_adc, core.lines, core.orientation)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from accuracy.mapping.operators import ConvolutionOperator, Operator
 from circuits import CoreDesign, PreparedCells, solve_bit_lines, solve_bit_serial
 from circuits.bit_line.resistances import LineResistances
 from circuits.bit_line.solve import BitLineCell
+from circuits.bit_line.transistor_cell import Orientation, load_transistor_cell
 
 POSITIONS = 8192
 """Output positions solved together: their currents stay a few megabytes."""
@@ -38,13 +39,14 @@ class LineCells:
         cell: cell model of the bit line.
         resistances: of the lines.
         dtype: floating type of the solution.
+        orientation: end of the cells that lies on the bit line, where they are no resistors.
 
     Attributes:
         shape: slices, lines and physical columns of a group.
         groups: the arrays of each group, each a matrix (rows, bit lines), prepared for cells that are no resistors.
         cell: cell model of the bit line.
         resistances: of the lines.
-        keywords: the same as arguments of the solver.
+        keywords: the same, and the current law of cells that are no resistors, as arguments of the solver.
     """
 
     def __init__(
@@ -55,7 +57,9 @@ class LineCells:
         cell: BitLineCell,
         resistances: LineResistances,
         dtype: torch.dtype,
+        orientation: Orientation = "source",
     ) -> None:
+        model = None if cell == "resistor" else load_transistor_cell(orientation=orientation)
         kind = np.float64 if dtype == torch.float64 else np.float32
         self.groups: list[list[NDArray[np.floating] | PreparedCells]] = []
         shared = resistances.r_s_hat > 0 and resistances.feed == "rows"
@@ -70,11 +74,11 @@ class LineCells:
             else:
                 parts = [own.transpose(2, 0, 1, 3)]
             matrices: list[NDArray[Any]] = [np.ascontiguousarray(part, dtype=kind).reshape(rows, -1) for part in parts]
-            self.groups.append([PreparedCells(matrix) if prepares else matrix for matrix in matrices])
+            self.groups.append([PreparedCells(matrix, model) if prepares else matrix for matrix in matrices])
         self.shape = slices, lines, len(columns)
         self.cell = cell
         self.resistances = resistances
-        self.keywords: dict[str, Any] = resistances.to_dict()
+        self.keywords: dict[str, Any] = {**resistances.to_dict(), "model": model}
         self._shared = shared
 
     def joined(self, currents: Sequence[NDArray[np.floating]]) -> NDArray[np.floating]:
@@ -270,13 +274,14 @@ def _solve(
 
 def line_cells(array: AnalogArray) -> list[LineCells]:
     """Return the cells of every partition of an array, kept until they are programmed anew."""
-    design, cell, resistances = array.mapping.design, array.physics.bit_line, array.resistances
+    design, cell, orientation = array.mapping.design, array.physics.bit_line, array.physics.orientation
+    resistances = array.resistances
 
     def lay_out() -> list[LineCells]:
         conductances = array.conductances
         return [
-            LineCells(conductances[:, :, rows, :], array.operator, design, cell, resistances, array.dtype)
+            LineCells(conductances[:, :, rows, :], array.operator, design, cell, resistances, array.dtype, orientation)
             for rows in array.mapping.partitions
         ]
 
-    return array.laid_out(line_cells, (array.dtype, cell, resistances), lay_out)
+    return array.laid_out(line_cells, (array.dtype, cell, resistances, orientation), lay_out)

@@ -11,6 +11,7 @@ from accuracy.batches import Batches
 from accuracy.calibration.activity import layer_activities
 from accuracy.layers.analog_layers import AnalogLayer
 from circuits import BitLinePoint, expected_error_lsb, warn_outside_envelope
+from circuits.bit_line.envelope import in_map
 
 
 def warn_of_wires(model: nn.Module, layers: Sequence[AnalogLayer], batches: Batches) -> None:
@@ -36,12 +37,13 @@ def warn_of_wires(model: nn.Module, layers: Sequence[AnalogLayer], batches: Batc
                 layer.array.mapping.rows,
                 layer.array.resistances,
                 layer.array.mapping.columns,
+                layer.array.physics.orientation,
             ),
             layer.array.physics.bit_line,
         )
         for layer in wired
     ]
-    recorded = [place for place in places if not (place[0].r_in_hat or place[0].r_s_hat)]
+    recorded = [place for place in places if in_map(place[0])]
     others = [place for place in places if place not in recorded]
     # Places that no map holds are solved, which takes its time: that with the largest voltage drop stands for them.
     worst = [max(recorded, key=lambda place: expected_error_lsb(*place, gain_removed=True))] if recorded else []

@@ -40,7 +40,8 @@ def expected_error_lsb(
 
     Interpolated in the recorded map as a power law of rows, wire resistance, activity and conductance; a place beyond
     the map takes the law of its edge, and no less than the edge itself where more is wrong: errors saturate there.
-    Where virtual ground or supply have a resistance, a random array of that place is solved instead (up to seconds).
+    Where virtual ground or supply have a resistance, or drains lie on the bit line, a random array of that place is
+    solved instead (up to seconds).
 
     Args:
         point: the place.
@@ -58,11 +59,16 @@ def expected_error_lsb(
         raise CircuitError(unknown_name("bit-line model", str(model), [*models, "transistor"]))
     if not point.lines.any:
         return 0.0
-    if point.r_in_hat or point.r_s_hat:
+    if not in_map(point):
         return float(_solved(point, model)[column])
     place = np.log([float(getattr(point, axis)) for axis in AXES])
     edge = np.minimum(place, [axis[-1] for axis in axes])
     return float(np.exp(max(_interpolate(axes, values[models.index(model)], where) for where in (place, edge))))
+
+
+def in_map(point: BitLinePoint) -> bool:
+    """Return whether the recorded map is of such lines: sources on bit lines that alone have a resistance."""
+    return not (point.r_in_hat or point.r_s_hat) and point.orientation == "source"
 
 
 @functools.lru_cache(maxsize=256)
@@ -76,12 +82,12 @@ def _solved(point: BitLinePoint, model: Model) -> pd.Series:
 def beyond_map(point: BitLinePoint) -> list[str]:
     """Return the axes along which a place lies beyond the recorded map, where its law is only continued.
 
-    None where virtual ground or supply have a resistance: such a place is solved.
+    None where virtual ground or supply have a resistance, or drains lie on the bit line: such a place is solved.
 
     Args:
         point: the place.
     """
-    if point.r_in_hat or point.r_s_hat:
+    if not in_map(point):
         return []
     _, axes, _ = _tables(point.pairing, "error_lsb")
     place = {axis: float(getattr(point, axis)) for axis in AXES}
@@ -119,8 +125,8 @@ def warn_outside_envelope(
         far = f" That is beyond the map in {' and '.join(beyond)}: its law is continued." if beyond else ""
         warnings.warn(
             f"The bit-line model {model!r} is expected to be off by {error:.2g} LSB of an 8-bit ADC where cells "
-            f"are transistors with their source on the bit line: {point.rows} rows, R_p_hat = {point.r_p_hat:g}, "
-            f"{_others(point)}"
+            f"are transistors with their {point.orientation} on the bit line: {point.rows} rows, "
+            f"R_p_hat = {point.r_p_hat:g}, {_others(point)}"
             f"{point.activity:.0%} of the rows on, mean conductance {point.mean_conductance:.3g}. Its envelope ends at "
             f"{limit_lsb:g} LSB.{far}{advice}",
             EnvelopeWarning,

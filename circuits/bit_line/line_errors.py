@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from circuits.bit_line.checked import CellModel
 from circuits.bit_line.resistances import Feed, LineResistances
 from circuits.bit_line.solve import BitLineCell, solve_bit_lines
+from circuits.bit_line.transistor_cell import Orientation, load_transistor_cell
 from circuits.designs import CoreDesign, split_rows
 from circuits.errors import CircuitError
 from circuits.network_values import Activity
@@ -55,6 +56,7 @@ class BitLinePoint(PlainValues):
         r_s_hat: normalised resistance of the line at the cells' other end.
         feed: where that line runs and is fed, see `circuits.bit_line.resistances.LineResistances`.
         columns: that share such a line, where it runs along the rows.
+        orientation: end of the transistor cells that lies on the bit line.
     """
 
     rows: int
@@ -66,6 +68,7 @@ class BitLinePoint(PlainValues):
     r_s_hat: float = 0.0
     feed: Feed = "readout"
     columns: int = 8
+    orientation: Orientation = "source"
 
     @property
     def lines(self) -> LineResistances:
@@ -83,6 +86,8 @@ class BitLinePoint(PlainValues):
         if isinstance(self.columns, bool) or not isinstance(self.columns, int) or self.columns < 1:
             raise CircuitError(f"Expected `columns` to be an integer of at least 1, but got {self.columns!r}.")
         _ = self.lines  # says what is wrong with them
+        if self.orientation not in get_args(Orientation):
+            raise CircuitError(unknown_name("`orientation`", str(self.orientation), get_args(Orientation)))
         if not 0 < self.activity <= 1:
             raise CircuitError(f"Expected `activity` to be above 0 and at most 1, but got {self.activity!r}.")
         if self.pairing not in get_args(Pairing):
@@ -102,6 +107,7 @@ class BitLinePoint(PlainValues):
         rows: int | None = None,
         lines: LineResistances | None = None,
         columns: int | None = None,
+        orientation: Orientation = "source",
     ) -> Self:
         """Return where a layer's arrays lie: at their busiest input slice and their densest weight slice.
 
@@ -112,6 +118,7 @@ class BitLinePoint(PlainValues):
             rows: of the layer's matrix; None for the matrix that the core is sized for.
             lines: resistances of virtual ground and supply; None for none.
             columns: of the layer's matrix; None as for `rows`.
+            orientation: end of the transistor cells that lies on the bit line.
 
         Raises:
             DesignError: fewer than one row.
@@ -130,6 +137,7 @@ class BitLinePoint(PlainValues):
             r_s_hat=own.r_s_hat,
             feed=own.feed,
             columns=min(design.matrix_columns if columns is None else columns, design.matrix_columns),
+            orientation=orientation,
         )
 
 
@@ -154,7 +162,8 @@ def bit_line_errors(
     Args:
         point: the array and its inputs.
         models: which models; ``ideal`` has no resistance of any line.
-        transistor: the cell that is right by definition; None for the bundled SONOS cell, source on the bit line.
+        transistor: the cell that is right by definition; None for the bundled SONOS cell, with the end on the bit line
+            that the point says.
         columns: columns of the array.
         patterns: input patterns, one bit a row.
         seed: of conductances and patterns.
@@ -177,6 +186,8 @@ def bit_line_errors(
         )
     if adc_range is not None and not (is_real(adc_range) and adc_range > 0):
         raise CircuitError(f"Expected `adc_range` to be finite and above 0, but got {adc_range!r}.")
+    if transistor is None and point.orientation == "drain":
+        transistor = load_transistor_cell(orientation="drain")
     lines, signs, active = draw_array(point, transistor, columns=columns, patterns=patterns, seed=seed)
     ideal = active @ lines
     exact = _solve_lines(lines, active, "transistor", point, transistor)

@@ -100,6 +100,7 @@ def solve_bit_serial(
     weights: ArrayLike | None = None,
     cell: BitLineCell = "resistor",
     *,
+    model: CellModel | None = None,
     r_in_hat: float = 0.0,
     r_s_hat: float = 0.0,
     feed: Feed = "readout",
@@ -114,7 +115,8 @@ def solve_bit_serial(
         r_p_hat: as for `solve_bit_lines`.
         bits: bits of a digit, 1 to 8.
         weights: what each phase counts in the sum, least significant bit first, shape (bits,); None for no sum.
-        cell: as for `solve_bit_lines`, with the bundled cell or the one that the cells were prepared with.
+        cell: as for `solve_bit_lines`.
+        model: as for `solve_bit_lines`.
         r_in_hat: as for `solve_bit_lines`.
         r_s_hat: as for `solve_bit_lines`.
         feed: as for `solve_bit_lines`.
@@ -144,7 +146,14 @@ def solve_bit_serial(
         return bit_line_kernels.bit_serial_ladder(cells, numbers, wire, bits, worth, lines.r_in_hat)
     phases = [
         solve_bit_lines(
-            conductance, (numbers >> bit) & 1 == 1, r_p_hat, cell, r_in_hat=r_in_hat, r_s_hat=r_s_hat, feed=feed
+            conductance,
+            (numbers >> bit) & 1 == 1,
+            r_p_hat,
+            cell,
+            model=model,
+            r_in_hat=r_in_hat,
+            r_s_hat=r_s_hat,
+            feed=feed,
         )
         for bit in range(bits)
     ]

@@ -105,6 +105,12 @@ def accuracy(
             help="Where that line is fed: readout (default), far (both along the column) or rows (along the row)."
         ),
     ] = None,
+    orientation: Annotated[
+        str | None,
+        typer.Option(
+            help="End of the cells on the bit line: source (default), or drain, with a source line at the other."
+        ),
+    ] = None,
     peripherals: Annotated[
         str | None, typer.Option(help="Peripheral model by name or file; the core's, or ideal columns, by default.")
     ] = None,
@@ -161,6 +167,7 @@ def accuracy(
         "r_s_hat": r_s_hat,
         "supply_resistance": supply_resistance,
         "feed": feed,
+        "orientation": orientation,
     }
     wires = {name: value for name, value in given.items() if value is not None} or None
     parts: dict[str, Any] = {"peripherals": peripherals, "adc": adc, "wires": wires}

@@ -126,6 +126,12 @@ def report(
             help="Where that line is fed: readout (default), far (both along the column) or rows (along the row)."
         ),
     ] = None,
+    orientation: Annotated[
+        str | None,
+        typer.Option(
+            help="End of the cells on the bit line: source (default), or drain, with a source line at the other."
+        ),
+    ] = None,
     trials: Annotated[
         int | None, typer.Option(min=2, help="How often the network is programmed. [default: 10]")
     ] = None,
@@ -190,6 +196,7 @@ def report(
         "r_s_hat": r_s_hat,
         "supply_resistance": supply_resistance,
         "feed": feed,
+        "orientation": orientation,
         "images": images,
         "calibration_images": calibration_images,
         "trials": trials,

@@ -11,7 +11,7 @@ from devicekit.common.errors import unknown_name
 from reports.studies.ranges import values_of
 
 DESIGN_AXES = tuple(field.name for field in dataclasses.fields(CoreDesign) if field.name != "name")
-WIRE_AXES = ("bit_line", "r_in_hat", "input_resistance", "r_s_hat", "supply_resistance", "feed")
+WIRE_AXES = ("bit_line", "r_in_hat", "input_resistance", "r_s_hat", "supply_resistance", "feed", "orientation")
 """Values of a core's `circuits.Wires` beside the bit-line resistance, which is the design's."""
 CORE_AXES = ("adc", "peripherals", *WIRE_AXES, "corrections", "age", "temperature", "compensation")
 STUDY_AXES = (

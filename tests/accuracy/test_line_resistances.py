@@ -9,7 +9,17 @@ import pytest
 import torch
 
 import accuracy
-from circuits import Core, CoreDesign, EnvelopeWarning, Wires, load_core, load_design, load_peripherals
+from circuits import (
+    Core,
+    CoreDesign,
+    EnvelopeWarning,
+    Wires,
+    load_core,
+    load_design,
+    load_peripherals,
+    load_transistor_cell,
+    solve_bit_lines,
+)
 from circuits.bit_line.envelope import forget_warnings
 from circuits.bit_line.resistances import LineResistances
 from devicekit import Cell, DesignError, StateIndependent
@@ -167,3 +177,36 @@ def test_the_input_resistance_stands_once():
         Core(CoreDesign(input_encoding="voltage"), wires={"r_in_hat": 1e-3})
     with pytest.raises(DesignError, match=r"wires.input_resistance.*without a cell"):
         Core("A", wires={"input_resistance": "sized"}).require_cell()
+
+
+def test_source_lines_of_cells_that_are_turned_round(tmp_path):
+    """With drains on the bit line the line at the other end is the source line, and costs what the bit line did."""
+    rng = np.random.default_rng(6)
+    weight, x = rng.normal(size=(40, 4)), rng.random((4, 40))
+    loss = {}
+    ideal = accuracy.AnalogMatrix(weight, Core("A", cell=CELL), seed=1).matmul(x)
+    for orientation in ("source", "drain"):
+        wires = {"r_s_hat": 1e-3, "bit_line": "transistor", "orientation": orientation}
+        core = Core("A", cell=CELL, wires=wires)
+        assert load_core(core.save(tmp_path / f"{orientation}.toml")) == core
+        matrix = accuracy.AnalogMatrix(weight, core, seed=1)
+        loss[orientation] = np.abs(matrix.matmul(x) - ideal).max()
+        cells = matrix.array.conductances[0]
+        on = np.rint(255 * x).astype(int)
+        model = load_transistor_cell(orientation=orientation)
+        lines = [
+            sum(
+                2**bit
+                / 255
+                * solve_bit_lines(own, (on >> bit & 1).astype(bool), 0.0, "transistor", model=model, r_s_hat=1e-3)
+                for bit in range(8)
+            )
+            for own in cells
+        ]
+        factors = matrix.array.factors.numpy()[0, 0]
+        np.testing.assert_allclose(
+            matrix.matmul(x), (lines[0] - lines[1]) * factors * np.asarray(matrix.array.step), rtol=1e-9, atol=1e-9
+        )
+    assert loss["drain"] > 5 * loss["source"]
+    with pytest.raises(DesignError, match="a resistor has no source and drain"):
+        Wires(r_s_hat=1e-3, orientation="drain")

@@ -330,3 +330,25 @@ def test_a_model_card_knows_the_bit_line_only():
 
     with pytest.raises(CircuitError, match="known by the voltages of both ends"):
         circuits.solve_bit_lines([[0.5]], ON, 0.0, "transistor", model=Card(), r_s_hat=1e-3)
+
+
+@pytest.mark.parametrize("name", list("ABCD"))
+def test_a_sized_periphery_has_the_virtual_ground_of_the_ladder(name):
+    """How its gain moves with the common current in ngspice is what its input resistance does to a pair of lines."""
+    grid = circuits.load_peripherals("sized", circuits.load_design(name))
+    cell = circuits.load_transistor_cell()
+    nominal, r_in_hat = grid.nominal, grid.input_resistance_ohm * cell.full_current / cell.drive_voltage
+
+    def gain(change):
+        """Of a small difference between two lines whose mean current is that of the circuit, a little more or less."""
+        common = nominal.common_current * (1 + change) / cell.full_current
+        rows, step = 400, 1e-3
+        lines = np.tile(np.array([[common * (1 + step), common * (1 - step)]]) / rows, (rows, 1))
+        plus, minus = circuits.solve_bit_lines(lines, np.ones((1, rows), dtype=bool), 0.0, "affine", r_in_hat=r_in_hat)[
+            0
+        ]
+        return (plus - minus) / (2 * step * common)
+
+    ladder = (gain(0.05) - gain(-0.05)) / 0.1 / gain(0.0)
+    assert ladder < -0.02
+    assert nominal.common_gain == pytest.approx(ladder, rel=0.1)
