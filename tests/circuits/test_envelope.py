@@ -119,32 +119,22 @@ def test_warns_once_a_model_with_the_number():
 
 
 def test_places_that_no_map_holds_are_solved():
-    """A virtual ground is so many rows that are never on; errors rise with it, and drains on the line are another cell."""
+    """Errors rise with a virtual ground from where the map has none, and drains on the line are another cell."""
     place = BitLinePoint(288, 1e-6, 0.2, 0.02)
-    errors = [
-        expected_error_lsb(BitLinePoint(288, 1e-6, 0.2, 0.02, r_in_hat=r), gain_removed=True)
-        for r in (1e-9, 1e-3, 8e-3)
-    ]
+    grounded = [BitLinePoint(288, 1e-6, 0.2, 0.02, r_in_hat=r) for r in (1e-9, 1e-3, 8e-3)]
+    errors = [expected_error_lsb(point, gain_removed=True) for point in grounded]
     assert errors[0] == pytest.approx(expected_error_lsb(place, gain_removed=True), rel=0.5)
     assert errors[0] < errors[1] < errors[2]
-    solved = bit_line_errors(
-        BitLinePoint(288, 1e-6, 0.2, 0.02, r_in_hat=8e-3), columns=8, patterns=32, models=["affine"]
-    )
-    affine = expected_error_lsb(BitLinePoint(288, 1e-6, 0.2, 0.02, r_in_hat=8e-3), "affine")
-    assert affine == pytest.approx(solved.error_lsb[0])
+    solved = bit_line_errors(grounded[-1], columns=8, patterns=32, models=["affine"])
+    assert expected_error_lsb(grounded[-1], "affine") == pytest.approx(solved.error_lsb[0])
     assert beyond_map(BitLinePoint(9216, 1e-3, r_in_hat=1e-3)) == []
     # Resistors overrate a supply line, and underrate a source line.
-    lines = {
-        way: bit_line_errors(
-            BitLinePoint(288, 0.0, 0.2, 0.02, r_s_hat=1e-5, orientation=way),
-            columns=4,
-            patterns=16,
-            models=["resistor"],
-        ).line_error[0]
-        for way in ("source", "drain")
-    }
+    lines = {}
+    for way in ("source", "drain"):
+        point = BitLinePoint(288, 0.0, 0.2, 0.02, r_s_hat=1e-5, orientation=way)
+        lines[way] = bit_line_errors(point, columns=4, patterns=16, models=["resistor"]).line_error[0]
     assert lines["source"] < 0 < lines["drain"]
     with pytest.raises(circuits.CircuitError, match="Did you mean 'drain'"):
         BitLinePoint(288, 0.0, orientation="drian")
-    with pytest.warns(EnvelopeWarning, match="R_s_hat = 0.001 \\(fed from rows\\)"):
+    with pytest.warns(EnvelopeWarning, match=r"R_s_hat = 0.001 \(fed from rows\)"):
         warn_outside_envelope(BitLinePoint(288, 0.0, 0.2, 0.02, r_s_hat=1e-3, feed="rows", columns=16))
