@@ -59,7 +59,8 @@ def test_csv_holds_every_number_with_its_unit_in_the_name(made_up: StudyResult) 
     named = {"design", "negative_weights", "slices", "partitions", "conversions_per_mvm", "network", "test_images",
              "device", "metric", "trials", "network_cores", "loss_points", *CoreDesign().to_mapping(), "age_s",
              "temperature_k", "compensation_fraction", "adc", "peripherals", "bit_line", "r_in_hat", "r_s_hat", "feed",
-             "orientation", "corrections", "stuck_low", "stuck_high", "in_accuracy", "periphery_borrowed_from"}  # fmt: skip
+             "orientation", "corrections", "stuck_low", "stuck_high", "in_accuracy",
+             "periphery_borrowed_from"}  # fmt: skip
     assert all(column in named or column.endswith(units) for column in first)
 
 
