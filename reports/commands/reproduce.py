@@ -58,7 +58,7 @@ def reproduce(
 
     A run that was interrupted goes on where it stopped. Quick is meant for minutes, full for hours.
     """
-    from reports.published.study import studies
+    from reports.published.registry import studies
 
     if names == list(_TABLES):
         _table3(library, proposals, explain, depth, as_json=as_json, seed=seed)

@@ -16,7 +16,8 @@ from devicekit.common.plain import PlainValues
 from reports.cache import ResultCache
 from reports.figure import Figure
 from reports.page_parts import figures_json, plotly_source, template_environment, template_text
-from reports.published.study import Finding, PublishedStudy, Setting, studies, study_of
+from reports.published.registry import studies, study_of
+from reports.published.study import Finding, PublishedStudy, Setting
 from reports.run import Progress
 from reports.table import to_csv
 

@@ -11,7 +11,7 @@ from typing import Any
 from circuits import Core, CoreDesign
 from devicekit import Cell, StateIndependent, StateProportional
 from devicekit.cells.error_model import ErrorModel
-from devicekit.common.errors import DevicekitError, unknown_name
+from devicekit.common.errors import DevicekitError
 from devicekit.common.plain import PlainValues
 from reports.cache import ResultCache
 from reports.figure import Figure
@@ -233,28 +233,3 @@ def largest_tolerated(values: Sequence[float], losses: Sequence[float], limit: f
     low, high = losses[first - 1], losses[first]
     share = (limit - low) / (high - low)
     return float(np.exp(np.log(values[first - 1]) * (1 - share) + np.log(values[first]) * share))
-
-
-def studies() -> dict[str, PublishedStudy]:
-    """Return every published study by name, in the order of the page."""
-    from reports.published import cells, conversions, costs, errors, tables
-
-    found = (*cells.STUDIES, *errors.STUDIES, *conversions.STUDIES, *tables.STUDIES, *costs.STUDIES)
-    return {own.name: own for own in found}
-
-
-def study_of(name: str) -> PublishedStudy:
-    """Return a published study.
-
-    Args:
-        name: of the study.
-
-    Raises:
-        StudyError: unknown.
-    """
-    from reports.errors import StudyError
-
-    known = studies()
-    if name not in known:
-        raise StudyError(unknown_name("published figure or table", name, [*known, "all"]))
-    return known[name]

@@ -15,8 +15,9 @@ from typer.testing import CliRunner
 from reports import network_step
 from reports.command import build_app
 from reports.errors import StudyError
+from reports.published.registry import studies
 from reports.published.run import reproduce
-from reports.published.study import largest_tolerated, studies
+from reports.published.study import largest_tolerated
 
 CHEAP = ("sonos_fit", "slicing", "energy", "core_costs")
 
