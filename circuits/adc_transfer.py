@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from circuits.adc_kinds import DEFAULT_KIND, adc_kind
-from circuits.converters.drawn import Converters, Levels
+from circuits.converters.drawn import Converters, Levels, levels_below, slack_of
 
 Floats = NDArray[np.float64]
 
@@ -129,4 +129,7 @@ def adc_codes(
     largest = 2**errors.bits - 1
     if errors.thresholds_lsb is None:
         return np.rint(np.clip(values, 0, largest - first)).astype(np.int64)
-    return np.maximum(np.searchsorted(errors.thresholds_lsb, values + first, side="right") - first, 0)
+    levels = errors.thresholds_lsb[None]
+    seen = np.atleast_1d(values + first)
+    codes = np.maximum(levels_below(seen, levels, slack_of(levels)) - first, 0)
+    return codes if values.ndim else codes[0]

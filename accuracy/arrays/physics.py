@@ -306,7 +306,7 @@ def through_adc(
         drawn: the ADCs of each block as built, None for blocks whose ADCs are all alike.
     """
     lines = v.shape[-2] // len(errors)
-    ideal = adc.read(v)
+    ideal = adc.read(v) if None in errors else v
     parts = []
     for block in range(v.shape[-2]):
         own = errors[block // lines]
@@ -317,17 +317,18 @@ def through_adc(
         positions = adc.positions(v[..., block, :].to(torch.float64).cpu().numpy(), block) * (levels - 1)
         symmetric = levels < 2**own.bits
         converters = drawn[block] if drawn else None
-        fresh = functools.partial(_normals, noise, positions.shape)
         if converters is None:
-            codes = adc_codes(positions, own, symmetric=symmetric, normals=fresh() if own.noise_lsb else None)
-        elif symmetric:
-            # The lowest code is not used where a range has a code at 0 in its middle.
-            codes = np.maximum(converters.codes(positions + 1.0, fresh) - 1, 0)
+            normals = _normals(noise, positions.shape, torch.float64) if own.noise_lsb else None
+            codes = adc_codes(positions, own, symmetric=symmetric, normals=normals)
         else:
-            codes = converters.codes(positions, fresh)
+            # The lowest code is not used where a range has a code at 0 in its middle.
+            first = 1 if symmetric else 0
+            # A SAR draws for every decision: single precision is twice as fast.
+            fresh = functools.partial(_normals, noise, positions.shape, torch.float32)
+            codes = np.maximum(converters.codes(positions + first, fresh) - first, 0)
         parts.append(torch.from_numpy(adc.currents(codes / (levels - 1), block)).to(v.device, v.dtype))
     return torch.stack(parts, dim=-2)
 
 
-def _normals(noise: NoiseSource, shape: Sequence[int]) -> Floats:
-    return np.asarray(noise.normals(shape, torch.empty(0, dtype=torch.float64)).numpy())
+def _normals(noise: NoiseSource, shape: Sequence[int], dtype: torch.dtype) -> NDArray[np.floating]:
+    return np.asarray(noise.normals(shape, torch.empty(0, dtype=dtype)).numpy())

@@ -6,8 +6,10 @@ reads too high. Converters of no error give ``rint(clip(value, 0, 2**bits - 1))`
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -15,7 +17,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
-Normals = Callable[[], Floats]
+Normals = Callable[[], NDArray[np.floating]]
 """Gives fresh standard normals, one a value, at each call."""
 
 
@@ -30,6 +32,47 @@ class Converters(Protocol):
             normals: source of the noise; None leaves noise out.
         """
         ...
+
+
+_MOST_STEPS = 8
+"""Codes by which levels may be off for a guess and steps to be faster than a search."""
+
+
+def slack_of(levels: Floats) -> int:
+    """Return by how many codes a value's count of levels may differ from that of ideal levels; (..., count) [LSB]."""
+    return math.ceil(float(np.abs(levels - (np.arange(levels.shape[-1]) + 0.5)).max(initial=0.0)))
+
+
+def levels_below(values: Floats, levels: Floats, slack: int) -> Integers:
+    """Return the number of levels at or below each value.
+
+    Near-ideal levels are found from the ideal ones in a few steps, others by a search.
+
+    Args:
+        values: [LSB], shape (..., converters).
+        levels: ascending [LSB], shape (converters, count), or (1, count) for all.
+        slack: `slack_of` the levels.
+    """
+    converters, count = levels.shape
+    if slack > _MOST_STEPS:
+        if converters == 1:
+            return np.searchsorted(levels[0], values, side="right").astype(np.int64)
+        result = np.empty(values.shape, dtype=np.int64)
+        for own, row in enumerate(levels):
+            result[..., own] = np.searchsorted(row, values[..., own], side="right")
+        return result
+    # No value is beyond what stands at the ends.
+    ends = np.full((converters, 1), np.nan)
+    table = np.hstack([ends, levels, ends]).ravel()
+    base = (count + 2) * np.arange(converters) if converters > 1 else 0
+    place = np.fmin(np.fmax(np.floor(values + 0.5), 0), count).astype(np.int64)
+    place += base
+    for _ in range(slack):
+        place += table.take(place + 1, mode="clip") <= values
+    for _ in range(slack):
+        place -= table.take(place, mode="clip") > values
+    place -= base
+    return place
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,12 +95,11 @@ class Levels:
         seen = values + self.offsets
         if self.noise_lsb and normals is not None:
             seen = seen + self.noise_lsb * normals()
-        if len(self.levels) == 1:
-            return np.searchsorted(self.levels[0], seen, side="right").astype(np.int64)
-        result = np.empty(seen.shape, dtype=np.int64)
-        for own, levels in enumerate(self.levels):
-            result[..., own] = np.searchsorted(levels, seen[..., own], side="right")
-        return result
+        return levels_below(seen, self.levels, self._slack)
+
+    @cached_property
+    def _slack(self) -> int:
+        return slack_of(self.levels)
 
     def transitions(self) -> Floats:
         """Return the levels as seen at the input, shape (converters, 2**bits - 1) [LSB]."""
@@ -82,18 +124,27 @@ class BinarySearch:
 
     def codes(self, values: Floats, normals: Normals | None = None) -> Integers:
         """Return what the search finds for each value."""
-        signal = values + (0.5 + self.offsets)
+        signal = values
         if self.noise_lsb and normals is not None:
             signal = signal + self.noise_lsb * normals()
-        level = np.zeros(signal.shape)
-        code = np.zeros(signal.shape, dtype=np.int64)
+        if not self.decision_noise_lsb or normals is None:
+            levels, slack = self._static
+            return levels_below(signal + 0.0, levels, slack)
+        # What is left of the value after the bits so far.
+        rest = signal + (0.5 + self.offsets)
+        code = np.zeros(rest.shape, dtype=np.int64)
         for weight in self.weights.T:
-            trial = level + weight
-            noisy = self.decision_noise_lsb and normals is not None
-            keep = (signal + self.decision_noise_lsb * normals() if noisy and normals else signal) >= trial
-            level = np.where(keep, trial, level)
-            code = 2 * code + keep
+            keep = rest + self.decision_noise_lsb * normals() >= weight
+            rest -= weight * keep
+            code += code
+            code += keep
         return code
+
+    @cached_property
+    def _static(self) -> tuple[Floats, int]:
+        """Transitions without noise, and how far they lie from the ideal ones."""
+        levels = self.transitions()
+        return levels, slack_of(levels)
 
     def transitions(self) -> Floats:
         """Return the value above which each code or a higher one is found, shape (converters, 2**bits - 1) [LSB].

@@ -20,7 +20,9 @@ from circuits.converters.drawn import (
     capacitor_weights,
     droop_of,
     flash_levels,
+    levels_below,
     ramp_levels,
+    slack_of,
 )
 from devicekit import DesignError
 
@@ -56,6 +58,25 @@ def test_errors_of_zero_are_an_ideal_adc(kind: str) -> None:
 def test_every_kind_with_errors_is_tried_here() -> None:
     assert set(adc_kind_names()) >= set(KINDS)
     assert all(adc_kind(kind).circuit for kind in KINDS)
+
+
+@given(
+    bits=st.integers(1, 7),
+    spread=st.sampled_from([0.0, 0.3, 2.0, 6.0, 40.0]),
+    seed=st.integers(0, 2**32 - 1),
+    shared=st.booleans(),
+)
+@settings(max_examples=80, deadline=None)
+def test_counting_levels_in_steps_is_a_search(bits: int, spread: float, seed: int, shared: bool) -> None:
+    """Near-ideal levels by a guess and steps, others by a search: the same count, ties and the far ends included."""
+    random = np.random.default_rng(seed)
+    rows = 1 if shared else 3
+    ideal = np.arange(2**bits - 1) + 0.5
+    levels = np.sort(ideal + spread * random.standard_normal((rows, 2**bits - 1)), axis=1)
+    values = np.concatenate([random.uniform(-60, 2**bits + 60, (50, 3)), [[-np.inf, np.inf, 0.0]]])
+    values = np.concatenate([values, np.broadcast_to(levels.T[:, :1], (2**bits - 1, 3))])
+    wanted = [[np.sum(levels[0 if shared else own] <= value) for own, value in enumerate(row)] for row in values]
+    assert np.array_equal(levels_below(values, levels, slack_of(levels)), wanted)
 
 
 # -- SAR --------------------------------------------------------------------------------------------------------------
