@@ -279,7 +279,8 @@ class _Job:
         library = kernels()
         assert library is not None
         if not self._packed:
-            share(library.pack_inputs, self._packing, self._lines, least=self._least)
+            if share(library.pack_inputs, self._packing, self._lines, least=self._least):
+                raise MemoryError("The look-up kernel could not allocate a row of inputs.")
             self._packed = True
         if share(library.read_positions, self.lookup, self._positions, _PIECE, _TILE, threads):
             raise MemoryError("The look-up kernel could not allocate its tables.")

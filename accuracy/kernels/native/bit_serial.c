@@ -8,6 +8,7 @@
  * Inputs come packed: a word holds, for eight rows, byte b = bit b of each of them. A convolution's words are made once
  * a pixel and shared by all kernel positions, so nothing is unrolled.
  */
+#include <float.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,11 @@
 #define VECTOR_UNITS
 #define AVX512 __attribute__((target("avx512f,avx2,fma,popcnt")))
 #define AVX2 __attribute__((target("avx2,fma,popcnt")))
+#endif
+#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__)
+#define CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define CLONES
 #endif
 #define INLINE static inline __attribute__((always_inline))
 
@@ -60,33 +66,104 @@ static inline uint64_t transposed(uint64_t w)
     return w ^ t ^ (t << 28);
 }
 
-/* Lines first..last, one for each image and row of it. */
+/* Magnitudes of the inputs of one octet at one pixel, and their signed sum. */
+static uint64_t octet_of(const struct packing *p, const float *pixel, int64_t o, int32_t *sum)
+{
+    uint64_t word = 0;
+    *sum = 0;
+    for (int s = 0; s < 8; s++) {
+        int32_t channel = p->channel[8 * o + s], phase = p->phase[8 * o + s];
+        if (channel < 0)
+            continue;
+        int32_t value = (int32_t)pixel[channel * p->stride_channel] * phase;
+        value = value > 0 ? value : 0;
+        word |= (uint64_t)value << (8 * s);
+        *sum += value * phase;
+    }
+    return word;
+}
+
+/* Whether every octet holds eight channels side by side, all without sign; or fewer, from the first slot on. */
+static int is_plain(const struct packing *p)
+{
+    for (int64_t k = 0; k < 8 * p->octets; k++) {
+        int32_t first = p->channel[k / 8 * 8], own = p->channel[k];
+        if (first < 0 || (own >= 0 && (p->phase[k] != 1 || own != first + k % 8)))
+            return 0;
+        if (own < 0 && k % 8 && k + 1 < 8 * p->octets && (k + 1) % 8 && p->channel[k + 1] >= 0)
+            return 0;
+    }
+    return p->stride_channel == 1;
+}
+
+/* Inputs of a row of pixels as bytes, `span` of each pixel. */
+CLONES static void row_of_bytes(const struct packing *p, const float *row, int64_t span, uint8_t *bytes)
+{
+    if (p->stride_x == span)
+        for (int64_t k = 0; k < p->width * span; k++)
+            bytes[k] = (uint8_t)(int32_t)row[k];
+    else
+        for (int64_t x = 0; x < p->width; x++)
+            for (int64_t k = 0; k < span; k++)
+                bytes[x * span + k] = (uint8_t)(int32_t)row[x * p->stride_x + k];
+}
+
+/* Words of eight inputs to words of eight bits, and sums of the inputs where they are wanted. */
+CLONES static void transpose_words(const uint64_t *words, int64_t count, uint64_t *planes, int32_t *sums)
+{
+    for (int64_t k = 0; k < count; k++)
+        planes[k] = transposed(words[k]);
+    if (!sums)
+        return;
+    for (int64_t k = 0; k < count; k++) {
+        uint64_t pairs = (words[k] & 0x00FF00FF00FF00FFull) + (words[k] >> 8 & 0x00FF00FF00FF00FFull);
+        pairs += pairs >> 16;
+        sums[k] = (int32_t)((pairs + (pairs >> 32)) & 0xFFFF);
+    }
+}
+
+/* Lines first..last, one for each image and row of it. Returns how often memory ran out. */
 int64_t pack_inputs(const struct packing *p, int64_t first, int64_t last, int64_t thread)
 {
-    for (int64_t line = first; line < last; line++) {
-            int64_t n = line / p->height, y = line % p->height;
-            const float *row = p->x + n * p->stride_image + y * p->stride_y;
-            int64_t at = ((n * p->padded_height + y + p->top) * p->padded_width + p->left) * p->octets;
-            for (int64_t x = 0; x < p->width; x++, row += p->stride_x)
-                for (int64_t o = 0; o < p->octets; o++, at++) {
-                    uint64_t word = 0;
-                    int32_t sum = 0;
-                    for (int s = 0; s < 8; s++) {
-                        int32_t channel = p->channel[8 * o + s], phase = p->phase[8 * o + s];
-                        if (channel < 0)
-                            continue;
-                        int32_t value = (int32_t)row[channel * p->stride_channel] * phase;
-                        value = value > 0 ? value : 0;
-                        word |= (uint64_t)value << (8 * s);
-                        sum += value * phase;
-                    }
-                    p->planes[at] = transposed(word);
-                    if (p->sums)
-                        p->sums[at] = sum;
-                }
+    int64_t span = 0, count = p->width * p->octets;
+    int plain = is_plain(p);
+    for (int64_t k = 0; k < 8 * p->octets; k++)
+        span = p->channel[k] >= span ? p->channel[k] + 1 : span;
+    uint64_t *words = malloc(sizeof(uint64_t) * (count + 1));
+    uint8_t *bytes = malloc(p->width * span + 8);
+    for (int64_t line = first; line < last && words && bytes; line++) {
+        int64_t n = line / p->height, y = line % p->height;
+        const float *row = p->x + n * p->stride_image + y * p->stride_y;
+        int64_t at = ((n * p->padded_height + y + p->top) * p->padded_width + p->left) * p->octets;
+        int32_t *sums = p->sums ? p->sums + at : NULL;
+        if (!plain) {
+            for (int64_t k = 0; k < count; k++) {
+                int32_t sum;
+                words[k] = octet_of(p, row + k / p->octets * p->stride_x, k % p->octets, &sum);
+                if (sums)
+                    sums[k] = sum;
+            }
+            transpose_words(words, count, p->planes + at, NULL);
+            continue;
         }
+        row_of_bytes(p, row, span, bytes);
+        for (int64_t o = 0; o < p->octets; o++) {
+            uint64_t used = 0;
+            for (int s = 0; s < 8; s++)
+                used |= p->channel[8 * o + s] < 0 ? 0 : 0xFFull << (8 * s);
+            for (int64_t x = 0; x < p->width; x++) {
+                uint64_t word;
+                memcpy(&word, bytes + x * span + p->channel[8 * o], sizeof word);
+                words[x * p->octets + o] = word & used;
+            }
+        }
+        transpose_words(words, count, p->planes + at, sums);
+    }
+    int64_t failed = !words || !bytes;
+    free(words);
+    free(bytes);
     (void)thread;
-    return 0;
+    return failed;
 }
 
 struct reading {
@@ -194,13 +271,12 @@ INLINE void count(const struct reading *r, int64_t block, float *sums, const flo
 {
     float reach = r->reach[block], scale = reach > 0.0f ? (float)r->bins / reach : 0.0f;
     float floor = r->floor[block];
+    float least = r->absolute ? -floor : -FLT_MAX;
     int32_t beyond = all;
-    for (int c = 0; c < LANES; c++) {
-        float i = current[c];
-        sums[c] += i * weight;
-        i = r->absolute && i < 0.0f ? -i : i;
-        beyond |= i > floor;
-    }
+    for (int c = 0; c < LANES; c++)
+        sums[c] += current[c] * weight;
+    for (int c = 0; c < LANES; c++)
+        beyond |= (current[c] > floor) | (current[c] < least);
     if (!beyond)
         return;
     float largest = r->largest[block], *tops = r->tops + block * r->bins;

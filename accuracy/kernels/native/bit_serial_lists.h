@@ -53,12 +53,13 @@ LISTS INLINE void list_tile(const struct reading *r, const int64_t *pixel, int64
         for (int64_t p = 0; p < r->partitions; p++) {
             double sum = 0.0;
             for (int64_t k = 0; k < r->taps; k++) {
-                int64_t at = (own + r->tap_offset[k]) * r->octets + r->octet_first[p];
-                for (int64_t i = 0; i < r->octet_count[p]; i++, w++) {
-                    words[w] = r->planes[at + i];
-                    if (r->sum_factor)
-                        sum += word_sum(r, at + i, w);
-                }
+                int64_t at = (own + r->tap_offset[k]) * r->octets + r->octet_first[p], count = r->octet_count[p];
+                for (int64_t i = 0; i < count; i++)
+                    words[w + i] = r->planes[at + i];
+                if (r->sum_factor)
+                    for (int64_t i = 0; i < count; i++)
+                        sum += word_sum(r, at + i, w + i);
+                w += count;
             }
             if (t < tile)
                 input_sum[t * r->partitions + p] = sum;

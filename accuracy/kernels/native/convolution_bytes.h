@@ -77,18 +77,22 @@ static VNNI void strip_of_bytes(const struct convolution *c, int64_t partition, 
             }
         }
     }
-    __m512 lo = _mm512_set1_ps(c->lo[block]), hi = _mm512_set1_ps(c->hi[block]);
-    __m512 q = _mm512_set1_ps(c->codes_per_unit[block]), scale = _mm512_set1_ps(c->unit);
-    __m512 base = _mm512_set1_ps(256.0f), square = _mm512_set1_ps(65536.0f), floor = _mm512_set1_ps(c->floor);
+    /* Registers are short: what follows must not be loaded before the sums are made. */
+    __asm__ volatile("" ::: "memory");
+    /* A code is what the sum is in units of a code above the lower edge, within 0 and the code of the upper edge. */
+    float q = c->codes_per_unit[block];
+    __m512 one = _mm512_set1_ps(c->unit * q), base = _mm512_set1_ps(c->unit * q * 256.0f);
+    __m512 square = _mm512_set1_ps(c->unit * q * 65536.0f), edge = _mm512_set1_ps(-c->lo[block] * q);
+    __m512 top = _mm512_set1_ps((c->hi[block] - c->lo[block]) * q), floor = _mm512_set1_ps(c->floor);
     __m512 worth = _mm512_loadu_ps(c->worth + ((partition * c->vectors + vector) * c->blocks + block) * COLUMNS);
     __m512 first = _mm512_loadu_ps(c->first + vector * COLUMNS);
     int opens = partition == 0 && block == 0, closes = partition + 1 == c->partitions && block + 1 == c->blocks;
 #pragma GCC unroll 8
     for (int p = 0; p < POSITIONS; p++) {
-        __m512 v = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum[p][1]), base, _mm512_cvtepi32_ps(sum[p][0]));
+        __m512 v = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum[p][0]), one, edge);
+        v = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum[p][1]), base, v);
         v = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum[p][2]), square, v);
-        v = _mm512_min_ps(_mm512_max_ps(_mm512_mul_ps(v, scale), lo), hi);
-        v = _mm512_mul_ps(_mm512_sub_ps(v, lo), q);
+        v = _mm512_min_ps(_mm512_max_ps(v, _mm512_setzero_ps()), top);
         v = _mm512_roundscale_ps(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
         if (p < count) {
             float *out = to[p] + vector * COLUMNS;
