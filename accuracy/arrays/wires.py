@@ -194,7 +194,7 @@ def _bit_serial_currents(
         current = solve_bit_serial(
             conductance, digits, bits=len(layout), weights=weights, cell=cells.cell, **cells.keywords
         )
-        total = sign * current if total is None else total + sign * current
+        total = current if total is None else total + sign * current
     assert total is not None
     return [current * unit for current, (_, _, unit, _) in zip(total, layout, strict=True)] if digital else [total]
 

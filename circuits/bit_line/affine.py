@@ -104,7 +104,7 @@ class PreparedCells:
         self._most_cell = float(self.slope.max(initial=0.0))
 
     def solve(
-        self, active: NDArray[np.bool_], r_p_hat: float, *, again: bool, most: int = 2, r_in_hat: float = 0.0
+        self, active: NDArray[np.bool_], r_p_hat: float, *, again: bool, most: int = 3, r_in_hat: float = 0.0
     ) -> NDArray[Any] | None:
         """Solve with the compiled kernel, or return None where it is absent or the line too resistive for it.
 
@@ -112,7 +112,7 @@ class PreparedCells:
             active: shape (batch, rows), contiguous bool.
             r_p_hat: normalised wire resistance.
             again: linearise a second time at the voltages of the affine solution.
-            most: 2 allows AVX-512, 1 AVX2 at most, 0 neither.
+            most: 3 allows AVX-512 with VBMI2, 2 AVX-512 without, 1 AVX2 at most, 0 neither.
             r_in_hat: normalised resistance of the virtual ground.
 
         Returns:

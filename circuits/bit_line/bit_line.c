@@ -22,7 +22,7 @@
 enum { LIST_ROWS = 192, CHUNK = 240, MOST_TOGETHER = 8, PART = 48, PARTS = LIST_ROWS / PART };
 
 /* Bytes of conductances that stay in the first-level cache. */
-enum { CACHED = 24 * 1024 };
+enum { CACHED = 48 * 1024 };
 
 /* What is solved. Bit b of digits[n][row] says whether the cell is selected in phase b. The results, (bits, batch,
  * columns), are kept apart where weights is NULL; else summed with these weights to (batch, columns). most_sum and
@@ -273,7 +273,7 @@ TARGET static int64_t NAME(solve)(const struct lines *l, int64_t begin_batch, in
     const int64_t vectors = shape.vectors, strips = shape.strips, block_size = shape.block_size;
     const int64_t row_bytes = shape.row_bytes, row_block = l->row_block, blocks = l->blocks;
     const int64_t rows = l->rows, columns = l->columns, batch = l->batch;
-    const int bits_of_digit = (int)l->phases;
+    const int bits_of_digit = (int)l->phases, compresses = compresses_bytes(l->most);
     const uint8_t *digits = l->digits;
     const double *weights = l->weights, wire = l->wire, ground = l->ground;
     const REAL *packed = l->packed;
@@ -312,7 +312,7 @@ TARGET static int64_t NAME(solve)(const struct lines *l, int64_t begin_batch, in
                         __builtin_prefetch(own + 4 * rows);
                         __builtin_prefetch(own + 4 * rows + 64);
                         counts[pattern] = NAME(select)(own, bit, from, some, row_bytes, (REAL)wire, lists + pattern,
-                                                       last + pattern, wires + pattern, NULL);
+                                                       last + pattern, wires + pattern, NULL, compresses);
                         starts[counts[pattern] + 1]++;
                     }
                 /* Patterns in order of their counts, so that those side by side end together. */

@@ -282,6 +282,7 @@ TARGET static int64_t NAME(solve)(const struct affine_lines *l, int64_t begin_ba
     const int again = (int)l->again;
     const uint8_t *active = l->active;
     const double wire = l->wire, ground = l->ground;
+    const int compresses = compresses_bytes(l->most);
     const REAL *packed = l->packed;
     float *result = l->result;
     const int64_t chunk = end_batch - begin_batch < CHUNK ? end_batch - begin_batch : CHUNK;
@@ -312,7 +313,7 @@ TARGET static int64_t NAME(solve)(const struct affine_lines *l, int64_t begin_ba
                     __builtin_prefetch(own + 4 * rows);
                     own_counts[t] = NAME(select)(own, 0, top, some, row_bytes, (REAL)wire, lists + t * blocks + block,
                                                  last + t, wires + block * room + t,
-                                                 again ? halves + block * room + t : NULL);
+                                                 again ? halves + block * room + t : NULL, compresses);
                     starts[own_counts[t] + 1]++;
                 }
                 /* In order of their counts, after patterns of nothing that fill up the last group; the lists of those

@@ -67,9 +67,40 @@ AVX512 static inline int64_t select_rows_avx512(const uint8_t *digits, int bit, 
     }
     return count;
 }
+
+/* The same in bytes, for at most 256 rows, numbered from 0; `found` has room for 64 more. */
+__attribute__((noinline, target("avx512f,avx512bw,avx512vl,avx512vbmi2,popcnt"))) static int64_t select_bytes(
+    const uint8_t *digits, int bit, int64_t rows, uint8_t *found) {
+    static const uint8_t order[64] = {0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15,
+                                      16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31,
+                                      32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47,
+                                      48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 63};
+    const __m512i wanted = _mm512_set1_epi8((char)(1 << bit));
+    __m512i numbers = _mm512_loadu_si512(order);
+    int64_t count = 0;
+    for (int64_t from = 0; from < rows; from += 64) {
+        const int64_t left = rows - from;
+        const __mmask64 there = left < 64 ? ((__mmask64)1 << left) - 1 : ~(__mmask64)0;
+        const __mmask64 on = _mm512_test_epi8_mask(_mm512_maskz_loadu_epi8(there, digits + from), wanted);
+        _mm512_storeu_si512(found + count, _mm512_maskz_compress_epi8(on, numbers));
+        numbers = _mm512_add_epi8(numbers, _mm512_set1_epi8(64));
+        count += __builtin_popcountll(on);
+    }
+    return count;
+}
 #endif
 
-/* 2: AVX-512, 1: AVX2, 0: whatever the compiler assumes. `most` limits it, for tests and benchmarks. */
+/* Whether bytes are compressed in one instruction: AVX-512 VBMI2. */
+static int compresses_bytes(int64_t most) {
+#ifdef VECTOR_UNITS
+    if (most >= 3) return __builtin_cpu_supports("avx512vbmi2") && __builtin_cpu_supports("avx512bw");
+#endif
+    (void)most;
+    return 0;
+}
+
+/* 2: AVX-512, 1: AVX2, 0: whatever the compiler assumes. `most` limits it, for tests and benchmarks;
+ * from 3 up rows are listed with AVX-512 VBMI2 where the processor has that. */
 static int available(int most) {
 #ifdef VECTOR_UNITS
     __builtin_cpu_init();

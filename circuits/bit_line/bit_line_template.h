@@ -33,7 +33,33 @@ TARGET static inline vec NAME(quotient)(vec i, vec u) {
  * becomes the last one selected; wires becomes R times the wires between the two, and `half`, if wanted, R times those
  * between the one before and the mean place of the selected cells. */
 TARGET static inline int32_t NAME(select)(const uint8_t *digits, int bit, int64_t from, int64_t rows, int64_t row_bytes,
-                                          REAL wire, list *own, int32_t *last, REAL *wires, REAL *half) {
+                                          REAL wire, list *own, int32_t *last, REAL *wires, REAL *half,
+                                          int compresses) {
+#if LANES == 16
+    if (compresses) {
+        uint8_t near[1 + LIST_ROWS + 64 + LANES];
+        const int64_t count = select_bytes(digits, bit, rows, near + 1);
+        const int32_t before_all = *last;
+        memset(near + 1 + count, 0, LANES);
+        near[0] = 0;
+        if (count) *last = (int32_t)from + near[count];
+        *wires = wire * (REAL)(*last - before_all);
+        for (int64_t k = 0; k < count; k += LANES) {
+            const __m512i here = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(near + k + 1)));
+            const __m512i before = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(near + k)));
+            *(bits *)(own->place + k) = (bits)here * (LENGTH)row_bytes;
+            *(vec *)(own->wire + k) = wire * (vec)_mm512_cvtepi32_ps(_mm512_sub_epi32(here, before));
+        }
+        own->wire[0] = wire * (REAL)((int32_t)from + near[1] - before_all);
+        if (half) {
+            int32_t places = 0;
+            for (int64_t k = 1; k <= count; k++) places += near[k];
+            *half = count ? wire * ((REAL)places / (REAL)count + (REAL)((int32_t)from - before_all)) : 0;
+        }
+        return (int32_t)count;
+    }
+#endif
+    (void)compresses;
     int32_t found[1 + LIST_ROWS + 16];
     const int64_t count = SELECT(digits, bit, rows, (int32_t)from, found + 1);
     found[0] = *last;

@@ -59,11 +59,11 @@ class _Lines(ctypes.Structure):
     )
 
 
-def compiled_instruction_set(most: int = 2) -> str | None:
+def compiled_instruction_set(most: int = 3) -> str | None:
     """Return the vector instructions that the compiled kernel takes here, or None where it is not compiled.
 
     Args:
-        most: 2 allows AVX-512, 1 AVX2 at most, 0 neither.
+        most: 3 allows AVX-512 with VBMI2, 2 AVX-512 without, 1 AVX2 at most, 0 neither.
     """
     library = native.load_library(_SOURCE)
     if library is None:
@@ -134,7 +134,7 @@ def ladder_compiled(
     conductance: NDArray[Any],
     digits: NDArray[Any],
     r_p_hat: float,
-    most: int = 2,
+    most: int = 3,
     *,
     bits: int = 1,
     weights: NDArray[np.float64] | None = None,

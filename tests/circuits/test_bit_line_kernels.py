@@ -43,7 +43,7 @@ def columns_of_every_kind(rows, rng):
 
 
 @pytest.mark.usefixtures("compiler")
-@pytest.mark.parametrize("most", [0, 1, 2])
+@pytest.mark.parametrize("most", [0, 1, 2, 3])
 @pytest.mark.parametrize("r_p_hat", RESISTANCES)
 @pytest.mark.parametrize("rows", [1, 47, 49, 1152])
 def test_compiled_kernel_keeps_the_promised_accuracy(rows, r_p_hat, most):
@@ -58,7 +58,7 @@ def test_compiled_kernel_keeps_the_promised_accuracy(rows, r_p_hat, most):
 
 
 @pytest.mark.usefixtures("compiler")
-@pytest.mark.parametrize("most", [0, 1, 2])
+@pytest.mark.parametrize("most", [0, 1, 2, 3])
 @pytest.mark.parametrize("r_p_hat", [1e-9, 3e-8, 1e-7, 2e-7, 5e-7, 1e-6, 3e-6, 1e-5, 1e-4, 1e-3])
 def test_columns_whose_increments_all_round_one_way(r_p_hat, most):
     """Equal cells, lone cells above nothing, alternating and periodic ones, of many sizes: float32 at its worst."""
@@ -78,7 +78,7 @@ def test_columns_whose_increments_all_round_one_way(r_p_hat, most):
 
 
 @pytest.mark.usefixtures("compiler")
-@pytest.mark.parametrize("most", [0, 1, 2])
+@pytest.mark.parametrize("most", [0, 1, 2, 3])
 @pytest.mark.parametrize("columns", [1, 16, 31, 48, 64, 100])
 def test_patterns_do_not_depend_on_their_neighbours(columns, most):
     """Patterns share registers: whoever the neighbours are, the currents are the same to the last bit."""
