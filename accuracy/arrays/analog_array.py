@@ -74,6 +74,7 @@ class AnalogArray:
         inputs_clipped: how many of them lay outside the input range.
         factors: worth of a reading; shape (partitions, blocks, physical columns).
         sum_factors: worth of the sum of inputs; shape (partitions, physical columns), or None where it is 0.
+        sums_alike: whether it is the same for all partitions.
         step: value of one weight integer for each output; shape (columns,).
         output_scale: what sums of readings are multiplied with; shape (physical columns,).
 
@@ -134,6 +135,7 @@ class AnalogArray:
         stacked = np.stack(lines, axis=2)
         self.factors = torch.from_numpy(stacked.reshape(stacked.shape[0], -1, stacked.shape[-1]))
         self.sum_factors = torch.from_numpy(np.ascontiguousarray(sums)) if np.any(sums) else None
+        self.sums_alike = bool((sums == sums[:1]).all())
         # A unit column is subtracted before the step is applied, so readings keep weight integers until then.
         self.step = torch.from_numpy(mapping.step * mapping.column_signs)
         unit_column = design.has_unit_column
@@ -157,6 +159,15 @@ class AnalogArray:
             self._clipped += int(count)
         else:
             self._clipped_there = count if self._clipped_there is None else self._clipped_there + count
+
+    @property
+    def input_counts(self) -> tuple[int, int, Tensor | None]:
+        """What inputs were counted so far, to be set again where a pass starts over; the device is not waited for."""
+        return self.inputs_seen, self._clipped, self._clipped_there
+
+    @input_counts.setter
+    def input_counts(self, counts: tuple[int, int, Tensor | None]) -> None:
+        self.inputs_seen, self._clipped, self._clipped_there = counts
 
     @property
     def targets(self) -> Floats:

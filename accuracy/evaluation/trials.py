@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ from accuracy.evaluation.intervals import weighted_value
 from accuracy.evaluation.measures import Measure, measure_of
 from accuracy.evaluation.metrics import Metric, name_of, score_batch
 from accuracy.evaluation.pairing import Order, Roll, fingerprints
+from accuracy.kernels.finite_checks import put_off
 from accuracy.layers.analog_layers import AnalogLayer
 from accuracy.layers.batch_layout import BatchLayout, layout_of
 from accuracy.layers.convert import analog_layers
@@ -148,10 +150,8 @@ def run_pass(model: nn.Module, layers: Sequence[AnalogLayer], course: Course) ->
                     require_finite(batch, order.size)
                 own = order.add(marks) if roll is None else roll.numbers(marks)
                 numbers += own
-                for layer in layers:
-                    layer.array.noise.place(own)
                 batch = batch_of(item, device)
-                outputs = batch.run(model)
+                outputs = _run_batch(model, layers, batch, own)
                 if measure.accumulates:
                     with naming_errors(f"{name_of(metric)} cannot take in a batch", EvaluationError):
                         metric.update(outputs, batch.labels)  # type: ignore[union-attr]
@@ -171,6 +171,30 @@ def run_pass(model: nn.Module, layers: Sequence[AnalogLayer], course: Course) ->
     each, weights = (np.empty(len(numbers)) for _ in range(2))
     each[numbers], weights[numbers] = (np.concatenate(parts) for parts in zip(*found, strict=True))
     return Scores(weighted_value(each, weights, exponential=measure.exponential), each, weights)
+
+
+def _run_batch(model: nn.Module, layers: Sequence[AnalogLayer], batch: Batch, numbers: Sequence[int]) -> Any:
+    """Return the network's outputs for the examples of these numbers.
+
+    An accelerator is asked once whether the inputs of all layers were finite; where some were not, the batch runs again
+    with the question at every layer.
+    """
+    device, before = model_device(model), [layer.array.input_counts for layer in layers]
+    for put_off_questions in (waits_for_answers(device), False):
+        for layer in layers:
+            layer.array.noise.place(numbers)
+        with put_off(device, put_off_questions) as checks:
+            outputs = batch.run(model)
+        if checks.all_finite():
+            break
+        for layer, counts in zip(layers, before, strict=True):
+            layer.array.input_counts = counts
+    return outputs
+
+
+def waits_for_answers(device: torch.device) -> bool:
+    """Whether to ask a device for a value is to wait for it."""
+    return device.type != "cpu"
 
 
 def require_finite(batch: Batch, before: int) -> None:

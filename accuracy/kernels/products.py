@@ -108,7 +108,7 @@ def input_sums(array: AnalogArray, x: Tensor) -> Tensor:
     if array.mapping.design.input_bits is None:
         x = x.to(torch.float64)
     parts = list(zip(array.mapping.partitions, array.sum_factors, strict=True))
-    if bool((array.sum_factors == array.sum_factors[:1]).all()):
+    if array.sums_alike:
         parts = [(slice(0, array.mapping.rows), array.sum_factors[0])]
     groups, columns = array.operator.groups, array.mapping.columns
     total: Tensor | None = None

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
 from accuracy.arrays.analog_array import AnalogArray
 from accuracy.errors import NotFiniteError
 from accuracy.kernels import elementwise
+from accuracy.kernels.finite_checks import is_finite
 from accuracy.kernels.protocol import Reading
 from accuracy.mapping.inputs import input_steps, quantise_inputs
 from accuracy.mapping.operators import ConvolutionOperator, Operator
@@ -22,8 +21,7 @@ def quantised(array: AnalogArray, x: Tensor, how: Reading) -> tuple[Tensor, floa
         NotFiniteError: an input that is not finite.
     """
     design = array.mapping.design
-    # A sum that is finite has finite terms only; one that is not may be of large numbers.
-    if not math.isfinite(float(x.sum())) and not bool(torch.isfinite(x).all()):
+    if not is_finite(x):
         raise NotFiniteError
     if design.input_bits is None:
         return array.operator.prepare(x / how.full_scale), 1.0

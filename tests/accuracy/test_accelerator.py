@@ -5,8 +5,12 @@ import torch
 from torch import nn
 
 from accuracy import analog_layers, calibrate, convert, evaluate
+from accuracy.evaluation import trials
+from accuracy.kernels import finite_checks, readout
+from accuracy.kernels.plain_torch import PlainTorch
 from accuracy.mapping.adc import given_adc_ranges
 from circuits import CoreDesign, load_designs
+from devicekit import Cell, StateIndependent
 
 DESIGNS = load_designs("xiao2022")
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
@@ -48,3 +52,46 @@ def test_the_constants_of_an_adc_are_made_once_for_a_device() -> None:
     assert all(one is two for one, two in zip(edges, adc._edges(v.device, v.dtype), strict=True))
     assert torch.equal(adc.read(v.clone().requires_grad_()), first)
     assert adc.read(v.double()).dtype == torch.float64
+
+
+class Reciprocal(nn.Module):
+    """1 / x: infinite where x is 0."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return 1.0 / x
+
+
+@pytest.mark.parametrize("zeros", [False, True], ids=["finite", "infinite in the third batch"])
+def test_an_accelerator_is_asked_once_a_batch_whether_inputs_are_finite(
+    zeros: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What happens on an accelerator, on the host: the same results, noise and counts as asked at every layer."""
+    monkeypatch.setattr(readout, "KERNELS", [PlainTorch()])
+    torch.manual_seed(0)
+    network = nn.Sequential(Reciprocal(), nn.Linear(12, 20), nn.ReLU(), nn.Linear(20, 20), nn.ReLU(), nn.Linear(20, 3))
+    cell = Cell(error=StateIndependent(0.05), read_noise=StateIndependent(0.05), i_max=1.6e-6, on_off_ratio=1e3)
+    x = torch.rand(40, 12, generator=torch.Generator().manual_seed(1)) + 0.5
+    labels = torch.randint(3, (40,), generator=torch.Generator().manual_seed(2))
+    model = calibrate(convert(network.eval(), DESIGNS["A"], cell, seed=2), [(x, labels)])
+    x = x.clone()
+    if zeros:
+        x[25] = 0.0
+    data = list(zip(x.split(10), labels.split(10), strict=True))
+    expected = evaluate(model, data, trials=2)
+    asked: list[bool] = []
+    whole, ask = finite_checks.FiniteChecks.all_finite, finite_checks.is_finite
+
+    def count(checks: finite_checks.FiniteChecks) -> bool:
+        asked.append(whole(checks))
+        return asked[-1]
+
+    monkeypatch.setattr(trials, "waits_for_answers", lambda device: True)
+    monkeypatch.setattr(finite_checks.FiniteChecks, "all_finite", count)
+    found = evaluate(model, data, trials=2)
+    assert ask(torch.tensor([1.0]))
+    assert not ask(torch.tensor([float("nan")]))
+    assert found.per_trial.tolist() == expected.per_trial.tolist()
+    assert found.clipped_inputs == expected.clipped_inputs
+    # The batch with an infinite input runs again in the passes on arrays: two trials and ideal cells.
+    assert asked.count(False) == (3 if zeros else 0)
+    assert len(asked) == 4 * 4 + asked.count(False)
