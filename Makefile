@@ -61,10 +61,10 @@ test-all: setup lint $(VENV)/.architectures ## everything, slow tests included
 fuzz: setup ## damage every kind of user file for MINUTES=60 and see that each is read or refused by name
 	OMP_NUM_THREADS=1 $(BIN)/python tests/fuzz/harness.py --minutes $(MINUTES)
 
-bench: setup ## speed against peers and limits, as ratios in one run (QUICK=1: what the README holds, in 5 minutes)
+bench: setup ## speed against peers and limits, as ratios in one run (QUICK=1: what its README holds; WRITE=1 puts it there)
 	@$(PIP) --no-build-isolation -e '.[bench]'
 	@$(PIP) --no-deps 'badcrossbar>=1.1'
-	$(BIN)/python -m benchmarks.run $(if $(QUICK),--quick)
+	$(BIN)/python -m benchmarks.run $(if $(QUICK),--quick) $(if $(WRITE),--write)
 
 clean: ## remove generated output, keep the virtual environment
 	rm -rf out build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -30,7 +30,7 @@ from torch.fx.experimental.optimization import fuse
 from accuracy import analog_layers, calibrate, convert, data_sets, evaluate, networks
 from accuracy.layers.layer_state import Calibration
 from accuracy.layers.programming import program_layers
-from benchmarks import aihwkit_environment
+from benchmarks import aihwkit_environment, readme
 from benchmarks.measure import alternate, machine, peak_memory, ratio
 from benchmarks.unrolled import unrolled
 from circuits import CoreDesign, load_designs
@@ -148,8 +148,10 @@ def prepare(images: int) -> Bench:
     return Bench(model, drawn(images), drawn(CALIBRATION), f"{images} random images, random weights")
 
 
-def time_all(bench: Bench, names: list[str], rounds: int, with_memory: bool, console: Console) -> None:
-    """Time and print one table, one thread and all threads side by side."""
+def time_all(
+    bench: Bench, names: list[str], rounds: int, with_memory: bool, console: Console, place: str | None = None
+) -> None:
+    """Time and print one table, one thread and all threads side by side; `place` names it in the README."""
     counts = sorted({1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1})
     runs = plain_models(bench.model, bench.test)
     failed: dict[str, str] = {}
@@ -173,6 +175,7 @@ def time_all(bench: Bench, names: list[str], rounds: int, with_memory: bool, con
             table.add_column(column, justify="right")
     for column in ("s / s, 1 thr.", "peak MB"):
         table.add_column(column, justify="right")
+    rows: list[list[str]] = []
     for name in runs:
         cells = [name]
         for threads, timings in found.items():
@@ -185,9 +188,16 @@ def time_all(bench: Bench, names: list[str], rounds: int, with_memory: bool, con
             "" if memory is None else f"{memory:.0f}",
         ]
         table.add_row(*cells)
+        rows.append(cells)
     for name, reason in failed.items():
         table.add_row(name, "-", reason)
     console.print(table)
+    if place is not None:
+        headings = ["evaluation"]
+        for threads in counts:
+            headings += [f"{threads} thread{'s' if threads > 1 else ''} [s]", "x plain", "goal"]
+        tables = readme.table([*headings, "s / s, 1 thr.", "peak [MB]"], rows)
+        readme.put(place, f"{bench.source}; medians of {rounds} rounds; {machine()}.\n\n{tables}")
 
 
 def time_steps(bench: Bench, names: list[str], rounds: int, console: Console) -> None:
@@ -196,6 +206,7 @@ def time_steps(bench: Bench, names: list[str], rounds: int, console: Console) ->
     for column in ("design", "evaluation [s]", "programming", "calibration"):
         table.add_column(column, justify="left" if column == "design" else "right")
     torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    rows: list[list[str]] = []
     for name in names:
         analog = bench.converted(name)
         layers = analog_layers(analog)
@@ -209,8 +220,10 @@ def time_steps(bench: Bench, names: list[str], rounds: int, console: Console) ->
         base = timings["evaluation"]
         cells = [f"{ratio(timings[step], base):.2f}" for step in ("programming", "calibration")]
         table.add_row(name, f"{base.seconds:.3f}", *cells)
+        rows.append([name, f"{base.seconds:.3f}", *cells])
     torch.set_num_threads(1)
     console.print(table)
+    readme.put("steps", readme.table(["design", "evaluation [s]", "programming", "calibration"], rows))
 
 
 def time_aihwkit(bench: Bench, rounds: int, console: Console) -> None:
@@ -262,6 +275,12 @@ def time_trials(bench: Bench, rounds: int, console: Console, trials: int = 10) -
         evaluate(analog, bench.test, trials=trials, progress=mark)
     per_trial, per_evaluation = np.array(fresh).reshape(rounds, trials), np.array(same).reshape(rounds, trials)
     ratios = per_trial.sum(axis=1) / per_evaluation.sum(axis=1)
+    images = sum(x.shape[0] for x, _ in bench.test)
+    readme.put(
+        "trials",
+        f"{trials} trials of A on {images} images: {trials * np.median(ratios):.2f} evaluations of the same cells "
+        f"(goal {1.03 * trials:.1f}), by processor time.",
+    )
     console.print(
         f"Design A, {trials} trials with fresh cells: {np.median(per_trial.sum(axis=1)):.2f} s; {trials} evaluations "
         f"of programmed cells: {np.median(per_evaluation.sum(axis=1)):.2f} s (processor time); ratio of sums, median "
@@ -295,9 +314,9 @@ def main(arguments: list[str] | None = None) -> None:
     if options.only:
         time_all(bench, [name.strip() for name in options.only.split(";")], options.rounds, memory, console)
         return
-    time_all(bench, ["A", "B", "C", "D", "E", "A, bit line"], options.rounds, memory, console)
+    time_all(bench, ["A", "B", "C", "D", "E", "A, bit line"], options.rounds, memory, console, "evaluations")
     names = "A" if options.quick else "ABDE"
-    time_all(bench, [f"{name}{UNROLLED}" for name in names], 2 if options.quick else few, False, console)
+    time_all(bench, [f"{name}{UNROLLED}" for name in names], 2 if options.quick else few, False, console, "unrolled")
     time_steps(bench, ["A", "E"], few, console)
     time_trials(bench, few, console)
     if not options.no_aihwkit and (not options.quick or aihwkit_environment.is_there()):

@@ -21,12 +21,15 @@ import numpy as np
 import torch
 from scipy.linalg import solve_banded
 
+from benchmarks import readme
 from benchmarks.measure import Timing, alternate, machine, ratio
 from circuits import PreparedCells, solve_bit_lines
 from circuits.bit_line.kernels import compiled_instruction_set, ladder_compiled, ladder_numba
 
 ROWS, COLUMNS, INPUTS, R_P_HAT = 1152, 256, 1000, 1e-5
 GOAL = {"AVX-512": 1.0, "AVX2": 2.5}
+CELL_GOALS = (("affine cells, float32", 1.4), ("re-linearised once, float32", 2.3))
+"""Times a resistor solve that we want to reach."""
 
 
 def banded(conductance: np.ndarray, active: np.ndarray, r_p_hat: float) -> np.ndarray:
@@ -147,6 +150,7 @@ def main(arguments: list[str]) -> None:
     print(f"{'':<30}{'ms':>12}{'x matmul':>12}{'ms':>12}{'x matmul':>12}{'largest error':>16}")
     base, wide_base = float(np.median(products)), float(np.median(wide_products))
     print(f"{'torch float32 matmul':<30}{1e3 * base:>12.2f}{1:>12.2f}{1e3 * wide_base:>12.2f}{1:>12.2f}")
+    rows = [["torch float32 matmul", f"{1e3 * base:.2f}", "1", f"{1e3 * wide_base:.2f}", "1", ""]]
     solutions = {
         "solve_bit_lines, float32": solve_bit_lines(conductance, active[:1], R_P_HAT),
         "solve_bit_lines, float64": solve_bit_lines(conductance.astype(np.float64), active[:1], R_P_HAT),
@@ -156,6 +160,14 @@ def main(arguments: list[str]) -> None:
         own = f"{1e3 * float(np.median(pair[name].cpu)):>12.2f}{ratios[name]:>12.2f}"
         together = wide[name][name], wide[name]["product"]
         print(f"{name:<30}{own}{1e3 * together[0].seconds:>12.2f}{ratio(*together):>12.2f}{error:>16}")
+        alone = [f"{1e3 * float(np.median(pair[name].cpu)):.2f}", f"{ratios[name]:.2f}"]
+        rows.append([name, *alone, f"{1e3 * together[0].seconds:.2f}", f"{ratio(*together):.2f}", error])
+    headings = ["", "1 thread [ms]", "x matmul", f"{all_threads} threads [ms]", "x matmul", "largest error"]
+    resistor = ratios["solve_bit_lines, float32"]
+    others = ", ".join(
+        f"{name} {ratios[name] / resistor:.2f} (goal {goal:g})" for name, goal in CELL_GOALS if name in ratios
+    )
+    readme.put("bit line", f"{readme.table(headings, rows)}\n\nIn resistor solves: {others}; {machine()}.")
     for name, (solve, few, columns) in scaled.items():
         some, chosen = conductance[:, :columns].astype(np.float64), active[:few]
         solution = solve(some, chosen[:1], R_P_HAT)
@@ -164,8 +176,7 @@ def main(arguments: list[str]) -> None:
         seconds = (time.process_time() - started) * (INPUTS / few) * (COLUMNS / columns)
         error = np.abs(solution / expected[:, :columns] - 1).max()
         print(f"{name:<30}{1e3 * seconds:>12.0f}{seconds / base:>12.0f}{'':>24}{error:>16.1e}")
-    resistor = ratios["solve_bit_lines, float32"]
-    for name, goal in (("affine cells, float32", 1.4), ("re-linearised once, float32", 2.3)):
+    for name, goal in CELL_GOALS:
         if name in ratios:
             print(f"{name}: {ratios[name] / resistor:.2f} times the resistor solve (goal {goal:g})")
     if best in GOAL:

@@ -1,6 +1,6 @@
 """Run every benchmark of this folder, one after another: `python -m benchmarks.run [NAME ...] [-- OPTIONS]`.
 
-`--quick` runs what the tables of the README hold, in a few minutes.
+`--quick` runs what the tables of the README hold, in a few minutes; `--write` puts them there.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ import time
 import traceback
 from pathlib import Path
 
-HELPERS = ("__init__", "run", "measure", "unrolled", "aihwkit_environment", "aihwkit_worker")
+from benchmarks import readme
 
+HELPERS = ("__init__", "run", "measure", "readme", "unrolled", "aihwkit_environment", "aihwkit_worker")
 
 QUICK = {"accuracy_speed": ["--quick"], "bit_line_speed": ["--quick"]}
 
@@ -23,8 +24,13 @@ def names() -> list[str]:
 
 
 def main(arguments: list[str]) -> int:
+    if "--write" in arguments:
+        arguments = [argument for argument in arguments if argument != "--write"]
+        readme.write_tables()
     quick = arguments[:1] == ["--quick"]
-    arguments = [*QUICK, *arguments[1:]] if quick else arguments
+    if quick:
+        named = len(arguments) > 1 and arguments[1] in names()
+        arguments = arguments[1:] if named else [*QUICK, *arguments[1:]]
     split = arguments.index("--") if "--" in arguments else len(arguments)
     chosen, options = arguments[:split] or names(), arguments[split + 1 :]
     unknown = [name for name in chosen if name not in names()]
@@ -36,7 +42,7 @@ def main(arguments: list[str]) -> int:
         print(f"== {name} ==", flush=True)
         started = time.perf_counter()
         try:
-            importlib.import_module(f"benchmarks.{name}").main([*options, *(QUICK[name] if quick else [])])
+            importlib.import_module(f"benchmarks.{name}").main([*options, *(QUICK.get(name, []) if quick else [])])
         except Exception:
             traceback.print_exc()
             failed.append(name)
