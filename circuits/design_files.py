@@ -64,11 +64,12 @@ def design_fields(content: Mapping[str, Any], path: Path) -> dict[str, dict[str,
         if not isinstance(values, dict):
             raise DesignError(f"{path}: expected [designs.{name}] to be a table, but got {values!r}.")
         both = {**defaults, **values}
-        result[name] = {key: none_of(value) for key, value in both.items() if key not in _NOTES}
+        result[name] = {key: none_of(value) for key, value in both.items() if key not in NOTES}
     return result
 
 
-_NOTES = ("source", "assumed", "full_precision_published", "note")
+NOTES = ("source", "assumed", "full_precision_published", "note")
+"""Keys of a file that say where its designs come from, and no field of one."""
 
 
 def design_notes(name_or_path: str | Path) -> dict[str, dict[str, Any]]:
@@ -81,9 +82,9 @@ def design_notes(name_or_path: str | Path) -> dict[str, dict[str, Any]]:
         DesignError: as for `load_designs`.
     """
     content, _ = read_designs_file(name_or_path)
-    shared = {key: content[key] for key in _NOTES if key in content}
+    shared = {key: content[key] for key in NOTES if key in content}
     return {
-        name: {**shared, **{key: values[key] for key in _NOTES if key in values}}
+        name: {**shared, **{key: values[key] for key in NOTES if key in values}}
         for table in ("designs", "cores")
         for name, values in content.get(table, {}).items()
     }
