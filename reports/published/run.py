@@ -64,7 +64,7 @@ def reproduce(
     Every evaluation is kept under the folder: a run that was interrupted goes on where it stopped, and gives the same.
 
     Args:
-        names: of studies (`reports.published.study.studies`); ``"all"`` for every one.
+        names: of studies (`reports.published.registry.studies`); ``"all"`` for every one.
         out: folder to write to.
         quick: few images and trials on small networks; otherwise as many as the publication where the data allow.
         data: folder with data sets and weights; None for what is bundled.
