@@ -20,7 +20,8 @@ from devicekit.common.paths import checked_name
 from devicekit.common.plain import plain_dict
 
 Subtraction = Literal["analog", "digital"]
-WeightScale = Literal["layer", "column", "given"]
+WeightScale = Literal["layer", "column", "array", "given"]
+BiasScale = Literal["own", "weights"]
 InputAccumulation = Literal["analog", "digital"]
 InputEncoding = Literal["bit_serial", "voltage", "pulse_width"]
 AdcRange = Literal["calibrated", "full"]
@@ -42,7 +43,13 @@ class CoreDesign:
         negative_weights: how signed weights become conductances, by the name of a `WeightCode`.
         subtraction: where the two lines of a column are subtracted; ``digital`` converts both.
         weight_bits: bits of a weight, sign included.
-        weight_scale: one digital scale a layer, a column, or the quantiser's own step.
+        weight_scale: one digital scale a layer, a column, an array (each partition of the rows by itself), or the
+            quantiser's own step.
+        scale_columns: columns of an array that share a scale where each array has its own; None for all of them.
+        bias_rows: rows, beside those of the matrix, of cells that hold the biases of each output, on the array with
+            the first rows and driven with the same input at every product; 0: biases are added digitally.
+        bias_scale: what those cells hold biases against: a scale of their ``own``, set by the input that drives their
+            rows, or that of the ``weights``, rows driven at full scale.
         bits_per_cell: bits a cell holds; None stands for unsliced and is replaced by the number that means.
         max_rows: rows of one array at most; more rows are split into partitions as evenly as possible.
         input_bits: bits of an input's magnitude; None leaves inputs as they are.
@@ -66,6 +73,9 @@ class CoreDesign:
     subtraction: Subtraction = "analog"
     weight_bits: int = 8
     weight_scale: WeightScale = "layer"
+    scale_columns: int | None = None
+    bias_rows: int = 0
+    bias_scale: BiasScale = "own"
     bits_per_cell: int | None = None
     max_rows: int = 1152
     input_bits: int | None = 8
@@ -106,17 +116,19 @@ class CoreDesign:
             self._fail("flipped_encoding", "true or false")
         for field in (*SIZE_FIELDS, "weight_bits"):
             self._check_integer(field, optional=False)
-        for field in ("bits_per_cell", "input_bits", "bits_per_input_slice", "accumulator_bits"):
+        for field in ("bits_per_cell", "input_bits", "bits_per_input_slice", "accumulator_bits", "scale_columns"):
             self._check_integer(field, optional=True)
+        if self.bias_rows != 0 or isinstance(self.bias_rows, bool):
+            self._check_integer("bias_rows", optional=False, least=0)
         if isinstance(self.r_p_hat, bool) or not isinstance(self.r_p_hat, int | float):
             self._fail("r_p_hat", "a number of at least 0")
         if isinstance(self.adc_bits, list):
             object.__setattr__(self, "adc_bits", tuple(self.adc_bits))
 
-    def _check_integer(self, field: str, *, optional: bool) -> None:
+    def _check_integer(self, field: str, *, optional: bool, least: int = 1) -> None:
         value = getattr(self, field)
         if not (is_count(value) or (value is None and optional)):
-            self._fail(field, "an integer of at least 1" + (" or none" if optional else ""))
+            self._fail(field, f"an integer of at least {least}" + (" or none" if optional else ""))
         if value is not None and value > LARGEST_COUNT:
             self._fail(field, f"at most {LARGEST_COUNT}")
 
@@ -129,6 +141,12 @@ class CoreDesign:
             subtraction=self.subtraction, flipped_encoding=self.flipped_encoding
         ):
             self._fail(field, requirement)
+        if self.scale_columns is not None and self.weight_scale != "array":
+            self._fail("scale_columns", "none unless `weight_scale` is 'array'")
+        if self.scale_columns is not None and self.has_unit_column:
+            self._fail("scale_columns", "none with a unit column, which measures all columns' offset at one scale")
+        if self.bias_rows and self.weight_code.one_sign:
+            self._fail("bias_rows", f"0 with {self.negative_weights} weights: a bias may have the other sign")
         if not (is_real(self.r_p_hat) and self.r_p_hat >= 0):
             self._fail("r_p_hat", "a finite number of at least 0")
         if self.r_p_hat > LARGEST_R_P_HAT:
@@ -197,8 +215,8 @@ class CoreDesign:
 
     @property
     def rows_per_array(self) -> int:
-        """Rows of the largest array."""
-        return math.ceil(self.matrix_rows / self.partitions)
+        """Rows of the largest array, bias rows included."""
+        return math.ceil(self.matrix_rows / self.partitions) + self.bias_rows
 
     @property
     def array_columns(self) -> int:
@@ -232,8 +250,8 @@ class CoreDesign:
 
     @property
     def cells(self) -> int:
-        """Memory cells of the core, the unit column included."""
-        return self.lines_per_column * self.slices * self.matrix_rows * self.array_columns
+        """Memory cells of the core, the unit column and bias rows included."""
+        return self.lines_per_column * self.slices * (self.matrix_rows + self.bias_rows) * self.array_columns
 
     @property
     def adc_bits_per_slice(self) -> tuple[int, ...]:
@@ -313,7 +331,17 @@ _CHOICES: dict[str, tuple[str, ...]] = {
 SIZE_FIELDS = ("matrix_rows", "matrix_columns", "max_rows")
 """Fields that are counts, whatever the rest of a design is."""
 
-WEIGHT_FIELDS = ("negative_weights", "subtraction", "weight_bits", "bits_per_cell", "flipped_encoding", "adc_bits")
+WEIGHT_FIELDS = (
+    "negative_weights",
+    "subtraction",
+    "weight_bits",
+    "weight_scale",
+    "scale_columns",
+    "bias_rows",
+    "bits_per_cell",
+    "flipped_encoding",
+    "adc_bits",
+)
 INPUT_FIELDS = (
     "input_bits",
     "bits_per_input_slice",

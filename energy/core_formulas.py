@@ -15,6 +15,7 @@ FIELDS: dict[str, str] = {
     "weight_bits": "bits of a weight, sign included",
     "cell_bits": "bits a cell holds",
     "max_rows": "rows of one array at most",
+    "bias_rows": "rows of cells that hold biases, beside those of the matrix",
     "input_bits": "bits of an input (0: inputs are not quantised)",
     "input_slice_bits": "bits of the input applied at once",
     "input_resolution": "bits of an input (inf: inputs are not quantised)",
@@ -49,9 +50,10 @@ COUNTS = (
     Formula("arrays", "", "slices * partitions", "arrays of the core"),
     Formula("array_columns", "", "matrix_columns + unit_column", "outputs of one array"),
     Formula("columns_of_arrays", "", "arrays * array_columns", "outputs of all arrays together"),
-    Formula("cells", "", "lines_per_column * slices * matrix_rows * array_columns", "memory cells"),
-    Formula("slice_cells", "", "lines_per_column * matrix_rows * array_columns * slice_valid", "cells of each slice"),
-    Formula("row_lines", "", "slices * matrix_rows", "driven rows of all arrays together"),
+    Formula("all_rows", "", "matrix_rows + bias_rows", "rows of the matrix and of its biases"),
+    Formula("cells", "", "lines_per_column * slices * all_rows * array_columns", "memory cells"),
+    Formula("slice_cells", "", "lines_per_column * all_rows * array_columns * slice_valid", "cells of each slice"),
+    Formula("row_lines", "", "slices * all_rows", "driven rows of all arrays together"),
     Formula(
         "input_slices",
         "",
@@ -84,7 +86,7 @@ COUNTS = (
     Formula(
         "full_array_bits",
         "bit",
-        "b_w + b_in + log2(max_rows) - where(min(b_w, b_in) > 1, 0, 1)",
+        "b_w + b_in + log2(max_rows + bias_rows) - where(min(b_w, b_in) > 1, 0, 1)",
         "ideal analog resolution of an array with all its rows",
         unbounded=True,
     ),
@@ -125,7 +127,7 @@ COUNTS = (
     Formula(
         "register_bits",
         "",
-        "input_bits * where(structure.register_per_array > 0, row_lines, matrix_rows)",
+        "input_bits * where(structure.register_per_array > 0, row_lines, all_rows)",
         "input bits held and passed to the rows",
     ),
     Formula(
@@ -156,7 +158,7 @@ COUNTS = (
         "additions that join arrays, subtract lines and correct offsets",
     ),
     Formula("output_sum_operations", "", "output_additions * output_sum_bits", "bit-additions of those"),
-    Formula("rows_per_array", "", "ceil(matrix_rows / partitions)", "rows of the largest array"),
+    Formula("rows_per_array", "", "ceil(matrix_rows / partitions) + bias_rows", "rows of the largest array"),
     Formula(
         "b_w",
         "bit",

@@ -30,6 +30,7 @@ def weight_values(design: CoreDesign) -> dict[str, Any]:
     return {
         "weight_bits": design.weight_bits,
         "cell_bits": design.cell_bits,
+        "bias_rows": design.bias_rows,
         "slices": code.slices,
         "lines_per_column": code.lines,
         "offset": int(code.offset != 0),

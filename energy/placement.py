@@ -114,7 +114,7 @@ class PlacedNetwork:
             matrix_rows=used.rows,
             matrix_columns=used.columns,
             # Rows keep to the arrays the core has; what does not reach an array leaves it off.
-            max_rows=design.rows_per_array,
+            max_rows=design.rows_per_array - design.bias_rows,
         )
         activity = self.activities.get(self.layers[layer].name, self.core.activity)
         if used.density < 1:

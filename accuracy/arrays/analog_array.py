@@ -20,6 +20,7 @@ from torch import Tensor
 from accuracy.arrays.cells import Cells, ExactCells, GivenCells, ProgrammedCells, Seed
 from accuracy.arrays.physics import NoiseSource, Physics, draw_column_deviates, draw_converters
 from accuracy.errors import MappingError
+from accuracy.mapping.biases import BiasRows
 from accuracy.mapping.operators import Operator
 from accuracy.mapping.weights import Mapping, row_pieces
 from circuits import AdcErrors
@@ -52,6 +53,7 @@ class _DrawnAfter(NamedTuple):
     column_deviates: list[Floats] | None
     noise_key: list[int]
     adc_seed: list[int]
+    bias_seed: list[int]
     generator: np.random.Generator
 
 
@@ -64,6 +66,7 @@ class AnalogArray:
         cell: memory cell; None for ideal cells with g_min = 0.
         physics: what stands between cells and ADCs; None for nothing but the design's bit lines.
         dtype: floating type of currents.
+        biases: rows of cells that hold biases; None where there are none.
 
     Attributes:
         cells: the programmed cells.
@@ -89,8 +92,10 @@ class AnalogArray:
         cell: Cell | None,
         physics: Physics | None = None,
         dtype: torch.dtype = torch.float32,
+        biases: BiasRows | None = None,
     ):
         self.mapping = mapping
+        self.biases = biases
         self.physics = Physics() if physics is None else physics
         self.operator = operator
         self.cell = cell
@@ -114,6 +119,11 @@ class AnalogArray:
                 f"Design {mapping.design.name!r} has a resistance of its lines, which is defined for one-bit inputs "
                 "and pulse widths only: give `input_bits`."
             )
+        if self.resistances.any and biases is not None:
+            raise MappingError(
+                f"Design {mapping.design.name!r} has bias rows, which lines with a resistance are not solved with: "
+                "leave the resistances out, or the biases digital (bias_rows = 0)."
+            )
         self._constants()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -130,6 +140,11 @@ class AnalogArray:
         # Pedestals of two lines cancel.
         pedestal = self.g_min * factors.sum(axis=1) if design.lines_per_column == 1 else 0.0
         sums = sums - pedestal - mapping.offset
+        if mapping.array_scales is not None:
+            scales = mapping.array_scales
+            # All columns beside a unit column have the scale of their array.
+            scales = np.concatenate([scales, np.repeat(scales[:, :1], mapping.unit_columns, axis=1)], axis=1)
+            factors, sums = factors * scales[:, None, :], sums * scales
         lines = [factors, -factors][: self.lines]
         # Blocks are ordered (slice, line); columns of the layer come after them.
         stacked = np.stack(lines, axis=2)
@@ -208,6 +223,12 @@ class AnalogArray:
     def lines(self) -> int:
         """Lines of a column that ADCs read: 2 with digital subtraction, else 1."""
         return 2 if self.mapping.design.subtraction == "digital" else 1
+
+    @property
+    def rows_of_partitions(self) -> list[int]:
+        """Rows of each array, bias rows included."""
+        rows = [part.stop - part.start for part in self.mapping.partitions]
+        return rows if self.biases is None else [rows[0] + self.biases.mapping.rows, *rows[1:]]
 
     @property
     def blocks(self) -> int:
@@ -315,7 +336,8 @@ class AnalogArray:
             key = [int(part) for part in generator.integers(0, 2**32, 2)]
             # Without ADCs to draw, generators go on as they would without ADCs.
             seed = [int(part) for part in generator.integers(0, 2**32, 2)] if self._draws_adcs else []
-            self._drawn = _DrawnAfter(deviates, key, seed, generator)
+            biases = [] if self.biases is None else [int(part) for part in generator.integers(0, 2**32, 2)]
+            self._drawn = _DrawnAfter(deviates, key, seed, biases, generator)
         return self._drawn
 
     def _noise_key(self) -> list[int]:
@@ -450,6 +472,64 @@ class AnalogArray:
             unit = integers[:, mapping.columns :]
             integers = integers[:, : mapping.columns] - np.repeat(unit, mapping.columns // unit.shape[1], axis=1)
         return torch.from_numpy(integers * self.step.cpu().numpy()).to(self.device, self.dtype)
+
+    def bias_cells(self, *, read_targets: bool = False) -> Floats:
+        """Return the conductances of the bias rows, shape (slices, lines, bias rows, physical columns).
+
+        They are programmed with the cells of the matrix, and exact before, and where cells are ideal.
+
+        Args:
+            read_targets: what cells hold whose errors are left out, at their age and temperature.
+        """
+        assert self.biases is not None
+        mapping, rows = self.biases.mapping, [slice(0, self.biases.mapping.rows)]
+        if read_targets or self._programmed is None or self.ideal:
+            levels = self._read_levels() if read_targets else self._digit_targets
+            return next(ExactCells(mapping, levels).rows(rows))
+        cell, seed = self._programmed.cell_on_die(), np.random.SeedSequence(self._drawn_after().bias_seed)
+        return next(ProgrammedCells(mapping, self._digit_targets, cell, self.physics.faults, seed).rows(rows))
+
+    def bias_columns(self, *, read_targets: bool = False) -> Floats:
+        """Return what the bias rows add to each column at full drive, shape (blocks, physical columns)."""
+        cells = self.bias_cells(read_targets=read_targets).sum(axis=2)
+        return self._bias_blocks(cells[:, :1] - cells[:, 1:] if self.mapping.design.subtracts_lines else cells)
+
+    def bias_common(self, *, read_targets: bool = False) -> Floats:
+        """Return what they add to the mean of each column's lines, shape (slices, physical columns)."""
+        return np.asarray(self.bias_cells(read_targets=read_targets).sum(axis=2).mean(axis=1))
+
+    def bias_noise_variances(self) -> Floats:
+        """Return the read-noise variance of the bias rows of each column, shape (blocks, physical columns)."""
+        assert self.cell is not None
+        variance = (np.asarray(self.cell.read_sigma(self.bias_cells() * self.cell.i_max)) / self.cell.i_max) ** 2
+        summed = variance.sum(axis=2)
+        return self._bias_blocks(summed.sum(axis=1, keepdims=True) if self.mapping.design.subtracts_lines else summed)
+
+    def _bias_blocks(self, by_line: Floats) -> Floats:
+        return np.ascontiguousarray(by_line).reshape(self.blocks, -1)
+
+    def programmed_bias(self, full_scale: float) -> torch.Tensor:
+        """Return the biases that the cells of the bias rows stand for as programmed, shape (columns,), in outputs.
+
+        Args:
+            full_scale: input value that counts as 1.
+        """
+        assert self.biases is not None
+        mapping, columns = self.mapping, self.mapping.columns
+        total = (self.bias_columns() * self.factors[0].cpu().numpy()).sum(axis=0) * self.biases.drive
+        total = total + self.bias_constant.cpu().numpy()
+        own, unit = total[:columns], total[columns:]
+        if mapping.design.has_unit_column:
+            own = own - np.repeat(unit, columns // unit.size)
+        return torch.from_numpy(own * self.step.cpu().numpy() * full_scale).to(self.device, self.dtype)
+
+    @property
+    def bias_constant(self) -> torch.Tensor:
+        """What the digital side adds for the bias rows, as `sum_factors` for inputs; shape (physical columns,)."""
+        assert self.biases is not None
+        if self.sum_factors is None:
+            return torch.zeros(self.mapping.physical_columns, dtype=torch.float64, device=self.device)
+        return self.sum_factors[0] * (self.biases.drive * self.biases.mapping.rows)
 
     def read_noise_variances(self, dtype: type[np.floating] = np.float64) -> Iterator[NDArray[np.floating]]:
         """Yield read-noise variances laid out as `column_matrices`; those of lines subtracted in analog add up."""

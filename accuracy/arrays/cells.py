@@ -143,6 +143,7 @@ class ProgrammedCells:
         self._streams: _Streams | None = None
         self._end: np.random.Generator | None = None
         self._laws: tuple[Floats, Floats] | None = None
+        self._on_die = cell
         if cell is not None and not self._draws_die:
             self._laws = self._laws_of(cell)
 
@@ -163,6 +164,11 @@ class ProgrammedCells:
                 self._find_streams()
         assert self._end is not None
         return copy.deepcopy(self._end)
+
+    def cell_on_die(self) -> Cell | None:
+        """Return the cell of the die that these cells lie on."""
+        self.rest()
+        return self._on_die
 
     def rows(self, pieces: Sequence[slice]) -> Iterator[Floats]:
         """Yield programmed conductances."""
@@ -188,7 +194,8 @@ class ProgrammedCells:
     def _draw_die(self, generator: np.random.Generator) -> None:
         if self._draws_die:
             assert self._cell is not None
-            self._laws = self._laws_of(self._cell.on_die(generator))
+            self._on_die = self._cell.on_die(generator)
+            self._laws = self._laws_of(self._on_die)
 
     # -- random numbers -------------------------------------------------------------------------------------------
 

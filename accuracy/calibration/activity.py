@@ -1,6 +1,7 @@
 """Statistics of each layer for energy and circuits: mean conductance, input activity, and currents of the lines.
 
-Conductances are averages over every physical cell, both cells of a differential pair and the unit column included.
+Conductances are averages over every physical cell, both cells of a differential pair, the unit column and bias rows
+included.
 Input activity is averaged over rows as the array sees them: a pixel counts as often as kernels cover it, padding as 0.
 """
 
@@ -36,6 +37,8 @@ def mean_conductance(layer: AnalogLayer, *, programmed_only: bool = False) -> np
             publications do.
     """
     targets = layer.array.read_targets
+    if layer.array.biases is not None:
+        targets = np.concatenate([targets, layer.array.bias_cells(read_targets=True)], axis=2)
     if programmed_only:
         targets = targets.max(axis=1, keepdims=True)
     return np.asarray(targets.mean(axis=(1, 2, 3)))

@@ -181,7 +181,7 @@ def _set_adc_ranges(layers: Iterable[AnalogLayer]) -> None:
         if seen.common:
             calibration.common = tuple(float(mean) for mean in np.mean(seen.common, axis=0))
         if _needs_currents(layer):
-            largest = max(part.stop - part.start for part in layer.array.mapping.partitions)
+            largest = max(layer.array.rows_of_partitions)
             needs = [histogram.quantile(INNER_FRACTION) for histogram in seen.currents]
             if not max(needs) > 0:
                 needs = [float(largest)] * len(needs)

@@ -200,7 +200,8 @@ def _moments(sums: _Sums) -> tuple[Tensor, Tensor]:
 
 
 def _bias(layer: AnalogLayer) -> Tensor | float:
-    return 0.0 if layer.bias is None else layer.bias.detach().to(torch.float64)
+    bias = layer.digital_bias
+    return 0.0 if bias is None else bias.detach().to(torch.float64)
 
 
 def _run_with(

@@ -92,12 +92,20 @@ def _currents(layer: AnalogLayer, x: Tensor) -> Iterator[tuple[str, Key, Tensor]
         Products(array, array.column_matrices(cells=cells)),
         Products(array, array.common_matrices(cells), slices),
     )
+    biases = array.biases
+    if biases is not None:
+        added = [array.bias_common(read_targets=True), array.bias_columns(read_targets=True)]
+        bias_common, bias_read = (torch.from_numpy(own).to(x) for own in added)
     for index, (shift, bits, unit, _) in enumerate(slice_layout(layer.design, calibration.signed)):
         digits = input_digits(integers, shift, bits) * unit
         for partition in range(len(read)):
             # Two phases of signed inputs: what both draw together is twice the mean of a phase.
             lines = common.currents(digits.abs(), partition) * (0.5 if calibration.signed else 1.0)
             currents = read.currents(digits, partition)
+            if biases is not None and partition == 0:
+                driven = (int(biases.code) >> shift) % 2**bits * unit
+                lines = lines + bias_common * (driven * (0.5 if calibration.signed else 1.0))
+                currents = currents + bias_read * driven
             for own in range(slices):
                 yield "common", (own, index), lines[..., own, :]
                 yield "differential", (own, index), currents[..., own * array.lines : (own + 1) * array.lines, :]

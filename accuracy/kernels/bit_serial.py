@@ -52,6 +52,8 @@ class BitSerial:
         design, steps = array.mapping.design, input_steps(array.mapping.design, how.signed)
         if design.input_accumulation != "digital" or design.input_slice_bits != 1 or array.operator.geometry is None:
             return False
+        if array.biases is not None:
+            return False
         if steps is None or steps > 255 or not quantises_in_single(array, how):
             return False
         exact = (

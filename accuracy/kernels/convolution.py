@@ -146,6 +146,8 @@ class Convolution:
             return False
         if array.wide or array.mapping.design.input_accumulation != "analog" or array.operator.geometry is None:
             return False
+        if array.biases is not None:
+            return False
         if self.width == BYTES and not _takes_bytes(array, how):
             return False
         return widest() >= (self.width or 1)

@@ -18,7 +18,7 @@ from accuracy.arrays.analog_array import AnalogArray
 from accuracy.arrays.wires import POSITIONS, bit_line_currents, line_cells
 from accuracy.errors import NotFiniteError
 from accuracy.kernels import elementwise
-from accuracy.kernels.products import column_products, input_sums
+from accuracy.kernels.products import bias_currents, column_products, input_sums
 from accuracy.kernels.protocol import Reading, quantises_in_single
 from accuracy.kernels.steps import finished, quantised_in_c
 from accuracy.mapping.inputs import digitised_slices, digitised_weights
@@ -59,6 +59,8 @@ class Fused:
             total = sums.of(integers, unit, place)
             if array.sum_factors is not None:
                 total = total + input_sums(array, integers) * (unit * torch.from_numpy(sums.scale))
+                if array.biases is not None:
+                    total = total + array.bias_constant * torch.from_numpy(sums.scale)
             if array.wide:
                 total = finished(array, total, how)
             if result is None:
@@ -99,6 +101,10 @@ class _Sums:
         start = np.zeros(self.scale.size)
         if how.bias is not None and not array.wide:
             start = how.bias.detach().numpy().astype(np.float64)
+        self._biases: list[Tensor] = []
+        if array.biases is not None:
+            own = array.laid_out("biases", (), array.bias_columns)
+            self._biases = bias_currents(array, how.signed, own)
         self._start = start + np.sum([self._adc.single.lowest @ worth for worth in self._worths], axis=0)
 
     def images_at_once(self, x: Tensor) -> int:
@@ -109,9 +115,12 @@ class _Sums:
     def currents(self, integers: Tensor, unit: float) -> Iterator[tuple[Tensor, float]]:
         """Yield currents (..., blocks, columns) and the value of one, by input slice, then by partition."""
         columns = column_products(self._array)
-        for piece in digitised_slices(integers, unit, self._design, self._signed):
+        for number, piece in enumerate(digitised_slices(integers, unit, self._design, self._signed)):
             for partition in range(len(columns)):
-                yield columns.currents(piece.values, partition), piece.unit
+                v = columns.currents(piece.values, partition)
+                if self._biases and partition == 0:
+                    v = v + self._biases[number] / piece.unit
+                yield v, piece.unit
 
     def of(self, integers: Tensor, unit: float, place: Tensor | None) -> Tensor:
         """Return the sums for some images, shape (..., physical columns), written to `place` where it is given."""

@@ -17,7 +17,7 @@ from accuracy.arrays.physics import (
 )
 from accuracy.arrays.wires import bit_line_currents, line_cells
 from accuracy.kernels import periphery
-from accuracy.kernels.products import Products, column_products, input_sums, numpy_type
+from accuracy.kernels.products import Products, bias_currents, column_products, input_sums, numpy_type
 from accuracy.kernels.protocol import Reading
 from accuracy.kernels.steps import finished, quantised
 from accuracy.mapping.adc import UniformAdc
@@ -58,7 +58,7 @@ def _follows_common_current(array: AnalogArray, how: Reading) -> bool:
 
 
 def _common(
-    array: AnalogArray, partition: int, integers: Tensor, unit: float, piece: InputSlice, how: Reading
+    array: AnalogArray, partition: int, integers: Tensor, unit: float, piece: InputSlice, how: Reading, number: int
 ) -> Tensor:
     """Return the mean current of each column's lines over the one that its peripherals are for, wires left out.
 
@@ -75,6 +75,9 @@ def _common(
         values, value = weighted_inputs(integers.abs(), design, how.signed, weights), 1.0
     value *= 0.5 if how.signed else 1.0
     currents = products.currents(values, partition).mul_(value)
+    if array.biases is not None and partition == 0:
+        own = array.laid_out("common of biases", (), array.bias_common)
+        currents += bias_currents(array, how.signed, own, weights)[number] * (0.5 if how.signed else 1.0)
     means = [model.common_current or 1.0 for model in how.peripherals]
     scale = torch.tensor([array.cell.i_max / mean for mean in means], dtype=currents.dtype, device=currents.device)
     return currents.mul_(scale[:, None])
@@ -94,21 +97,34 @@ class PlainTorch:
         factors = array.factors.to(array.accumulator)
         total: Tensor | None = None
         follows = _follows_common_current(array, how)
-        for partition, v, piece in self._currents(array, integers, unit, how):
+        biases = self._biases(array, how)
+        for place, (partition, v, piece) in enumerate(self._currents(array, integers, unit, how)):
+            number = place // len(array.mapping.partitions)
+            if biases and partition == 0:
+                v = v + biases[number]
             if array.reads_noisily:
-                v = v + self._read_noise(array, partition, integers, unit, piece, how)
+                v = v + self._read_noise(array, partition, integers, unit, piece, how, number)
             if how.observer is not None:
                 how.observer(v)
             if how.observation is not None:
                 how.observation.add_currents(v)
-            common = _common(array, partition, integers, unit, piece, how) if follows else None
+            common = _common(array, partition, integers, unit, piece, how, number) if follows else None
             reading = v if adc is None else digitised(array, partition, v, adc, how, common)
             worth = (reading.to(array.accumulator) * (factors[partition] * piece.weight)).sum(dim=-2)
             total = worth if total is None else total + worth
         assert total is not None
         if array.sum_factors is not None:
             total = total + input_sums(array, integers) * unit
+            if array.biases is not None:
+                total = total + array.bias_constant
         return finished(array, total * (array.output_scale.to(array.accumulator) * how.full_scale), how)
+
+    def _biases(self, array: AnalogArray, how: Reading) -> list[Tensor]:
+        """Return the currents of bias rows for each digitised slice; none without bias rows."""
+        if array.biases is None:
+            return []
+        columns = array.laid_out("biases", (), array.bias_columns)
+        return bias_currents(array, how.signed, columns, _bit_weights(array))
 
     def _currents(
         self, array: AnalogArray, x: Tensor, unit: float, how: Reading
@@ -131,7 +147,7 @@ class PlainTorch:
                 yield partition, columns.currents(values, partition).mul_(value), piece
 
     def _read_noise(
-        self, array: AnalogArray, partition: int, x: Tensor, unit: float, piece: InputSlice, how: Reading
+        self, array: AnalogArray, partition: int, x: Tensor, unit: float, piece: InputSlice, how: Reading, number: int
     ) -> Tensor:
         """Return read noise of column currents; rounding can leave a variance a hair below 0."""
         design = array.mapping.design
@@ -143,5 +159,20 @@ class PlainTorch:
         variances = array.laid_out(
             self, where, lambda: Products(array, array.read_noise_variances(numpy_type(array.dtype)))
         )
-        variance = variances.currents(share, partition).clamp_(min=0.0)
+        variance = variances.currents(share, partition)
+        if array.biases is not None and partition == 0:
+            code = torch.tensor([array.biases.code], dtype=torch.float64)
+            own = array.laid_out("noise of biases", (), array.bias_noise_variances)
+            variance = variance + torch.from_numpy(own).to(variance) * self._share(
+                array, code, unit, how.signed, number
+            )
+        variance = variance.clamp_(min=0.0)
         return variance.sqrt_() * array.noise.normals(variance.shape, variance)
+
+    def _share(self, array: AnalogArray, code: Tensor, unit: float, signed: bool, number: int) -> float:
+        """Return the weight of the read-noise variance of the bias rows in a digitised slice."""
+        design = array.mapping.design
+        if design.input_accumulation == "analog":
+            return float(read_noise_inputs(code, unit, design, signed))
+        piece = list(digitised_slices(code, unit, design, signed))[number]
+        return float(slice_noise_input(piece.values, design)) * piece.unit**2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from accuracy.arrays.analog_array import AnalogArray
-from accuracy.mapping.inputs import digitised_slices, quantise_inputs
+from accuracy.arrays.physics import weighted_inputs
+from accuracy.mapping.inputs import digitised_slices, input_steps, quantise_inputs
 from accuracy.mapping.operators import Kernel
 
 
@@ -59,6 +60,29 @@ def column_products(array: AnalogArray) -> Products:
     )
 
 
+def bias_currents(
+    array: AnalogArray, signed: bool, columns: NDArray[np.float64], bit_weights: Sequence[float] | None = None
+) -> list[Tensor]:
+    """Return what the bias rows add to the currents of the first array, for each of `digitised_slices`.
+
+    Args:
+        array: with bias rows.
+        signed: whether inputs carry signs.
+        columns: what the rows add at full drive, shape (blocks, physical columns).
+        bit_weights: weights of an accumulator's input bits; None for equal ones.
+    """
+    assert array.biases is not None
+    design = array.mapping.design
+    steps = input_steps(design, signed)
+    code = torch.tensor([array.biases.code], dtype=torch.float64)
+    unit = 1.0 if steps is None else 1.0 / steps
+    if bit_weights is not None and design.input_accumulation == "analog" and design.input_slice_bits == 1:
+        driven = [float(weighted_inputs(code, design, signed, bit_weights))]
+    else:
+        driven = [float(piece.values) * piece.unit for piece in digitised_slices(code, unit, design, signed)]
+    return [torch.from_numpy(columns * value).to(array.device, array.dtype) for value in driven]
+
+
 def mean_common(array: AnalogArray, x: Tensor, full_scale: float, signed: bool) -> NDArray[np.float64]:
     """Return the mean current of a column's lines over inputs, columns and partitions, for each weight slice.
 
@@ -78,6 +102,9 @@ def mean_common(array: AnalogArray, x: Tensor, full_scale: float, signed: bool) 
     pieces = [(piece.values, piece.unit) for piece in digitised_slices(integers, unit, design, signed)]
     products = Products(array, array.common_matrices(array.read_cells), design.slices)
     total = np.zeros(design.slices)
+    if array.biases is not None:
+        for own in bias_currents(array, signed, array.bias_common(read_targets=True)):
+            total += own.mean(dim=-1, dtype=torch.float64).cpu().numpy()
     for values, value in pieces:
         for partition in range(len(products)):
             currents = products.currents(values, partition)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 from torch.utils._python_dispatch import _disable_current_modes
 
@@ -29,11 +29,13 @@ from accuracy.layers.gradients import StraightThrough
 from accuracy.layers.layer_state import Calibration, ColumnCorrection, Mode
 from accuracy.layers.weights_seen import WeightsSeen
 from accuracy.mapping.adc import AdcRanges, adc_levels, full_adc_ranges
+from accuracy.mapping.biases import bias_reach, map_biases
 from accuracy.mapping.operators import ConvolutionOperator, Operator
 from accuracy.mapping.weights import Mapping, map_weights
 from circuits import Core, CoreDesign
 from circuits.peripherals.model import PeripheralModel
 
+Floats = NDArray[np.float64]
 FOLDED_NORM = "folded_norm"
 """Attribute of a digital layer: name of the batch norm that was folded into it."""
 
@@ -87,7 +89,7 @@ class AnalogLayer(nn.Module):
         self._output_size: list[int] | None = None
         self._programmed: tuple[int, int, bool] | None = None
         self._project_signs = False
-        self._seen = WeightsSeen(self.matrix())
+        self._seen = WeightsSeen(self._stored())
         self.register_load_state_dict_post_hook(_map_loaded)  # type: ignore[no-untyped-call]
 
     def __getattr__(self, name: str) -> Any:
@@ -106,22 +108,51 @@ class AnalogLayer(nn.Module):
         """Return the digital layer's matrix, shape (rows, columns)."""
         return self.kind.matrix(self.digital).detach()
 
+    def _stored(self) -> Tensor:
+        """What arrays hold: the matrix, and the biases as its last row where they lie on the array."""
+        bias = self.kind.bias(self.digital) if self.design.bias_rows else None
+        matrix = self.matrix()
+        return matrix if bias is None else torch.cat([matrix, bias.detach()[None].to(matrix)])
+
+    def _array_bias(self) -> Floats | None:
+        """Biases that lie on the array, in double precision; None where there are none, or before calibration."""
+        found = self.kind.bias(self.digital) if self.design.bias_rows and self.calibration is not None else None
+        if found is None:
+            return None
+        bias = np.asarray(found.detach().to("cpu", torch.float64).numpy())
+        if not np.isfinite(bias).all():
+            raise MappingError(f"Layer {self.name!r}: expected biases to be finite, but {bias[~np.isfinite(bias)][0]}.")
+        return bias
+
+    def bias_reach(self) -> Floats | None:
+        """Return the least full scale of weights at which biases on the array fit; None without; shape (columns,)."""
+        bias = self._array_bias()
+        if bias is None or self.calibration is None:
+            return None
+        return bias_reach(bias, self.design, self.calibration.scale)
+
     def is_stale(self, *, thoroughly: bool = False) -> bool:
         """Return whether the arrays hold other weights than the digital layer.
 
         Args:
             thoroughly: whether values are compared even where nothing says that they changed.
         """
-        return self._seen.differ(self.matrix, self.digital.parameters(), thoroughly)
+        return self._seen.differ(self._stored, self.digital.parameters(), thoroughly)
 
     def synchronize(self) -> None:
         """Map the digital layer's weights anew and program them with the seed of the last programming."""
-        mapping = layer_mapping(self.name, self.digital, self.kind, self.design, project_signs=self._project_signs)
+        bias, reach = self._array_bias(), self.bias_reach()
+        mapping = layer_mapping(
+            self.name, self.digital, self.kind, self.design, project_signs=self._project_signs, bias_reach=reach
+        )
+        biases = None
+        if bias is not None and self.calibration is not None:
+            biases = map_biases(bias, mapping, self.calibration.scale, self.calibration.signed)
         old = self.array
-        self.array = AnalogArray(mapping, self.kind.operator(self.digital), self.cell, old.physics)
+        self.array = AnalogArray(mapping, self.kind.operator(self.digital), self.cell, old.physics, biases=biases)
         self._adc_ranges = None
         self._peripherals = None
-        self._seen = WeightsSeen(self.matrix())
+        self._seen = WeightsSeen(self._stored())
         if self._programmed is not None:
             seed, trial, draw_cell = self._programmed
             self.program(seed, trial, draw_cell=draw_cell)
@@ -173,6 +204,9 @@ class AnalogLayer(nn.Module):
         self.calibration = calibration
         self._adc_ranges = None
         self._peripherals = None
+        if calibration is not None and self.design.bias_rows:
+            # What drives the bias rows, and whether they reach, depends on the range of the inputs beside them.
+            self.synchronize()
 
     def require_calibration(self) -> Calibration:
         """Return the layer's calibration.
@@ -199,7 +233,7 @@ class AnalogLayer(nn.Module):
             return None
         if self._adc_ranges is None:
             if self.design.adc_range == "full":
-                rows = [part.stop - part.start for part in self.array.mapping.partitions]
+                rows = self.array.rows_of_partitions
                 self._adc_ranges = full_adc_ranges(self.design, rows, calibration.signed, self.array.g_min)
             elif not calibration.ranges:
                 raise CalibrationError(f"Layer {self.name!r} has input ranges but no ADC ranges.")
@@ -320,7 +354,7 @@ class AnalogLayer(nn.Module):
             calibration.signed,
             None if observing else self.adc_ranges(),
             None if observing or self.array.ideal else self.peripherals(),
-            bias=self.bias,
+            bias=self.digital_bias,
             relu=relu,
             observation=self.observed if observing else None,
         )
@@ -386,9 +420,14 @@ class AnalogLayer(nn.Module):
 
     @property
     def bias(self) -> Tensor | None:
-        """What is added digitally to each column, shape (columns,); at least in single precision."""
+        """What is added to each column, shape (columns,); at least in single precision."""
         found = self.kind.bias(self.digital)
         return None if found is None else _single(found)
+
+    @property
+    def digital_bias(self) -> Tensor | None:
+        """What is added to each column digitally: `bias`, or None where that lies on the array."""
+        return self.bias if self.array.biases is None else None
 
     def columns_last(self, outputs: Tensor) -> Tensor:
         """Return outputs of the layer with its columns as the last axis."""
@@ -445,7 +484,13 @@ def analog_layer(
 
 
 def layer_mapping(
-    name: str, digital: nn.Module, kind: MatrixKind, design: CoreDesign, *, project_signs: bool = False
+    name: str,
+    digital: nn.Module,
+    kind: MatrixKind,
+    design: CoreDesign,
+    *,
+    project_signs: bool = False,
+    bias_reach: Floats | None = None,
 ) -> Mapping:
     """Return a digital layer's matrix on arrays.
 
@@ -455,6 +500,7 @@ def layer_mapping(
         kind: what kind of layer it is.
         design: how it is laid out.
         project_signs: see `map_weights`.
+        bias_reach: likewise.
 
     Raises:
         MappingError: its weights do not suit the design.
@@ -469,6 +515,7 @@ def layer_mapping(
             project_signs=project_signs,
             channel_rows=operator.area,
             groups=operator.groups,
+            bias_reach=bias_reach,
         )
     except MappingError as error:
         raise MappingError(f"Layer {name!r}: {error}") from None

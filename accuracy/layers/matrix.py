@@ -1,4 +1,7 @@
-"""One matrix on analog arrays: the smallest thing to try a design on, and the one the laws are tested on."""
+"""One matrix on analog arrays: the smallest thing to try a design on, and the one the laws are tested on.
+
+It has no biases: bias rows that a design asks for stay empty.
+"""
 
 from __future__ import annotations
 
@@ -100,8 +103,7 @@ class AnalogMatrix:
                     f"Expected `adc_range` to be None, 'full', (lo, hi) or one pair a slice, but got "
                     f"{self.adc_range!r}; calibrated ranges are found for networks by accuracy.calibrate."
                 )
-            rows = [part.stop - part.start for part in self.array.mapping.partitions]
-            return full_adc_ranges(self.design, rows, signed, self.array.g_min)
+            return full_adc_ranges(self.design, self.array.rows_of_partitions, signed, self.array.g_min)
         return given_adc_ranges(self.design, signed, self.adc_range)
 
     def _how(self, *, signed: bool) -> Reading:

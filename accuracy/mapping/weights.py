@@ -6,13 +6,16 @@ the cells of its slices, and
 
     sum_rows x I = sum_slices weight_s * sum_rows x digit_s - offset * sum_rows x
 
-with `Mapping.slice_weights` and `Mapping.offset`. Source: Xiao et al., IEEE Circuits and Systems Magazine 22(4), 2022,
-doi 10.1109/MCAS.2022.3214409.
+with `Mapping.slice_weights` and `Mapping.offset`. Where every array has a scale of its own
+(``weight_scale="array"``), w_max is the largest magnitude of a column (or group of columns) on that array, and its
+partial sums are multiplied with its scale before they are added.
+
+Source: Xiao et al., IEEE Circuits and Systems Magazine 22(4), 2022, doi 10.1109/MCAS.2022.3214409.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -62,9 +65,11 @@ class Mapping:
             fewest bytes.
         flipped: physical columns that store ``levels - digit``; shape (slices, partitions, physical columns).
         column_signs: sign applied digitally to each output; shape (columns,); ones where columns may mix signs.
-        step: value of one weight integer, for each output; shape (columns,).
+        step: value of one weight integer, for each output; shape (columns,). The largest, where arrays differ.
         partitions: rows of each array, in order.
         unit_columns: columns that measure the offset, one a convolution group; 0 where it is known digitally.
+        array_scales: value of one weight integer on each array over `step`; shape (partitions, columns). None where one
+            scale holds for all arrays.
     """
 
     design: CoreDesign
@@ -74,6 +79,7 @@ class Mapping:
     step: Floats
     partitions: tuple[slice, ...]
     unit_columns: int = 0
+    array_scales: Floats | None = None
 
     @property
     def rows(self) -> int:
@@ -149,7 +155,15 @@ class Mapping:
 
     def weights(self) -> Floats:
         """Return the quantised weights; shape (rows, columns)."""
-        return self.integers() * self.step
+        weights = self.integers() * self.step
+        if self.array_scales is not None:
+            for rows, scales in zip(self.partitions, self.array_scales, strict=True):
+                weights[rows] *= scales
+        return weights
+
+    def array_steps(self, partition: int) -> Floats:
+        """Return the value of one weight integer on an array, for each output; shape (columns,)."""
+        return self.step if self.array_scales is None else self.step * self.array_scales[partition]
 
 
 def given_steps(given: ArrayLike | None, columns: int, design: CoreDesign) -> Floats:
@@ -184,18 +198,19 @@ def _rows_of(weight: ArrayLike | Tensor) -> tuple[tuple[int, ...], Rows]:
     return matrix.shape, lambda rows: np.asarray(matrix[rows], dtype=np.float64)
 
 
-def _largest_magnitudes(shape: tuple[int, ...], read: Rows) -> Floats:
-    """Return the largest magnitude of each column; shape (columns,).
+def _largest_magnitudes(shape: tuple[int, ...], read: Rows, partitions: Sequence[slice]) -> Floats:
+    """Return the largest magnitude of each column on each array; shape (partitions, columns).
 
     Raises:
         MappingError: weights that are not finite.
     """
-    largest = np.zeros(shape[1])
-    for rows in row_pieces(slice(0, shape[0]), shape[1]):
-        found = np.abs(read(rows)).max(axis=0)
-        if not np.isfinite(found).all():
-            raise _not_finite(shape, read)
-        np.maximum(largest, found, out=largest)
+    largest = np.zeros((len(partitions), shape[1]))
+    for own, partition in zip(largest, partitions, strict=True):
+        for rows in row_pieces(partition, shape[1]):
+            found = np.abs(read(rows)).max(axis=0)
+            if not np.isfinite(found).all():
+                raise _not_finite(shape, read)
+            np.maximum(own, found, out=own)
     return largest
 
 
@@ -209,21 +224,61 @@ def _not_finite(shape: tuple[int, ...], read: Rows) -> MappingError:
     )
 
 
-def quantise_weights(
-    weight: ArrayLike | Tensor, design: CoreDesign, weight_step: ArrayLike | None = None
-) -> tuple[NDArray[np.signedinteger], Floats]:
-    """Return weight integers, shape (rows, columns), in the fewest bytes, and the value of one for each column.
+def full_scales(largest: Floats, design: CoreDesign, bias_reach: Floats | None = None) -> Floats:
+    """Return the weight that stands for the largest integer, of each column on each array; shape (partitions, columns).
 
-    ``rint(W / w_max * (2^(weight_bits-1) - 1))`` with w_max the largest magnitude of the layer or of the column, or
-    ``rint(W / step)`` with the quantiser's own step. Rows go through in pieces.
+    Args:
+        largest: largest magnitude of each column on each array, shape (partitions, columns).
+        design: says which of them share a scale.
+        bias_reach: what the full scale of the columns of the first array must be at least, so that biases fit their
+            rows; shape (columns,).
+    """
+    scales = largest.copy()
+    if bias_reach is not None:
+        np.maximum(scales[0], bias_reach, out=scales[0])
+    if design.weight_scale == "array":
+        width = design.scale_columns or scales.shape[1]
+        for start in range(0, scales.shape[1], width):
+            group = scales[:, start : start + width]
+            group[...] = group.max(axis=1, keepdims=True)
+        return scales
+    scales[...] = scales.max(axis=0)
+    if design.weight_scale == "layer":
+        scales[...] = scales.max()
+    return scales
+
+
+def quantise_weights(
+    weight: ArrayLike | Tensor,
+    design: CoreDesign,
+    weight_step: ArrayLike | None = None,
+    partitions: Sequence[slice] | None = None,
+    bias_reach: Floats | None = None,
+) -> tuple[NDArray[np.signedinteger], Floats]:
+    """Return weight integers, shape (rows, columns), in the fewest bytes, and the value of one on each array.
+
+    ``rint(W / w_max * (2^(weight_bits-1) - 1))`` with w_max the largest magnitude of the layer, of the column, or of
+    the array, or ``rint(W / step)`` with the quantiser's own step. Rows go through in pieces.
+
+    Args:
+        weight: shape (rows, columns).
+        design: says what has a scale of its own.
+        weight_step: step of the quantiser, with ``weight_scale="given"``.
+        partitions: rows of each array; None for one array.
+        bias_reach: see `full_scales`.
+
+    Returns:
+        The integers, and steps of shape (partitions, columns).
 
     Raises:
-        MappingError: weights that are not finite; with a given step, the step is unusable or an integer exceeds what
-            the weight bits hold.
+        MappingError: weights that are not finite; with a given step, the step is unusable, or an integer or a bias
+            exceeds what the weight bits hold.
     """
     shape, read = _rows_of(weight)
+    arrays = (slice(0, shape[0]),) if partitions is None else tuple(partitions)
     full = design.weight_code.largest
-    largest = _largest_magnitudes(shape, read)
+    largest = _largest_magnitudes(shape, read, arrays)
+    codes = np.empty(shape, np.int8 if full < 128 else np.int16)
     if design.weight_scale == "given":
         step = given_steps(weight_step, shape[1], design)
         worst = float(np.rint(largest / step).max())
@@ -232,19 +287,26 @@ def quantise_weights(
                 f"With the given step a weight becomes {worst:.0f}, but {design.weight_bits}-bit weights reach "
                 f"{full}; use more weight_bits."
             )
-        divisor, factor = step, 1
+        reach = 0.0 if bias_reach is None else float((bias_reach / step).max())
+        if np.rint(reach) > full:
+            raise MappingError(
+                f"With the given step a bias becomes {reach * design.bias_rows:.0f} on {design.bias_rows} rows of "
+                f"{design.weight_bits}-bit cells, which reach {full * design.bias_rows}; use bias_rows of at least "
+                f"{int(np.ceil(reach * design.bias_rows / full))}, or digital biases (0)."
+            )
+        steps, factor = np.tile(step, (len(arrays), 1)), 1
+        divisors = steps
     else:
-        if design.weight_scale == "layer":
-            largest = np.full(shape[1], largest.max())
-        step = np.asarray(largest / full, dtype=np.float64)
+        scales = full_scales(largest, design, bias_reach)
+        steps = np.asarray(scales / full, dtype=np.float64)
         # A column of zeros has scale 0: whatever its cells read, its output is exactly 0.
-        divisor, factor = np.where(largest > 0, largest, 1.0), full
-    codes = np.empty(shape, np.int8 if full < 128 else np.int16)
-    for rows in row_pieces(slice(0, shape[0]), shape[1]):
-        scaled = read(rows) / divisor
-        np.multiply(scaled, factor, out=scaled)
-        codes[rows] = np.rint(scaled, out=scaled)
-    return codes, step
+        divisors, factor = np.where(scales > 0, scales, 1.0), full
+    for partition, divisor in zip(arrays, divisors, strict=True):
+        for rows in row_pieces(partition, shape[1]):
+            scaled = read(rows) / divisor
+            np.multiply(scaled, factor, out=scaled)
+            codes[rows] = np.rint(scaled, out=scaled)
+    return codes, steps
 
 
 def row_partitions(rows: int, design: CoreDesign, channel_rows: int = 1) -> tuple[slice, ...]:
@@ -293,6 +355,7 @@ def map_weights(
     project_signs: bool = False,
     channel_rows: int = 1,
     groups: int = 1,
+    bias_reach: Floats | None = None,
 ) -> Mapping:
     """Lay a matrix out on arrays.
 
@@ -303,6 +366,7 @@ def map_weights(
         project_signs: for column-sign designs, set the minority sign of each column to zero instead of refusing.
         channel_rows: rows of an input channel, kept together where that divides well.
         groups: convolution groups; columns are split evenly among them and each group has its own unit column.
+        bias_reach: see `full_scales`.
 
     Returns:
         The mapping.
@@ -314,14 +378,17 @@ def map_weights(
     if matrix.ndim != 2 or 0 in matrix.shape:
         raise MappingError(f"Expected `weight` to be a matrix (rows, columns), but got shape {tuple(matrix.shape)}.")
     code = design.weight_code
-    codes, step = quantise_weights(matrix, design, weight_step)
+    partitions = row_partitions(matrix.shape[0], design, channel_rows)
+    codes, steps = quantise_weights(matrix, design, weight_step, partitions, bias_reach)
     signs = np.ones(codes.shape[1])
     if code.one_sign:
         codes, signs = _column_signs(codes, project_signs)
-    partitions = row_partitions(codes.shape[0], design, channel_rows)
     unit_columns = groups if code.unit_column else 0
     flipped = np.zeros((code.slices, len(partitions), codes.shape[1] + unit_columns), dtype=bool)
-    mapping = Mapping(design, codes, flipped, signs, step, partitions, unit_columns)
+    step, scales = steps.max(axis=0), None
+    if design.weight_scale == "array":
+        scales = np.where(step > 0, steps / np.where(step > 0, step, 1.0), 1.0)
+    mapping = Mapping(design, codes, flipped, signs, step, partitions, unit_columns, scales)
     if design.flipped_encoding:
         # Nothing is flipped yet, so these are the plain digits.
         found = [code.flips(mapping.digits_of(rows).astype(np.int64)) for rows in partitions]

@@ -20,6 +20,8 @@ from torch import Tensor
 
 from accuracy.layers.analog_layers import AnalogLayer
 from accuracy.layers.gradients import product
+from accuracy.mapping.biases import bias_codes
+from accuracy.mapping.weights import full_scales
 from accuracy.training.weight_errors import weight_errors
 from devicekit import Cell
 
@@ -42,6 +44,10 @@ class HeldWeights:
         """Return the weights of the layer's next uses, shape (rows, columns): the digital ones."""
         return self.layer.kind.matrix(self.layer.digital)
 
+    def bias(self) -> Tensor | None:
+        """Return what is added to each column: the digital biases."""
+        return self.layer.kind.bias(self.layer.digital)
+
     def __call__(self, layer: AnalogLayer, x: Tensor) -> Tensor:
         """Return the layer's output with these weights and inputs clipped to the layer's range."""
         if self.matrix is None:
@@ -51,7 +57,7 @@ class HeldWeights:
         own = x.unsqueeze(0) if unbatched else x
         clipped = own.clamp(-calibration.scale if calibration.signed else 0.0, calibration.scale)
         columns = product(layer.sized(x), clipped, self.matrix.to(own.dtype))
-        bias = layer.kind.bias(layer.digital)
+        bias = self.bias()
         result = layer.columns_back(columns if bias is None else columns + bias)
         result = torch.relu(result) if layer.relu else result
         return result.squeeze(0) if unbatched else result
@@ -83,6 +89,7 @@ class DrawnWeights(HeldWeights):
         self._sequence = np.random.SeedSequence(sequence.entropy, spawn_key=(*sequence.spawn_key, self.layer.key))
         self._age = age
         self.matrix = None
+        self._bias: Tensor | None = None
 
     def cell(self) -> Cell | None:
         """Return the cell as it is read in this draw, on a die of its own where dies differ."""
@@ -98,6 +105,31 @@ class DrawnWeights(HeldWeights):
         turned = not weight.is_contiguous() and weight.t().is_contiguous()
         drawn = self._drawn(weight.t() if turned else weight, turned=turned)
         return drawn.t() if turned else drawn
+
+    def bias(self) -> Tensor | None:
+        """Return the biases, as drawn where they lie on the array; rounding and errors count as the identity."""
+        bias = super().bias()
+        if bias is None or not self.layer.design.bias_rows:
+            return bias
+        if self._bias is None:
+            with torch.no_grad():
+                self._bias = self._drawn_bias(bias) - bias
+        return bias + self._bias
+
+    def _drawn_bias(self, bias: Tensor) -> Tensor:
+        layer, calibration = self.layer, self.layer.require_calibration()
+        if needs_programming(layer):
+            # The arrays hold the cells of this draw: its weights were drawn before.
+            return layer.array.programmed_bias(calibration.scale).to(bias)
+        step = weight_step(layer, layer.matrix())
+        first = (step if step.dim() < 2 else step[0]).expand(bias.shape).cpu().double().numpy()
+        values, how = bias.detach().cpu().double().numpy(), (calibration.scale, calibration.signed)
+        codes, _, drive = bias_codes(values, first, layer.design, *how)
+        errors = weight_errors(layer.design, self.cell())
+        index = codes + errors.largest
+        deviates = np.random.default_rng(self._sequence.spawn(1)[0]).standard_normal(codes.shape)
+        held = (codes + errors.mean[index] + errors.spread[index] * deviates).sum(axis=0)
+        return torch.from_numpy(held * first * (drive * calibration.scale)).to(bias)
 
     def _drawn(self, weight: Tensor, *, turned: bool) -> Tensor:
         with torch.no_grad():
@@ -187,7 +219,7 @@ def needs_programming(layer: AnalogLayer) -> bool:
 
 
 def weight_step(layer: AnalogLayer, weight: Tensor) -> Tensor:
-    """Return the value of one weight integer, shape () or (columns,), as the mapping works it out.
+    """Return the value of one weight integer, shape (), (columns,) or (rows, columns), as the mapping works it out.
 
     Args:
         layer: says how.
@@ -197,5 +229,11 @@ def weight_step(layer: AnalogLayer, weight: Tensor) -> Tensor:
     if design.weight_scale == "given":
         given = torch.as_tensor(np.asarray(layer.digital.weight_step, dtype=np.float64)).to(weight)
         return given.reshape(-1) if given.numel() > 1 else given.reshape(())
+    if design.weight_scale == "array" or design.bias_rows:
+        partitions = layer.array.mapping.partitions
+        each = torch.stack([weight[rows].abs().amax(dim=0) for rows in partitions])
+        scales = full_scales(each.double().cpu().numpy(), design, layer.bias_reach())
+        steps = torch.from_numpy(np.where(scales > 0, scales, 1.0) / design.weight_code.largest).to(weight)
+        return torch.cat([own.expand(rows.stop - rows.start, -1) for own, rows in zip(steps, partitions, strict=True)])
     largest = weight.abs().amax(dim=0) if design.weight_scale == "column" else weight.abs().max()
     return torch.where(largest > 0, largest, 1.0) / float(design.weight_code.largest)

@@ -14,6 +14,7 @@ from accuracy.arrays.physics import Physics
 from accuracy.kernels.plain_torch import PlainTorch
 from accuracy.kernels.protocol import Reading
 from accuracy.mapping.adc import given_adc_ranges
+from accuracy.mapping.biases import bias_reach, map_biases
 from accuracy.mapping.inputs import digitised_weights
 from accuracy.mapping.operators import ConvolutionOperator, MatrixOperator, Operator
 from accuracy.mapping.weights import map_weights
@@ -47,6 +48,25 @@ DESIGNS = {
     ),
     "virtual ground": CoreDesign(max_rows=50),
     "supply along rows": CoreDesign(bits_per_cell=3, matrix_columns=9),
+    "scales of arrays": CoreDesign(max_rows=40, weight_scale="array"),
+    "scales of columns, flipped": CoreDesign(
+        negative_weights="offset",
+        bits_per_cell=2,
+        max_rows=50,
+        flipped_encoding=True,
+        input_accumulation="digital",
+        weight_scale="array",
+        scale_columns=5,
+    ),
+    "bias rows": CoreDesign(max_rows=50, bias_rows=2),
+    "bias rows, unit column": CoreDesign(
+        negative_weights="offset_unit_column",
+        bits_per_cell=4,
+        max_rows=50,
+        input_accumulation="digital",
+        weight_scale="array",
+        bias_rows=1,
+    ),
     "two bits a slice": CoreDesign(bits_per_input_slice=2, input_accumulation="digital"),
 }
 
@@ -102,9 +122,13 @@ class Case:
         """Programmed cells."""
         operator, _ = LAYERS[self.layer]
         weight = np.random.default_rng(1).normal(size=(ROWS, self.columns))
-        mapping = map_weights(weight, DESIGNS[self.design], groups=operator.groups)
+        design = DESIGNS[self.design]
+        bias = np.random.default_rng(4).normal(size=self.columns)
+        reach = bias_reach(bias, design, FULL_SCALE) if design.bias_rows else None
+        mapping = map_weights(weight, design, groups=operator.groups, bias_reach=reach)
+        biases = map_biases(bias, mapping, FULL_SCALE, self.signed) if design.bias_rows else None
         physics = Physics(lines=LINES.get(self.design, LineResistances()))
-        array = AnalogArray(mapping, operator, CELL, physics)
+        array = AnalogArray(mapping, operator, CELL, physics, biases=biases)
         array.program(1)
         return array
 

@@ -26,6 +26,7 @@ def core_designs(draw):
         "bits_per_input_slice": draw(st.one_of(st.none(), st.integers(1, input_bits))) if input_bits else None,
         "input_accumulation": accumulation,
         "input_encoding": draw(st.sampled_from(["bit_serial", "voltage", "pulse_width"])),
+        "bias_rows": draw(st.sampled_from([0, 0, 1, 3])) if not form(weight_bits, 1).one_sign else 0,
         "flipped_encoding": draw(st.booleans()) if form.lines == 1 else False,
     }
     adc = draw(st.one_of(st.none(), st.integers(1, 16), st.just("sliced")))

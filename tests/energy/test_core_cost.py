@@ -33,7 +33,10 @@ def test_counts_are_those_of_the_design(design):
         ("conversions", design.conversions_per_mvm),
         ("operations", design.operations_per_mvm),
         ("b_out", pytest.approx(design.b_out, rel=1e-14)),
-        ("row_lines", design.slices * sum(circuits.split_rows(design.matrix_rows, design.max_rows))),
+        (
+            "row_lines",
+            design.slices * (sum(circuits.split_rows(design.matrix_rows, design.max_rows)) + design.bias_rows),
+        ),
     ):
         assert cost.value(name) == expected, name
 

@@ -69,6 +69,9 @@ def test_a_sweep_refuses_exactly_what_a_design_refuses(data):
         "input_encoding": st.sampled_from(["bit_serial", "voltage", "pulse_width"]),
         "adc_bits": st.sampled_from([None, 0, 8, 25, (8, 8), (8,), "8x"]),
         "flipped_encoding": st.booleans(),
+        "weight_scale": st.sampled_from(["layer", "array", "arrays"]),
+        "scale_columns": st.sampled_from([None, 4, 0]),
+        "bias_rows": st.sampled_from([0, 2, -1, True]),
         "r_p_hat": st.sampled_from([0.0, 1e-4, -1.0]),
     }
     row = {name: data.draw(values) for name, values in choices.items()}

@@ -156,6 +156,9 @@ CHANGES = {
     "subtraction": "digital",
     "weight_bits": 9,
     "weight_scale": "column",
+    "scale_columns": 16,
+    "bias_rows": 2,
+    "bias_scale": "weights",
     "bits_per_cell": 4,
     "max_rows": 144,
     "input_bits": 6,
@@ -174,7 +177,11 @@ CHANGES = {
 @pytest.mark.parametrize("field", CHANGES)
 def test_two_designs_that_differ_in_one_field_never_look_equal(made_up: StudyResult, field: str) -> None:
     """The field stands in the table of designs with both values, and the row of the joint table is another one."""
-    base = CoreDesign(name="one", negative_weights="offset" if field == "flipped_encoding" else "differential")
+    base = CoreDesign(
+        name="one",
+        negative_weights="offset" if field == "flipped_encoding" else "differential",
+        weight_scale="array" if field == "scale_columns" else "layer",
+    )
     other = base.replace(name="two", **{field: CHANGES[field]})
     text = alike(made_up, base, other)
     shown = [value for line in lines_of(text) for value in line[1:] if line[1] != line[2]]
