@@ -15,6 +15,7 @@ from accuracy.calibration.line_currents import measure_line_currents
 from accuracy.layers.analog_layers import AnalogLayer
 from accuracy.mapping.operators import MatrixOperator
 from accuracy.mapping.weights import map_weights
+from accuracy.training.drawn_weights import DrawnWeights
 from circuits import Core, CoreDesign, Wires
 from devicekit import Cell, DesignError, SaturatingExponential, StateIndependent, StateProportional
 from tests.accuracy.small_networks import small_data, small_network
@@ -269,3 +270,31 @@ def test_what_cannot_be_is_refused() -> None:
     given = convert(nn.Sequential(linear), CoreDesign(weight_scale="given", bias_rows=2))
     with pytest.raises(MappingError, match="use bias_rows of at least"):
         calibrate(given, [(torch.rand(8, 4), torch.zeros(8))])
+
+
+@pytest.mark.parametrize("form", ["differential", "flipped"])
+def test_drawn_biases_have_the_spread_of_their_rows(form: str) -> None:
+    """Where biases lie on the array, a draw of a training has the errors that programmed bias rows have."""
+    changes: dict[str, Any] = {"negative_weights": "offset", "flipped_encoding": True} if form == "flipped" else {}
+    cell = Cell(error=StateProportional(0.05), i_max=1.6e-6, on_off_ratio=1e3)
+    layer, *_ = layer_of(0.7, cell=cell, bias_rows=2, weight_scale="array", **changes)
+    drawn, weights, biases = DrawnWeights(layer, 1.0), [], []
+    for draw in range(400):
+        drawn.begin(np.random.SeedSequence(draw), None)
+        weights.append(drawn.weights().detach().double().numpy())
+        bias = drawn.bias()
+        assert bias is not None
+        biases.append(bias.detach().double().numpy())
+    assert bias.requires_grad
+    wanted = spread_of_bias(layer, 400)
+    assert np.std(biases, axis=0)[wanted > 1e-3] == pytest.approx(wanted[wanted > 1e-3], rel=0.2)
+    errors = np.array(weights) - layer.array.mapping.weights()
+    steps = np.repeat([layer.array.mapping.array_steps(number) for number in range(2)], 20, axis=0)
+    found = []
+    for trial in range(400):
+        layer.program(0, trial)
+        found.append(layer.array.programmed_weights().double().numpy())
+    spread = np.std(found, axis=0)
+    clear = spread > 0.5 * steps
+    assert clear.sum() > 50
+    assert (errors.std(axis=0) / spread)[clear] == pytest.approx(1.0, abs=0.25)

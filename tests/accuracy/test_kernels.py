@@ -46,6 +46,7 @@ BIT_BY_BIT = [
     and DESIGNS[case.design].input_accumulation == "digital"
     and DESIGNS[case.design].input_slice_bits == 1
     and DESIGNS[case.design].r_p_hat == 0
+    and DESIGNS[case.design].bias_rows == 0
 ]
 COMPILED = [kernel for kernel in ALL if not isinstance(kernel, PlainTorch)]
 
