@@ -194,3 +194,32 @@ def shared_parts(designs: Sequence[Values]) -> str:
     if not there:
         return ""
     return f" and {there[0]}" if len(there) == 1 else f", {', '.join(there[:-1])} and {there[-1]}"
+
+
+_COSTLY_POINTS = 0.05
+
+
+def costly_periphery(designs: Sequence[Values], cores: Sequence[Core]) -> list[str]:
+    """Return remarks on cores whose sized periphery costs more than five points of a share although it is trimmed.
+
+    Args:
+        designs: as in `StudyResult`.
+        cores: the same, as built.
+    """
+    remarks = []
+    for design, core in zip(designs, cores, strict=True):
+        grid, cells = core.peripherals, {own["name"]: own["accuracy"]["mean"] for own in design["stages"]}
+        if not isinstance(grid, PeripheralGrid) or "cells" not in cells:
+            continue
+        lost = cells["cells"] - design["accuracy"]["mean"]
+        if lost > _COSTLY_POINTS and "column_trim" in core.corrections:
+            each = core.design.conversions_per_mvm / core.design.matrix_columns
+            noise, variation = (grid.sizing[name] for name in ("noise_lsb", "variation_lsb"))
+            remarks.append(
+                f"{core.name}: the circuits sized for it cost {100 * lost:.0f} points although trimmed. A result "
+                f"adds up {each:.0f} conversion{'s' if each > 1 else ''}, each with {noise:.2g} ADC steps of noise "
+                f"and {variation:.2g} of variation at the middle of its ranges, more at the small ones. Fewer "
+                "conversions a result (longer arrays, inputs accumulated before the ADC), or two lines subtracted, "
+                "would help."
+            )
+    return remarks

@@ -20,7 +20,7 @@ from circuits import (
     peripheral_names,
 )
 from devicekit.common.file_sets import replacing_together, settle
-from reports.built_cores import built, without_periphery
+from reports.built_cores import built, costly_periphery, without_periphery
 from reports.cache import ResultCache
 from reports.cell_step import cell_of
 from reports.errors import StudyError
@@ -177,6 +177,7 @@ def compute(study: Study, folder: Path, progress: Progress | None = None) -> Stu
         remarks=[
             *([f"{SKIPPED_SPICE} {spice['reason']}".strip()] if spice["recorded"] else []),
             *without_periphery(study, cores),
+            *(costly_periphery(found, cores) if network.metric.to_dict()["unit"] == "%" else []),
             *filter(None, [wire_note(wire_costs)]),
             *_beyond(evaluations),
         ],

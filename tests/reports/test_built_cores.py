@@ -10,7 +10,7 @@ import pytest
 
 from circuits import Core, PeripheralGrid, load_design, load_peripherals
 from devicekit import DesignError, DeviceError, ReadCompensation, load_device
-from reports.built_cores import built, caption_of_parts, own_parts, what_is_in, without_periphery
+from reports.built_cores import built, caption_of_parts, costly_periphery, own_parts, what_is_in, without_periphery
 from reports.cache import ResultCache
 from reports.errors import StudyError
 from reports.network_step import evaluate_design, load_network
@@ -148,3 +148,16 @@ def test_a_study_keeps_its_parts_in_file_command_and_result(tmp_path: Path) -> N
     without = with_trim.replace(corrections=())
     found, untrimmed = (evaluate_design(study, network, core, cache, lambda *_: None) for core in (with_trim, without))
     assert found["accuracy"]["mean"] > untrimmed["accuracy"]["mean"] + 0.2
+
+
+def test_a_periphery_that_costs_the_network_is_named_with_what_it_would_take() -> None:
+    cores = [built(Study(), Core(name), CELL) for name in ("A", "E")]
+    designs = [
+        {"stages": [{"name": "cells", "accuracy": {"mean": 0.95}}], "accuracy": {"mean": mean}} for mean in (0.94, 0.31)
+    ]
+    (remark,) = costly_periphery(designs, cores)
+    # 1152 rows of E in 16 arrays of 72, four slices, eight input bits.
+    assert remark.startswith("E: ")
+    assert "64 points" in remark
+    assert f"adds up {16 * 4 * 8} conversions" in remark
+    assert costly_periphery(designs, [built(Study(peripherals="ideal"), Core(name), CELL) for name in ("A", "E")]) == []
