@@ -1,5 +1,7 @@
 """What a network loses: quantise, map, analog arrays, calibrate, evaluate."""
 
+# The module comes first: the function of its name is what the package has.
+import accuracy.calibrate  # noqa: F401
 from accuracy import data_sets, networks, training
 from accuracy.calibration.activity import mean_activity, measure_activity
 from accuracy.calibration.calibrate import calibrate, calibration_report
