@@ -209,14 +209,22 @@ class _Layout:
             # Currents beyond the last bin were left out.
             for value, histogram in zip(most, histograms, strict=True):
                 histogram.cover(float(value))
-        by_slice = (-1, self.lines, BINS * _HEADROOM)
-        all_counts, all_tops = counts.sum(axis=0).reshape(by_slice), tops.max(axis=0).reshape(by_slice)
+        # Most of the headroom is empty: only as many bins as hold currents are looked at.
+        used = BINS
+        while used < BINS * _HEADROOM and any(
+            value >= h.reach * used / BINS for value, h in zip(most, histograms, strict=True)
+        ):
+            used *= 2
+        by_slice = (-1, self.lines, used)
+        all_counts = counts[..., :used].sum(axis=0).reshape(by_slice)
+        all_tops = tops[..., :used].max(axis=0).reshape(by_slice)
         all_zeros = zeros.sum(axis=0).reshape(-1, self.lines).sum(axis=1)
         currents = job.result.numel() * self.partitions * self.bits * self.lines
         for index, histogram in enumerate(histograms):
             own = all_counts[index].sum(axis=0)
             histogram.cover(float(most[index]))
-            histogram.merge(own, all_tops[index].max(axis=0), float(reach[index * self.lines]))
+            edge = float(reach[index * self.lines]) * used / (BINS * _HEADROOM)
+            histogram.merge(own, all_tops[index].max(axis=0), edge)
             histogram.zeros += int(all_zeros[index])
             histogram.uncounted += currents - int(own.sum()) - int(all_zeros[index])
         return job.result

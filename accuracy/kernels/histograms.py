@@ -22,8 +22,8 @@ INPUT_RANGE_BITS = 12
 INNER_FRACTION = 0.9998
 PROBE = 8
 """Images all whose currents are counted; what they show says which of later ones matter."""
-_FLOOR_FRACTION = 1.0 - 100.0 * (1.0 - INNER_FRACTION)
-"""Currents above this quantile of the first images matter: a hundred times as many as lie beyond the range."""
+_FLOOR_FRACTION = 1.0 - 25.0 * (1.0 - INNER_FRACTION)
+"""Currents above this quantile of the first images matter: 25 times as many as lie beyond the range."""
 
 
 class Histogram:

@@ -8,7 +8,6 @@
  * Inputs come packed: a word holds, for eight rows, byte b = bit b of each of them. A convolution's words are made once
  * a pixel and shared by all kernel positions, so nothing is unrolled.
  */
-#include <float.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,7 +32,7 @@
 #define BITS 8   /* input bits handled together */
 #define TILE 64  /* output positions handled together at most */
 #define TILE_WORDS 8192 /* and at most so many words of them, so that their offsets stay in the second-level cache */
-#define SAMPLE 13 /* of so many places in an image, one has all its currents counted */
+#define SAMPLE 29 /* of so many places in an image, one has all its currents counted */
 #define CHUNK 12 /* words whose tables fit the first-level cache: 12 x 2 halves x 16 sums x 64 bytes = 24 KiB */
 
 typedef float columns_t __attribute__((vector_size(4 * LANES)));
@@ -264,28 +263,15 @@ AVX512 INLINE void digitise_avx512(float *codes, const columns_t *a, const float
 }
 #endif
 
-/* Count 16 currents of one input bit, and add them up as they are. Where `all` is not asked for, currents up to a floor
- * are left out: the caller knows how many there are. */
-INLINE void count(const struct reading *r, int64_t block, float *sums, const float *current, float weight,
-                  int64_t columns, int all)
+/* Count those of 16 currents whose bits are set in `chosen`. */
+INLINE void count(const struct reading *r, int64_t block, const float *current, uint32_t chosen)
 {
     float reach = r->reach[block], scale = reach > 0.0f ? (float)r->bins / reach : 0.0f;
-    float floor = r->floor[block];
-    float least = r->absolute ? -floor : -FLT_MAX;
-    int32_t beyond = all;
-    for (int c = 0; c < LANES; c++)
-        sums[c] += current[c] * weight;
-    for (int c = 0; c < LANES; c++)
-        beyond |= (current[c] > floor) | (current[c] < least);
-    if (!beyond)
-        return;
     float largest = r->largest[block], *tops = r->tops + block * r->bins;
     int64_t *counts = r->counts + block * r->bins, zeros = 0;
-    for (int c = 0; c < columns; c++) {
-        float i = current[c];
+    for (; chosen; chosen &= chosen - 1) {
+        float i = current[__builtin_ctz(chosen)];
         i = i > 0.0f ? i : r->absolute ? -i : 0.0f;
-        if (!all && !(i > floor))
-            continue;
         largest = i > largest ? i : largest;
         zeros += i == 0.0f;
         if (i > 0.0f && i <= reach) {
@@ -297,6 +283,24 @@ INLINE void count(const struct reading *r, int64_t block, float *sums, const flo
     }
     r->zeros[block] += zeros;
     r->largest[block] = largest;
+}
+
+/* Columns of a vector, one bit each. */
+INLINE uint32_t columns_of(const struct reading *r, int64_t v)
+{
+    int64_t left = r->columns - v * LANES;
+    return left < LANES ? (1u << left) - 1 : 0xFFFF;
+}
+
+/* Which of 16 currents are above the floor up to which the caller knows how many there are. */
+INLINE uint32_t above_floor(const struct reading *r, int64_t block, const float *current)
+{
+    uint32_t above = 0;
+    for (int c = 0; c < LANES; c++) {
+        float i = r->absolute && current[c] < 0.0f ? -current[c] : current[c];
+        above |= (uint32_t)(i > r->floor[block]) << c;
+    }
+    return above;
 }
 
 /* Whether all currents of a position are counted: always without a floor, else in some places of each image. */
@@ -458,10 +462,14 @@ INLINE int64_t read_tiles(const struct reading *all, int64_t start, int64_t end,
                             if (w + chunk == words && r->counts) {
                                 float current[BITS * LANES] __attribute__((aligned(64)));
                                 memcpy(current, a, sizeof current);
-                                for (int b = 0; b < BITS && weight[b] > 0.0f; b++)
-                                    count(r, block, (float *)(codes + t), current + b * LANES, weight[b],
-                                          r->columns - v * LANES < LANES ? r->columns - v * LANES : LANES,
-                                          counts_all(r, block, base + t));
+                                int all = counts_all(r, block, base + t);
+                                for (int b = 0; b < BITS && weight[b] > 0.0f; b++) {
+                                    const float *own = current + b * LANES;
+                                    for (int c = 0; c < LANES; c++)
+                                        ((float *)(codes + t))[c] += own[c] * weight[b];
+                                    count(r, block, own,
+                                          columns_of(r, v) & (all ? 0xFFFF : above_floor(r, block, own)));
+                                }
                             }
                             else if (w + chunk == words)
                                 digitise((float *)(codes + t), a, weight, lo, hi, q);

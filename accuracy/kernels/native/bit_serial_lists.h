@@ -132,12 +132,23 @@ LISTS INLINE void follow(const struct reading *r, int64_t block, int64_t v, int6
             _mm512_store_ps(sums + 32, c2), _mm512_store_ps(sums + 48, c3);
             continue;
         }
-        for (int64_t t = group * TOGETHER; closes && t < tile && t < (group + 1) * TOGETHER; t++)
-            for (int b = 0; b < bits; b++)
-                count(r, block, (float *)(codes + t),
-                      (const float *)(acc + (group * BITS + b) * TOGETHER + t % TOGETHER), (float)r->bit_weight[b],
-                      r->columns - v * LANES < LANES ? r->columns - v * LANES : LANES,
-                      counts_all(r, block, base + t));
+        const __m512 floor = _mm512_set1_ps(r->floor[block]);
+        for (int64_t t = group * TOGETHER; closes && t < tile && t < (group + 1) * TOGETHER; t++) {
+            int every = counts_all(r, block, base + t);
+            float *own_sums = (float *)(codes + t);
+            __m512 sum = _mm512_load_ps(own_sums);
+            for (int b = 0; b < bits; b++) {
+                const float *current = (const float *)(acc + (group * BITS + b) * TOGETHER + t % TOGETHER);
+                __m512 own = _mm512_load_ps(current);
+                sum = _mm512_add_ps(sum, _mm512_mul_ps(own, _mm512_set1_ps((float)r->bit_weight[b])));
+                if (r->absolute)
+                    own = _mm512_abs_ps(own);
+                uint32_t chosen = every ? 0xFFFF : _mm512_cmp_ps_mask(own, floor, _CMP_GT_OQ);
+                if (chosen)
+                    count(r, block, current, columns_of(r, v) & chosen);
+            }
+            _mm512_store_ps(own_sums, sum);
+        }
     }
 }
 
