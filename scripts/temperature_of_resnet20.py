@@ -79,7 +79,7 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
         panel.set_axisbelow(True)
         panel.spines[["top", "right"]].set_visible(False)
     panels[0].set_ylabel("accuracy [%]")
-    panels[0].legend(frameon=False, fontsize=8.5)
+    panels[1].legend(frameon=False, fontsize=8.5, loc="lower left")
     figure.savefig(path, dpi=150)
 
 

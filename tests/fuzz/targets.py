@@ -264,12 +264,13 @@ max_rows = 576
 cell = "sonos_40nm_tcas2022"
 age = "2 days"
 temperature = "85 degC"
+compensation = { fraction = 0.9, reference = 0.2, tracking = "linear_bias" }
 adc = { kind = "sar", enob = 7.2 }
 [cores.plain]
 negative_weights = "offset"
 weight_bits = 8
 bits_per_cell = 2
-wires = { r_p_hat = 1e-5, bit_line = "affine" }
+wires = { r_p_hat = 1e-5, bit_line = "affine", input_resistance = "500 Ohm", r_s_hat = 1e-6, feed = "rows" }
 """
 ADC = """kind = "sar"
 bits = 8
