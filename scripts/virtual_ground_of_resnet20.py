@@ -25,7 +25,7 @@ from circuits.peripherals.load import sized_input_resistance
 from devicekit import load_device
 from devicekit.common.paths import replacing
 
-RESISTANCES = (2e-3, 4e-3, 8e-3, 1.6e-2)
+RESISTANCES = (4e-3, 8e-3, 1.6e-2)
 CELL = load_device("sonos_40nm_tcas2022")
 
 
@@ -89,7 +89,7 @@ def main() -> None:
     rows: list[dict[str, Any]] = json.loads(report.read_text()) if report.exists() else []
     sized = sized_input_resistance(load_design("A")) * CELL.g_max
     wanted = [("A", r, "relinearised") for r in (8e-3, 0.0, sized, *(own for own in RESISTANCES if own != 8e-3))]
-    for design, r_in_hat, bit_line in [*wanted, ("A", 8e-3, "resistor"), ("A", 8e-3, "affine")]:
+    for design, r_in_hat, bit_line in [*wanted, ("A", 8e-3, "affine")]:
         if any((row["design"], row["r_in_hat"], row["bit_line"]) == (design, r_in_hat, bit_line) for row in rows):
             continue
         rows.append(point(arguments.shared, design, r_in_hat, bit_line, arguments.images, arguments.trials))
