@@ -254,6 +254,10 @@ class Adc:
         if any(self.circuit.values()):
             if bits > LARGEST_TABLE_BITS:
                 self._fail("circuit", f"given for at most {LARGEST_TABLE_BITS} bits")
+            try:
+                self.its_kind.check(bits, self.circuit)
+            except DesignError as error:
+                raise DesignError(f"ADC {self.label!r}, {bits} bits: {error}") from None
             return AdcErrors(bits, self._noise(bits, None), None, self.kind, self.circuit)
         thresholds = self._thresholds(bits)
         noise = self._noise(bits, thresholds)

@@ -102,7 +102,8 @@ def adc_figures(adc: Adc, bits: int | None = None, *, converters: int = 32, seed
         seed: of mismatch and noise.
 
     Raises:
-        DesignError: no resolution, one that is not from 2 to 14 bits, or no converters.
+        DesignError: no resolution, one that is not from 2 to 14 bits, no converters, or ADCs without any transitions in
+            the range.
     """
     width = adc.bits if bits is None else bits
     if width is None or not 2 <= width <= MOST_BITS:
@@ -117,6 +118,8 @@ def adc_figures(adc: Adc, bits: int | None = None, *, converters: int = 32, seed
     lowest = -0.5 - codes / 4
     transitions = lowest + np.cumsum(counts[:, :-1], axis=1) / POINTS
     span = transitions[:, -1] - transitions[:, 0]
+    if not np.all(span > 0):
+        raise DesignError(f"ADC {adc.label!r}: its transitions lie beyond the range or coincide, which is no ADC.")
     step = span / (codes - 2)
     line = transitions[:, :1] + step[:, None] * np.arange(codes - 1)
     middle = (transitions[:, 0] + transitions[:, -1]) / 2

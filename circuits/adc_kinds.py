@@ -19,6 +19,7 @@ from circuits.converters.drawn import (
     Levels,
     Pipeline,
     capacitor_weights,
+    droop_of,
     flash_levels,
     ramp_levels,
 )
@@ -118,6 +119,18 @@ class AdcKind:
             bits: resolution.
         """
         return None
+
+    @classmethod
+    def check(cls, bits: int, errors: Mapping[str, float]) -> None:
+        """Refuse errors that are impossible together, or at a resolution; what each may be says `circuit`.
+
+        Args:
+            bits: resolution.
+            errors: those that are given, by name.
+
+        Raises:
+            DesignError: such errors.
+        """
 
     @classmethod
     def draw(
@@ -223,6 +236,12 @@ class Ramp(AdcKind):
         "comparator_offset_lsb": _OFFSET,
         "comparator_noise_lsb": _NOISE,
     }
+
+    @classmethod
+    def check(cls, bits: int, errors: Mapping[str, float]) -> None:
+        """Refuse a bow that no bent ramp has."""
+        if bits > 1:
+            droop_of(errors.get("bow_lsb", 0.0) / (2**bits - 2))
 
     @classmethod
     def draw(

@@ -15,6 +15,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from devicekit.common.errors import DesignError
+
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Normals = Callable[[], NDArray[np.floating]]
@@ -221,7 +223,7 @@ def capacitor_weights(bits: int, unit_mismatch: float, normals: Floats) -> Float
         normals: standard normals, shape (converters, bits + 1): of the bits' capacitors and of the last unit.
     """
     units = np.append(2.0 ** np.arange(bits - 1, -1, -1), 1.0)
-    capacitors = np.maximum(units + unit_mismatch * np.sqrt(units) * normals, 0.0)
+    capacitors = np.maximum(units + unit_mismatch * np.sqrt(units) * normals, 1e-6)
     return np.asarray(2.0**bits * capacitors[:, :-1] / capacitors.sum(axis=1, keepdims=True))
 
 
@@ -243,7 +245,7 @@ def droop_of(bow: float) -> float:
     For small x the bow is x / 8.
 
     Raises:
-        ValueError: a bow that no such ramp has.
+        DesignError: a bow of half the range or more.
     """
     from scipy.optimize import brentq
 
@@ -256,7 +258,7 @@ def droop_of(bow: float) -> float:
 
     size = abs(bow)
     if size >= 0.5:
-        raise ValueError(f"a bow of {bow:g} of the range")
+        raise DesignError(f"Expected a ramp's bow below half of its range, but got {size:g} of it.")
     droop = float(brentq(lambda x: largest(x) - size, 1e-8, 50.0, xtol=1e-14)) if size > 1e-9 else 8.0 * size
     return droop if bow > 0 else -droop
 

@@ -329,11 +329,29 @@ def test_a_link_to_the_outside_is_no_base(tmp_path: Path) -> None:
         ({"circuit": {"capacitor_mismatch": 0.1}, "inl_lsb": (0, 1)}, "what came out in `inl_lsb`, but got both"),
         ({"circuit": {"capacitor_mismatch": 0.1}, "bits": 20}, "`circuit` to be given for at most 16 bits"),
         ({"decision_energy": "5 fJ", "energy": "1 pJ"}, "`energy` or `decision_energy`, but got both"),
+        (
+            {"kind": "ramp", "circuit": {"bow_lsb": 4.0}, "bits": 3},
+            "3 bits: Expected a ramp's bow below half of its range",
+        ),
     ],
 )
 def test_impossible_circuits_are_refused(values: dict, message: str) -> None:
     with pytest.raises(DesignError, match=message):
-        Adc("sar", **values)
+        Adc(**{"kind": "sar", **values})
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("bits", [1, 2, 8])
+def test_the_largest_errors_still_make_codes(kind: str, bits: int) -> None:
+    """Whatever a file may say, codes are codes."""
+    largest = {name: parameter.high for name, parameter in adc_kind(kind).circuit.items() if name != "bow_lsb"}
+    random = np.random.default_rng(9)
+    values = np.vstack(
+        [random.uniform(-9, 2**bits + 9, (200, 40)), np.full((1, 40), np.inf), np.full((1, 40), -np.inf)]
+    )
+    codes = drawn(Adc(kind, circuit=largest), bits, 40).codes(values, lambda: random.standard_normal(values.shape))
+    assert codes.min() >= 0
+    assert codes.max() <= 2**bits - 1
 
 
 def test_figures_need_a_resolution_and_converters() -> None:
@@ -343,6 +361,8 @@ def test_figures_need_a_resolution_and_converters() -> None:
         adc_figures(Adc("sar"), 1)
     with pytest.raises(DesignError, match="at least one converter"):
         adc_figures(Adc("sar"), 8, converters=0)
+    with pytest.raises(DesignError, match="transitions lie beyond the range or coincide"):
+        adc_figures(Adc("ramp", circuit={"comparator_offset_lsb": 1e6}), 4)
 
 
 @pytest.mark.usefixtures("own_registry")

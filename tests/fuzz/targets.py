@@ -87,7 +87,10 @@ def cores(path: Path) -> str | None:
 
 def adc(path: Path) -> str | None:
     """An ADC of one's own, and the costs of a core with it."""
-    cost = energy.estimate_core(circuits.Core(circuits.load_design("A"), adc=circuits.load_adc(path)))
+    own = circuits.load_adc(path)
+    cost = energy.estimate_core(circuits.Core(circuits.load_design("A"), adc=own))
+    if own.circuit:
+        circuits.adc_figures(own, 8, converters=2)
     return _nonsense(energy=(cost.energy_fj_per_op, 0, 1e300), latency=(cost.latency_ns, 0, 1e300))
 
 
