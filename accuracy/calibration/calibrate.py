@@ -165,7 +165,7 @@ def _own_range(layer: AnalogLayer, seen: Observation) -> tuple[float, float] | N
     edge = step * integers
     largest = max(float(side.largest.max(initial=0.0)) for side in (seen.positive, seen.negative))
     # Half a step rounds to the last code.
-    if largest >= edge + step / 2:
+    if largest >= edge + step / 2 and not OwnCodes.of(layer.digital).input_clips:
         raise CalibrationError(
             f"Layer {layer.name!r}: its inputs reach the integer {largest / step:.0f} of its own quantiser, but "
             f"{layer.design.input_bits}-bit inputs reach {integers}; use more input_bits."

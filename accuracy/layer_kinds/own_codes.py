@@ -20,12 +20,14 @@ class OwnCodes:
         weight_bits: bits of its weights, sign included.
         input_step: value of one input integer.
         input_bits: bits of its inputs, the sign included where they carry one.
+        input_clips: whether inputs beyond the last integer count as it; else they are refused.
     """
 
     weight_step: Any = None
     weight_bits: int | None = None
     input_step: float | None = None
     input_bits: int | None = None
+    input_clips: bool | None = None
 
     @classmethod
     def of(cls, module: nn.Module) -> OwnCodes:

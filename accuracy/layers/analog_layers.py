@@ -24,7 +24,7 @@ from accuracy.kernels.histograms import Observation
 from accuracy.kernels.products import mean_common
 from accuracy.kernels.protocol import Reading
 from accuracy.kernels.readout import read
-from accuracy.layer_kinds import MatrixKind, kind_of
+from accuracy.layer_kinds import MatrixKind, OwnCodes, kind_of
 from accuracy.layers.gradients import StraightThrough
 from accuracy.layers.layer_state import Calibration, ColumnCorrection, Mode
 from accuracy.layers.weights_seen import WeightsSeen
@@ -32,7 +32,7 @@ from accuracy.mapping.adc import AdcRanges, adc_levels, full_adc_ranges
 from accuracy.mapping.biases import bias_reach, map_biases
 from accuracy.mapping.operators import ConvolutionOperator, Operator
 from accuracy.mapping.weights import Mapping, map_weights
-from circuits import Core, CoreDesign
+from circuits import Core, CoreDesign, weight_code
 from circuits.peripherals.model import PeripheralModel
 
 Floats = NDArray[np.float64]
@@ -156,6 +156,21 @@ class AnalogLayer(nn.Module):
         if self._programmed is not None:
             seed, trial, draw_cell = self._programmed
             self.program(seed, trial, draw_cell=draw_cell)
+
+    def follow_own_codes(self) -> None:
+        """Map the codes that the digital layer now says it has (`accuracy.layer_kinds.OwnCodes`), with its own bits.
+
+        The layer has to be calibrated again.
+
+        Raises:
+            DesignError: the design is impossible with so few bits.
+            MappingError: weights that are no such codes.
+        """
+        design = self.design.replace(weight_scale="given", scale_columns=None)
+        self.core = with_own_bits(self.core.replace(design=design), self.digital)
+        self.design = self.core.design
+        self.set_calibration(None)
+        self.synchronize()
 
     # -- state --------------------------------------------------------------------------------------------------
 
@@ -481,6 +496,29 @@ def analog_layer(
     )
     layer._project_signs = project_signs
     return layer
+
+
+def with_own_bits(core: Core, module: nn.Module) -> Core:
+    """Return a core with no more bits of weights and inputs than a quantised layer has, where the design follows it.
+
+    Args:
+        core: what the layer's arrays are built of.
+        module: the digital layer.
+
+    Raises:
+        DesignError: the design is impossible with so few bits.
+    """
+    design, codes = core.design, OwnCodes.of(module)
+    if design.weight_scale != "given":
+        return core
+    changes: dict[str, Any] = {}
+    if codes.weight_bits is not None and codes.weight_bits < design.weight_bits:
+        # Cells that held a whole magnitude hold the smaller one; sliced ones keep their bits and need fewer slices.
+        held = min(design.cell_bits, weight_code(design.negative_weights).magnitude_bits(codes.weight_bits))
+        changes |= {"weight_bits": codes.weight_bits, "bits_per_cell": held}
+    if codes.input_bits is not None and design.input_bits is not None and codes.input_bits < design.input_bits:
+        changes["input_bits"] = codes.input_bits
+    return core.replace(design=design.replace(**changes)) if changes else core
 
 
 def layer_mapping(

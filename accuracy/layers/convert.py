@@ -18,14 +18,13 @@ from accuracy.layer_kinds import (
     FoundLayer,
     LayerKind,
     MatrixKind,
-    OwnCodes,
     find_layers,
     is_rewritten,
     kind_names,
     kind_of,
     replace_modules,
 )
-from accuracy.layers.analog_layers import FOLDED_NORM, AnalogLayer, analog_layer
+from accuracy.layers.analog_layers import FOLDED_NORM, AnalogLayer, analog_layer, with_own_bits
 from accuracy.layers.conversion import Conversion, Recipe, remember
 from accuracy.layers.plan import Plan, check_names, plan
 from accuracy.layers.tracing import traced
@@ -33,7 +32,6 @@ from accuracy.lifting import is_lifted_owner
 from circuits import Core, CoreDesign, Faults, Wires, as_core, load_core
 from circuits.bit_line.solve import BitLineCell
 from circuits.core import AdcLike, CellLike, PeripheralsLike
-from circuits.weight_codes import weight_code
 
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
@@ -124,7 +122,7 @@ def build(model: nn.Module, recipe: Recipe, batch: Batch | None) -> nn.Module:
         own = next((core for pattern, core in recipe.overrides.items() if layer.matches([pattern])), recipe.core)
         if layer.matches(recipe.exclude):
             continue
-        own = _with_own_bits(own, layer.module)
+        own = with_own_bits(own, layer.module)
         analog = analog_layer(layer.name, layer.module, own, key, project_signs=recipe.project_signs)
         analog.vectors_only = layer.name in of_vectors
         analog.program(recipe.seed)
@@ -179,25 +177,6 @@ class _Cores:
                 f"{core.corrections} and the core {self.core.name!r} of the others {self.core.corrections}."
             )
         return core
-
-
-def _with_own_bits(core: Core, module: nn.Module) -> Core:
-    """The core with no more bits of weights and inputs than a quantised layer has, where the design follows its codes.
-
-    Raises:
-        DesignError: the design is impossible with so few bits.
-    """
-    design, codes = core.design, OwnCodes.of(module)
-    if design.weight_scale != "given":
-        return core
-    changes: dict[str, Any] = {}
-    if codes.weight_bits is not None and codes.weight_bits < design.weight_bits:
-        # Cells that held a whole magnitude hold the smaller one; sliced ones keep their bits and need fewer slices.
-        held = min(design.cell_bits, weight_code(design.negative_weights).magnitude_bits(codes.weight_bits))
-        changes |= {"weight_bits": codes.weight_bits, "bits_per_cell": held}
-    if codes.input_bits is not None and design.input_bits is not None and codes.input_bits < design.input_bits:
-        changes["input_bits"] = codes.input_bits
-    return core.replace(design=design.replace(**changes)) if changes else core
 
 
 def _require_eager(model: nn.Module) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import nn
 
+from accuracy.layer_kinds import OwnCodes
 from accuracy.networks.errors import NetworkError
 from devicekit.common.foreign import reading
 from devicekit.common.paths import is_file
@@ -97,3 +102,30 @@ def lay_in(model: nn.Module, state: State, path: Path) -> None:
     if broken:
         raise NetworkError(f"{path}: expected finite weights, but found NaN or infinity in {', '.join(broken[:3])}.")
     model.load_state_dict(state, strict=False)
+    for name, codes in _own_codes(path).items():
+        OwnCodes(**codes).say(model.get_submodule(name))
+
+
+OWN_CODES = "devicekit.own_codes"
+"""Entry of a safetensors file's metadata: JSON of the codes of each layer, by its name."""
+
+
+def _own_codes(path: Path) -> dict[str, dict[str, Any]]:
+    """The codes that layers of a weight file were trained to, by name."""
+    if path.suffix != ".safetensors":
+        return {}
+    with reading(path, NetworkError, "a readable safetensors file"), safe_open(path, "pt") as file:
+        found = (file.metadata() or {}).get(OWN_CODES, "{}")
+        codes: dict[str, dict[str, Any]] = json.loads(found)
+    return codes
+
+
+def codes_metadata(model: nn.Module) -> dict[str, str]:
+    """Return metadata for a safetensors file that says which codes the layers of a network were trained to.
+
+    Args:
+        model: whose layers say so themselves (`accuracy.layer_kinds.OwnCodes`).
+    """
+    codes = {name: OwnCodes.of(module) for name, module in model.named_modules()}
+    known = {name: asdict(own) for name, own in codes.items() if own.weight_step is not None}
+    return {OWN_CODES: json.dumps(known)} if known else {}

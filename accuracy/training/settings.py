@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from accuracy.training.errors import TrainingError
 from devicekit.common.foreign import read_toml
@@ -39,6 +39,12 @@ class Training(BaseModel):
             weights (`accuracy.training.hessian`), 1 for what the cells of `error_scale` add to the loss in second
             order. Only without noise, which has it in already.
         trace_examples: examples of each batch that the trace is estimated on.
+        weight_bits: bits of weights, sign included, that are trained with a learned step (LSQ) of each layer
+            (`accuracy.training.quantisers`); afterwards the integers are mapped as they are, with no more bits. None:
+            weights are trained as real numbers. Only without noise.
+        activation_bits: likewise of the inputs of each layer, the sign included where they carry one; None: real.
+        edge_bits: both of the first and the last layer, in the order of the network's modules.
+        activation_quantiser: whether the clipping of inputs is learned as in ``"lsq"`` or as in ``"pact"``.
         validation: share of the training examples that is held out to choose the best epoch and to stop early; 0 for
             none, which keeps the last. Not used where validation data are given.
         validation_draws: sets of cells of the validation, the same after every epoch.
@@ -61,6 +67,10 @@ class Training(BaseModel):
     layers: tuple[str, ...] = ("*",)
     trace_penalty: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     trace_examples: int = Field(default=16, ge=1)
+    weight_bits: int | None = Field(default=None, ge=2, le=8)
+    activation_bits: int | None = Field(default=None, ge=2, le=8)
+    edge_bits: int = Field(default=8, ge=2, le=8)
+    activation_quantiser: Literal["lsq", "pact"] = "lsq"
     validation: float = Field(default=0.1, ge=0, lt=1)
     validation_draws: int = Field(default=4, ge=1)
     patience: int | None = Field(default=None, ge=1)
@@ -83,6 +93,14 @@ class Training(BaseModel):
         if value and info.data.get("noise") != "none":
             raise ValueError("the explicit trace belongs to noise = 'none'; sampled errors hold it already")
         return value
+
+    @model_validator(mode="after")
+    def _quantised_alone(self) -> Self:
+        if self.activation_bits is not None and self.weight_bits is None:
+            raise ValueError("`activation_bits` needs `weight_bits`: layers follow integers of both, or of weights")
+        if self.weight_bits is not None and (self.noise != "none" or self.trace_penalty):
+            raise ValueError("`weight_bits` belongs to noise = 'none' without `trace_penalty`")
+        return self
 
     @classmethod
     def make(cls, values: dict[str, Any], where: str = "training") -> Self:

@@ -47,7 +47,9 @@ def train(
     """Train a converted network on the cells it will run on, in place.
 
     It stays in inference mode: batch norms are folded or keep their statistics, dropout is off. Ranges are calibrated
-    again at the end, with training examples.
+    again at the end, with training examples. With `weight_bits`, its layers then have designs that hold the integers
+    they were trained to (``weight_scale="given"``), and say so themselves (`weight_step`, `weight_bits`, `input_step`,
+    `input_bits`), so that another conversion for such a design maps the same integers.
 
     Args:
         model: from `accuracy.convert` and `accuracy.calibrate`.
@@ -76,14 +78,18 @@ def train(
         layer.require_calibration()
     run = _Run(model, layers, data, settings, loss_of(loss), validation)
     name = loss if isinstance(loss, str) else getattr(loss, "__qualname__", type(loss).__name__)
-    run.mark = start_mark(model, settings, name, run.examples.steps)
-    original = original_of(model)
-    path = None if checkpoint is None else Path(checkpoint)
-    with run.forward.active():
-        if path is None or not run.restore(path):
-            run.end_epoch(0, 0.0)
-        run.go(path, checkpoint_seconds, progress)
-    model.load_state_dict(run.best)
+    try:
+        run.mark = start_mark(model, settings, name, run.examples.steps)
+        original = original_of(model)
+        path = None if checkpoint is None else Path(checkpoint)
+        with run.forward.active():
+            if path is None or not run.restore(path):
+                run.end_epoch(0, 0.0)
+            run.go(path, checkpoint_seconds, progress)
+        model.load_state_dict(run.best)
+        run.forward.export()
+    finally:
+        run.forward.close()
     calibrate(model, run.examples.some(CALIBRATION_EXAMPLES))
     return TrainingResult(model, settings, tuple(run.history), run.best_epoch, run.stopped, original)
 
@@ -106,14 +112,19 @@ class _Run:
         self.validation = self.examples.validation() if validation is None else validation
         self.forward = Forward(layers, settings)
         self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        steps = self.forward.learned_steps()
+        learned = {id(step) for step in steps}
+        groups: list[dict[str, Any]] = [{"params": [own for own in self.parameters if id(own) not in learned]}]
+        for step in steps:
+            # AdamW moves every number by about the learning rate, whatever its size: steps by that share of theirs.
+            share = float(step.detach()) if settings.optimiser == "adamw" else 1.0
+            groups.append({"params": [step], "share": share, "weight_decay": 0.0})
         if settings.optimiser == "sgd":
             self.optimiser: torch.optim.Optimizer = torch.optim.SGD(
-                self.parameters, settings.learning_rate, momentum=0.9, weight_decay=settings.weight_decay
+                groups, settings.learning_rate, momentum=0.9, weight_decay=settings.weight_decay
             )
         else:
-            self.optimiser = torch.optim.AdamW(
-                self.parameters, settings.learning_rate, weight_decay=settings.weight_decay
-            )
+            self.optimiser = torch.optim.AdamW(groups, settings.learning_rate, weight_decay=settings.weight_decay)
         self.total = settings.epochs * self.examples.steps
         self.step = 0
         self.summed = 0.0
@@ -153,7 +164,7 @@ class _Run:
         settings = self.settings
         rate = 0.5 * settings.learning_rate * (1.0 + math.cos(math.pi * self.step / self.total))
         for group in self.optimiser.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get("share", 1.0)
         self.optimiser.zero_grad()
         mean = 0.0
         for draw in range(settings.draws):

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from accuracy.layer_kinds import copy_model, kind_of
+from accuracy.layer_kinds import OwnCodes, copy_model, kind_of
 from accuracy.layers.analog_layers import FOLDED_NORM, AnalogLayer
 from accuracy.layers.conversion import conversion_of
 from accuracy.layers.convert import analog_layers
@@ -58,6 +58,7 @@ def trained_original(original: nn.Module | None, model: nn.Module) -> nn.Module:
                 done |= {f"{norm_name}.{own}" for own in network.get_submodule(norm_name).state_dict()}
                 matrix, bias = _unfolded(matrix, bias, layer.kind.bias(target), network.get_submodule(norm_name))
             like = layer.kind.matrix(target)
+            OwnCodes.of(layer.digital).say(target)
             layer.kind.lay_in(target, matrix.to(like), None if bias is None else bias.to(like))
         held = model.state_dict()
         missing = []

@@ -95,6 +95,13 @@ def train(
     trace_penalty: Annotated[
         float | None, typer.Option(help="With --noise none: weight of the Hessian's trace as regulariser.")
     ] = None,
+    weight_bits: Annotated[
+        int | None,
+        typer.Option(help="With --noise none: bits of the weights, 2 to 8, with learned steps; mapped as they are."),
+    ] = None,
+    activation_bits: Annotated[
+        int | None, typer.Option(help="With --weight-bits: bits of the inputs of layers, with learned clipping.")
+    ] = None,
     patience: Annotated[int | None, typer.Option(help="Stop after so many epochs without a better validation.")] = None,
     loss: Annotated[str, typer.Option(help="What is made smaller: cross_entropy, mse or binary.")] = "cross_entropy",
     metric: Annotated[str, typer.Option(help="What is reported, as for devicekit accuracy.")] = "top1",
@@ -119,6 +126,7 @@ def train(
     from accuracy import calibrate, convert, networks
     from accuracy.batches import batch_of
     from accuracy.data_sets import find as find_data
+    from accuracy.networks.weights import codes_metadata
     from accuracy.training import Training, compare, hessian_trace
     from accuracy.training import train as train_network
     from accuracy.training.write_back import original_of, trained_original
@@ -133,6 +141,8 @@ def train(
         "learning_rate": learning_rate,
         "draws": draws,
         "trace_penalty": trace_penalty,
+        "weight_bits": weight_bits,
+        "activation_bits": activation_bits,
         "patience": patience,
         "seed": seed,
     }
@@ -165,9 +175,10 @@ def train(
             checkpoint=out / "checkpoint.pt",
             progress=lambda done, total: step(done, total, "Training"),
         )
-        state = {key: value.contiguous() for key, value in result.network().state_dict().items()}
+        trained = result.network()
+        state = {key: value.contiguous() for key, value in trained.state_dict().items()}
         with replacing(out / "weights.safetensors") as temporary:
-            save_file(state, temporary)
+            save_file(state, temporary, metadata=codes_metadata(trained))
         found = compare(
             before,
             after,
