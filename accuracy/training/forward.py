@@ -14,7 +14,7 @@ from accuracy.layers.layer_state import Mode
 from accuracy.layers.modes import layer_mode
 from accuracy.training.drawn_weights import DrawnWeights, read_cell
 from accuracy.training.errors import TrainingError
-from accuracy.training.quantisers import QuantisedWeights, require_bits
+from accuracy.training.quantisers import QuantisedWeights, require_bits, require_drawable
 from accuracy.training.settings import Training
 from devicekit.common.errors import unknown_name
 
@@ -40,17 +40,20 @@ class Forward:
         self._noisy = [layer for layer in layers if any(fnmatchcase(layer.name, pattern) for pattern in wanted)]
         if settings.age is not None and any(layer.cell is None for layer in self._noisy):
             raise TrainingError("Ideal cells do not age: leave out `age`, or give the core a cell.")
-        drawn = self._noisy if settings.noise == "weights" else []
+        drawn = self._noisy if settings.noise == "weights" and settings.weight_bits is None else []
         self._drawn = {layer: DrawnWeights(layer, settings.error_scale) for layer in drawn}
         self._quantised: dict[AnalogLayer, QuantisedWeights] = {}
         if settings.weight_bits is not None:
             for layer in layers:
                 bits = _bits(settings, at_edge=layer in (layers[0], layers[-1]))
                 require_bits(layer, *bits)
+                if layer in self._noisy:
+                    require_drawable(layer)
             for layer in layers:
                 bits = _bits(settings, at_edge=layer in (layers[0], layers[-1]))
                 pact = settings.activation_quantiser == "pact"
-                self._quantised[layer] = QuantisedWeights(layer, *bits, pact=pact)
+                noise = settings.error_scale if layer in self._noisy else None
+                self._quantised[layer] = QuantisedWeights(layer, *bits, pact=pact, error_scale=noise)
 
     @contextmanager
     def active(self) -> Iterator[None]:
@@ -82,6 +85,7 @@ class Forward:
             weights.begin(sequence, age)
         for quantised in self._quantised.values():
             quantised.keep_positive()
+            quantised.begin(sequence, age)
         if settings.noise == "arrays":
             for layer in self._noisy:
                 layer.synchronize()

@@ -23,14 +23,17 @@ import math
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from accuracy.layer_kinds import OwnCodes
-from accuracy.layers.analog_layers import AnalogLayer
+from accuracy.layers.analog_layers import AnalogLayer, with_own_bits
 from accuracy.layers.gradients import product
-from accuracy.training.drawn_weights import HeldWeights
+from accuracy.training.drawn_weights import HeldWeights, needs_programming, read_cell
 from accuracy.training.errors import TrainingError
+from accuracy.training.weight_errors import weight_errors
+from circuits import Core, CoreDesign
 
 WEIGHT_STEP, INPUT_STEP = "learned_weight_step", "learned_input_step"
 """Names of the parameters of an `AnalogLayer` while it is trained to a few bits."""
@@ -107,10 +110,22 @@ class QuantisedWeights(HeldWeights):
         input_bits: bits of an input, its sign included where it has one; None leaves inputs as they are, clipped to
             their range.
         pact: whether the steps of inputs follow PACT instead of LSQ.
+        error_scale: factor on the spread of the cells whose errors weights carry; None for none. An error has no
+            gradient of its own here: it moves in steps, as integers do.
     """
 
-    def __init__(self, layer: AnalogLayer, weight_bits: int | None, input_bits: int | None, *, pact: bool) -> None:
+    def __init__(
+        self,
+        layer: AnalogLayer,
+        weight_bits: int | None,
+        input_bits: int | None,
+        *,
+        pact: bool,
+        error_scale: float | None = None,
+    ) -> None:
         super().__init__(layer)
+        self._error_scale = error_scale
+        self.begin(np.random.SeedSequence(0), None)
         self.weight_bits, self.input_bits, self._pact = weight_bits, input_bits, pact
         calibration = layer.require_calibration()
         self.signed = calibration.signed
@@ -123,6 +138,38 @@ class QuantisedWeights(HeldWeights):
             # The calibrated range is where the clipping level starts.
             step = torch.full((), calibration.scale / self.input_high, dtype=matrix.dtype, device=matrix.device)
             layer.register_parameter(INPUT_STEP, nn.Parameter(step))
+
+    def begin(self, sequence: np.random.SeedSequence, age: float | None) -> None:
+        """Go on to other cells.
+
+        Args:
+            sequence: of everything random.
+            age: time after programming [s]; None: that of the layer's own cell.
+        """
+        self._sequence = np.random.SeedSequence(sequence.entropy, spawn_key=(*sequence.spawn_key, self.layer.key))
+        self._age = age
+        self.matrix = None
+
+    def held_weights(self) -> Tensor:
+        """Return the quantised weights of this draw, as cells hold them, shape (rows, columns)."""
+        if self.matrix is None:
+            weights = self.weights()
+            self.matrix = weights if self._error_scale is None else weights + self._errors(weights.detach())
+        return self.matrix
+
+    def _errors(self, weights: Tensor) -> Tensor:
+        layer, step = self.layer, getattr(self.layer, WEIGHT_STEP).detach()
+        cell = read_cell(layer.cell, self._error_scale or 0.0, self._age)
+        if cell is not None and cell.spatial is not None and cell.die_deviate is None:
+            cell = cell.on_die(np.random.default_rng(self._sequence))
+        found = weight_errors(few_bit_design(layer.design, self.weight_bits), cell)
+        index = torch.round(weights / step).long() + found.largest
+        mean, spread = (torch.from_numpy(table).to(weights)[index] for table in (found.mean, found.spread))
+        generator = torch.Generator(weights.device)
+        generator.manual_seed(int(self._sequence.generate_state(1, np.uint64)[0] >> np.uint64(1)))
+        # Along memory that does not depend on how a kind lays out its matrix.
+        deviates = torch.randn(tuple(weights.shape), generator=generator, device=weights.device, dtype=weights.dtype)
+        return (mean + spread * deviates) * step
 
     def weights(self) -> Tensor:
         """Return the quantised weights, shape (rows, columns)."""
@@ -152,7 +199,7 @@ class QuantisedWeights(HeldWeights):
         """Return the layer's output."""
         unbatched = x.dim() < layer.least_axes
         own = self.inputs(x.unsqueeze(0) if unbatched else x)
-        columns = product(layer.sized(x), own, self.weights().to(own.dtype))
+        columns = product(layer.sized(x), own, self.held_weights().to(own.dtype))
         bias = self.bias()
         result = layer.columns_back(columns if bias is None else columns + bias)
         result = torch.relu(result) if layer.relu else result
@@ -179,6 +226,7 @@ class QuantisedWeights(HeldWeights):
         Raises:
             DesignError: the design is impossible with so few bits.
         """
+        self.keep_positive()
         layer, codes = self.layer, OwnCodes()
         if self.weight_bits is not None:
             with torch.no_grad():
@@ -199,6 +247,31 @@ class QuantisedWeights(HeldWeights):
         """Take the steps off the layer."""
         for name in (WEIGHT_STEP, INPUT_STEP):
             self.layer._parameters.pop(name, None)
+
+
+def few_bit_design(design: CoreDesign, weight_bits: int | None) -> CoreDesign:
+    """Return the design that a layer gets when it follows weights of so many bits."""
+    codes = nn.Module()
+    OwnCodes(weight_bits=weight_bits).say(codes)
+    given = design.replace(weight_scale="given", scale_columns=None)
+    return with_own_bits(Core(given), codes).design
+
+
+def require_drawable(layer: AnalogLayer) -> None:
+    """Refuse layers whose errors have to be programmed, which is not done beside learned steps.
+
+    Args:
+        layer: a layer that is to be noisy.
+
+    Raises:
+        TrainingError: outliers, stuck cells, unit or flipped columns, columns of one sign, or biases on the array.
+    """
+    if needs_programming(layer) or layer.design.bias_rows:
+        raise TrainingError(
+            f"Layer {layer.name!r}: `weight_bits` with noise = 'weights' draws normal errors of each weight; outliers, "
+            "stuck cells, unit or flipped columns, columns of one sign and bias rows are not of that form. Take noise "
+            "= 'none'."
+        )
 
 
 def require_bits(layer: AnalogLayer, weight_bits: int | None, input_bits: int | None) -> None:

@@ -41,7 +41,7 @@ class Training(BaseModel):
         trace_examples: examples of each batch that the trace is estimated on.
         weight_bits: bits of weights, sign included, that are trained with a learned step (LSQ) of each layer
             (`accuracy.training.quantisers`); afterwards the integers are mapped as they are, with no more bits. None:
-            weights are trained as real numbers. Only without noise.
+            weights are trained as real numbers. Not with noise "arrays".
         activation_bits: likewise of the inputs of each layer, the sign included where they carry one; None: real.
         edge_bits: both of the first and the last layer, in the order of the network's modules.
         activation_quantiser: whether the clipping of inputs is learned as in ``"lsq"`` or as in ``"pact"``.
@@ -98,8 +98,8 @@ class Training(BaseModel):
     def _quantised_alone(self) -> Self:
         if self.activation_bits is not None and self.weight_bits is None:
             raise ValueError("`activation_bits` needs `weight_bits`: layers follow integers of both, or of weights")
-        if self.weight_bits is not None and (self.noise != "none" or self.trace_penalty):
-            raise ValueError("`weight_bits` belongs to noise = 'none' without `trace_penalty`")
+        if self.weight_bits is not None and (self.noise == "arrays" or self.trace_penalty):
+            raise ValueError("`weight_bits` belongs to noise = 'weights' or 'none', without `trace_penalty`")
         return self
 
     @classmethod

@@ -97,7 +97,7 @@ def train(
     ] = None,
     weight_bits: Annotated[
         int | None,
-        typer.Option(help="With --noise none: bits of the weights, 2 to 8, with learned steps; mapped as they are."),
+        typer.Option(help="Bits of weights, 2 to 8, with learned steps, mapped as they are; not with --noise arrays."),
     ] = None,
     activation_bits: Annotated[
         int | None, typer.Option(help="With --weight-bits: bits of the inputs of layers, with learned clipping.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,9 @@ from accuracy import analog_layers, calibrate, convert, networks, training
 from accuracy.mapping.inputs import quantise_inputs
 from accuracy.networks.weights import codes_metadata, lay_in, read_state
 from accuracy.training import Training, TrainingError
-from accuracy.training.quantisers import LearnedClip, LearnedStep, first_step
+from accuracy.training.quantisers import LearnedClip, LearnedStep, QuantisedWeights, first_step
 from circuits import CoreDesign, load_design
+from devicekit import load_device
 from tests.accuracy.small_networks import SmallNet, small_data, small_network
 
 EXACT = CoreDesign(adc_bits=None)
@@ -194,11 +196,51 @@ def test_codes_go_with_the_weight_file(tmp_path: Path) -> None:
     assert codes_metadata(networks.load("digits_cnn")) == {}
 
 
+def test_drawn_integers_have_the_errors_of_programmed_cells() -> None:
+    """Mean and spread of every weight over draws are those of cells that hold its integer in the few-bit design."""
+    cell = dataclasses.replace(load_device("sonos_40nm_tcas2022").at(time=86400.0), error_scale=2.0)
+    model = calibrate(convert(small_network(), EXACT, cell), small_data())
+    layer = analog_layers(model)[1]
+    held = QuantisedWeights(layer, 4, 4, pact=False, error_scale=1.0)
+    drawn = []
+    for draw in range(400):
+        held.begin(np.random.SeedSequence(draw), None)
+        drawn.append(held.held_weights().detach().double().numpy())
+    assert held.held_weights() is held.held_weights(), "one set of cells for all uses in a step"
+    held.export()
+    held.remove_steps()
+    calibrate(model, small_data())
+    assert layer.design.weight_bits == 4
+    found = []
+    for trial in range(400):
+        layer.program(0, trial)
+        found.append(layer.array.programmed_weights().double().numpy())
+    spread = np.std(found, axis=0)
+    assert np.std(drawn, axis=0) == pytest.approx(spread, rel=0.25, abs=0.02 * spread.max())
+    assert np.abs(np.mean(drawn, axis=0) - np.mean(found, axis=0)).max() < 6 * spread.max() / math.sqrt(400)
+
+
+def test_few_bits_are_trained_on_bad_cells() -> None:
+    cell = dataclasses.replace(load_device("sonos_40nm_tcas2022"), error_scale=2.0)
+    found = []
+    for _ in range(2):
+        model = calibrate(convert(small_network(), EXACT, cell), small_data())
+        settings = FEW.model_copy(update={"noise": "weights", "draws": 2, "age": (1.0, 1e5)})
+        found.append(training.train(model, small_data(), settings))
+    one, two = (result.model for result in found)
+    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), two.parameters(), strict=True))
+    assert [layer.design.weight_bits for layer in analog_layers(one)] == [8, 4, 8]
+    assert found[0].history[-1].training_loss < found[0].history[1].training_loss  # type: ignore[operator]
+
+
 def test_what_cannot_be_is_refused() -> None:
     with pytest.raises(TrainingError, match="`activation_bits` needs `weight_bits`"):
         Training.make({"noise": "none", "activation_bits": 4})
-    with pytest.raises(TrainingError, match="`weight_bits` belongs to noise = 'none'"):
-        Training.make({"weight_bits": 4})
+    with pytest.raises(TrainingError, match="`weight_bits` belongs to noise = 'weights' or 'none'"):
+        Training.make({"weight_bits": 4, "noise": "arrays"})
+    flipped = EXACT.replace(negative_weights="offset", bits_per_cell=8, flipped_encoding=True)
+    with pytest.raises(TrainingError, match="unit or flipped columns"):
+        trained(FEW.model_copy(update={"noise": "weights"}), flipped)
     with pytest.raises(TrainingError, match="its weights would have 8 bits, but design 'custom' has `weight_bits` 6"):
         trained(design=EXACT.replace(weight_bits=6, bits_per_cell=5))
     with pytest.raises(TrainingError, match="do not quantise them"):
