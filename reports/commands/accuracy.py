@@ -9,6 +9,20 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from reports.commands._cells import CellsRead
+from reports.commands._core_options import (
+    AgeOption,
+    CompensationOption,
+    DrawCellsOption,
+    FeedOption,
+    InputHatOption,
+    InputResistanceOption,
+    OrientationOption,
+    ProjectSignsOption,
+    SupplyHatOption,
+    SupplyResistanceOption,
+    TemperatureOption,
+    ToleranceOption,
+)
 from reports.commands.common import (
     DesignsArgument,
     JsonOption,
@@ -73,44 +87,21 @@ def accuracy(
     trials: Annotated[int, typer.Option(help="How often the cells are programmed.")] = 10,
     images: Annotated[int | None, typer.Option(help="Test images to use; all by default.")] = None,
     calibration_images: Annotated[int | None, typer.Option(help="Training images for ranges; all by default.")] = None,
-    age: Annotated[str | None, typer.Option(help="Time since programming, such as '2 days'.")] = None,
-    temperature: Annotated[str | None, typer.Option(help="Temperature while reading, such as '350 K'.")] = None,
-    compensation: Annotated[
-        str | None,
-        typer.Option(
-            help="What follows that temperature: reference_cell (default), linear_bias, the fraction removed (0 to 1), "
-            "or 'none' for an uncompensated read."
-        ),
-    ] = None,
+    age: AgeOption = None,
+    temperature: TemperatureOption = None,
+    compensation: CompensationOption = None,
     error_scale: Annotated[float, typer.Option(help="Factor on the spread of the cells.")] = 1.0,
     r_p_hat: Annotated[float | None, typer.Option(help="Bit-line resistance of all designs, relative.")] = None,
     bit_line: Annotated[
         str | None,
         typer.Option(help="Cell on a resistive bit line: resistor (default), affine, relinearised or transistor."),
     ] = None,
-    r_in_hat: Annotated[
-        float | None, typer.Option(help="Resistance of the virtual ground (input of the readout), relative.")
-    ] = None,
-    input_resistance: Annotated[
-        str | None,
-        typer.Option(help="The same in Ohm, such as '500 Ohm'; 'sized' for that of the circuit sized for each design."),
-    ] = None,
-    r_s_hat: Annotated[
-        float | None, typer.Option(help="Resistance of the supply (or source) line between cells, relative.")
-    ] = None,
-    supply_resistance: Annotated[str | None, typer.Option(help="The same in Ohm, such as '0.5 Ohm'.")] = None,
-    feed: Annotated[
-        str | None,
-        typer.Option(
-            help="Where that line is fed: readout (default), far (both along the column) or rows (along the row)."
-        ),
-    ] = None,
-    orientation: Annotated[
-        str | None,
-        typer.Option(
-            help="End of the cells on the bit line: source (default), or drain, with a source line at the other."
-        ),
-    ] = None,
+    r_in_hat: InputHatOption = None,
+    input_resistance: InputResistanceOption = None,
+    r_s_hat: SupplyHatOption = None,
+    supply_resistance: SupplyResistanceOption = None,
+    feed: FeedOption = None,
+    orientation: OrientationOption = None,
     peripherals: Annotated[
         str | None, typer.Option(help="Peripheral model by name or file; the core's, or ideal columns, by default.")
     ] = None,
@@ -124,9 +115,7 @@ def accuracy(
         list[str] | None, typer.Option(help="PATTERN=DESIGN: another design for layers of that name; repeatable.")
     ] = None,
     exclude: Annotated[list[str] | None, typer.Option(help="Name pattern of layers that stay digital.")] = None,
-    project_signs: Annotated[
-        bool, typer.Option(help="Column-sign designs: drop the minority sign of each column instead of refusing.")
-    ] = False,
+    project_signs: ProjectSignsOption = False,
     correct: Annotated[
         list[str] | None,
         typer.Option(help="After programming: drift, column_trim or batch_norm, repeatable; the core's by default."),
@@ -138,10 +127,8 @@ def accuracy(
             "perplexity, mse, or MODULE:FUNCTION of your own."
         ),
     ] = "top1",
-    draw_cells: Annotated[bool, typer.Option(help="Draw each chip's cell model from the fit's uncertainty.")] = False,
-    tolerance: Annotated[
-        float | None, typer.Option(help="Stop once the mean is known within this many points (95 %).")
-    ] = None,
+    draw_cells: DrawCellsOption = False,
+    tolerance: ToleranceOption = None,
     layers: Annotated[bool, typer.Option(help="Report layer by layer what is lost and how ranges are used.")] = False,
     batch_size: Annotated[int, typer.Option(help="Images at a time; results do not depend on it.")] = 100,
     workers: Annotated[int, typer.Option(help="Processes to spread trials over; results do not depend on it.")] = 1,

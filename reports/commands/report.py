@@ -7,6 +7,20 @@ from typing import Annotated, Any
 
 import typer
 
+from reports.commands._core_options import (
+    AgeOption,
+    CompensationOption,
+    DrawCellsOption,
+    FeedOption,
+    InputHatOption,
+    InputResistanceOption,
+    OrientationOption,
+    ProjectSignsOption,
+    SupplyHatOption,
+    SupplyResistanceOption,
+    TemperatureOption,
+    ToleranceOption,
+)
 from reports.commands.common import (
     DesignsArgument,
     JsonOption,
@@ -92,15 +106,9 @@ def report(
         str | None,
         typer.Option(help="ADC: ramp, sar, flash, pipeline, a bundled one (sar_40nm, ...) or a file."),
     ] = None,
-    age: Annotated[str | None, typer.Option(help="Time since programming, such as '2 days'.")] = None,
-    temperature: Annotated[str | None, typer.Option(help="Temperature while reading, such as '350 K'.")] = None,
-    compensation: Annotated[
-        str | None,
-        typer.Option(
-            help="What follows that temperature: reference_cell (default), linear_bias, the fraction removed (0 to 1), "
-            "or 'none' for an uncompensated read."
-        ),
-    ] = None,
+    age: AgeOption = None,
+    temperature: TemperatureOption = None,
+    compensation: CompensationOption = None,
     r_p_hat: Annotated[
         float | None,
         typer.Option(
@@ -109,29 +117,12 @@ def report(
         ),
     ] = None,
     bit_line: Annotated[str | None, typer.Option(help="Cell on a resistive bit line, see devicekit accuracy.")] = None,
-    r_in_hat: Annotated[
-        float | None, typer.Option(help="Resistance of the virtual ground (input of the readout), relative.")
-    ] = None,
-    input_resistance: Annotated[
-        str | None,
-        typer.Option(help="The same in Ohm, such as '500 Ohm'; 'sized' for that of the circuit sized for each design."),
-    ] = None,
-    r_s_hat: Annotated[
-        float | None, typer.Option(help="Resistance of the supply (or source) line between cells, relative.")
-    ] = None,
-    supply_resistance: Annotated[str | None, typer.Option(help="The same in Ohm, such as '0.5 Ohm'.")] = None,
-    feed: Annotated[
-        str | None,
-        typer.Option(
-            help="Where that line is fed: readout (default), far (both along the column) or rows (along the row)."
-        ),
-    ] = None,
-    orientation: Annotated[
-        str | None,
-        typer.Option(
-            help="End of the cells on the bit line: source (default), or drain, with a source line at the other."
-        ),
-    ] = None,
+    r_in_hat: InputHatOption = None,
+    input_resistance: InputResistanceOption = None,
+    r_s_hat: SupplyHatOption = None,
+    supply_resistance: SupplyResistanceOption = None,
+    feed: FeedOption = None,
+    orientation: OrientationOption = None,
     trials: Annotated[
         int | None, typer.Option(min=2, help="How often the network is programmed. [default: 10]")
     ] = None,
@@ -139,14 +130,10 @@ def report(
         int | None,
         typer.Option(min=0, help="How often for each stage of where accuracy goes; 0 leaves it out. [default: 3]"),
     ] = None,
-    tolerance: Annotated[
-        float | None, typer.Option(help="Stop once the mean is known within this many points (95 %).")
-    ] = None,
+    tolerance: ToleranceOption = None,
     error_scale: Annotated[float | None, typer.Option(help="Factor on the spread of the cells. [default: 1]")] = None,
-    draw_cells: Annotated[bool, typer.Option(help="Draw each chip's cell model from the fit's uncertainty.")] = False,
-    project_signs: Annotated[
-        bool, typer.Option(help="Column-sign designs: drop the minority sign of each column instead of refusing.")
-    ] = False,
+    draw_cells: DrawCellsOption = False,
+    project_signs: ProjectSignsOption = False,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes to spread trials over; results do not depend on it.")
     ] = None,

@@ -8,6 +8,11 @@ from typing import Annotated, Any
 import typer
 
 from reports.commands._cells import CellsRead
+from reports.commands._core_options import (
+    AgeOption,
+    CompensationOption,
+    TemperatureOption,
+)
 from reports.commands.common import (
     JsonOption,
     SeedOption,
@@ -67,15 +72,9 @@ def train(
     device: Annotated[
         str | None, typer.Option(help="Memory cell: a name or a file; the core's, or sonos_40nm_tcas2022, by default.")
     ] = None,
-    age: Annotated[str | None, typer.Option(help="Time since programming, such as '2 days'.")] = None,
-    temperature: Annotated[str | None, typer.Option(help="Temperature while reading, such as '350 K'.")] = None,
-    compensation: Annotated[
-        str | None,
-        typer.Option(
-            help="What follows that temperature: reference_cell (default), linear_bias, the fraction removed (0 to 1), "
-            "or 'none' for an uncompensated read."
-        ),
-    ] = None,
+    age: AgeOption = None,
+    temperature: TemperatureOption = None,
+    compensation: CompensationOption = None,
     error_scale: Annotated[float, typer.Option(help="Factor on the spread of the cells, in training and test.")] = 1.0,
     exclude: Annotated[list[str] | None, typer.Option(help="Name pattern of layers that stay digital.")] = None,
     settings: Annotated[
