@@ -6,6 +6,7 @@ from devicekit.cells.cell import Cell, Spatial
 from devicekit.cells.compensation import ReadCompensation
 from devicekit.cells.device_files import device_names, load_device
 from devicekit.cells.device_writing import save_device
+from devicekit.cells.drift_law import ClippedLogarithm, DriftLaw
 from devicekit.cells.error_model import Domain, ErrorModel, parameter
 from devicekit.cells.error_models import (
     Polynomial,
@@ -50,12 +51,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Cell",
+    "ClippedLogarithm",
     "Constant",
     "DesignError",
     "DeviceError",
     "DeviceFit",
     "DevicekitError",
     "Domain",
+    "DriftLaw",
     "ErrorModel",
     "ExtensionWarning",
     "ExtrapolationWarning",

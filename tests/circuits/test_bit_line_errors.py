@@ -116,7 +116,9 @@ def test_an_adc_without_steps_or_range_is_refused():
 def test_the_place_of_a_layer():
     design = circuits.load_design("C").replace(r_p_hat=2e-5)
     activity = circuits.Activity([0.01, 0.03], [0.2, 0.5, 0.1])
-    assert BitLinePoint.of(design, activity, rows=290) == BitLinePoint(97, 2e-5, 0.5, 0.03)
+    assert BitLinePoint.of(design, activity, rows=290) == BitLinePoint(
+        97, 2e-5, 0.5, 0.03, columns=design.matrix_columns
+    )
     assert BitLinePoint.of(design, activity).rows == design.rows_per_array
     offset = circuits.load_design("E")
     assert BitLinePoint.of(offset, circuits.Activity([1.0], [0.5])).pairing == "offset"

@@ -60,7 +60,7 @@ def device(path: Path) -> str | None:
     """A cell: a spread of at most ten full scales, means of at most a thousand, positive currents."""
     cell = devicekit.load_device(path)
     targets = cell.i_max * np.array([0.1, 0.5, 1.0])
-    later = cell.at(time=1e5)
+    later = cell.at(time=8e4)
     return _nonsense(
         i_max=(cell.i_max, 1e-15, 1.0),
         sigma=(float(np.max(cell.sigma(targets)) / cell.i_max), 0.0, 10.0),
