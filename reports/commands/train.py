@@ -174,10 +174,10 @@ def train(
             checkpoint=out / "checkpoint.pt",
             progress=lambda done, total: step(done, total, "Training"),
         )
-        trained = result.network()
-        state = {key: value.contiguous() for key, value in trained.state_dict().items()}
+        network_trained = result.network()
+        state = {key: value.contiguous() for key, value in network_trained.state_dict().items()}
         with replacing(out / "weights.safetensors") as temporary:
-            save_file(state, temporary, metadata=codes_metadata(trained))
+            save_file(state, temporary, metadata=codes_metadata(network_trained))
         found = compare(
             before,
             after,
