@@ -169,7 +169,8 @@ class QuantisedWeights(HeldWeights):
         generator.manual_seed(int(self._sequence.generate_state(1, np.uint64)[0] >> np.uint64(1)))
         # Along memory that does not depend on how a kind lays out its matrix.
         deviates = torch.randn(tuple(weights.shape), generator=generator, device=weights.device, dtype=weights.dtype)
-        return (mean + spread * deviates) * step
+        errors: Tensor = (mean + spread * deviates) * step
+        return errors
 
     def weights(self) -> Tensor:
         """Return the quantised weights, shape (rows, columns)."""
