@@ -139,6 +139,12 @@ def what_is_in(core: Values, name: str = "") -> str:
         core: `Core.to_dict`, without its name and design or with them.
         name: of its design.
     """
+    there, missing = _parts_of(core, name)
+    return _worded(there, missing)
+
+
+def _parts_of(core: Values, name: str) -> tuple[list[str], list[str]]:
+    """Return what acts on the accuracy of a core, and the names of what is left out."""
     shown = built_of(core, name)
     wires = core["wires"]
     names = {"r_p_hat": "R_p_hat", "r_in_hat": "virtual ground R_in_hat", "r_s_hat": "supply R_s_hat"}
@@ -148,7 +154,10 @@ def what_is_in(core: Values, name: str = "") -> str:
     shown["ADC"] = shown["ADC"] if adc is not None and set(adc) & _ERRORS else "none"
     labels = {**_PARTS, "wires": "wires"}
     there = [f"{label} ({shown[key]})" for key, label in labels.items() if shown[key] not in ("none", "ideal")]
-    missing = [label for key, label in labels.items() if shown[key] in ("none", "ideal") and key in _ALWAYS_NAMED]
+    return there, [label for key, label in labels.items() if shown[key] in ("none", "ideal") and key in _ALWAYS_NAMED]
+
+
+def _worded(there: Sequence[str], missing: Sequence[str]) -> str:
     return f"{', '.join(there) or 'quantisation only'}; left out: {', '.join(missing) or 'nothing'}"
 
 
@@ -157,26 +166,42 @@ _ALWAYS_NAMED = ("cells", "age of the cells", "peripherals", "corrections", "wir
 """Parts whose absence is named."""
 
 
+def _apart(designs: Sequence[Values]) -> tuple[list[str], list[str], list[str]]:
+    """Return what is in every row of a table, what is left out of every row, and what sets each row apart."""
+    parts = [_parts_of(design["core"], design["name"]) for design in designs]
+    there, missing = ([own for own in parts[0][side] if all(own in other[side] for other in parts)] for side in (0, 1))
+    rows = []
+    for own_there, own_missing in parts:
+        more = [own for own in own_there if own not in there]
+        rows.append(", ".join([*more, *(f"no {own}" for own in own_missing if own not in missing)]))
+    return there, missing, rows
+
+
 def own_parts(designs: Sequence[Values]) -> list[str]:
-    """Return what is in each row of a table, empty where all rows are alike and its caption says it once.
+    """Return what sets each row of a table apart, empty where all rows are alike; its caption says the rest once.
 
     Args:
         designs: as in `StudyResult`.
     """
-    words = [what_is_in(design["core"], design["name"]) for design in designs]
-    return words if len(set(words)) > 1 else ["" for _ in words]
+    return _apart(designs)[2]
 
 
-def caption_of_parts(designs: list[Values]) -> str:
-    """Return what acts on the results of a table: one sentence where all rows are alike, else one a design.
+def caption_of_parts(designs: Sequence[Values]) -> str:
+    """Return what acts on the results of a table: what all rows share once, and what sets some apart.
 
     Args:
         designs: as in `StudyResult`.
     """
-    words = {design["name"]: what_is_in(design["core"], design["name"]) for design in designs}
-    if len(set(words.values())) == 1:
-        return f"In every row: {next(iter(words.values()))}."
-    return " ".join(f"In {name}: {own}." for name, own in words.items())
+    there, missing, rows = _apart(designs)
+    alike: dict[str, list[str]] = {}
+    for design, own in zip(designs, rows, strict=True):
+        if own:
+            alike.setdefault(own, []).append(design["name"])
+    if not alike:
+        return f"In every row: {_worded(there, missing)}."
+    shared = f"In every row: {', '.join(there)}" if there else "In every row: quantisation"
+    shared += f"; left out of all: {', '.join(missing)}." if missing else "."
+    return " ".join([shared, *(f"In {', '.join(names)}: {own}." for own, names in alike.items())])
 
 
 def shared_parts(designs: Sequence[Values]) -> str:

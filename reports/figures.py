@@ -34,7 +34,7 @@ def accuracy_against_energy(result: StudyResult) -> Figure:
     Args:
         result: what the study found.
     """
-    label, shown = result.device["label"], ShownMetric(result.metric)
+    shown = ShownMetric(result.metric)
     baseline = shown.scaled(result.network["baseline"])
     traces: list[dict[str, Any]] = [_front_trace(result.designs, shown)]
     for index, design in enumerate(result.designs):
@@ -67,7 +67,7 @@ def accuracy_against_energy(result: StudyResult) -> Figure:
             {
                 "type": "scatter",
                 "mode": "markers+text",
-                "name": f"{label} cells",
+                "name": "as built",
                 "legendgroup": "device",
                 "showlegend": index == 0,
                 "x": [energy],
@@ -78,7 +78,7 @@ def accuracy_against_energy(result: StudyResult) -> Figure:
                 "marker": {"size": 11, "color": colour},
                 "error_x": _error([energy], [low], [high], colour),
                 "error_y": _error([mean], [mean - std], [mean + std], colour),
-                "hovertemplate": f"{name}, {label}: {shown.hover} ± {spread}<br>%{{x:.4~g}} fJ/op<extra></extra>",
+                "hovertemplate": f"{name}, as built: {shown.hover} ± {spread}<br>%{{x:.4~g}} fJ/op<extra></extra>",
             },
         ]
     layout = {
@@ -100,10 +100,10 @@ def accuracy_against_energy(result: StudyResult) -> Figure:
         ],
     }
     caption = (
-        f"{'Up' if shown.higher_is_better else 'Down'} and to the left is better. Filled: {label} cells, mean of "
+        f"{'Up' if shown.higher_is_better else 'Down'} and to the left is better. Filled: as built, mean of "
         f"{result.designs[0]['accuracy']['trials']} "
-        "trials with their standard deviation; open: ideal cells, so that the dotted line is what the cells cost and "
-        "the gap to the dashed line what quantisation costs. Horizontal bars: 95 % interval of the energy. The grey "
+        "trials with their standard deviation; open: ideal cells, so that the dotted line is what cells and circuits "
+        "cost and the gap to the dashed line what quantisation costs. Horizontal bars: 95 % interval of the energy. The grey "
         "staircase joins the designs that none beats in both; it goes by means, so mind the bars."
     )
     return Figure(

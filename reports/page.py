@@ -156,7 +156,7 @@ def _places(result: StudyResult) -> int | None:
 def _described(designs: Sequence[Values]) -> list[str]:
     """What sets each design apart, and what is in its row where that is not the same in all (the note says it then)."""
     parts = own_parts(designs)
-    return [f"{words}. In: {own}" if own else words for words, own in zip(descriptions(designs), parts, strict=True)]
+    return [f"{words}; {own}" if own else words for words, own in zip(descriptions(designs), parts, strict=True)]
 
 
 def _row(design: Values, described: str, shown: ShownMetric) -> dict[str, Any]:

@@ -123,8 +123,15 @@ def test_what_is_in_an_accuracy_and_what_is_left_out_is_said() -> None:
     designs = [{"name": "A", "core": fresh}, {"name": "B", "core": fresh}]
     assert caption_of_parts(designs) == f"In every row: {what_is_in(fresh)}."
     assert own_parts(designs) == ["", ""]
-    assert own_parts([designs[0], {"name": "B", "core": full}]) == [what_is_in(fresh), words]
-    assert caption_of_parts([designs[0], {"name": "B", "core": full}]).count("In ") == 2
+    # What rows share is said once, what sets them apart at each.
+    mixed = [designs[0], {"name": "B", "core": full}]
+    alone, more = own_parts(mixed)
+    assert alone == "no age, no periphery, no trim, no wires"
+    assert "wires (R_p_hat 1e-05)" in more
+    assert "cells" not in more
+    caption = caption_of_parts(mixed)
+    assert caption.startswith("In every row: cells (sonos_40nm_tcas2022). In A: no age")
+    assert caption.endswith(f"In B: {more}.")
 
 
 def test_a_study_keeps_its_parts_in_file_command_and_result(tmp_path: Path) -> None:
