@@ -103,8 +103,8 @@ def accuracy_against_energy(result: StudyResult) -> Figure:
         f"{'Up' if shown.higher_is_better else 'Down'} and to the left is better. Filled: as built, mean of "
         f"{result.designs[0]['accuracy']['trials']} "
         "trials with their standard deviation; open: ideal cells, so that the dotted line is what cells and circuits "
-        "cost and the gap to the dashed line what quantisation costs. Horizontal bars: 95 % interval of the energy. The grey "
-        "staircase joins the designs that none beats in both; it goes by means, so mind the bars."
+        "cost and the gap to the dashed line what quantisation costs. Horizontal bars: 95 % interval of the energy. "
+        "The grey staircase joins the designs that none beats in both; it goes by means, so mind the bars."
     )
     return Figure(
         name="accuracy-energy",
