@@ -14,7 +14,6 @@ from devicekit.common.errors import DevicekitError
 from devicekit.common.file_sets import replacing_together, settle
 from devicekit.common.plain import PlainValues
 from reports.cache import ResultCache
-from reports.figure import Figure
 from reports.page_parts import figures_json, plotly_source, template_environment, template_text
 from reports.published.registry import studies, study_of
 from reports.published.study import Finding, PublishedStudy, Setting
@@ -144,12 +143,3 @@ def _document(own: Reproduced) -> dict[str, object]:
     if own.finding is not None:
         document["finding"] = {key: value for key, value in own.finding.to_dict().items() if key != "figure"}
     return document
-
-
-def figure_of(own: Reproduced) -> Figure | None:
-    """Return the picture of a study, None for a table.
-
-    Args:
-        own: the study.
-    """
-    return None if own.finding is None else own.finding.figure

@@ -11,7 +11,7 @@ from typing import Any
 
 from circuits import Core, Wires, choose_cores
 from devicekit import Cell, DesignError, DevicekitError
-from reports.built_cores import built, wires_of
+from reports.built_cores import IDEAL, built, wires_of
 from reports.cell_step import cell_of
 from reports.errors import StudyError
 from reports.studies.axes import CORE_AXES, DESIGN_AXES, STUDY_AXES, WIRE_AXES
@@ -129,21 +129,28 @@ def _built(study: Study, core: Core, varied: Mapping[str, Any], cell: Cell, name
         if key == "corrections":
             changes[key] = () if value is None else value
         elif key not in WIRE_AXES:
-            changes[key] = value
+            changes[key] = None if key == "peripherals" and value == IDEAL else value
     varied_wires = {key: value for key, value in parts.items() if key in WIRE_AXES}
     if varied_wires:
         # What is varied stands before what the study says, and that before the design's own.
         own = {"r_p_hat": design.r_p_hat} if "r_p_hat" in fields else {}
         changes["wires"] = Wires(**{"r_p_hat": design.r_p_hat, **wires_of(study), **own, **varied_wires})
-    elif "r_p_hat" in fields and core.wires is not None:
-        changes["wires"] = dataclasses.replace(core.wires, r_p_hat=design.r_p_hat, resistance=None)
+    elif "r_p_hat" in fields:
+        # Said even where it is 0: no rule on line currents decides it.
+        changes["wires"] = dataclasses.replace(core.wires or Wires(), r_p_hat=design.r_p_hat, resistance=None)
     try:
-        return built(study, core.replace(**changes), cell)
+        return built(study.model_copy(update=_left_out(parts)), core.replace(**changes), cell)
     except DesignError:
         raise
     except DevicekitError as error:
         # A cell without a law for that age, peripherals of another use: this combination, not the study.
         raise DesignError(str(error)) from None
+
+
+def _left_out(parts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a study says where an axis leaves a part out: none is a value, and no gap for a default to fill."""
+    said: dict[str, Any] = {"peripherals": IDEAL, "corrections": ()}
+    return {key: value for key, value in said.items() if key in parts and parts[key] in (None, (), [], IDEAL)}
 
 
 def _listed(value: Any) -> Any:

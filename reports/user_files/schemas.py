@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from circuits.design_files import NOTES
 from devicekit.common.errors import unknown_name
@@ -52,7 +52,7 @@ def _fields_of(cls: type, leave_out: tuple[str, ...] = ()) -> dict[str, Schema]:
     from pydantic import TypeAdapter
 
     names = [field.name for field in dataclasses.fields(cls) if field.name not in leave_out]
-    hints = __import__("typing").get_type_hints(cls, include_extras=True)
+    hints = get_type_hints(cls, include_extras=True)
     words = _described(cls.__doc__ or "")
     found = {}
     for name in names:
@@ -149,7 +149,7 @@ def _core() -> Schema:
     from circuits import Faults, Wires
     from circuits.core_parts import Correction
 
-    corrections = list(__import__("typing").get_args(Correction))
+    corrections = list(get_args(Correction))
     wires = _fields_of(Wires)
     for name in ("resistance", "input_resistance", "supply_resistance"):
         if name in wires:

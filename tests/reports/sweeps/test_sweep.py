@@ -21,6 +21,7 @@ from reports.sweeps.networks import network_of
 from reports.sweeps.points import points_of
 from reports.sweeps.probe import forecast
 from reports.sweeps.tasks import Outcome, run_task
+from reports.wire_rule import leaves_wires_open
 
 DEVICE = "sonos_40nm_tcas2022"
 COSTS = Study(designs=("A",), device=DEVICE, vary={"max_rows": "288,1152", "adc_bits": "6,8"}, accuracy="none")
@@ -68,6 +69,26 @@ def test_wires_vary_one_by_one_over_what_the_study_says() -> None:
     assert {(core.lines.r_p_hat, core.lines.r_s_hat, core.bit_line) for core in cores if core} == {
         (1e-6, 1e-6, "affine")
     }
+
+
+def test_what_is_varied_to_nothing_is_nothing() -> None:
+    """None is a value of an axis: neither a default nor the rule on line currents fills it in."""
+    vary = {"peripherals": ["none", "ideal", "sized"], "corrections": ["none", "column_trim"], "r_p_hat": [0, 1e-6]}
+    found = {}
+    for point in points_of(Study(designs=("A",), device=DEVICE, vary=vary)):
+        core = point.core
+        assert core is not None
+        found[tuple(map(str, point.varied.values()))] = core
+        assert (core.peripherals is not None) == (point.varied["peripherals"] == "sized")
+        assert core.corrections == (("column_trim",) if point.varied["corrections"] else ())
+        assert core.design.r_p_hat == point.varied["r_p_hat"]
+        assert not leaves_wires_open(core)
+    assert len(found) == 12
+    # Where nothing is varied, both defaults hold.
+    (usual,) = points_of(Study(designs=("A",), device=DEVICE))
+    assert usual.core is not None
+    assert usual.core.peripherals is not None
+    assert leaves_wires_open(usual.core)
 
 
 def test_an_impossible_combination_is_named_and_a_value_that_never_fits_is_refused() -> None:
