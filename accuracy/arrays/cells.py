@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from accuracy.arrays import cell_kernels
 from accuracy.mapping.weights import PIECE_CELLS, Digits, Mapping
 from circuits import Faults
 from devicekit import Cell
@@ -22,6 +24,8 @@ from devicekit.cells.tails import Tail
 
 Floats = NDArray[np.float64]
 Seed = int | np.random.SeedSequence | np.random.Generator
+Draw = Callable[[np.random.Generator, Floats], object]
+"""Fills a dense array with the next numbers of a generator."""
 
 _AT_ONCE = 1 << 18
 """Cells of a matrix whose random numbers are drawn together; those of more are drawn row by row, twice."""
@@ -95,7 +99,12 @@ def program_cells(
         chance: one uniform number a cell, for the tail.
     """
     result = deviates if tail is None or chance is None else tail.redraw(deviates, chance)
-    flat, chosen = result.reshape(-1), digits.reshape(-1)
+    if not cell_kernels.program(digits, mean, sigma, result):
+        _program(digits.reshape(-1), mean, sigma, result.reshape(-1))
+    return result if tail is None or chance is None else tail.misplace(result, chance, 1.0)
+
+
+def _program(chosen: Digits, mean: Floats, sigma: Floats, flat: Floats) -> None:
     own = np.empty(min(PIECE_CELLS, flat.size))
     # Means and spreads stay in the cache.
     for start in range(0, flat.size, PIECE_CELLS):
@@ -104,7 +113,10 @@ def program_cells(
         part *= sigma.take(index, out=values, mode="clip")
         part += mean.take(index, out=values, mode="clip")
         np.maximum(part, 0.0, out=part)
-    return result if tail is None or chance is None else tail.misplace(result, chance, 1.0)
+
+
+def _uniform(generator: np.random.Generator, out: Floats) -> None:
+    generator.random(out=out)
 
 
 class _Drawn(NamedTuple):
@@ -123,6 +135,18 @@ class _Streams(NamedTuple):
     faults: tuple[np.random.Generator, ...]
 
 
+@lru_cache(maxsize=32)
+def _laws_of(cell: Cell, levels: bytes) -> tuple[Floats, Floats]:
+    """Mean and spread of each digit, whose levels are those numbers: the same for the layers of a network."""
+    currents = np.frombuffer(levels) * cell.i_max
+    return np.asarray(cell.mean(currents) / cell.i_max), np.asarray(cell.sigma(currents) / cell.i_max)
+
+
+def _copy(seed: Seed) -> Seed:
+    # Of a generator all has to be copied, which takes longer than to make one of a seed.
+    return copy.deepcopy(seed) if isinstance(seed, np.random.Generator) else copy.copy(seed)
+
+
 class ProgrammedCells:
     """Cells that were programmed: exact for no cell model, else with its mean shift and error; some may be stuck.
 
@@ -139,13 +163,13 @@ class ProgrammedCells:
 
     def __init__(self, mapping: Mapping, levels: Floats, cell: Cell | None, faults: Faults | None, seed: Seed) -> None:
         self._mapping, self._levels, self._cell, self._faults = mapping, levels, cell, faults
-        self._start = copy.deepcopy(seed) if isinstance(seed, np.random.Generator) else np.random.default_rng(seed)
+        self._seed = _copy(seed)
         self._streams: _Streams | None = None
         self._end: np.random.Generator | None = None
         self._laws: tuple[Floats, Floats] | None = None
         self._on_die = cell
         if cell is not None and not self._draws_die:
-            self._laws = self._laws_of(cell)
+            self._laws = _laws_of(cell, levels.tobytes())
 
     @property
     def _draws_die(self) -> bool:
@@ -186,47 +210,49 @@ class ProgrammedCells:
             result = self._faults.apply(result, g_min, numbers.faults)
         return result
 
-    def _laws_of(self, cell: Cell) -> tuple[Floats, Floats]:
-        """Mean and spread of each digit."""
-        currents = self._levels * cell.i_max
-        return np.asarray(cell.mean(currents) / cell.i_max), np.asarray(cell.sigma(currents) / cell.i_max)
+    def _generator(self) -> np.random.Generator:
+        """The generator before all cells."""
+        return np.random.default_rng(_copy(self._seed))
 
     def _draw_die(self, generator: np.random.Generator) -> None:
         if self._draws_die:
             assert self._cell is not None
             self._on_die = self._cell.on_die(generator)
-            self._laws = self._laws_of(self._on_die)
+            self._laws = _laws_of(self._on_die, self._levels.tobytes())
 
     # -- random numbers -------------------------------------------------------------------------------------------
 
     def _numbers(self, pieces: Sequence[slice]) -> Iterator[_Drawn]:
         if self._small:
             drawn = self._all_numbers()
+            if len(pieces) == 1:
+                yield drawn
+                return
             for piece in pieces:
                 yield _Drawn(*(None if values is None else values[:, :, piece].copy() for values in drawn))
             return
         deviates, tail, faults = copy.deepcopy(self._find_streams())
         for piece in pieces:
             yield _Drawn(
-                self._further(deviates, piece, "standard_normal"),
-                self._further(tail, piece, "random"),
-                self._further(faults, piece, "random"),
+                self._further(deviates, piece, cell_kernels.standard_normal),
+                self._further(tail, piece, _uniform),
+                self._further(faults, piece, _uniform),
             )
 
-    def _further(self, streams: tuple[np.random.Generator, ...], piece: slice, method: str) -> Floats | None:
+    def _further(self, streams: tuple[np.random.Generator, ...], piece: slice, draw: Draw) -> Floats | None:
         """The next numbers of every slice and line, for the rows of a piece."""
         if not streams:
             return None
         slices, lines, _, columns = self._mapping.shape
         result = np.empty((slices, lines, piece.stop - piece.start, columns))
         for stream, plane in zip(streams, result.reshape(slices * lines, -1), strict=True):
-            getattr(stream, method)(out=plane)
+            draw(stream, plane)
         return result
 
     def _all_numbers(self) -> _Drawn:
         """The numbers of all cells."""
-        generator, shape = copy.deepcopy(self._start), self._mapping.shape
-        deviates = None if self._cell is None else generator.standard_normal(shape)
+        generator, shape = self._generator(), self._mapping.shape
+        deviates = None if self._cell is None else cell_kernels.standard_normal(generator, np.empty(shape))
         self._draw_die(generator)
         tail = None if self._cell is None or self._cell.tail is None else generator.random(shape)
         faults = None if self._faults is None else generator.random(shape)
@@ -236,19 +262,19 @@ class ProgrammedCells:
     def _find_streams(self) -> _Streams:
         """Where the numbers of each slice and line begin: found by drawing them once."""
         if self._streams is None:
-            generator = copy.deepcopy(self._start)
-            deviates = () if self._cell is None else self._skipped(generator, "standard_normal")
+            generator = self._generator()
+            deviates = () if self._cell is None else self._skipped(generator, cell_kernels.standard_normal)
             self._draw_die(generator)
-            tail = () if self._cell is None or self._cell.tail is None else self._skipped(generator, "random")
-            faults = () if self._faults is None else self._skipped(generator, "random")
+            tail = () if self._cell is None or self._cell.tail is None else self._skipped(generator, _uniform)
+            faults = () if self._faults is None else self._skipped(generator, _uniform)
             self._streams, self._end = _Streams(deviates, tail, faults), generator
         return self._streams
 
-    def _skipped(self, generator: np.random.Generator, method: str) -> tuple[np.random.Generator, ...]:
+    def _skipped(self, generator: np.random.Generator, draw: Draw) -> tuple[np.random.Generator, ...]:
         slices, lines, rows, columns = self._mapping.shape
         buffer, found = np.empty(PIECE_CELLS), []
         for _ in range(slices * lines):
             found.append(copy.deepcopy(generator))
             for start in range(0, rows * columns, PIECE_CELLS):
-                getattr(generator, method)(out=buffer[: rows * columns - start])
+                draw(generator, buffer[: rows * columns - start])
         return tuple(found)

@@ -88,11 +88,16 @@ def test_networks_in_several_threads_at_once(set_threads) -> None:  # type: igno
 
 
 FORKED = """
-import os, sys
+import importlib.util, os, sys
 import torch
 torch.set_num_threads(2)
 torch.rand(1000, 1000) @ torch.rand(1000, 1000)
-from tests.accuracy.test_threads import converted, outputs
+# By path: packages that are installed may bring a package `tests`.
+spec = importlib.util.spec_from_file_location("threads", "tests/accuracy/test_threads.py")
+threads = importlib.util.module_from_spec(spec)
+sys.modules["threads"] = threads
+spec.loader.exec_module(threads)
+converted, outputs = threads.converted, threads.outputs
 expected = outputs(converted())
 child = os.fork()
 if child == 0:
