@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -48,6 +48,8 @@ _DIGITS, _LARGEST_INTEGER = 3, 127 * 65536 + 127 * 256 + 127
 """Bytes of a weight, and what the largest of them makes."""
 _BOUNDS = (2.0, 8.0, 32.0)
 """Conductances are below 2 but for outliers; weights beyond the last bound are left to single precision."""
+_MOST_SHAPES = 8
+"""Shapes of images that a layer remembers how to read."""
 _MOST_ROWS = 1 << 16
 """Rows whose products with bytes fit 32 bits."""
 
@@ -154,19 +156,39 @@ class Convolution:
 
     def read(self, array: AnalogArray, x: Tensor, how: Reading) -> Tensor:
         """Quantise, sum, digitise and finish outputs in one pass; cells stay laid out until they change."""
-        bias = None if how.bias is None else how.bias.detach().numpy().astype(np.float64)
+        bias = None if how.bias is None else how.bias.detach().numpy()
         key = (how.full_scale, how.signed, how.adc, how.relu, None if bias is None else bias.tobytes())
         width = self.width or (min(widest(), BYTES if _takes_bytes(array, how) else _LANES))
         layout = array.laid_out(
             self,
             key,
-            lambda: _Layout(array, how, bias, width),
+            lambda: _Layout(array, how, None if bias is None else bias.astype(np.float64), width),
             renew=lambda known: known.place(array.column_pieces),
         )
         result, clipped = layout.read(x, *input_scale(array, how))
         array.inputs_seen += x.numel()
         array.inputs_clipped += clipped
         return result
+
+
+class _Work(NamedTuple):
+    """How images of one shape are read.
+
+    Attributes:
+        job: for the C code, but for where images and outputs lie.
+        taps: where it finds the taps.
+        shape: of outputs.
+        room: shape of what it works in, in bytes.
+        parts: of all images.
+        least: parts that are worth a thread of their own.
+    """
+
+    job: _Layer
+    taps: NDArray[np.int64]
+    shape: tuple[int, ...]
+    room: tuple[int, int]
+    parts: int
+    least: int
 
 
 class _Layout:
@@ -189,6 +211,7 @@ class _Layout:
         self.partitions, self.blocks, self.columns = array.factors.shape
         self.vectors = -(-self.columns // self.width)
         self._bound = _BOUNDS[0]
+        self._work: dict[tuple[Any, ...], _Work] = {}
         self._lay_out(array.mapping.partitions)
         self.place(array.column_pieces)
         adc = how.adc.uniform(array.lines)
@@ -225,6 +248,7 @@ class _Layout:
             pieces: gives partition, rows and weights (rows, blocks * columns) of a few rows at once; rows are ordered
                 (channel, tap).
         """
+        self._work.clear()
         if self.bytes:
             for bound in _BOUNDS:
                 self._bound = max(self._bound, bound)
@@ -293,13 +317,29 @@ class _Layout:
         if isinstance(self.operator, ConvolutionOperator) and any(self.operator.edges):
             image = functional.pad(image, self.operator.edges, mode=self.operator.edge_mode)
             repeated = _outside(image, factor, lowest, highest) - _outside(x, factor, lowest, highest)
-        (py, px), (sy, sx) = self.geometry.padding, self.geometry.stride
+        key = (image.shape, image.stride(), factor, lowest, highest, unit, thread_count())
+        work = self._work.get(key)
+        if work is None:
+            if len(self._work) >= _MOST_SHAPES:
+                self._work.clear()
+            work = self._work[key] = self._prepare(image, *key[2:])
+        result = torch.empty(work.shape)
+        room = torch.empty(work.room, dtype=torch.uint8)
+        job = _Layer.from_buffer_copy(work.job)
+        job.image.x, job.convolution.out, job.room = image.data_ptr(), result.data_ptr(), room.data_ptr()
+        clipped = share(library.read_parts, job, work.parts, work.least, threads=key[-1])
+        if job.infinite:
+            raise NotFiniteError
+        return from_images(self.operator, result, x), clipped - repeated
+
+    def _prepare(self, image: Tensor, factor: float, lowest: float, highest: float, unit: float, threads: int) -> _Work:
+        """Work out how images of a shape are read; arguments are those of `read`."""
         images, channels, height, width = image.shape
+        (py, px), (sy, sx) = self.geometry.padding, self.geometry.stride
         tall, wide = height + 2 * py, width + 2 * px
         out_y, out_x = self.geometry.out_size(height, width)
         taps = self.geometry.tap_offsets(wide) * channels
-        result = torch.empty((images, out_y, out_x, self.columns))
-        line, threads = wide * channels, thread_count()
+        line = wide * channels
         value = 1 if self.bytes else 4
         # Small images are read several at a time; few or large ones are cut into bands, which stay in the cache.
         bands = -(-tall * line // _CHUNK_VALUES)
@@ -310,12 +350,12 @@ class _Layout:
         reach = (self.geometry.taps[0] - 1) * self.geometry.dilation[0] + 1
         rows = tall if bands == 1 else min(tall, -(-out_y // bands) * sy + reach + sy)
         # Four bytes are read from where the last one is.
-        room = torch.empty((threads, (together * rows * line * value + 127) // 64 * 64), dtype=torch.uint8)
+        room = (threads, (together * rows * line * value + 127) // 64 * 64)
         weights = self._weight.ctypes.data
         integer = self._bound / _LARGEST_INTEGER if self.bytes else 1.0
         job = _Layer(
             _Image(
-                image.data_ptr(), *image.stride(), height, width, channels, py, px, tall, wide, factor, lowest, highest,
+                None, *image.stride(), height, width, channels, py, px, tall, wide, factor, lowest, highest,
                 self.offset,
             ),
             _Convolution(
@@ -324,18 +364,15 @@ class _Layout:
                 self._weight_start.ctypes.data, None if self.bytes else weights, self.blocks, self.vectors,
                 self.columns, unit * integer,
                 *self._adc.addresses, self._worth.ctypes.data, self._first.ctypes.data,
-                result.data_ptr(), self.floor, weights if self.bytes else None,
+                None, self.floor, weights if self.bytes else None,
                 self._begin.ctypes.data if self.bytes else None,
             ),
-            reach, bands, together, room.data_ptr(), room.shape[1], BYTES if self.bytes else self.width, 0,
+            reach, bands, together, None, room[1], BYTES if self.bytes else self.width, 0,
         )  # fmt: skip
         # Each position is computed alike wherever it falls, so the number of threads is no matter.
-        products = -(-result.numel() // max(1, images * bands)) * channels * self.geometry.area * self.blocks
+        products = -(-out_y * out_x * self.columns // bands) * channels * self.geometry.area * self.blocks
         least = -(-_LEAST_PRODUCTS // max(1, products))
-        clipped = share(library.read_parts, job, images * bands, least, threads=threads)
-        if job.infinite:
-            raise NotFiniteError
-        return from_images(self.operator, result, x), clipped - repeated
+        return _Work(job, taps, (images, out_y, out_x, self.columns), room, images * bands, least)
 
 
 def _outside(x: Tensor, factor: float, lowest: float, highest: float) -> int:

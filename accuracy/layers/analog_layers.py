@@ -137,7 +137,10 @@ class AnalogLayer(nn.Module):
         Args:
             thoroughly: whether values are compared even where nothing says that they changed.
         """
-        return self._seen.differ(self._stored, self.digital.parameters(), thoroughly)
+        digital = self.digital
+        # At every call of a layer; most have no modules of their own to look through.
+        parameters = digital.parameters() if digital._modules else digital._parameters.values()
+        return self._seen.differ(self._stored, parameters, thoroughly)
 
     def synchronize(self) -> None:
         """Map the digital layer's weights anew and program them with the seed of the last programming."""
@@ -264,7 +267,7 @@ class AnalogLayer(nn.Module):
             CalibrationError: the layer is not calibrated.
             MappingError: a sized circuit and cells without a current in ampere.
         """
-        if self._peripherals is None:
+        if self._peripherals is None and self.array.physics.peripherals is not None:
             common = self.require_calibration().common
             self._peripherals = slice_peripherals(self.array, self.adc_ranges(), common, self.name)
         return self._peripherals

@@ -29,7 +29,7 @@ class WeightsSeen:
         """Return what a copy starts from: its parameters are others."""
         return {"_hash": self._hash, "_marks": None}
 
-    def differ(self, matrix: Callable[[], Tensor], parameters: Iterable[Tensor], thoroughly: bool) -> bool:
+    def differ(self, matrix: Callable[[], Tensor], parameters: Iterable[Tensor | None], thoroughly: bool) -> bool:
         """Return whether a matrix has other values than the one seen.
 
         Args:
@@ -37,7 +37,9 @@ class WeightsSeen:
             parameters: what it is made of; they count their changes.
             thoroughly: whether values are compared even where no change was counted.
         """
-        marks = tuple((id(each), 0 if each.is_inference() else each._version) for each in parameters)
+        marks = tuple(
+            (id(each), 0 if each.is_inference() else each._version) for each in parameters if each is not None
+        )
         if not thoroughly and marks == self._marks:
             return False
         if _hash_of(matrix()) != self._hash:
