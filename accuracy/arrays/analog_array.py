@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from accuracy.arrays.cells import Cells, ExactCells, GivenCells, ProgrammedCells, Seed
-from accuracy.arrays.physics import NoiseSource, Physics, draw_column_deviates, draw_converters
+from accuracy.arrays.noise import NoiseSource
+from accuracy.arrays.physics import Physics, draw_column_deviates, draw_converters
 from accuracy.errors import MappingError
 from accuracy.mapping.biases import BiasRows
 from accuracy.mapping.operators import Operator

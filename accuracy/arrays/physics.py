@@ -25,6 +25,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from accuracy.arrays.noise import NoiseSource
 from accuracy.mapping.adc import UniformAdc
 from accuracy.mapping.inputs import input_digits, input_steps, slice_layout
 from circuits import AdcErrors, Core, CoreDesign, Faults, adc_codes
@@ -67,130 +68,6 @@ class Physics:
         return cls(core.bit_line, core.column_peripherals, core.faults, own_adc, core.lines, core.orientation)
 
 
-@dataclass(frozen=True)
-class Places:
-    """Where the examples of a batch stand in a layer's input.
-
-    Attributes:
-        axis: the axis that holds them.
-        outer: places that come before the examples along it, ``(outer, examples, ...)``: 1 where each example's
-            vectors lie together, 0 for an input that is the same for all examples.
-    """
-
-    axis: int = 0
-    outer: int = 1
-
-
-_IN_FRONT = Places()
-
-NoiseKey = Sequence[int] | Callable[[], Sequence[int]]
-
-
-class NoiseSource:
-    """Standard normals that depend on the seed and on the image they are for, never on how images are batched.
-
-    Every image has a stream of its own: the layer's and trial's key with the image's number, and how often the network
-    used the layer on it before, as counter (Philox).
-
-    Args:
-        key: identifies the layer and trial; the numbers of another key are independent. May be a function that gives it
-            when the first number is drawn.
-
-    Attributes:
-        places: where the images of a batch stand in the layer's input, one entry for each use of the layer in a pass
-            of the network; the last holds for all later ones. Without any they come first.
-    """
-
-    def __init__(self, key: NoiseKey = (0,)):
-        self.places: Sequence[Places] = ()
-        self.restart(key)
-
-    def restart(self, key: NoiseKey | None = None) -> None:
-        """Begin again with the first image, with another key where one is given."""
-        if key is not None:
-            self._parts = key
-            self._key: NDArray[np.unsignedinteger] | None = None
-        self._next_image = 0
-        self._images = 0
-        self._batch: Sequence[int] | None = None
-        self._call = 0
-        self._streams: list[np.random.Generator] = []
-
-    def place(self, images: Sequence[int]) -> None:
-        """Set which images come next, so that a layer that the network uses several times knows whose turn it is.
-
-        Args:
-            images: number of each image of the batch.
-        """
-        self._batch, self._call = images, -1
-
-    def begin(self, images: int) -> None:
-        """Go on to the next `images` images, or to the layer's next use on the images of the batch.
-
-        Args:
-            images: length of the first axis of the layer's input.
-        """
-        self._streams = []
-        if self._batch is None:
-            self._next_image += self._images
-        else:
-            self._call += 1
-        self._images = images
-
-    @property
-    def _place(self) -> Places:
-        """Where the images stand now."""
-        if self._batch is None or not self.places:
-            return _IN_FRONT
-        return self.places[min(self._call, len(self.places) - 1)]
-
-    def normals(self, shape: Sequence[int], like: Tensor) -> Tensor:
-        """Return standard normals of a shape whose leading axes are those of the layer's input."""
-        dtype: type[np.floating] = np.float64 if like.dtype == torch.float64 else np.float32
-        place = self._place
-        if place == _IN_FRONT:
-            result = self._drawn(tuple(shape), dtype)
-        elif place.outer == 0:
-            result = self._drawn((1, *shape), dtype)[0]
-        else:
-            assert self._batch is not None
-            # Images first: each draws its numbers as if it were alone.
-            images, axis = len(self._batch), place.axis
-            split = (*shape[:axis], place.outer, images, shape[axis] // place.outer // images, *shape[axis + 1 :])
-            order = (axis + 1, *(other for other in range(len(split)) if other != axis + 1))
-            drawn = self._drawn(tuple(split[own] for own in order), dtype)
-            result = np.ascontiguousarray(drawn.transpose(np.argsort(order))).reshape(tuple(shape))
-        return torch.from_numpy(result).to(like.device)
-
-    def _drawn(self, shape: tuple[int, ...], dtype: type[np.floating]) -> NDArray[np.floating]:
-        """Draw numbers of a shape whose first axis is the images of the batch, or vectors that each has as many of."""
-        if not self._streams:
-            if self._key is None:
-                parts = self._parts() if callable(self._parts) else self._parts
-                self._key = np.random.SeedSequence([int(part) for part in parts]).generate_state(2, np.uint64)
-            self._streams = [
-                np.random.Generator(np.random.Philox(key=self._key, counter=[0, 0, self._call, number]))
-                for number in self._numbers(shape[0])
-            ]
-        result: NDArray[np.floating] = np.empty(shape, dtype=dtype)
-        for stream, part in zip(self._streams, result, strict=True):
-            part[...] = stream.standard_normal(part.shape, dtype=dtype)
-        return result
-
-    def _numbers(self, count: int) -> Sequence[int]:
-        """Numbers of the streams of so many vectors."""
-        if self._batch is None:
-            return range(self._next_image, self._next_image + count)
-        if self._place.outer == 0:
-            return range(count)
-        each = count // len(self._batch)
-        if each * len(self._batch) != count:
-            first = self._batch[0] * count // len(self._batch)
-            return range(first, first + count)
-        # A layer may see each image as several vectors.
-        return [image * each + own for image in self._batch for own in range(each)]
-
-
 def read_noise_inputs(integers: Tensor, unit: float, design: CoreDesign, signed: bool) -> Tensor:
     """Return the weight of each cell's read-noise variance in the variance of an analog-accumulated output.
 
@@ -205,10 +82,18 @@ def read_noise_inputs(integers: Tensor, unit: float, design: CoreDesign, signed:
     """
     if input_steps(design, signed) is None:
         return (integers * unit) ** 2
-    total = torch.zeros_like(integers)
-    for shift, bits, slice_unit, weight in slice_layout(design, signed):
-        total += slice_noise_input(input_digits(integers, shift, bits), design) * (slice_unit * weight) ** 2
-    return total
+    layout = slice_layout(design, signed)
+    return _by_integer(
+        integers,
+        design,
+        signed,
+        lambda own: torch.stack(
+            [
+                slice_noise_input(input_digits(own, shift, bits), design) * (slice_unit * weight) ** 2
+                for shift, bits, slice_unit, weight in layout
+            ]
+        ).sum(dim=0),
+    )
 
 
 def slice_noise_input(digits: Tensor, design: CoreDesign) -> Tensor:
@@ -228,10 +113,27 @@ def weighted_inputs(integers: Tensor, design: CoreDesign, signed: bool, bit_weig
     layout = slice_layout(design, signed)
     own = np.asarray(bit_weights, dtype=np.float64)[-len(layout) :]
     own = own / own.sum()
-    total = torch.zeros_like(integers)
-    for (shift, bits, _, _), weight in zip(layout, own, strict=True):
-        total += input_digits(integers, shift, bits) * float(weight)
-    return total
+    return _by_integer(
+        integers,
+        design,
+        signed,
+        lambda all_of_them: torch.stack(
+            [
+                input_digits(all_of_them, shift, bits) * float(weight)
+                for (shift, bits, _, _), weight in zip(layout, own, strict=True)
+            ]
+        ).sum(dim=0),
+    )
+
+
+def _by_integer(integers: Tensor, design: CoreDesign, signed: bool, law: Callable[[Tensor], Tensor]) -> Tensor:
+    """Return what a law makes of inputs, worked out once for each integer that they can be: there are few of them."""
+    steps = input_steps(design, signed)
+    assert steps is not None
+    lowest = -steps if signed else 0
+    table = law(torch.arange(lowest, steps + 1, dtype=torch.float64)).to(integers.device, integers.dtype)
+    places = integers.flatten().to(torch.int32)
+    return table.index_select(0, places - lowest if lowest else places).reshape(integers.shape)
 
 
 def draw_column_deviates(partitions: int, columns: int, seed: np.random.Generator) -> list[Floats]:

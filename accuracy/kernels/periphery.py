@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from accuracy.arrays.physics import NoiseSource
+from accuracy.arrays.noise import NoiseSource
 from accuracy.mapping.adc import UniformAdc
 from circuits.native import DEFAULT_FLAGS, load_library
 from circuits.peripherals.apply import column_errors, noise_variances, scale_of
@@ -60,8 +60,9 @@ class _Periphery(ctypes.Structure):
 
 @cache
 def _library() -> ctypes.CDLL | None:
-    # Without contraction a code is rounded the same way on every processor.
-    return load_library(_SOURCE, (*DEFAULT_FLAGS, "-ffp-contract=off"))
+    # Without contraction a code is rounded the same way on every processor; a square root that sets no `errno` can be
+    # a vector's.
+    return load_library(_SOURCE, (*DEFAULT_FLAGS, "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"))
 
 
 def available(v: Tensor) -> bool:
@@ -98,11 +99,12 @@ def converted(
     blocks, columns = out.shape[-2:]
     lines = blocks // len(models)
     # What the structures point at must live as long as they do.
-    held: list[Floats] = []
+    held: list[NDArray[np.floating]] = []
 
     def keep(values: Floats) -> int:
-        held.append(np.ascontiguousarray(values, dtype=np.float64))
-        return held[-1].ctypes.data
+        own = np.ascontiguousarray(values, dtype=np.float64)
+        held.append(own)
+        return own.ctypes.data
 
     stages = (_Stage * blocks)()
     for block in range(blocks):
@@ -112,8 +114,9 @@ def converted(
         constant, shot = noise_variances(model)
         normals = None
         if constant or shot:
-            drawn = noise.normals((*out.shape[:-2], columns), torch.empty(0, dtype=torch.float64))
-            normals = keep(drawn.numpy())
+            drawn = noise.normals((*out.shape[:-2], columns), torch.empty(0)).numpy()
+            held.append(drawn)
+            normals = drawn.ctypes.data
         lo, hi = float(adc.lo[block]), float(adc.hi[block])
         own = errors.common_offset_lsb
         follows = common is not None and model.follows_common_current

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from accuracy.arrays.physics import Places
+from accuracy.arrays.noise import Places
 from accuracy.batches import Batch, tensors_in
 from accuracy.errors import EvaluationError, EvaluationWarning
 from accuracy.layers.analog_layers import AnalogLayer

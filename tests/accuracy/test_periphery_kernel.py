@@ -10,7 +10,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accuracy.arrays.physics import NoiseSource, through_peripherals
+from accuracy.arrays.noise import NoiseSource
+from accuracy.arrays.physics import through_peripherals
 from accuracy.kernels import periphery
 from accuracy.mapping.adc import UniformAdc
 from circuits.peripherals.model import PeripheralModel

@@ -22,7 +22,7 @@ struct stage {          /* of one block: a weight slice and a line */
     const double *common_column;       /* (columns): offset that goes with the common current [LSB]; NULL */
     const double *inl;                 /* (points) at evenly spaced positions [LSB] */
     int64_t points;
-    const double *normals; /* (vectors, columns): NULL without noise */
+    const float *normals;  /* (vectors, columns): NULL without noise */
     int64_t follows;       /* whether gain and offset follow the common current */
     double low, high, q;   /* range of the ADC and codes a unit of current */
 };
@@ -36,57 +36,98 @@ struct periphery {
     int32_t convert; /* whether readings are those of the ideal ADC */
 };
 
-#define PERIPHERY(NAME, TYPE, FLOOR)                                                                                   \
+#define ALWAYS static inline __attribute__((always_inline))
+
+/* One block of one vector. The flags are constants wherever this is called, so that each case is a loop without
+ * branches, which compilers turn into vectors. */
+#define ROW(NAME, TYPE, ROUND)                                                                                         \
+    ALWAYS void NAME(const struct stage *s, TYPE *restrict v, const double *restrict common,                           \
+                     const float *restrict normals, int64_t columns, int by_column, int scaled, int convert)           \
+    {                                                                                                                  \
+        const double *restrict gains = s->gain, *restrict offsets = s->offset, *restrict inl = s->inl;                 \
+        const double *restrict commons = s->common_column;                                                             \
+        const double lo = s->lo, span = s->span, per_span = 1.0 / span, zero = s->zero, model_zero = s->model_zero;    \
+        const double scale = s->scale, per_scale = 1.0 / scale, lsb = s->lsb, below = s->clip_low;                     \
+        const double above = s->clip_high, common_gain = s->common_gain, common_offset = s->common_offset;             \
+        const double constant = s->constant, shot = s->shot / (1.0 - zero), noise = lsb * per_scale;                   \
+        const double last_point = (double)(s->points - 1);                                                             \
+        const int32_t last_left = (int32_t)(s->points > 1 ? s->points - 2 : 0), next = s->points > 1;                  \
+        const TYPE low = (TYPE)s->low, high = (TYPE)s->high, q = (TYPE)s->q;                                           \
+        for (int64_t k = 0; k < columns; k++) {                                                                        \
+            double position = ((double)v[k] - lo) * per_span;                                                          \
+            double own = scaled ? model_zero + (position - zero) * scale : position;                                   \
+            double gain = gains[k], offset = offsets[k];                                                               \
+            if (common) {                                                                                              \
+                double excess = common[k] - 1.0;                                                                       \
+                gain = (gain + 1.0) * (1.0 + common_gain * excess) - 1.0;                                              \
+                offset += common_offset * excess;                                                                      \
+                if (by_column)                                                                                         \
+                    offset += commons[k] * (1.0 + excess);                                                             \
+            } else if (by_column)                                                                                      \
+                offset += commons[k];                                                                                  \
+            double analog = own + gain * (own - model_zero) + offset * lsb;                                            \
+            analog = analog > below ? analog : below;                                                                  \
+            analog = analog < above ? analog : above;                                                                  \
+            double at = analog * last_point;                                                                           \
+            at = at > 0.0 ? at : 0.0;                                                                                  \
+            at = at < last_point ? at : last_point;                                                                    \
+            int32_t left = (int32_t)at;                                                                                \
+            left = left < last_left ? left : last_left;                                                                \
+            double from = inl[left], to = inl[left + next];                                                            \
+            double reading = analog + (from + (at - (double)left) * (to - from)) * lsb;                                \
+            if (scaled)                                                                                                \
+                reading = zero + (reading - model_zero) * per_scale;                                                   \
+            if (normals)                                                                                               \
+                reading += sqrt(constant + shot * fabs(position - zero)) * noise * (double)normals[k];                 \
+            TYPE current = (TYPE)(lo + reading * span);                                                                \
+            if (convert) {                                                                                             \
+                current = current > low ? current : low;                                                               \
+                current = current < high ? current : high;                                                             \
+                current = ROUND((current - low) * q) / q + low;                                                        \
+            }                                                                                                          \
+            v[k] = current;                                                                                            \
+        }                                                                                                              \
+    }
+
+ROW(row_single, float, rintf)
+ROW(row_double, double, rint)
+
+#define CASES(ROW, common, normals)                                                                                    \
+    do {                                                                                                               \
+        if (!p->convert)                                                                                               \
+            ROW(s, v, common, normals, columns, s->common_column != 0, s->scale != 1.0, 0);                            \
+        else if (s->common_column && s->scale == 1.0)                                                                  \
+            ROW(s, v, common, normals, columns, 1, 0, 1);                                                              \
+        else if (s->common_column)                                                                                     \
+            ROW(s, v, common, normals, columns, 1, 1, 1);                                                              \
+        else if (s->scale == 1.0)                                                                                      \
+            ROW(s, v, common, normals, columns, 0, 0, 1);                                                              \
+        else                                                                                                           \
+            ROW(s, v, common, normals, columns, 0, 1, 1);                                                              \
+    } while (0)
+
+#define PERIPHERY(NAME, TYPE, ROW)                                                                                     \
     CLONES int64_t NAME(const struct periphery *p, int64_t first, int64_t last, int64_t thread)                        \
     {                                                                                                                  \
         int64_t columns = p->columns, lines = p->blocks / p->slices;                                                   \
         for (int64_t n = first; n < last; n++)                                                                         \
             for (int64_t b = 0; b < p->blocks; b++) {                                                                  \
-                const struct stage s = p->stages[b];                                                                   \
-                TYPE *restrict v = (TYPE *)p->v + (n * p->blocks + b) * columns;                                       \
-                const double *common = p->common && s.follows ? p->common + (n * p->slices + b / lines) * columns : 0;             \
-                const double *normals = s.normals ? s.normals + n * columns : 0;                                       \
-                double last_point = (double)(s.points - 1);                                                            \
-                TYPE low = (TYPE)s.low, high = (TYPE)s.high, q = (TYPE)s.q;                                            \
-                for (int64_t k = 0; k < columns; k++) {                                                                \
-                    double position = ((double)v[k] - s.lo) / s.span;                                                  \
-                    double own = s.scale == 1.0 ? position : s.model_zero + (position - s.zero) * s.scale;             \
-                    double gain = s.gain[k], offset = s.offset[k];                                                     \
-                    if (common) {                                                                                      \
-                        double excess = common[k] - 1.0;                                                               \
-                        gain = (gain + 1.0) * (1.0 + s.common_gain * excess) - 1.0;                                    \
-                        offset += s.common_offset * excess;                                                            \
-                        if (s.common_column)                                                                           \
-                            offset += s.common_column[k] * (1.0 + excess);                                             \
-                    } else if (s.common_column)                                                                        \
-                        offset += s.common_column[k];                                                                  \
-                    double analog = own + gain * (own - s.model_zero) + offset * s.lsb;                                \
-                    analog = analog > s.clip_low ? analog : s.clip_low;                                                \
-                    analog = analog < s.clip_high ? analog : s.clip_high;                                              \
-                    double at = analog * last_point;                                                                   \
-                    at = at > 0.0 ? (at < last_point ? at : last_point) : 0.0;                                         \
-                    int32_t left = (int32_t)at;                                                                        \
-                    left = left < s.points - 2 ? left : (int32_t)(s.points > 1 ? s.points - 2 : 0);                    \
-                    int32_t right = s.points > 1 ? left + 1 : left;                                                    \
-                    double inl = s.inl[left] + (at - (double)left) * (s.inl[right] - s.inl[left]);                     \
-                    double reading = analog + inl * s.lsb;                                                             \
-                    if (s.scale != 1.0)                                                                                \
-                        reading = s.zero + (reading - s.model_zero) / s.scale;                                         \
-                    if (normals) {                                                                                     \
-                        double signal = fabs(position - s.zero) / (1.0 - s.zero);                                      \
-                        reading += sqrt(s.constant + s.shot * signal) / s.scale * s.lsb * normals[k];                  \
-                    }                                                                                                  \
-                    TYPE current = (TYPE)(s.lo + reading * s.span);                                                    \
-                    if (p->convert) {                                                                                  \
-                        current = current > low ? (current < high ? current : high) : low;                             \
-                        current = FLOOR((current - low) * q) / q + low;                                                \
-                    }                                                                                                  \
-                    v[k] = current;                                                                                    \
-                }                                                                                                      \
+                const struct stage *s = p->stages + b;                                                                 \
+                TYPE *v = (TYPE *)p->v + (n * p->blocks + b) * columns;                                                \
+                const double *common = p->common ? p->common + (n * p->slices + b / lines) * columns : 0;              \
+                const float *normals = s->normals ? s->normals + n * columns : 0;                                      \
+                if (p->common && s->follows && s->normals)                                                             \
+                    CASES(ROW, common, normals);                                                                       \
+                else if (p->common && s->follows)                                                                      \
+                    CASES(ROW, common, 0);                                                                             \
+                else if (s->normals)                                                                                   \
+                    CASES(ROW, 0, normals);                                                                            \
+                else                                                                                                   \
+                    CASES(ROW, 0, 0);                                                                                  \
             }                                                                                                          \
         (void)thread;                                                                                                  \
         return 0;                                                                                                      \
     }
 
-PERIPHERY(periphery_single, float, rintf)
-PERIPHERY(periphery_double, double, rint)
+PERIPHERY(periphery_single, float, row_single)
+PERIPHERY(periphery_double, double, row_double)
