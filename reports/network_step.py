@@ -22,6 +22,7 @@ from devicekit.common.plain import plain
 from reports.cache import ResultCache, code_hash
 from reports.errors import StudyError
 from reports.fingerprint import fingerprint
+from reports.kept_trials import KeptTrials
 from reports.metric import ShownMetric
 from reports.prose import sentence
 from reports.results import Values
@@ -236,12 +237,14 @@ def evaluate_design(study: Study, network: LoadedNetwork, core: Core, cache: Res
     if known is not None:
         report(1, 1)
         return known
-    found = evaluate_afresh(study, network, core, report)
+    found = evaluate_afresh(study, network, core, report, KeptTrials(cache, f"trials-{core.name}", inputs))
     cache.put(f"accuracy-{core.name}", inputs, found)
     return found
 
 
-def evaluate_afresh(study: Study, network: LoadedNetwork, core: Core, report: Report) -> Values:
+def evaluate_afresh(
+    study: Study, network: LoadedNetwork, core: Core, report: Report, kept: KeptTrials | None = None
+) -> Values:
     """Return what `evaluate_design` does, without a look at earlier results.
 
     Args:
@@ -249,6 +252,7 @@ def evaluate_afresh(study: Study, network: LoadedNetwork, core: Core, report: Re
         network: the network with its images.
         core: the core as built, with its cell.
         report: called with (steps done, steps in all).
+        kept: trials of a run that was interrupted, see `accuracy.evaluate`.
 
     Returns:
         Also ``loss_draws`` (`Accuracy.loss_draws`), which go together between cores evaluated on the same images.
@@ -264,7 +268,7 @@ def evaluate_afresh(study: Study, network: LoadedNetwork, core: Core, report: Re
             if cost is not None and cost.included:
                 model = _converted(study, network, wired(core, cost))
         activities = {} if core.design.input_bits is None else measure_activity(model, training)
-        found = _evaluated(study, network, model, study.trials, report)
+        found = _evaluated(study, network, model, study.trials, report, kept)
     for what, value in (("float network", found.baseline), (f"design {core.name}", found.mean)):
         if not math.isfinite(value):
             raise StudyError(f"The {found.metric} of the {what} is {value}: there is nothing to compare.")
@@ -295,7 +299,13 @@ def beyond_envelopes() -> Iterator[list[str]]:
 
 
 def evaluate_core(
-    study: Study, network: LoadedNetwork, core: Core, cache: ResultCache, report: Report | None = None
+    study: Study,
+    network: LoadedNetwork,
+    core: Core,
+    cache: ResultCache,
+    report: Report | None = None,
+    *,
+    with_scores: bool = False,
 ) -> Values:
     """Return the accuracy of a network on a core exactly as it is, from an earlier run where all inputs are the same.
 
@@ -305,18 +315,23 @@ def evaluate_core(
         core: the core as built.
         cache: earlier results.
         report: called with (steps done, steps in all).
+        with_scores: whether ``scores`` stands in it as well: of each image by the float network, with ideal cells, and
+            in every trial.
 
     Returns:
         `Accuracy.to_dict`.
     """
-    inputs = evaluation_inputs(study, network.fingerprint, core) | {"what": "accuracy alone"}
+    inputs = evaluation_inputs(study, network.fingerprint, core) | {"what": "accuracy alone", "scores": with_scores}
     known = cache.get(f"stage-{core.name}", inputs)
     if known is None:
         with beyond_envelopes():
             # Whoever asks says what models are used beyond what they are known for.
             model = _converted(study, network, core)
-            own = _evaluated(study, network, model, study.trials, report or (lambda *_: None))
+            kept = KeptTrials(cache, f"trials-{core.name}", inputs)
+            own = _evaluated(study, network, model, study.trials, report or (lambda *_: None), kept)
         known = own.to_dict(seed=study.seed)
+        if with_scores:
+            known["scores"] = plain([own.baseline_scores, own.ideal_scores, own.scores])
         cache.put(f"stage-{core.name}", inputs, known)
     return known
 
@@ -362,7 +377,14 @@ def _converted(study: Study, network: LoadedNetwork, core: Core) -> nn.Module:
     return calibrate(model, _training(study, network))
 
 
-def _evaluated(study: Study, network: LoadedNetwork, model: nn.Module, trials: int, report: Report) -> Accuracy:
+def _evaluated(
+    study: Study,
+    network: LoadedNetwork,
+    model: nn.Module,
+    trials: int,
+    report: Report,
+    kept: KeptTrials | None = None,
+) -> Accuracy:
     from accuracy import evaluate
 
     one_point = ShownMetric(network.metric.to_dict()).scaled(1.0)
@@ -376,6 +398,7 @@ def _evaluated(study: Study, network: LoadedNetwork, model: nn.Module, trials: i
         tolerance=None if study.tolerance is None else study.tolerance / one_point,
         correction_batches=_training(study, network, study.correction_images),
         workers=study.workers,
+        kept=kept,
         progress=report,
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, MutableMapping, Sequence
 
 import numpy as np
 from torch import nn
@@ -41,6 +41,7 @@ def evaluate(
     corrections: Sequence[Correction] | None = None,
     correction_batches: Batches | None = None,
     workers: int = 1,
+    kept: MutableMapping[int, Trial] | None = None,
     progress: Progress | None = None,
 ) -> Accuracy:
     """Evaluate a converted and calibrated network over trials that each program its cells afresh.
@@ -70,6 +71,8 @@ def evaluate(
         correction_batches: training data for them.
         workers: processes that trials are spread over, each with its share of torch's threads. They start a new
             Python, so a script must stand under ``if __name__ == "__main__":``.
+        kept: trials of an earlier run by number, none of which is run again; new ones are put in as they end. For
+            the same model, data in the same order, and settings, but for `trials` and `tolerance`.
         progress: called with (passes done, passes in all).
 
     Raises:
@@ -110,7 +113,7 @@ def evaluate(
     plan = Plan(course, seed, draw_cells, wanted, correction_batches)
     done: list[Trial] = []
     stopped = False
-    for trial in run_trials(model, layers, plan, trials, workers):
+    for trial in _trials(model, layers, plan, trials, workers, {} if kept is None else kept):
         done.append(trial)
         report(len(done) + 2)
         if tolerance is not None and LEAST_TRIALS <= len(done) < trials:
@@ -138,6 +141,22 @@ def evaluate(
         exponential=measure.exponential,
         metric=measure.name,
     )
+
+
+def _trials(
+    model: nn.Module,
+    layers: Sequence[AnalogLayer],
+    plan: Plan,
+    trials: int,
+    workers: int,
+    kept: MutableMapping[int, Trial],
+) -> Iterator[Trial]:
+    """Yield trials in order of their number, those that are kept as they are."""
+    fresh = run_trials(model, layers, plan, [number for number in range(trials) if number not in kept], workers)
+    for number in range(trials):
+        if number not in kept:
+            kept[number] = next(fresh)
+        yield kept[number]
 
 
 def _baseline(model: nn.Module, layers: Sequence[AnalogLayer], course: Course) -> Scores:

@@ -246,25 +246,25 @@ def run_trial(model: nn.Module, layers: Sequence[AnalogLayer], plan: Plan, numbe
 
 
 def run_trials(
-    model: nn.Module, layers: Sequence[AnalogLayer], plan: Plan, trials: int, workers: int
+    model: nn.Module, layers: Sequence[AnalogLayer], plan: Plan, numbers: Sequence[int], workers: int
 ) -> Iterator[Trial]:
-    """Yield trials in order of their number.
+    """Yield trials in the order of some numbers.
 
     Args:
         model: converted and calibrated.
         layers: its analog layers.
         plan: what each trial does.
-        trials: how many.
+        numbers: of the trials.
         workers: processes to spread them over; 1 for this one.
 
     Raises:
         EvaluationError: something that cannot be sent to another process, or processes that end.
     """
-    if min(workers, trials) == 1:
-        for number in range(trials):
+    if min(workers, len(numbers)) <= 1:
+        for number in numbers:
             yield run_trial(model, layers, plan, number)
         return
-    yield from _in_processes(model, plan, trials, min(workers, trials))
+    yield from _in_processes(model, plan, numbers, min(workers, len(numbers)))
 
 
 def checked_workers(workers: int, model: nn.Module) -> int:
@@ -281,7 +281,7 @@ def checked_workers(workers: int, model: nn.Module) -> int:
     return workers
 
 
-def _in_processes(model: nn.Module, plan: Plan, trials: int, workers: int) -> Iterator[Trial]:
+def _in_processes(model: nn.Module, plan: Plan, numbers: Sequence[int], workers: int) -> Iterator[Trial]:
     if getattr(multiprocessing.process.current_process(), "_inheriting", False):
         # A worker that runs its script's main part again, instead of its trials, would start workers without end.
         raise EvaluationError(
@@ -299,10 +299,10 @@ def _in_processes(model: nn.Module, plan: Plan, trials: int, workers: int) -> It
     context = multiprocessing.get_context("spawn")
     threads = max(1, torch.get_num_threads() // workers)
     done = losses = 0
-    while done < trials:
+    while done < len(numbers):
         with ProcessPoolExecutor(workers, context, _begin, (payload, loaded_files(), threads)) as pool:
             try:
-                for trial in pool.map(_work, range(done, trials)):
+                for trial in pool.map(_work, numbers[done:]):
                     done, losses = done + 1, 0
                     yield trial
             except BrokenProcessPool as error:

@@ -8,16 +8,21 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from circuits import Core, CoreDesign
 from devicekit import Cell, StateIndependent, StateProportional
 from devicekit.cells.error_model import ErrorModel
 from devicekit.common.errors import DevicekitError
 from devicekit.common.plain import PlainValues
-from reports.cache import ResultCache
+from reports.cache import ResultCache, code_hash
 from reports.figure import Figure
 from reports.network_step import LoadedNetwork, evaluate_core, load_network
 from reports.results import Values
 from reports.study import Study
+
+Floats = NDArray[np.float64]
 
 XIAO = "Xiao et al., IEEE Circuits and Systems Magazine 22(4), 2022 (arXiv 2109.01262)"
 I_MAX = 1.6e-6
@@ -166,6 +171,7 @@ class Setting:
         network: str | None = None,
         *,
         core: Core | None = None,
+        with_scores: bool = False,
         **own: Any,
     ) -> Values:
         """Return the accuracy of a network on a design (`Accuracy.to_dict`), from an earlier run where it is known.
@@ -175,14 +181,56 @@ class Setting:
             cell: its cell; None: ideal, with the usual on/off ratio, programmed once.
             network: its name; None for the usual one.
             core: a core as built instead of design and cell.
+            with_scores: whether the scores of single images stand in it.
             **own: fields of the study.
         """
         named = self.network if network is None else network
         if core is None:
             core = Core(design, cell=cell_with(StateIndependent(0.0)) if cell is None else cell)
             own = {"trials": 2} | own if cell is None else own
-        self.progress(f"{named} on {core.design.name}")
-        return evaluate_core(self.study(named, **own), self.load(named), core, self.cache)
+        text = f"{named} on {core.design.name}"
+        self.progress(text)
+        return evaluate_core(
+            self.study(named, **own),
+            self.load(named),
+            core,
+            self.cache,
+            lambda done, passes: self.progress(f"{text}, pass {done} of {passes}"),
+            with_scores=with_scores,
+        )
+
+    def margins(self, network: str, images: int) -> Floats:
+        """Return the score of the right class over the best other one, by the float network, shape (images,).
+
+        Args:
+            network: its name.
+            images: test images.
+        """
+        loaded = self.load(network)
+        inputs = {"network": loaded.fingerprint, "images": images, "code": code_hash()}
+        known = self.cache.get(f"margins-{network}", inputs)
+        if known is None:
+            self.progress(f"{network}, margins")
+            known = {"margins": _margins(loaded, images).tolist()}
+            self.cache.put(f"margins-{network}", inputs, known)
+        return np.asarray(known["margins"], dtype=np.float64)
+
+
+def _margins(network: LoadedNetwork, images: int) -> Floats:
+    import torch
+
+    from accuracy.batches import batch_of
+
+    found: list[Floats] = []
+    with torch.inference_mode():
+        for item in network.data.batches("test", 50, images):
+            batch = batch_of(item)
+            scores = batch.run(network.model).double()
+            labels = torch.as_tensor(batch.labels)[:, None]
+            right = scores.gather(1, labels).squeeze(1)
+            other = scores.scatter(1, labels, -torch.inf).max(dim=1).values
+            found.append((right - other).numpy())
+    return np.concatenate(found)
 
 
 def cell_with(error: ErrorModel, on_off_ratio: float = ON_OFF) -> Cell:
@@ -222,8 +270,6 @@ def largest_tolerated(values: Sequence[float], losses: Sequence[float], limit: f
         losses: at each [points].
         limit: [points].
     """
-    import numpy as np
-
     over = [index for index, loss in enumerate(losses) if loss > limit]
     if not over:
         return float(values[-1])

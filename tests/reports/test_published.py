@@ -58,11 +58,11 @@ def test_a_run_goes_on_where_it_stopped_and_gives_the_same(tmp_path: Path, monke
     evaluated: list[str] = []
     real = network_step._evaluated
 
-    def stops(study, network, model, trials, report):
+    def stops(*args):
         if len(evaluated) == 5:
             raise KeyboardInterrupt
         evaluated.append("once")
-        return real(study, network, model, trials, report)
+        return real(*args)
 
     monkeypatch.setattr(network_step, "_evaluated", stops)
     with pytest.raises(KeyboardInterrupt):

@@ -185,12 +185,12 @@ def test_an_interrupted_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     evaluated = []
     real = network_step.evaluate_afresh
 
-    def interrupted(study: Study, network: Any, core: Any, report: Any) -> Any:
+    def interrupted(study: Study, network: Any, core: Any, *rest: Any) -> Any:
         if core.name == "D" and "D" not in evaluated:
             evaluated.append("D")
             raise KeyboardInterrupt
         evaluated.append(core.name)
-        return real(study, network, core, report)
+        return real(study, network, core, *rest)
 
     monkeypatch.setattr(network_step, "evaluate_afresh", interrupted)
     with pytest.raises(KeyboardInterrupt):
@@ -198,6 +198,32 @@ def test_an_interrupted_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert not (tmp_path / "index.html").exists()
     assert reports.run_study(SMALL, tmp_path).exists()
     assert evaluated == ["A", "D", "D"]
+
+
+def test_an_interrupted_evaluation_goes_on_with_its_next_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from accuracy.evaluation import trials
+
+    study = SMALL.model_copy(update={"designs": ("A",), "trials": 3, "stage_trials": 0})
+    real, run = trials.run_trial, []
+
+    def stops(*args: Any) -> Any:
+        if len(run) == 2:
+            raise KeyboardInterrupt
+        run.append(args[-1])
+        return real(*args)
+
+    monkeypatch.setattr(trials, "run_trial", stops)
+    with pytest.raises(KeyboardInterrupt):
+        compute(study, tmp_path / "stopped")
+    monkeypatch.setattr(trials, "run_trial", lambda *args: (run.append(args[-1]), real(*args))[1])
+    resumed = compute(study, tmp_path / "stopped")
+    assert run == [0, 1, 2]
+    # More trials later cost no more than those.
+    more = compute(study.model_copy(update={"trials": 4}), tmp_path / "stopped")
+    assert run == [0, 1, 2, 3]
+    whole = compute(study, tmp_path / "whole")
+    assert resumed.designs[0]["accuracy"] == whole.designs[0]["accuracy"]
+    assert more.designs[0]["accuracy"]["per_trial"][:3] == whole.designs[0]["accuracy"]["per_trial"]
 
 
 @pytest.mark.slow
