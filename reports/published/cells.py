@@ -54,7 +54,7 @@ def _weights(setting: Setting) -> Finding:
     from accuracy import analog_layers, convert
     from accuracy.calibration.activity import mean_conductance
 
-    network = setting.load(setting.network)
+    network = setting.load(setting.long_network)
     rows: list[dict[str, Any]] = []
     for name, design in {
         "differential, unsliced": CoreDesign(),
@@ -104,6 +104,7 @@ def _weights(setting: Setting) -> Finding:
         unsliced < 12 and abs(offset - 50) < 8 and abs(lowest - 50) < 15 and abs(lowest_all - 25) < 8,
         rows,
         figure,
+        network=network.name,
     )
 
 
@@ -186,16 +187,22 @@ def _outputs(setting: Setting) -> Finding:
         setting.on_long_columns(bool(np.median(offset) > 5 * np.median(highest))),
         rows,
         figure,
-        "Layers of these networks have fewer rows than those of ResNet-50, which makes the share in use larger.",
+        ""
+        if setting.long_network == "resnet50_v1_5"
+        else "Layers of these networks have fewer rows than those of ResNet-50, which makes the share in use larger.",
+        setting.long_network,
     )
 
 
 def _ranges(setting: Setting, design: CoreDesign) -> list[tuple[str, list[tuple[float, float]], float]]:
     from accuracy import analog_layers, calibrate, convert
 
-    network, study = setting.load(setting.network), setting.study(setting.network)
+    network = setting.load(setting.long_network)
+    # Ranges of ResNet-50 move by less than the layers differ after these images.
+    images = 20 if network.name == "resnet50_v1_5" else setting.study(network.name).calibration_images
+    setting.progress(f"ranges of {network.name}")
     model = convert(network.model, design, seed=setting.seed)
-    calibrate(model, network.data.batches("calibration", 100, study.calibration_images))
+    calibrate(model, network.data.batches("calibration", min(images, 100), images))
     found = []
     for layer in analog_layers(model):
         rows = max(part.stop - part.start for part in layer.array.mapping.partitions)

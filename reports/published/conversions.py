@@ -139,6 +139,7 @@ def _activation_bits(setting: Setting) -> Finding:
         None,
         f"The images are an easier part of the validation set (published digital {100 * INT4_ACCURACY:.1f} %). Carried "
         f"over to the whole set by the margins of the images: {whole} points.",
+        network,
     )
 
 

@@ -102,7 +102,7 @@ def _reproduced(own: PublishedStudy, setting: Setting) -> Reproduced:
     except DevicekitError as error:
         # One that cannot be computed here does not keep the others from it.
         return Reproduced(*facts, None, str(error))
-    return Reproduced(*facts, finding, "", setting.network if own.networks else "")
+    return Reproduced(*facts, finding, "", finding.network or (setting.network if own.networks else ""))
 
 
 def _write(found: Sequence[Reproduced], folder: Path, quick: bool, seconds: float) -> None:

@@ -39,6 +39,7 @@ class Finding(PlainValues):
         rows: the table behind it, one mapping a row; units stand in the names.
         figure: its picture; None for a table.
         note: what is left out, or why the law does not show.
+        network: what it was computed on, where that is not the network of most studies.
     """
 
     measured: str
@@ -46,6 +47,7 @@ class Finding(PlainValues):
     rows: list[Values]
     figure: Figure | None = None
     note: str = ""
+    network: str = ""
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,11 @@ class Setting:
     def network(self) -> str:
         """The network that most studies use."""
         return next((name for name in ("resnet20_cifar10",) if self.has(name)), "digits_cnn")
+
+    @cached_property
+    def long_network(self) -> str:
+        """The network of studies of weights and ranges alone: in full that of the publication, where it is there."""
+        return "resnet50_v1_5" if not self.quick and self.has("resnet50_v1_5") else self.network
 
     def on_long_columns(self, shown: bool) -> bool | None:
         """Return a verdict on a law of long columns: the digits' network, whose layers are short, cannot refute it.

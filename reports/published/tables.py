@@ -103,6 +103,7 @@ def _cores(setting: Setting) -> Finding:
             if network == "resnet50_v1_5"
             else ""
         ),
+        network,
     )
 
 
