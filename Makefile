@@ -19,7 +19,7 @@ PIP         := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 SKIPS       := --strict-skips $$(test $$root = 3 && echo --no-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup report test test-all lint fuzz bench clean
+.PHONY: help setup report docs test test-all lint fuzz bench clean
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -32,7 +32,7 @@ $(VENV)/.devicekit: pyproject.toml constraints.txt
 	@$(PIP) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) "$(TORCH)"
 	@echo "Installing devicekit and what it needs ..."
 	@$(PIP) hatchling editables
-	@$(PIP) --no-build-isolation -e '.[spice,distributed,dev]'
+	@$(PIP) --no-build-isolation -e '.[spice,distributed,docs,dev]'
 	@touch $@
 
 setup: $(VENV)/.devicekit ## make the virtual environment and install everything (ngspice too)
@@ -40,6 +40,9 @@ setup: $(VENV)/.devicekit ## make the virtual environment and install everything
 
 report: setup ## write $(OUT)/index.html (NETWORK=resnet20_cifar10 DATA=DIR for another network)
 	$(BIN)/devicekit report --network $(NETWORK) $(if $(DATA),--data $(DATA)) --out $(OUT)
+
+docs: setup ## write the site to out/site (strict; its tutorials run)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 lint: setup ## ruff, mypy, import layers
 	$(BIN)/ruff check .
