@@ -56,7 +56,7 @@ def public_names() -> dict[str, object]:
 
 def first_line(value: object) -> str:
     """Return the first line of a docstring; a constant has none of its own."""
-    if not (inspect.isclass(value) or inspect.isfunction(value)):
+    if not callable(value):
         return ""
     return (inspect.getdoc(value) or "").split("\n", 1)[0]
 
@@ -94,14 +94,14 @@ def _part_of(home: str, name: str) -> str:
 
 
 def _page(part: Part, names: list[str], values: dict[str, object]) -> str:
-    ordered = sorted(names, key=lambda name: name.rpartition(".")[2].lower())
-    rows = [f"| [`{name}`][{name}] | {first_line(values[name])} |" for name in ordered]
-    blocks = [f"::: {name}" for name in ordered]
-    return "\n".join([f"# {part.title}", "", "| name | what it is |", "| --- | --- |", *rows, "", *_spaced(blocks)])
+    ordered = sorted(names, key=lambda name: _short(name).lower())
+    rows = [f"| [`{_short(name)}`][{name}] | {first_line(values[name])} |" for name in ordered]
+    blocks = [line for name in ordered for line in (f"::: {name}", "")]
+    return "\n".join([f"# {part.title}", "", "| name | what it is |", "| --- | --- |", *rows, "", *blocks])
 
 
-def _spaced(blocks: list[str]) -> list[str]:
-    return [line for block in blocks for line in ("## " + block[4:].rpartition(".")[2], "", block, "")]
+def _short(name: str) -> str:
+    return name.rpartition(".")[2]
 
 
 def _index(by_part: dict[str, list[str]], values: dict[str, object]) -> str:

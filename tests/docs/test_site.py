@@ -18,6 +18,7 @@ from urllib.parse import unquote
 
 import jsonschema
 import pytest
+from selenium.webdriver.support.ui import WebDriverWait
 
 from reports.command import subcommand_names
 from reports.user_files.kinds import KINDS
@@ -244,6 +245,17 @@ def test_pages_name_tests_that_are_there() -> None:
             if not ((ROOT / found).is_file() if "/" in found else found in names):
                 missing.append((path.name, found))
     assert missing == []
+
+
+def test_search_works_from_a_folder(site: Path, browser: Any) -> None:
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    browser.get((site / "theory/cells.html").as_uri())
+    wait = WebDriverWait(browser, 60)
+    wait.until(lambda own: own.find_element("css selector", ".md-search__input").is_displayed())
+    browser.find_element("css selector", ".md-search__input").send_keys("saturating exponential")
+    wait.until(lambda own: own.find_elements("css selector", ".md-search-result__item a"))
+    found = [link.get_attribute("href") for link in browser.find_elements("css selector", ".md-search-result__item a")]
+    assert any("devices.html" in link or "cells.html" in link for link in found), found
 
 
 LOOKED_AT = (
