@@ -31,7 +31,7 @@ $(VENV)/.devicekit: pyproject.toml constraints.txt
 	@echo "Installing PyTorch ..."
 	@$(PIP) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) "$(TORCH)"
 	@echo "Installing devicekit and what it needs ..."
-	@$(PIP) hatchling editables
+	@$(PIP) hatchling hatch-vcs editables
 	@$(PIP) --no-build-isolation -e '.[spice,distributed,docs,dev]'
 	@touch $@
 

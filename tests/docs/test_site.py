@@ -205,7 +205,9 @@ SOURCES = [
     if not {".venv", "out", "build", "dist"} & set(path.relative_to(ROOT).parts)
 ]
 # "doi" as a word, and what stands behind it; a DOI is a registrant's number and a name without white space.
-AFTER_DOI = re.compile(r"\bdoi(?:\.org/|:|\b)[ \n#]*([^\s`'\")\]|,;]+(?:\([^\s)]*\))?[^\s`'\")\]|,;]*)", re.IGNORECASE)
+AFTER_DOI = re.compile(
+    r"\bdoi(?:\.org/|:|\b)[ \n#=\"]*([^\s`'\")\]|,;]+(?:\([^\s)]*\))?[^\s`'\")\]|,;]*)", re.IGNORECASE
+)
 WELL_FORMED = re.compile(r"10\.\d{4,9}/[A-Za-z0-9][-._;()/:A-Za-z0-9]*[A-Za-z0-9]")
 
 
@@ -219,7 +221,7 @@ def dois() -> Iterator[tuple[str, str]]:
 
 def test_every_doi_is_well_formed() -> None:
     found = list(dois())
-    assert len({doi for _, doi in found}) >= 20
+    assert len({doi for _, doi in found}) >= 15
     assert [one for one in found if not WELL_FORMED.fullmatch(one[1])] == []
     # One work, one spelling.
     spellings: dict[str, set[str]] = {}
