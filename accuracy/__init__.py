@@ -38,6 +38,10 @@ from accuracy.layers.matrix import AnalogMatrix
 from accuracy.layers.shapes import layer_shapes
 from accuracy.mapping.operators import ConvolutionOperator, MatrixOperator
 from accuracy.networks import NetworkError
+from accuracy.screening.calibration import ScreenCalibration, calibrate_screen
+from accuracy.screening.errors import ScreeningError
+from accuracy.screening.screen import Screened, screen, screen_core
+from accuracy.screening.sensitivities import Sensitivities, measure_sensitivities
 from circuits import Faults
 
 __all__ = [
@@ -67,9 +71,14 @@ __all__ = [
     "NetworkError",
     "Perplexity",
     "RandomInput",
+    "ScreenCalibration",
+    "Screened",
+    "ScreeningError",
+    "Sensitivities",
     "TopK",
     "analog_layers",
     "calibrate",
+    "calibrate_screen",
     "calibration_report",
     "convert",
     "coverage",
@@ -81,9 +90,12 @@ __all__ = [
     "mean_activity",
     "measure_activity",
     "measure_line_currents",
+    "measure_sensitivities",
     "metric_names",
     "networks",
     "register_layer_kind",
+    "screen",
+    "screen_core",
     "synchronize",
     "training",
 ]

@@ -85,15 +85,15 @@ def calibrate(model: nn.Module, batches: Batches, *, progress: Progress | None =
             raise CalibrationError("The calibration data are empty: give at least one batch (inputs, labels).")
         if empty:
             raise CalibrationError("The calibration data are only zeros: there is nothing to set ranges by.")
-        _set_input_ranges(layers)
-        if any(_needs_currents(layer) for layer in layers):
+        set_input_ranges(layers)
+        if any(needs_currents(layer) for layer in layers):
             go_through(Mode.OBSERVE_CURRENTS)
             if not all(observation.decided for observation in observations):
                 # The first images had far larger currents than the rest: nothing is left out this time.
                 for observation in observations:
                     observation.count_anew()
                 go_through(Mode.OBSERVE_CURRENTS)
-        _set_adc_ranges(layers)
+        set_adc_ranges(layers)
     finally:
         for layer in layers:
             layer.observed = None
@@ -127,11 +127,17 @@ def ideal_cells(layers: Iterable[AnalogLayer], wanted: bool = True) -> Iterator[
             layer.array.take_cells(cells, ideal=ideal)
 
 
-def _needs_currents(layer: AnalogLayer) -> bool:
+def needs_currents(layer: AnalogLayer) -> bool:
+    """Return whether the ranges of a layer's ADCs come from the currents of its columns."""
     return layer.design.adc_bits is not None and layer.design.adc_range == "calibrated"
 
 
-def _set_input_ranges(layers: Iterable[AnalogLayer]) -> None:
+def set_input_ranges(layers: Iterable[AnalogLayer]) -> None:
+    """Set the input ranges of layers from the inputs that they observed.
+
+    Raises:
+        CalibrationError: none of them ran, or inputs that a design's bits do not hold.
+    """
     chosen = list(layers)
     if not any(layer.observed is not None and layer.observed.samples for layer in chosen):
         names = ", ".join(repr(layer.name) for layer in chosen)
@@ -173,14 +179,15 @@ def _own_range(layer: AnalogLayer, seen: Observation) -> tuple[float, float] | N
     return (-edge if signed else 0.0, edge)
 
 
-def _set_adc_ranges(layers: Iterable[AnalogLayer]) -> None:
+def set_adc_ranges(layers: Iterable[AnalogLayer]) -> None:
+    """Set the ADC ranges of layers from the currents that they observed, after their input ranges."""
     for layer in layers:
         seen, calibration = layer.observed, layer.calibration
         assert seen is not None
         assert calibration is not None
         if seen.common:
             calibration.common = tuple(float(mean) for mean in np.mean(seen.common, axis=0))
-        if _needs_currents(layer):
+        if needs_currents(layer):
             largest = max(layer.array.rows_of_partitions)
             needs = [histogram.quantile(INNER_FRACTION) for histogram in seen.currents]
             if not max(needs) > 0:

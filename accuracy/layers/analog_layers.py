@@ -431,9 +431,13 @@ class AnalogLayer(nn.Module):
         result: Tensor = self.digital(x) if self._output_size is None else self.digital(x, self._output_size)
         return result
 
+    def float_columns(self, x: Tensor) -> Tensor:
+        """Return what the digital layer gives, before any ReLU that the layer took over."""
+        return self._digital(x)
+
     def float_outputs(self, x: Tensor) -> Tensor:
         """Return what the digital layer gives, with the ReLU that the layer took over."""
-        result = self._digital(x)
+        result = self.float_columns(x)
         return torch.relu(result) if self.relu else result
 
     @property

@@ -1,0 +1,107 @@
+"""One design screened: variances of its errors times the sensitivities of the network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accuracy.screening.conversion import ColumnErrors, LayerConversion, acts, layer_conversion
+from accuracy.screening.errors import ScreeningError
+from accuracy.screening.sensitivities import LayerSensitivity, Sensitivities
+from accuracy.screening.weight_moments import weight_moments
+from circuits import Core
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Margins:
+    """Margins of a network's decisions on a core; arrays (images, competitors).
+
+    Attributes:
+        mean: of each margin.
+        weights: variance from errors of cells, which all images of a chip share.
+        readings: variance from errors of readings, and from rounding of weights.
+        layers: variance from errors of cells by layer, (layers, images, competitors).
+    """
+
+    mean: Floats
+    weights: Floats
+    readings: Floats
+    layers: Floats = field(repr=False)
+
+
+def margins_on(sensitivities: Sensitivities, core: Core, *, seed: int = 0) -> Margins:
+    """Return mean and variance of the margins on a core.
+
+    Args:
+        sensitivities: of the network.
+        core: as built.
+        seed: of drawn peripheries and noise.
+
+    Raises:
+        ScreeningError: a core that the screen has no law for.
+        DevicekitError: the network is impossible on the core.
+    """
+    core.require_cell()
+    count = sensitivities.competitors
+    mean = sensitivities.margins[:, :count].copy()
+    readings, parts = np.zeros_like(mean), []
+    for own in sensitivities.layers:
+        shift, shared, independent = _layer(own, core, _conversion(sensitivities, own, core, seed))
+        mean += shift
+        readings += independent
+        parts.append(shared)
+    layers = np.stack(parts)
+    return Margins(mean, layers.sum(axis=0), readings, layers)
+
+
+def _conversion(sensitivities: Sensitivities, own: LayerSensitivity, core: Core, seed: int) -> LayerConversion:
+    """Read a layer's arrays, or take what was read of them for a core that differs in its cells' errors alone."""
+    if acts(core):
+        return layer_conversion(own, core, seed)
+    design = tuple((key, str(value)) for key, value in core.design.to_mapping().items() if key != "name")
+    key = (own.layer.name, design, None if core.cell is None else core.cell.on_off_ratio)
+    if key not in sensitivities.known:
+        sensitivities.known[key] = layer_conversion(own, core, seed)
+    known: LayerConversion = sensitivities.known[key]
+    return known
+
+
+def is_trimmed(core: Core) -> bool:
+    """Return whether a core's columns get a gain and offset of their own after programming."""
+    return bool({"column_trim", "batch_norm"} & set(core.corrections))
+
+
+def _layer(own: LayerSensitivity, core: Core, conversion: LayerConversion) -> tuple[Floats, Floats, Floats]:
+    """Return shift of the margins, variance from cells, and variance from readings."""
+    trimmed, scale = is_trimmed(core), core.design.weight_scale
+    moments = weight_moments(core.design, core.cell, core.faults, conversion.flipped)
+    if scale not in own.unit:
+        raise ScreeningError(f"The sensitivities were not measured for weights scaled by {scale!r}: measure them anew.")
+    every = "batch_norm" in core.corrections
+    sums, squares = own.sums[scale, trimmed], own.squares[scale, trimmed]
+    shift = own.sums[scale, every] @ moments.rounding + sums @ moments.mean
+    shared = squares @ moments.variance
+    shared += (sums @ moments.common) ** 2
+    if moments.unit_variance:
+        shared += own.unit[scale] * moments.unit_variance
+    if "drift" in core.corrections and not trimmed:
+        shift -= own.products.sum(axis=-1) * float(own.drift[scale] @ moments.mean)
+    rounding, built = conversion.rounding, conversion.built
+    shift += _shift(own, rounding, trimmed=every) + _shift(own, built, trimmed=trimmed)
+    variance = rounding.variance + built.variance
+    independent = own.powers @ variance
+    # Weights round alike on all chips.
+    independent += own.squares[scale, every].sum(axis=-1) * moments.rounding_variance
+    if not trimmed:
+        shared += own.slopes**2 @ built.offset_variance + own.products**2 @ built.gain_variance
+    return shift, shared, independent
+
+
+def _shift(own: LayerSensitivity, errors: ColumnErrors, *, trimmed: bool) -> Floats:
+    if trimmed:
+        return np.zeros(own.slopes.shape[:-1])
+    return np.asarray(own.slopes @ errors.offset + own.products @ errors.gain)
