@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy.special import eval_hermitenorm, ndtr
 
 Floats = NDArray[np.float64]
-_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(24)
+_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(16)
 _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
 _TERMS = 8
 _LEAST = 1e-12

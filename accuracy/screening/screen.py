@@ -21,7 +21,7 @@ from devicekit.common.plain import plain_dict
 
 Floats = NDArray[np.float64]
 
-FACTORS = (0.5, 0.7, 0.85, 1.0, 1.2, 1.5, 2.0, 3.0)
+FACTORS = (0.5, 0.75, 1.0, 1.4, 2.0)
 """Factors on the spread of the margins at which accuracies are kept, so that trials can say which one is right."""
 UNSURE = 0.15
 """Share of decisions that change, above which errors are too large for first order."""

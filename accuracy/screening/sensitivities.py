@@ -45,7 +45,7 @@ OTHERS = 12
 """Classes beside the label whose margins are known, nearest first."""
 IMAGES = 500
 """Test images that are looked at, at most: what is kept grows with them, and with their square for the spread."""
-SAMPLE_VECTORS = 2048
+SAMPLE_VECTORS = 1024
 """Inputs of each layer that are kept to read designs with."""
 SAMPLE_IMAGES = 4
 """Images that they come from, at least."""
