@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -45,7 +46,6 @@ class Screened:
         right: probability of a right decision by image; shape (images,).
         baseline_scores: whether the float network is right; shape (images,).
         means_at: the mean with all spreads multiplied by each of `FACTORS`.
-        calibrated: number of designs with trials that `mean` and `error` were set by; 0 for the screen alone.
     """
 
     core: str
@@ -58,7 +58,6 @@ class Screened:
     right: Floats = field(repr=False)
     baseline_scores: Floats = field(repr=False)
     means_at: tuple[float, ...] = field(repr=False)
-    calibrated: int = 0
 
     @property
     def loss(self) -> float:
@@ -70,19 +69,26 @@ class Screened:
         """Whether errors are too large for first order: the core ranks low, and its loss is a guess."""
         return self.changed > UNSURE
 
+    def image_draws(self, resamples: int = 1000, seed: int = 0) -> Floats:
+        """Return draws of the loss over test images alone, shape (resamples,).
+
+        Args:
+            resamples: draws.
+            seed: with the same one, the same images are drawn for every core.
+        """
+        count = len(self.right)
+        drawn = np.random.default_rng(seed).multinomial(count, np.full(count, 1.0 / count), size=resamples) / count
+        return np.asarray(drawn @ (self.baseline_scores - self.right))
+
     def loss_draws(self, resamples: int = 1000, seed: int = 0) -> Floats:
         """Return draws of the loss over test images and the stated error, shape (resamples,).
 
         Args:
             resamples: draws.
-            seed: with the same one, the same images are drawn for every core, and for trials on the same images.
+            seed: with the same one, the same images are drawn for every core; stated errors are drawn for each.
         """
-        generator = np.random.default_rng(seed)
-        count = len(self.right)
-        drawn = generator.multinomial(count, np.full(count, 1.0 / count), size=resamples) / count
-        changes = self.baseline_scores - self.right
-        moved = float(self.right.mean()) - self.mean
-        return np.asarray(drawn @ changes + moved + self.error * generator.standard_normal(resamples))
+        own = np.random.default_rng([seed, zlib.crc32(self.core.encode())])
+        return self.image_draws(resamples, seed) + self.error * own.standard_normal(resamples)
 
     def loss_interval(self, confidence: float = 0.95, resamples: int = 1000, seed: int = 0) -> tuple[float, float]:
         """Return the interval of the loss over test images and the stated error."""
@@ -97,7 +103,6 @@ class Screened:
                 "screened": True, "core": self.core, "baseline": self.baseline, "mean": self.mean, "std": self.std,
                 "loss": self.loss, "loss_interval": self.loss_interval(), "error": self.error,
                 "changed": self.changed, "unsure": self.unsure, "images": self.images, "means_at": self.means_at,
-                "calibrated": self.calibrated,
             }
         )  # fmt: skip
 
