@@ -19,7 +19,7 @@ from accuracy.networks.mobilenet_v2 import MobileNetV2
 from accuracy.networks.resnet8 import ResNet8, from_keras
 from accuracy.networks.resnet50 import ResNet50
 from accuracy.networks.resnet_cifar import CifarResNet
-from accuracy.networks.small import CNN6, LeNet5
+from accuracy.networks.small import CNN6, CNN7, BinaryInputMLP, LeNet5
 from accuracy.networks.squeezenet import SqueezeNet, from_caffe
 from accuracy.networks.vgg import VGG19
 from accuracy.networks.weights import State
@@ -93,6 +93,20 @@ ENTRIES: dict[str, Entry] = {
         "cnn6_fashion_mnist",
         "fashion_mnist",
         "six-layer convolutional network for Fashion-MNIST, trained by scripts/train_small_networks.py",
+    ),
+    "cnn7_mnist": _bundled(
+        CNN7,
+        "cnn7_mnist",
+        "mnist",
+        "seven-layer convolutional network for MNIST as on the chip of Wan et al. 2022, 4-bit weights, trained with "
+        "the errors of its cells by scripts/train_small_networks.py",
+    ),
+    "mlp64_mnist": _bundled(
+        BinaryInputMLP,
+        "mlp64_mnist",
+        "mnist",
+        "perceptron 784-64-10 for black-and-white MNIST as on the chip of Guo et al. 2017, trained by "
+        "scripts/train_small_networks.py",
     ),
     **{f"resnet{depth}_cifar10": _cifar_resnet(depth) for depth in (20, 32, 44, 56)},
     "resnet8_mlperf_tiny": Entry(
