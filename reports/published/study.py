@@ -61,7 +61,7 @@ class PublishedStudy:
         law: what it must show on any network.
         published: the published number, in words.
         run: computes it again.
-        networks: whether it evaluates networks, which takes minutes.
+        networks: whether most of it is computed on the run's usual network (`Setting.network`).
     """
 
     name: str

@@ -15,17 +15,19 @@ from typer.testing import CliRunner
 from reports import network_step
 from reports.command import build_app
 from reports.errors import StudyError
+from reports.published.chips import chips, figure_of, flash_design
 from reports.published.registry import studies
 from reports.published.run import reproduce
 from reports.published.study import largest_tolerated
 
-CHEAP = ("sonos_fit", "slicing", "energy", "core_costs")
+CHEAP = ("sonos_fit", "slicing", "energy", "core_costs", "chip_energy")
+WITHOUT_DATA = ("data_sets", "chip_pcm", "chip_reram", "chip_flash")
 
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("reproduced")
-    reproduce((*CHEAP, "data_sets"), out)
+    reproduce((*CHEAP, *WITHOUT_DATA), out)
     return out
 
 
@@ -40,14 +42,51 @@ def test_laws_that_need_no_network_show(written: Path) -> None:
     assert gains[1] == 1.0
     assert max(gains.values()) < math.sqrt(3)
     # Without the data sets nothing is said.
-    assert found["data_sets"]["finding"]["shown"] is None
+    assert [found[name]["finding"]["shown"] for name in WITHOUT_DATA] == [None] * len(WITHOUT_DATA)
+
+
+def test_energy_of_chips(written: Path) -> None:
+    with (written / "chip_energy.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    by_quantity = {(row["quantity"], row["setting"]): row for row in rows}
+    # 256 word lines of 48 fF + 256 x 1.5 fF, from 0.9 V to 2.2 V, once for each of three bits, over 2 x 128 x 256.
+    lines = by_quantity["word_lines_fj_per_op", "4 bits in, 6 out"]
+    assert float(lines["computed"]) == pytest.approx(3 * 256 * 432 * 2.2 * 1.3 / 65536, rel=1e-9)
+    assert float(by_quantity["energy_fj_per_op", "4 bits in, 6 out"]["measured"]) == pytest.approx(62.38)
+    for row in rows:
+        assert float(row["measured_over_computed"]) == pytest.approx(float(row["measured"]) / float(row["computed"]))
+        low, high = (float(row[end] or row["computed"]) for end in ("computed_low", "computed_high"))
+        assert low <= float(row["computed"]) <= high
+
+
+def test_energies_that_a_chip_states_twice_agree() -> None:
+    """The parts of a product's energy sum to the efficiency of another figure, read off separately."""
+    table = chips()["reram_wan2022"]["energy"]
+    parts = [table[name] for name in ("word_lines_fj_per_op", "neurons_fj_per_op", "input_pulses_fj_per_op")]
+    for efficiency, *own in zip(table["tops_per_w"], *parts, strict=True):
+        assert 1000 / sum(own) == pytest.approx(efficiency, rel=0.12)
+
+
+def test_a_chip_of_flash_has_as_many_cells_as_it_states() -> None:
+    designs = [flash_design(784, 64), flash_design(64, 10)]
+    assert sum(design.cells for design in designs) == figure_of("flash_guo2017", "cells") == 101_780
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("name", ["chip_pcm", "chip_reram", "chip_flash"])
+def test_chips_show_their_laws(shared_data: Path, tmp_path: Path, name: str) -> None:
+    (found,) = reproduce((name,), tmp_path, data=shared_data)
+    assert found.finding is not None
+    print(found.finding.measured)
+    assert found.finding.shown
 
 
 def test_the_page_opens_offline(written: Path, open_page: Callable[[Path], Any]) -> None:
     opened = open_page(written / "index.html")
     assert opened.errors == []
     assert opened.requests == []
-    assert opened.run("return document.querySelectorAll('#laws tbody tr').length") == len(CHEAP) + 1
+    assert opened.run("return document.querySelectorAll('#laws tbody tr').length") == len(CHEAP) + len(WITHOUT_DATA)
     empty = "return [...document.querySelectorAll('.plot')].filter(p => !p._fullData?.length).map(p => p.id)"
     assert opened.run(empty) == []
     opened.resize(390)
