@@ -58,7 +58,7 @@ class HeldWeights:
         clipped = own.clamp(-calibration.scale if calibration.signed else 0.0, calibration.scale)
         columns = product(layer.sized(x), clipped, self.matrix.to(own.dtype))
         bias = self.bias()
-        result = layer.columns_back(columns if bias is None else columns + bias)
+        result = layer.columns_back(columns if bias is None else columns + bias.to(columns.dtype))
         result = torch.relu(result) if layer.relu else result
         return result.squeeze(0) if unbatched else result
 

@@ -26,6 +26,9 @@ class Forward:
         layers: the analog layers of the network.
         settings: which are noisy, and how.
 
+    Attributes:
+        chosen: layers that the settings name.
+
     Raises:
         TrainingError: a pattern that matches no layer, or an age of ideal cells.
     """
@@ -36,8 +39,8 @@ class Forward:
             if not any(fnmatchcase(name, pattern) for name in names):
                 raise TrainingError(unknown_name("layer or pattern", pattern, names))
         self._all, self._settings = list(layers), settings
-        wanted = [] if settings.noise == "none" else settings.layers
-        self._noisy = [layer for layer in layers if any(fnmatchcase(layer.name, pattern) for pattern in wanted)]
+        self.chosen = [layer for layer in layers if any(fnmatchcase(layer.name, own) for own in settings.layers)]
+        self._noisy = [] if settings.noise == "none" else self.chosen
         if settings.age is not None and any(layer.cell is None for layer in self._noisy):
             raise TrainingError("Ideal cells do not age: leave out `age`, or give the core a cell.")
         drawn = self._noisy if settings.noise == "weights" and settings.weight_bits is None else []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -37,6 +38,31 @@ def binary_cross_entropy(outputs: Any, labels: Any) -> Tensor:
     target = two_valued_labels(labels, values)
     return F.binary_cross_entropy_with_logits(values.reshape(target.shape), target.to(values.dtype))
 
+
+def _soft_classes(outputs: Any, targets: Any, labels: Any, temperature: float) -> Tensor:
+    # Labels say where the classes are, and which places count.
+    logits, wanted = (classes_last(logits_of(one), labels, None) for one in (outputs, targets))
+    counts = (class_labels(labels, logits, IGNORED) != IGNORED).flatten()
+    own, other = (F.log_softmax(one.flatten(0, -2)[counts] / temperature, dim=-1) for one in (logits, wanted))
+    # Times the squared temperature, gradients are as large as those of labels, whatever the temperature.
+    return F.kl_div(own, other, reduction="batchmean", log_target=True) * temperature**2
+
+
+def _soft_numbers(outputs: Any, targets: Any, labels: Any, temperature: float) -> Tensor:
+    return F.mse_loss(logits_of(outputs), logits_of(targets))
+
+
+def _soft_values(outputs: Any, targets: Any, labels: Any, temperature: float) -> Tensor:
+    own, other = (logits_of(one) / temperature for one in (outputs, targets))
+    return F.binary_cross_entropy_with_logits(own, torch.sigmoid(other)) * temperature**2
+
+
+SOFT: dict[str, Callable[[Any, Any, Any, float], Tensor]] = {
+    "cross_entropy": _soft_classes,
+    "mse": _soft_numbers,
+    "binary": _soft_values,
+}
+"""What stands in for each loss where outputs are compared with those of another network, see `Teacher`."""
 
 LOSSES: dict[str, Loss] = {
     "cross_entropy": cross_entropy,

@@ -202,7 +202,7 @@ class QuantisedWeights(HeldWeights):
         own = self.inputs(x.unsqueeze(0) if unbatched else x)
         columns = product(layer.sized(x), own, self.held_weights().to(own.dtype))
         bias = self.bias()
-        result = layer.columns_back(columns if bias is None else columns + bias)
+        result = layer.columns_back(columns if bias is None else columns + bias.to(columns.dtype))
         result = torch.relu(result) if layer.relu else result
         return result.squeeze(0) if unbatched else result
 

@@ -39,6 +39,24 @@ class Training(BaseModel):
             weights (`accuracy.training.hessian`), 1 for what the cells of `error_scale` add to the loss in second
             order. Only without noise, which has it in already.
         trace_examples: examples of each batch that the trace is estimated on.
+        distillation: share of the loss that compares outputs with those of the digital network as it was before
+            training, instead of with the labels (Hinton et al., arXiv 1503.02531); examples without labels of their
+            own worth serve as well. For the losses that go by a name.
+        temperature: that divides both logits of classes there.
+        weight_clip: weights are held within so many root mean squares of their layer, so that the scale of a layer is
+            not that of its few largest weights and typical ones use larger conductances, whose errors are smaller
+            relative to them; the limit comes down from the layer's largest weight in the first half of the steps.
+            None: weights are free. Layers that are not noisy are left alone.
+        average: share of the past in a moving average of the weights over steps, which is what is validated and kept
+            (Polyak and Juditsky, doi 10.1137/0330046); it begins smaller, (1 + n) / (10 + n) at step n. None: the
+            weights themselves.
+        mirror: whether half of the images, drawn anew in every epoch, are turned left to right.
+        shift: images are moved by up to so many pixels, drawn anew in every epoch; edges are repeated.
+        precision: of products in training steps and validation. ``"bfloat16"``: torch's automatic mixed precision,
+            activations and their gradients in 16 bits, weights, draws, loss and optimiser in 32; faster where the
+            processor or accelerator multiplies such numbers, with about three digits. Conversion, calibration and
+            evaluation are not touched. Not with noise "arrays", `trace_penalty` or `weight_bits`, which need
+            the digits.
         weight_bits: bits of weights, sign included, that are trained with a learned step (LSQ) of each layer
             (`accuracy.training.quantisers`); afterwards the integers are mapped as they are, with no more bits. None:
             weights are trained as real numbers. Not with noise "arrays".
@@ -67,6 +85,13 @@ class Training(BaseModel):
     layers: tuple[str, ...] = ("*",)
     trace_penalty: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     trace_examples: int = Field(default=16, ge=1)
+    distillation: float = Field(default=0.0, ge=0, le=1)
+    temperature: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+    weight_clip: float | None = Field(default=None, ge=1.0, allow_inf_nan=False)
+    average: float | None = Field(default=None, gt=0, lt=1)
+    mirror: bool = False
+    shift: int = Field(default=0, ge=0)
+    precision: Literal["float32", "bfloat16"] = "float32"
     weight_bits: int | None = Field(default=None, ge=2, le=8)
     activation_bits: int | None = Field(default=None, ge=2, le=8)
     edge_bits: int = Field(default=8, ge=2, le=8)
@@ -100,6 +125,15 @@ class Training(BaseModel):
             raise ValueError("`activation_bits` needs `weight_bits`: layers follow integers of both, or of weights")
         if self.weight_bits is not None and (self.noise == "arrays" or self.trace_penalty):
             raise ValueError("`weight_bits` belongs to noise = 'weights' or 'none', without `trace_penalty`")
+        return self
+
+    @model_validator(mode="after")
+    def _precise_where_needed(self) -> Self:
+        if self.precision != "float32" and (self.noise == "arrays" or self.trace_penalty or self.weight_bits):
+            raise ValueError(
+                f"`precision` {self.precision!r} belongs to noise = 'weights' or 'none', without `trace_penalty` and "
+                "`weight_bits`"
+            )
         return self
 
     @classmethod

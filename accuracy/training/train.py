@@ -6,6 +6,7 @@ goes on from its checkpoint to the weights that it would have reached.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
 import time
@@ -14,19 +15,23 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from accuracy.batches import Batch, Batches, batch_of, model_device
 from accuracy.calibration.calibrate import Progress, calibrate, require_layers
 from accuracy.layers.analog_layers import AnalogLayer
+from accuracy.training.augmentation import augmented
 from accuracy.training.checkpoint import read_checkpoint, save_checkpoint, start_mark
 from accuracy.training.errors import TrainingError
 from accuracy.training.examples import Examples
 from accuracy.training.forward import Forward
+from accuracy.training.held_weights import MovingAverage, WeightLimits
 from accuracy.training.hessian import trace_term
 from accuracy.training.losses import Loss, loss_of
+from accuracy.training.precision import Precision
 from accuracy.training.result import Epoch, TrainingResult
 from accuracy.training.settings import Training
+from accuracy.training.teacher import Teacher
 from accuracy.training.write_back import original_of
 
 CALIBRATION_EXAMPLES = 1000
@@ -76,7 +81,7 @@ def train(
     layers = require_layers(model)
     for layer in layers:
         layer.require_calibration()
-    run = _Run(model, layers, data, settings, loss_of(loss), validation)
+    run = _Run(model, layers, data, settings, loss, validation)
     name = loss if isinstance(loss, str) else getattr(loss, "__qualname__", type(loss).__name__)
     try:
         run.mark = start_mark(model, settings, name, run.examples.steps)
@@ -103,14 +108,19 @@ class _Run:
         layers: Sequence[AnalogLayer],
         data: Batches,
         settings: Training,
-        loss: Loss,
+        loss: Loss | str,
         validation: Batches | None,
     ) -> None:
-        self.model, self.layers, self.settings, self.loss = model, layers, settings, loss
+        self.model, self.layers, self.settings, self.loss = model, layers, settings, loss_of(loss)
         held_out = 0.0 if validation is not None else settings.validation
         self.examples = Examples(data, settings.batch_size, settings.seed, held_out)
         self.validation = self.examples.validation() if validation is None else validation
+        self.precision = Precision(model, settings.precision)
+        self.teacher = Teacher(model, loss, settings.temperature) if settings.distillation else None
         self.forward = Forward(layers, settings)
+        self.limits = None
+        if settings.weight_clip is not None:
+            self.limits = WeightLimits(self.forward.chosen, settings.weight_clip)
         self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
         steps = self.forward.learned_steps()
         learned = {id(step) for step in steps}
@@ -125,6 +135,7 @@ class _Run:
             )
         else:
             self.optimiser = torch.optim.AdamW(groups, settings.learning_rate, weight_decay=settings.weight_decay)
+        self.average = None if settings.average is None else MovingAverage(self.parameters, settings.average)
         self.total = settings.epochs * self.examples.steps
         self.step = 0
         self.summed = 0.0
@@ -140,8 +151,13 @@ class _Run:
         while self.step < self.total and not self.stopped:
             epoch, begin = divmod(self.step, self.examples.steps)
             for item in self.examples.epoch(epoch, begin):
-                self.summed += self._take(batch_of(item, model_device(self.model)))
+                batch = augmented(batch_of(item, model_device(self.model)), self.settings, self.step)
+                self.summed += self._take(batch)
                 self.step += 1
+                if self.limits is not None:
+                    self.limits.apply(self.step / self.total)
+                if self.average is not None:
+                    self.average.add(self.step)
                 if progress is not None:
                     progress(self.step, self.total)
                 ends = self.step % self.examples.steps == 0
@@ -169,7 +185,8 @@ class _Run:
         mean = 0.0
         for draw in range(settings.draws):
             self.forward.begin(0, self.step, draw)
-            value = self.loss(batch.run(self.model), batch.labels)
+            outputs = self._outputs(batch)
+            value = self._compared(batch, outputs)
             if settings.trace_penalty:
                 value = value + settings.trace_penalty * trace_term(
                     self.model, self.layers, batch, self.loss, self.step, settings
@@ -185,8 +202,28 @@ class _Run:
         self.optimiser.step()
         return mean
 
+    def _outputs(self, batch: Batch) -> Any:
+        with self.precision.context():
+            return self.precision.widened(batch.run(self.model))
+
+    def _compared(self, batch: Batch, outputs: Any) -> Tensor:
+        """Return the loss of outputs: by labels, by the digital network's outputs, or by both."""
+        share = self.settings.distillation
+        parts = []
+        if self.teacher is not None:
+            with self.precision.context():
+                targets = self.teacher.outputs(batch)
+            parts.append(share * self.teacher.loss(batch, outputs, self.precision.widened(targets)))
+        if share < 1.0:
+            parts.append((1.0 - share) * self.loss(outputs, batch.labels))
+        return torch.stack(parts).sum()
+
     def end_epoch(self, epoch: int, training_loss: float) -> None:
         """Validate the weights of an epoch and keep the best."""
+        with contextlib.nullcontext() if self.average is None else self.average.used():
+            self._validate(epoch, training_loss)
+
+    def _validate(self, epoch: int, training_loss: float) -> None:
         found = None
         if self.validation:
             total, count = 0.0, 0
@@ -195,7 +232,7 @@ class _Run:
                     self.forward.begin(1, draw)
                     for item in self.validation:
                         batch = batch_of(item, model_device(self.model))
-                        total += float(self.loss(batch.run(self.model), batch.labels)) * batch.examples()
+                        total += float(self.loss(self._outputs(batch), batch.labels)) * batch.examples()
                         count += batch.examples()
             found = total / count
         self.history.append(Epoch(epoch, training_loss if epoch else None, found))
@@ -215,6 +252,7 @@ class _Run:
             "best": self.best,
             "best_epoch": self.best_epoch,
             "stopped": self.stopped,
+            "average": [] if self.average is None else self.average.values,
             "history": [[one.number, one.training_loss, one.validation_loss] for one in self.history],
         }
         save_checkpoint(path, self.mark, state)
@@ -228,5 +266,7 @@ class _Run:
         self.optimiser.load_state_dict(state["optimiser"])
         self.step, self.summed = state["step"], state["summed"]
         self.best, self.best_epoch, self.stopped = state["best"], state["best_epoch"], state["stopped"]
+        if self.average is not None:
+            self.average.values = [value.to(model_device(self.model)) for value in state["average"]]
         self.history = [Epoch(*row) for row in state["history"]]
         return True
