@@ -53,9 +53,9 @@ class Way:
 
 COMMON = training.Training(epochs=6, batch_size=50, learning_rate=1e-4, validation=0, seed=0)
 TAUGHT = COMMON.model_copy(
-    update={"epochs": 1, "learning_rate": 1e-3, "distillation": 1.0, "mirror": True, "shift": 2, "weight_clip": 3.0}
+    update={"epochs": 1, "learning_rate": 5e-4, "distillation": 1.0, "mirror": True, "shift": 2, "weight_clip": 3.5}
 )
-ALL, SOME = 54_000, 32_000
+ALL, SOME = 54_000, 16_000
 
 
 def changed(**changes: Any) -> training.Training:
@@ -73,9 +73,9 @@ WAYS = {
     ),
     "plain fine-tuning": Way(COMMON.model_copy(update={"noise": "none"})),
     "explicit trace": Way(COMMON.model_copy(update={"noise": "none", "trace_penalty": 1.0})),
-    "taught, clipped, long": Way(changed(epochs=2), ALL),
+    "taught, clipped, long": Way(TAUGHT, ALL),
     "taught": Way(changed(weight_clip=None), SOME),
-    "clipped": Way(changed(epochs=4, distillation=0.0, mirror=False, shift=0)),
+    "clipped": Way(changed(epochs=2, distillation=0.0, mirror=False, shift=0)),
     "taught, clipped": Way(TAUGHT, SOME),
     "taught, clipped, without noise": Way(changed(noise="none"), SOME),
     "taught, clipped, trace": Way(changed(noise="none", trace_penalty=1.0), SOME),

@@ -23,6 +23,7 @@ from accuracy.networks.small import CNN6, CNN7, BinaryInputMLP, LeNet5
 from accuracy.networks.squeezenet import SqueezeNet, from_caffe
 from accuracy.networks.vgg import VGG19
 from accuracy.networks.weights import State
+from accuracy.networks.wide_resnet import WideResNet
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,12 @@ def _cifar_resnet(depth: int) -> Entry:
     return Entry(build, "cifar10", f"resnet{depth}.safetensors", "cifar10", description)
 
 
+def _wide_resnet(depth: int, width: int) -> Entry:
+    description = f"WRN-{depth}-{width} for CIFAR-10 (Zagoruyko and Komodakis 2016); bring your own weights"
+    build = partial(WideResNet, depth, width)
+    return Entry(build, "cifar10", f"wrn{depth}_{width}.safetensors", "cifar10", description)
+
+
 def _torchvision(build: Callable[[], nn.Module], file: str, title: str, data_set: str = "imagenet_224") -> Entry:
     description = f"{title}, torchvision's parameter names; bring your own weights"
     return Entry(build, data_set, f"{file}.safetensors", "imagenet", description, ignore=("AuxLogits.",))
@@ -109,6 +116,7 @@ ENTRIES: dict[str, Entry] = {
         "scripts/train_small_networks.py",
     ),
     **{f"resnet{depth}_cifar10": _cifar_resnet(depth) for depth in (20, 32, 44, 56)},
+    **{f"wrn16_{width}_cifar10": _wide_resnet(16, width) for width in (2, 4)},
     "resnet8_mlperf_tiny": Entry(
         ResNet8,
         "cifar10_raw",

@@ -35,6 +35,9 @@ PARAMETERS = {
     # As printed by the code of the chip's authors; half of the chip's 101 780 cells.
     "cnn7_mnist": 23_170,
     "mlp64_mnist": 50_890,
+    # By hand from the paper's table 1.
+    "wrn16_2_cifar10": 691_674,
+    "wrn16_4_cifar10": 2_748_890,
 }
 
 # First 16 digits of sha256 over "name (shape)" lines, sorted, of torchvision 0.29.2's state dicts without
