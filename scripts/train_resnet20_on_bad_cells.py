@@ -53,7 +53,7 @@ class Way:
 
 COMMON = training.Training(epochs=6, batch_size=50, learning_rate=1e-4, validation=0, seed=0)
 TAUGHT = COMMON.model_copy(
-    update={"epochs": 1, "learning_rate": 5e-4, "distillation": 1.0, "mirror": True, "shift": 2, "weight_clip": 3.5}
+    update={"epochs": 1, "learning_rate": 3e-4, "distillation": 1.0, "mirror": True, "shift": 2, "weight_clip": 3.5}
 )
 ALL, SOME = 54_000, 16_000
 

@@ -30,7 +30,7 @@ from devicekit.common.paths import replacing
 
 BATCH, RATE, DECAY, SHIFT, SEED = 64, 0.1, 5e-4, 4, 0
 NOISY = training.Training(
-    epochs=1, learning_rate=5e-4, validation=0, distillation=1.0, weight_clip=3.5, mirror=True, shift=2,
+    epochs=1, learning_rate=3e-4, validation=0, distillation=1.0, weight_clip=3.5, mirror=True, shift=2,
     precision="bfloat16",
 )  # fmt: skip
 
