@@ -101,6 +101,22 @@ def train(
     activation_bits: Annotated[
         int | None, typer.Option(help="With --weight-bits: bits of the inputs of layers, with learned clipping.")
     ] = None,
+    distillation: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of the loss, 0 to 1, that compares with the digital network's outputs, not with labels."
+        ),
+    ] = None,
+    weight_clip: Annotated[
+        float | None,
+        typer.Option(
+            help="Hold weights within so many root mean squares of their layer, so that typical ones err less."
+        ),
+    ] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(help="float32, or bfloat16 where the processor or accelerator multiplies such numbers."),
+    ] = None,
     patience: Annotated[int | None, typer.Option(help="Stop after so many epochs without a better validation.")] = None,
     loss: Annotated[str, typer.Option(help="What is made smaller: cross_entropy, mse or binary.")] = "cross_entropy",
     metric: Annotated[str, typer.Option(help="What is reported, as for devicekit accuracy.")] = "top1",
@@ -142,6 +158,9 @@ def train(
         "trace_penalty": trace_penalty,
         "weight_bits": weight_bits,
         "activation_bits": activation_bits,
+        "distillation": distillation,
+        "weight_clip": weight_clip,
+        "precision": precision,
         "patience": patience,
         "seed": seed,
     }

@@ -85,7 +85,10 @@ def test_same_seed_same_weights_and_layers_left_out(noise: Any) -> None:
 
 
 CHILD = """
-import sys, time
+import sys, types
+# Some packages install a `tests` of their own (badcrossbar, of the benchmarks).
+sys.modules["tests"] = types.ModuleType("tests")
+sys.modules["tests"].__path__ = ["tests"]
 from tests.accuracy.test_training import resumed
 resumed(sys.argv[1], slow=sys.argv[2] == "slow")
 """
