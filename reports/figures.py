@@ -10,6 +10,7 @@ from reports.figure import SERIES, Figure
 from reports.metric import ShownMetric
 from reports.numbers import significant
 from reports.results import StudyResult, Values, interval_of
+from reports.trained_step import trained_figure
 from reports.waterfall import where_it_goes
 
 # Below this share of every design a component is drawn together with the other small ones.
@@ -357,6 +358,7 @@ def page_figures(result: StudyResult) -> list[Figure]:
     figures = [accuracy_against_energy(result), *filter(None, [where_it_goes(result)]), trials(result)]
     if any(_with_error(design) for design in result.designs):
         figures.append(layer_signals(result))
+    figures += filter(None, [trained_figure(result)])
     figures += [breakdown(result, "energy_fj_per_op"), breakdown(result, "area_mm2"), layer_energy(result)]
     if result.fit is not None:
         figures.append(spread(result.fit))

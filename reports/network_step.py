@@ -260,13 +260,13 @@ def evaluate_afresh(
     from accuracy import layer_report, measure_activity
 
     few = network.data.batches("test", study.batch_size, min(study.images or SIGNAL_IMAGES, SIGNAL_IMAGES))
-    training = _training(study, network)
+    training = training_batches(study, network)
     with beyond_envelopes() as beyond:
-        model, cost = _converted(study, network, core), None
+        model, cost = converted(study, network, core), None
         if leaves_wires_open(core):
             cost = wire_cost(model, core, training)
             if cost is not None and cost.included:
-                model = _converted(study, network, wired(core, cost))
+                model = converted(study, network, wired(core, cost))
         activities = {} if core.design.input_bits is None else measure_activity(model, training)
         found = _evaluated(study, network, model, study.trials, report, kept)
     for what, value in (("float network", found.baseline), (f"design {core.name}", found.mean)):
@@ -326,7 +326,7 @@ def evaluate_core(
     if known is None:
         with beyond_envelopes():
             # Whoever asks says what models are used beyond what they are known for.
-            model = _converted(study, network, core)
+            model = converted(study, network, core)
             kept = KeptTrials(cache, f"trials-{core.name}", inputs)
             own = _evaluated(study, network, model, study.trials, report or (lambda *_: None), kept)
         known = own.to_dict(seed=study.seed)
@@ -364,17 +364,30 @@ def evaluate_stages(
     return found
 
 
-def _training(study: Study, network: LoadedNetwork, images: int | None = None) -> Any:
+def training_batches(study: Study, network: LoadedNetwork, images: int | None = None) -> Any:
+    """Return training examples as batches.
+
+    Args:
+        study: the study.
+        network: the network with its images.
+        images: so many at most; the study's `calibration_images` at most in any case.
+    """
     most = study.calibration_images if images is None else min(images, study.calibration_images)
     return network.data.batches("calibration", study.batch_size, most)
 
 
-def _converted(study: Study, network: LoadedNetwork, core: Core) -> nn.Module:
-    """Return the network on a core, with its ranges."""
+def converted(study: Study, network: LoadedNetwork, core: Core) -> nn.Module:
+    """Return the network on a core, with its ranges.
+
+    Args:
+        study: the study.
+        network: the network with its images.
+        core: the core as built.
+    """
     from accuracy import calibrate, convert
 
     model = convert(network.model, core, seed=study.seed, exclude=study.exclude, project_signs=study.project_signs)
-    return calibrate(model, _training(study, network))
+    return calibrate(model, training_batches(study, network))
 
 
 def _evaluated(
@@ -396,7 +409,7 @@ def _evaluated(
         metric=study.metric,
         draw_cells=study.draw_cells,
         tolerance=None if study.tolerance is None else study.tolerance / one_point,
-        correction_batches=_training(study, network, study.correction_images),
+        correction_batches=training_batches(study, network, study.correction_images),
         workers=study.workers,
         kept=kept,
         progress=report,

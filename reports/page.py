@@ -26,8 +26,9 @@ from reports.prose import (
 )
 from reports.results import StudyResult, Values, interval_of, is_calibrated
 from reports.table import COST_COLUMNS, partly
+from reports.trained_step import trained_rows, trained_text
 
-_OPTIONAL_FIGURES = ("spread", "bit-line", "inl", "layer-signal", "where-it-goes")
+_OPTIONAL_FIGURES = ("spread", "bit-line", "inl", "layer-signal", "where-it-goes", "trained")
 
 KINDS = (
     ("measured", "read off an instrument"),
@@ -61,6 +62,7 @@ def render(result: StudyResult, *, made: datetime | None = None) -> str:
             rows=[_row(*design, shown) for design in zip(result.designs, _described(result.designs), strict=True)],
             table_note=table_note(result),
             figures={**dict.fromkeys(_OPTIONAL_FIGURES), **by_name},
+            trained_rows=trained_rows(result),
             breakdowns=[by_name[name] for name in ("energy-breakdown", "area-breakdown")],
             network_rows=_network_rows(result.designs, _places(result)),
             inference_sentence=inference_sentence(result),
@@ -100,6 +102,7 @@ def command_line(settings: dict[str, Any]) -> str:
         "network": "--network",
         "data_set": "--data-set",
         "weights": "--weights",
+        "trained": "--trained",
         "data": "--data",
         "metric": "--metric",
         "library": "--library",
@@ -168,7 +171,10 @@ def _row(design: Values, described: str, shown: ShownMetric) -> dict[str, Any]:
         "ideal": shown.value(accuracy["ideal"]),
         "mean": shown.value(accuracy["mean"]),
         "std": shown.spread(accuracy["std"]),
-        "parts": [f"{name} {shown.value(value)}" for name, value in partly(design).items()],
+        "parts": [
+            *(f"{name} {shown.value(value)}" for name, value in partly(design).items()),
+            *filter(None, [trained_text(design, shown)]),
+        ],
         "loss": shown.signed(accuracy["loss"]).replace("-", "−"),
         "loss_interval": " – ".join(map(shown.signed, loss)).replace("-", "−") if loss else "",
         "costs": [_with_interval(cost, column) for column in COST_COLUMNS],

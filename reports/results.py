@@ -38,8 +38,10 @@ class StudyResult(PlainValues):
             ``notes``, sentences.
         designs: one entry a core, in the order asked for: `CoreDesign.to_dict` with ``core``, what it is built of
             beside its design (`Core.to_dict`: cell, age, temperature, ADC, peripherals, wires, corrections, faults),
-            ``accuracy`` (`Accuracy.to_dict`), ``cost`` (`CoreCost.to_dict`), ``network_cost`` (`NetworkCost.to_dict`)
-            and ``layer_reports`` (`LayerReport.to_dict`, one a layer).
+            ``accuracy`` (`Accuracy.to_dict`), ``cost`` (`CoreCost.to_dict`), ``network_cost`` (`NetworkCost.to_dict`),
+            ``layer_reports`` (`LayerReport.to_dict`, one a layer), and ``trained``: ``comparison`` of the network as
+            given and with trained weights (`accuracy.training.Comparison.to_dict`, one a size of the errors) and the
+            trained one's ``network_cost``; None or absent without trained weights.
         provenance: every constant: ``room`` it belongs to, ``name``, and the fields of `Constant`; no value where it
             is no number.
         software: versions by name.

@@ -24,13 +24,14 @@ from reports.built_cores import built, costly_periphery, without_periphery
 from reports.cache import ResultCache
 from reports.cell_step import cell_of
 from reports.errors import StudyError
-from reports.network_step import evaluate_design, evaluate_stages, load_network, summarise_network
+from reports.network_step import LoadedNetwork, evaluate_design, evaluate_stages, load_network, summarise_network
 from reports.page import render
 from reports.results import StudyResult, Values
 from reports.sources import borrowed_note, calibration_note, core_sources, design_sources, library_sources
 from reports.stages import stages
 from reports.study import Study
 from reports.table import joint_rows, to_csv
+from reports.trained_step import evaluate_trained, load_trained, passes
 from reports.wire_rule import WireCost, wire_note, wired
 from reports.wires_step import line_errors
 
@@ -93,7 +94,7 @@ def compute(study: Study, folder: Path, progress: Progress | None = None) -> Stu
     cores = _unique_names([built(study, core, cell) for core in asked.values()])
     own: dict[str, Any] = {"library": study.library, "seed": study.seed}
     costs = {core.name: estimate_core(core, **own).to_dict() for core in cores}
-    network = load_network(study)
+    network, trained = load_network(study), load_trained(study)
     total = 2 + sum(_steps(study, core) for core in cores)
 
     def report(done: int, text: str) -> None:
@@ -126,15 +127,24 @@ def compute(study: Study, folder: Path, progress: Progress | None = None) -> Stu
             passes: int,
             text: str = f"Design {core.name}, by parts",
             before: int = before,
-            own: int = steps - study.trials - 2,
+            own: int = steps - study.trials - 2 - passes(study),
         ) -> None:
             report(before + round(done / passes * own), text)
 
         stage_step(0, 1)
         evaluation["stages"] = evaluate_stages(study, network, core, cache, stage_step)
         stage_step(1, 1)
+        before += steps - study.trials - 2 - passes(study)
+        if trained is not None:
+
+            def trained_step(
+                done: int, of: int, text: str = f"Design {core.name}, trained", before: int = before
+            ) -> None:
+                report(before + round(done / of * passes(study)), text)
+
+            evaluation["trained"] = evaluate_trained(study, network, trained, core, cache, trained_step)
         evaluations[core.name] = evaluation
-        before += steps - study.trials - 2
+        before += passes(study)
     found: list[Values] = []
     for core in cores:
         evaluation = evaluations[core.name]
@@ -146,6 +156,7 @@ def compute(study: Study, folder: Path, progress: Progress | None = None) -> Stu
                 "accuracy": evaluation["accuracy"],
                 "cost": costs[core.name],
                 "network_cost": estimate_network(network.layers, core, activities, **own).to_dict(),
+                "trained": _trained(evaluation.get("trained"), network, core, own),
                 "stages": evaluation["stages"],
                 "last_stage": stages(core)[-1].name,
                 "wire_cost": evaluation["wire_cost"],
@@ -185,6 +196,17 @@ def compute(study: Study, folder: Path, progress: Progress | None = None) -> Stu
     )
 
 
+def _trained(found: Values | None, network: LoadedNetwork, core: Core, own: Mapping[str, Any]) -> Values | None:
+    """Return what trained weights give on a core, and what an inference with them costs."""
+    from energy import estimate_network
+
+    if found is None:
+        return None
+    activities = {name: Activity(**values) for name, values in found["activities"].items()}
+    cost = estimate_network(network.layers, core, activities, **own).to_dict()
+    return {"comparison": found["comparison"], "network_cost": cost}
+
+
 def _beyond(evaluations: Mapping[str, Values]) -> list[str]:
     """Return what is said of models used beyond what they are known for, once each with its designs."""
     said: dict[str, list[str]] = {}
@@ -197,7 +219,7 @@ def _beyond(evaluations: Mapping[str, Values]) -> list[str]:
 def _steps(study: Study, core: Core) -> int:
     """Return the passes over the images that a core takes, its wires left out, which are not known before."""
     own = len(stages(core)) - 1 if study.trials_a_stage else 0
-    return study.trials + 2 + own * (study.trials_a_stage + 2)
+    return study.trials + 2 + own * (study.trials_a_stage + 2) + passes(study)
 
 
 def write(result: StudyResult, study: Study, folder: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -28,7 +29,7 @@ USUAL_STAGE_TRIALS = 3
 REFERENCE_MEASUREMENTS = "sonos_40nm_tcas2022_resampled"
 
 
-_PATHS = ("weights", "data", "measurements", "device", "library", "peripherals", "adc")
+_PATHS = ("weights", "trained", "data", "measurements", "device", "library", "peripherals", "adc")
 """Keys whose value may be a path, taken from the study file's folder."""
 
 
@@ -49,6 +50,10 @@ class Study(BaseModel):
         data_set: name of the data the network reads, or ``module:function``, ``FILE.py:function`` or an ``.npz`` file
             for data of your own; None for a network that is known by name.
         weights: weight file; None for bundled weights or those in `data`.
+        trained: weights of the same network after training on the cells: a weight file, or the folder of `devicekit
+            train`. Every core is then evaluated with them too, on cells of the same deviates, and table and page show
+            both.
+        trained_scales: sizes of the errors, in units of those of the study, at which both are compared.
         data: folder with the network's data set; not needed for a bundled one.
         metric: what is counted: one of `accuracy.metric_names`, or ``module:function`` or ``FILE.py:function`` for a
             metric of your own.
@@ -112,6 +117,8 @@ class Study(BaseModel):
     network: str = "digits_cnn"
     data_set: str | None = None
     weights: Path | None = None
+    trained: Path | None = None
+    trained_scales: tuple[float, ...] = (0.5, 1.0, 2.0)
     data: Path | None = None
     metric: str = "top1"
     exclude: tuple[str, ...] = ()
@@ -197,6 +204,14 @@ class Study(BaseModel):
         if twice:
             raise ValueError(f"design {twice[0]!r} is asked for more than once")
         return designs
+
+    @field_validator("trained_scales")
+    @classmethod
+    def _sizes_of_errors(cls, scales: tuple[float, ...]) -> tuple[float, ...]:
+        if not all(0 < scale < math.inf for scale in scales):
+            raise ValueError("expected numbers above 0")
+        # The study's own size is that of the table.
+        return tuple(sorted({1.0, *scales}))
 
     @field_validator("metric")
     @classmethod

@@ -11,6 +11,7 @@ from reports.metric import ShownMetric
 from reports.numbers import bits, show_interval, significant
 from reports.results import StudyResult, Values, interval_of, is_calibrated
 from reports.sources import borrowed_note
+from reports.trained_step import trained_columns, trained_text
 
 COST_COLUMNS = ("energy_fj_per_op", "area_mm2", "latency_ns", "tops_per_w")
 
@@ -52,6 +53,7 @@ def _row(design: Values, result: StudyResult) -> Values:
         f"{shown.loss_column}_low": None if loss_low is None else shown.scaled(loss_low),
         f"{shown.loss_column}_high": None if loss_high is None else shown.scaled(loss_high),
     }
+    row |= trained_columns(design, shown)
     parts = partly(design)
     row |= {
         shown.column(name.replace(" ", "_")): shown.scaled(parts[name]) if name in parts else None
@@ -153,6 +155,8 @@ def short_rows(result: StudyResult) -> list[dict[str, str]]:
             row["Cells alone; untrimmed"] = "; ".join(
                 shown.value(parts[name]) if name in parts else "–" for name in ("cells alone", "untrimmed")
             )
+        if any(own.get("trained") for own in result.designs):
+            row["Trained (gain)"] = (trained_text(design, shown) or "–").removeprefix("trained ")
         for column, heading in headings.items():
             value, interval = significant(cost[column]), show_interval(interval_of(cost, column), 2)
             interval = "calibrated" if is_calibrated(cost, column) else interval

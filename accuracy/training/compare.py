@@ -87,6 +87,9 @@ def compare(
     seed: int = 0,
     *,
     metric: Metric = "top1",
+    draw_cells: bool = False,
+    correction_batches: Batches | None = None,
+    workers: int = 1,
     progress: Progress | None = None,
 ) -> list[Comparison]:
     """Return how two converted and calibrated networks fare on the same cells, for each size of their errors.
@@ -98,7 +101,10 @@ def compare(
         error_scales: factors on the spread of the cells.
         trials: sets of cells.
         seed: of them; another one than the training's, so that no set was trained on.
-        metric: as for `accuracy.evaluate`.
+        metric: as for `accuracy.evaluate`; so are the following.
+        draw_cells: whether every trial draws the cell model anew.
+        correction_batches: training data for the corrections of the core.
+        workers: processes that trials are spread over.
         progress: called with (passes done, passes in all).
 
     Raises:
@@ -106,6 +112,7 @@ def compare(
         CalibrationError: likewise.
     """
     passes, found = trials + 2, []
+    how: dict[str, Any] = {"draw_cells": draw_cells, "correction_batches": correction_batches, "workers": workers}
     total = 2 * len(error_scales) * passes
     for number, scale in enumerate(error_scales):
         results = []
@@ -117,7 +124,7 @@ def compare(
                     progress(start + done, total)
 
             with _scaled(require_layers(model), scale):
-                results.append(evaluate(model, batches, trials, seed, metric=metric, progress=show))
+                results.append(evaluate(model, batches, trials, seed, metric=metric, progress=show, **how))
         found.append(Comparison(scale, *results))
     return found
 

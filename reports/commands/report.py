@@ -53,6 +53,17 @@ def report(
         str | None, typer.Option(help="Network, or MODULE:FUNCTION or an ONNX file of your own. [default: digits_cnn]")
     ] = None,
     weights: Annotated[Path | None, typer.Option(help="Weight file of the network.")] = None,
+    trained: Annotated[
+        Path | None,
+        typer.Option(
+            help="Weights of the same network after training, a file or the folder of devicekit train: table and page "
+            "show both."
+        ),
+    ] = None,
+    trained_scale: Annotated[
+        list[float] | None,
+        typer.Option(help="With --trained: compare also with so many times the errors; repeatable. [default: 0.5, 2]"),
+    ] = None,
     data_set: Annotated[
         str | None,
         typer.Option(
@@ -164,6 +175,8 @@ def report(
         "network": network,
         "data_set": data_set,
         "weights": weights,
+        "trained": trained,
+        "trained_scales": trained_scale or None,
         "data": data,
         "metric": metric,
         "measurements": measurements,
