@@ -160,7 +160,8 @@ def _energy(setting: Setting) -> Finding:
         max(ratios) / min(ratios) < ALIKE and max(*of_lines, *(1 / own for own in of_lines)) < ALIKE,
         [*totals, *word_lines, *others],
         figure,
-        "Technologies differ: 130, 14 and 180 nm against a library of 40 nm. How energy follows the bits is tested.",
+        "Technologies differ: 130, 14 and 180 nm against a library of 40 nm. How energy follows the bits is tested. "
+        "With a ramp instead of SAR ADCs, a step a bit, it does not (docs/published.md).",
     )
 
 

@@ -132,7 +132,7 @@ def _pcm(setting: Setting) -> Finding:
         rows,
         figure,
         f"{network} instead of the chip's network, as published and not trained for these cells: compare the loss over "
-        "the day, not the accuracy.",
+        "the day, not the accuracy. So few images can refute a large loss over it, not confirm the chip's.",
     )
 
 
