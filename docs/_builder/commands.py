@@ -6,6 +6,8 @@ import re
 from typing import Any
 
 FOLDER = "reference/commands"
+# A default in words, at the end of a help text.
+_DEFAULT = re.compile(r"\s*\\?\[default: ([^\]]*)\]")
 # What a value is, by the first of these that its type's name holds.
 _KINDS = {"path": "PATH", "int": "N", "float": "X"}
 
@@ -69,7 +71,7 @@ def _body(path: str, command: Any) -> list[str]:
         lines += [f"| `{_usage(own)}` | {_cell(own.help or '')} |" for own in arguments]
         lines += [""]
     lines += ["| option | default | meaning |", "| --- | --- | --- |"]
-    lines += [f"| {_names(own)} | {_default(own)} | {_cell(own.help or '')} |" for own in options]
+    lines += [f"| {_names(own)} | {_default(own)} | {_cell(_DEFAULT.sub('', own.help or ''))} |" for own in options]
     shown = examples_in(command.epilog or "")
     if shown:
         lines += ["", "Examples:", "", "```sh", *shown, "```"]
@@ -95,6 +97,9 @@ def _names(option: Any) -> str:
 
 def _default(option: Any) -> str:
     value = option.default
+    told = _DEFAULT.search(option.help or "")
+    if told:
+        return _cell(told[1])
     if value is None or callable(value) or value in ((), [], "") or type(value).__name__ in ("Sentinel", "_UnsetType"):
         return ""
     if option.is_flag:

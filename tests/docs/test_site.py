@@ -187,7 +187,7 @@ def test_tutorials_show_what_their_commands_print(site: Path) -> None:
     text = (site / "tutorials/device_engineer.html").read_text("utf-8")
     assert "saturating_exponential" in text
     assert "sigma at 0.8 uA: 30" in text
-    assert (site / "tutorials/out/fit/cells/figures.png").stat().st_size > 10_000
+    assert (site / "tutorials/out/fit/cells/sigma.png").stat().st_size > 10_000
 
 
 SOURCES = [
