@@ -33,7 +33,7 @@ fit: devicekit.DeviceFit = devicekit.fit_device(devicekit.read_measurements("cel
 model = accuracy.convert(accuracy.networks.load("digits_cnn"), design, fit.cell)
 found: accuracy.Accuracy = accuracy.evaluate(model, accuracy.data_sets.load("digits").batches("test"))
 mean: float = found.mean
-path = reports.run_study(reports.Study(designs=["A"]), "out")
+path = reports.run_study(reports.Study(designs=("A",)), "out")
 path.is_file()
 """
 
@@ -123,7 +123,17 @@ def test_it_reports_outside_the_checkout(python: Path, tmp_path: Path) -> None:
 def test_every_command_starts(python: Path, tmp_path: Path) -> None:
     for name in ("fit", "energy", "accuracy", "bitline", "train", "sweep", "check"):
         assert "Usage" in run(python.with_name("devicekit"), name, "--help", folder=tmp_path)
-    assert "Everything needed is here." in run(python.with_name("devicekit"), "doctor", folder=tmp_path)
+
+
+def test_the_doctor_misses_nothing_but_the_extra(python: Path, tmp_path: Path) -> None:
+    kept = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "")}
+    done = subprocess.run(
+        [python.with_name("devicekit"), "doctor"], cwd=tmp_path, env=kept, capture_output=True, text=True, check=False
+    )
+    ill = [line.split()[1] for line in done.stdout.splitlines() if line.strip().startswith("✗")]
+    assert set(ill) <= {"ngspice"}, done.stdout
+    assert done.returncode == bool(ill)
+    assert "✓   bundled data" in done.stdout
 
 
 def test_its_public_names_are_typed(python: Path, tmp_path: Path) -> None:
