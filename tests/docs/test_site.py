@@ -24,6 +24,8 @@ from reports.command import subcommand_names
 from reports.user_files.kinds import KINDS
 from reports.user_files.schemas import SCHEMAS, schema_of
 
+# The site is built once for all of them, which takes minutes on a busy machine.
+pytestmark = pytest.mark.timeout(1200)
 ROOT = Path(__file__).resolve().parents[2]
 
 
