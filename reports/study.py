@@ -104,7 +104,9 @@ class Study(BaseModel):
         objectives: what is made as good as possible, by the names of `reports.studies.budgets.QUANTITIES`.
         constraints: limits such as ``"loss <= 1 point"`` and ``"network_area <= 1 mm2"``.
         accuracy: which points of a sweep are evaluated with trials: ``"all"``; ``"affordable"``, those that keep to the
-            constraints on costs; ``"none"``, costs alone.
+            constraints on costs; ``"none"``, costs alone; ``"screen"``, none, but their accuracy is estimated from the
+            network's sensitivities (docs/screening.md); ``"halving"``, those that the screen, and then a few trials,
+            leave in question.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -152,7 +154,7 @@ class Study(BaseModel):
     vary: dict[str, tuple[Any, ...]] = Field(default_factory=dict)
     objectives: tuple[str, ...] = OBJECTIVES
     constraints: tuple[str, ...] = ()
-    accuracy: Literal["all", "affordable", "none"] = "all"
+    accuracy: Literal["all", "affordable", "none", "screen", "halving"] = "all"
 
     @property
     def trials_a_stage(self) -> int:

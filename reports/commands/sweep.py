@@ -35,6 +35,7 @@ def register(app: typer.Typer) -> None:
             "devicekit sweep A --vary max_rows=144,1152 --vary adc_bits=6..9 --accuracy none --workers 1",
             'devicekit sweep A C --constraint "network_area <= 3 mm2" --accuracy affordable --trials 2 --images 50 '
             "--calibration-images 50 --workers 1",
+            "devicekit sweep A --vary adc_bits=4..9 --screen --images 100 --calibration-images 100 --workers 1",
             "devicekit sweep A --vary adc_bits=6..9 --images 50 --calibration-images 50 --dry-run",
         ),
     )(sweep)
@@ -78,9 +79,14 @@ def sweep(
     accuracy: Annotated[
         str | None,
         typer.Option(
-            help="Points to try with trials: all, affordable (costs keep to the limits) or none. [default: all]"
+            help="Points to try with trials: all, affordable (costs keep to the limits), none, screen (none, but their "
+            "accuracy is estimated without trials) or halving (those that the screen, then a few trials, leave in "
+            "question). [default: all]"
         ),
     ] = None,
+    screen: Annotated[
+        bool, typer.Option(help="Estimate accuracies from the network's sensitivities: --accuracy screen.")
+    ] = False,
     images: Annotated[int | None, typer.Option(min=1, help="So many test images at most. [default: all]")] = None,
     calibration_images: Annotated[
         int | None, typer.Option(min=1, help="So many training images at most set the ranges. [default: 1000]")
@@ -129,7 +135,7 @@ def sweep(
         "library": library,
         "constraints": constraint or None,
         "objectives": objective or None,
-        "accuracy": accuracy,
+        "accuracy": _points_to_try(accuracy, screen=screen),
         "images": images,
         "calibration_images": calibration_images,
         "trials": trials,
@@ -151,6 +157,14 @@ def sweep(
         return
     show(result)
     console().print(f"Run {result.name} in {store}; page: {page}", soft_wrap=True)
+
+
+def _points_to_try(accuracy: str | None, *, screen: bool) -> str | None:
+    from reports.errors import StudyError
+
+    if screen and accuracy not in (None, "screen"):
+        raise StudyError(f"--screen makes no trials, but --accuracy {accuracy} asks for them: leave one out.")
+    return "screen" if screen else accuracy
 
 
 def _axes(vary: list[str]) -> dict[str, Any]:
@@ -183,7 +197,8 @@ def _show_forecast(found: Forecast, as_json: bool) -> None:
     )
     console().print(
         f"{found.points} points: {found.accuracies} evaluations with trials ({found.known} of them known), "
-        f"{found.costs} of costs. About {time} of one processor.",
+        f"{found.costs} of costs{f', {found.screens} screened without trials' if found.screens else ''}. "
+        f"About {time} of one processor.",
         soft_wrap=True,
     )
     show_reasons([f"{name} is impossible: {reason}" for name, reason in found.impossible])
@@ -210,6 +225,7 @@ def show(result: SweepResult) -> None:
             "Network": row["network"],
             "Cells": row["device"],
             "Loss [points]": None if row["loss_points"] is None else round(row["loss_points"], 2),
+            **_screened_cells(row),
             "Energy [uJ]": row["network_energy_uj"],
             "Area [mm2]": row["network_area_mm2"],
             "Latency [us]": row["network_latency_us"],
@@ -225,6 +241,16 @@ def show(result: SweepResult) -> None:
             console().print(sentence, markup=False, soft_wrap=True)
     bad = [row for row in result.rows if row["status"] in ("impossible", "failed")]
     show_reasons([f"{row['design']} {row['status'].replace('failed', 'has failed')}: {row['reason']}" for row in bad])
+
+
+def _screened_cells(row: dict[str, Any]) -> dict[str, Any]:
+    """Return what the screen says of a point, in a column of its own beside the trials."""
+    if "screened_loss_points" not in row:
+        return {}
+    loss, error = row["screened_loss_points"], row["screened_error_points"]
+    if loss is None:
+        return {"Screened loss [points]": None}
+    return {"Screened loss [points]": f"{loss:.2f} ± {error:.2f}{' unsure' if row['screened_unsure'] else ''}"}
 
 
 def show_reasons(lines: list[str]) -> None:

@@ -17,7 +17,7 @@ from reports.studies.budgets import QUANTITIES, Quantity, constraint_of, quantit
 from reports.studies.ranges import text_of
 from reports.study import Study
 from reports.sweeps.result import SweepResult
-from reports.sweeps.selection import SURE, drawn_of, groups_of, select, value_of
+from reports.sweeps.selection import SURE, drawn_of, groups_of, is_screened, select, value_of
 
 QUANTILES = 16
 """Steps between the quantiles that a page takes probabilities from."""
@@ -84,10 +84,17 @@ def _lede(result: SweepResult, study: Study) -> str:
     varied = ", ".join(axis.replace("_", " ") for axis in study.vary)
     text = f"{_count(done, 'design')} with results" + (f", over {varied}" if varied else "") + "."
     tried = [point["accuracy"] for point in result.points if point["accuracy"]]
-    if not tried:
+    estimated = [point for point in result.points if point["status"] == "done" and is_screened(point)]
+    if not tried and not estimated:
         return f"{text} Costs alone: nothing was evaluated with trials."
-    images, trials = tried[0]["images"], tried[0]["trials"]
-    return f"{text} Accuracy on {images} test images, {trials} trials each; costs are those of the whole network."
+    if tried:
+        trials = sorted({own["trials"] for own in tried})
+        text += f" Accuracy on {tried[0]['images']} test images, {' or '.join(map(str, trials))} trials each"
+        text += f" for {_count(len(tried), 'design')}" if estimated else ""
+    if estimated:
+        every = "all" if not tried else str(len(estimated))
+        text += (";" if tried else " Accuracy of") + f" {every} screened without trials (≈)"
+    return f"{text}; costs are those of the whole network."
 
 
 def _note(result: SweepResult, study: Study) -> str:
@@ -199,6 +206,7 @@ def _point(
     return {
         "number": number,
         "name": point["name"],
+        "screened": is_screened(point),
         "group": group,
         "words": words.lower(),
         "front": front,

@@ -11,6 +11,7 @@ from reports.store.store import Store, key_of
 from reports.study import Study
 from reports.sweeps.networks import network_name, network_of
 from reports.sweeps.points import Point, points_of
+from reports.sweeps.sweep import SCREENS
 from reports.sweeps.tasks import Task, accuracy_inputs, cost_inputs, run_task
 
 FEW, MORE = 20, 60
@@ -28,6 +29,7 @@ class Forecast(PlainValues):
         accuracies: evaluations with trials, each kind of core once; the most there can be where some points are left
             out by their costs.
         costs: evaluations of costs.
+        screens: points that are screened without trials.
         known: how many of the evaluations with trials the store has.
         seconds: processor time of what is not known [s], about.
     """
@@ -36,6 +38,7 @@ class Forecast(PlainValues):
     impossible: list[tuple[str, str]]
     accuracies: int
     costs: int
+    screens: int
     known: int
     seconds: float
 
@@ -61,17 +64,31 @@ def forecast(study: Study, store: Store | None = None) -> Forecast:
         network = network_of(point.study)
         assert point.core is not None
         keys.setdefault(key_of(accuracy_inputs(point.study, network.fingerprint, point.core)), point)
-    wanted = {} if study.accuracy == "none" else keys
+    wanted = {} if study.accuracy in ("none", "screen") else keys
     known = set() if store is None else store.known(list(wanted))
     open_points = [point for key, point in wanted.items() if key not in known]
-    groups: dict[str, list[Point]] = {}
-    for point in open_points:
-        groups.setdefault(network_name(point.study), []).append(point)
-    seconds = sum(_seconds_of_accuracies(group) for group in groups.values())
+    seconds = sum(_seconds_of_accuracies(group) for group in _by_network(open_points))
+    screens = len(possible) if study.accuracy in SCREENS else 0
+    if screens:
+        seconds += sum(_seconds_of_screens(group) for group in _by_network(possible))
     if possible:
         seconds += len(possible) * _seconds_of_costs(possible[0])
     impossible = [(point.name, point.reason) for point in points if point.core is None]
-    return Forecast(len(points), impossible, len(wanted), len(possible), len(known), seconds)
+    return Forecast(len(points), impossible, len(wanted), len(possible), screens, len(known), seconds)
+
+
+def _by_network(points: Sequence[Point]) -> list[list[Point]]:
+    groups: dict[str, list[Point]] = {}
+    for point in points:
+        groups.setdefault(network_name(point.study), []).append(point)
+    return list(groups.values())
+
+
+def _seconds_of_screens(points: Sequence[Point]) -> float:
+    """Return the time to screen some points with one network: once what is measured of it, then each core."""
+    middle = sorted(points, key=_work)[len(points) // 2]
+    first = _run("screen", middle, middle.study)
+    return first + (len(points) - 1) * min(_run("screen", middle, middle.study), first)
 
 
 def _seconds_of_accuracies(points: Sequence[Point]) -> float:

@@ -12,10 +12,10 @@ from devicekit.common.plain import plain_dict
 from reports.results import Values, interval_of
 from reports.store.store import Store
 from reports.studies.ranges import text_of
+from reports.sweeps.set_by_trials import IMAGES, LOSS, set_by_trials
 from reports.sweeps.tasks import DRAWN
 
 Draws = NDArray[np.float64]
-LOSS = "loss"
 _COSTS = ("energy_fj_per_op", "area_mm2", "latency_ns", "tops_per_w")
 _NETWORK_COSTS = {
     "network_energy_uj": "energy_gated_uj",
@@ -34,7 +34,8 @@ class SweepResult:
         points: one entry a point: ``name``, ``core`` (what it was asked for by), ``varied``, ``network``, ``status``,
             ``reason``, ``design`` (`CoreDesign.to_dict`), ``built`` (what it is built of beside); where known
             ``accuracy`` (`Accuracy.to_dict`), ``layer_reports``, ``cost`` (`CoreCost.to_dict`) and ``network_cost``
-            (`NetworkCost.to_dict`).
+            (`NetworkCost.to_dict`); ``screened`` (`Screened.to_dict`) of a point that was screened, set by the trials
+            of the run's other points where there are some.
         draws: by the point's number, draws of ``"loss"`` and of the network's ``energy_gated_uj``, ``area_mm2`` and
             ``latency_us``, each (draws,); draws of one number go together between points.
     """
@@ -53,7 +54,8 @@ class SweepResult:
     def rows(self) -> list[Values]:
         """The table: one row a point, one plain column a number; see `row_of`."""
         axes = list(self.study.get("vary", {}))
-        return [row_of(point, axes) for point in self.points]
+        screened = any(point.get("screened") for point in self.points)
+        return [row_of(point, axes, screened=screened) for point in self.points]
 
     def to_dict(self) -> dict[str, Any]:
         """Return name, study, table and points as plain values; draws are left out."""
@@ -76,7 +78,7 @@ def sweep_result(store: Store, run: str) -> SweepResult:
     for number, entry in enumerate(store.entries(run)):
         point: Values = {
             "name": entry.name, **entry.facts, "status": entry.status, "reason": entry.reason,
-            "accuracy": None, "layer_reports": [], "cost": None, "network_cost": None,
+            "accuracy": None, "layer_reports": [], "cost": None, "network_cost": None, "screened": None,
         }  # fmt: skip
         own: dict[str, Draws] = {}
         tried = store.get(entry.accuracy) if entry.accuracy else None
@@ -84,12 +86,18 @@ def sweep_result(store: Store, run: str) -> SweepResult:
             point |= {"accuracy": tried["accuracy"], "layer_reports": tried["layer_reports"]}
             own[LOSS] = np.asarray(tried["loss_draws"])
             _put_wires(point, tried["wire_cost"])
+        key = entry.facts.get("screen")
+        found = store.get(key) if key else None
+        if found is not None:
+            point["screened"] = found["screened"]
+            own |= {} if found["screened"] is None else {IMAGES: np.asarray(found["image_draws"])}
         costs = store.get(entry.cost) if entry.cost else None
         if costs is not None:
             point |= {"cost": costs["cost"], "network_cost": costs["network_cost"]}
             own |= {name: np.asarray(costs["draws"][name]) for name in DRAWN}
         points.append(point)
         draws[number] = own
+    set_by_trials(points, draws, int(study.get("seed", 0)))
     return SweepResult(run, study, points, draws)
 
 
@@ -100,7 +108,7 @@ def _put_wires(point: Values, cost: Values | None) -> None:
         point["design"]["fields"]["r_p_hat"] = cost["r_p_hat"]
 
 
-def row_of(point: Values, axes: list[str]) -> Values:
+def row_of(point: Values, axes: list[str], *, screened: bool = False) -> Values:
     """Return a point as a row of the table; units stand in the names, and what is not known is None.
 
     Accuracies are in percent, losses in percentage points, ``_low`` and ``_high`` are ends of 95 % intervals.
@@ -108,6 +116,7 @@ def row_of(point: Values, axes: list[str]) -> Values:
     Args:
         point: as in `SweepResult`.
         axes: what the study varies.
+        screened: whether there are columns for estimates of the screen beside those of trials.
     """
     accuracy, cost, network = point["accuracy"], point["cost"], point["network_cost"]
     built, fields = point.get("built"), (point.get("design") or {}).get("fields", {})
@@ -129,12 +138,27 @@ def row_of(point: Values, axes: list[str]) -> Values:
         "loss_points_low": None if low is None else 100 * low,
         "loss_points_high": None if high is None else 100 * high,
     }
+    if screened:
+        row |= _screened_columns(point.get("screened"))
     for column, name in _NETWORK_COSTS.items():
         row |= _with_interval(column, network, name)
     row["network_cores"] = None if network is None else network["cores"]
     for column in _COSTS:
         row |= _with_interval(column, cost, column)
     return row | {name: value for name, value in fields.items() if name not in (*row, "name")}
+
+
+def _screened_columns(screened: Values | None) -> Values:
+    """Return what the screen says of a point; empty where it was not screened."""
+    low, high = (None, None) if screened is None else screened["loss_interval"]
+    return {
+        "screened_accuracy_percent": None if screened is None else 100 * screened["mean"],
+        "screened_error_points": None if screened is None else 100 * screened["error"],
+        "screened_loss_points": None if screened is None else 100 * screened["loss"],
+        "screened_loss_points_low": None if low is None else 100 * low,
+        "screened_loss_points_high": None if high is None else 100 * high,
+        "screened_unsure": None if screened is None else screened["unsure"],
+    }
 
 
 def _plain_value(value: Any) -> Any:

@@ -110,14 +110,35 @@ def groups_of(result: SweepResult) -> list[tuple[dict[str, Any], list[int]]]:
     return list(groups.values())
 
 
+def accuracy_of(point: Values) -> Values | None:
+    """Return the accuracy of a point by trials, else as it was screened; None where neither is known.
+
+    Args:
+        point: as in `SweepResult`.
+    """
+    found: Values | None = point["accuracy"] or point.get("screened")
+    return found
+
+
+def is_screened(point: Values) -> bool:
+    """Return whether the accuracy of a point is an estimate without trials.
+
+    Args:
+        point: as in `SweepResult`.
+    """
+    return not point["accuracy"] and bool(point.get("screened"))
+
+
 def value_of(point: Values, quantity: Quantity) -> float | None:
     """Return a number of a point in the result's own unit; None where it is not known.
+
+    The accuracy of a point without trials is the screened one, where there is one.
 
     Args:
         point: as in `SweepResult`.
         quantity: which number.
     """
-    part = point[quantity.part]
+    part = accuracy_of(point) if quantity.part == "accuracy" else point[quantity.part]
     return None if part is None else float(part[quantity.field])
 
 
@@ -135,7 +156,9 @@ def drawn_of(result: SweepResult, number: int, quantity: Quantity) -> Floats | N
     own = result.draws.get(number, {})
     if quantity.name == "accuracy" and "loss" in own:
         # The float network's own share varies with the images as well, which the draws of the loss do not say.
-        return np.asarray(np.clip(value + result.points[number]["accuracy"]["loss"] - own["loss"], 0.0, 1.0))
+        known = accuracy_of(result.points[number])
+        assert known is not None
+        return np.asarray(np.clip(value + known["loss"] - own["loss"], 0.0, 1.0))
     drawn = own.get(quantity.field if quantity.part != "cost" else "")
     size = len(next(iter(own.values()))) if own else 1
     return np.full(size, value) if drawn is None else drawn
@@ -181,6 +204,13 @@ def _choice(
     of = f"of the {len(sure)} points that keep to {_all(limits)}" if limits else f"of {len(members)} points"
     told = [f"{begin}Build {result.points[best]['name']}: the {least} {aim.label.lower()} {of}."]
     told.append(_facts(result, best))
+    if is_screened(result.points[best]):
+        unsure = result.points[best]["screened"]["unsure"]
+        told.append(
+            "Its loss is screened, not tried: an estimate from the network's sensitivities"
+            + (", and unsure, for errors are too large for it" if unsure else "")
+            + '. Trials would confirm it (accuracy = "halving").'
+        )
     if limits:
         told.append(
             f"It keeps to the constraints with a probability of {_percent(meets[best] or 0.0)}; "
@@ -206,6 +236,8 @@ def _facts(result: SweepResult, number: int) -> str:
         if value is None or drawn is None:
             continue
         low, high = np.quantile(drawn, [0.025, 0.975]) / own.scale
+        # A baseline minus its own mean is not quite 0.
+        value, low, high = (0.0 if abs(number) < 1e-9 else number for number in (value, low, high))
         ends = "" if low == high else f" ({significant(float(low), 2)} to {significant(float(high), 2)})"
         parts.append(f"{own.label.lower()} {significant(value / own.scale)} {own.unit}{ends}")
     cores = point["network_cost"]["cores"] if point["network_cost"] else None

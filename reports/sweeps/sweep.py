@@ -21,13 +21,16 @@ from reports.run import Progress
 from reports.store.store import Entry, Store
 from reports.studies.budgets import Constraint, constraint_of
 from reports.study import Study
+from reports.sweeps.halving import FEW_TRIALS, in_question
 from reports.sweeps.networks import network_of
 from reports.sweeps.points import Point, points_of
 from reports.sweeps.result import SweepResult, sweep_result
-from reports.sweeps.tasks import Task, accuracy_inputs, cost_inputs
+from reports.sweeps.tasks import Task, accuracy_inputs, cost_inputs, screen_inputs
 from reports.sweeps.workers import Workers, work_off, workers_of
 
 DEFAULT_STORE = Path("out/studies.sqlite")
+SCREENS = ("screen", "halving")
+"""Values of `Study.accuracy` with which every point is screened first."""
 
 
 def sweep(
@@ -95,6 +98,8 @@ def _run(
         place = workers_of(workers, scheduler, len(course.queue))
         try:
             course.work(place)
+            while course.next_round():
+                course.work(place)
         finally:
             place.close()
     store.finish(run)
@@ -114,6 +119,7 @@ class Course:
         entries: how each point stands.
         queue: evaluations to make.
         waiting: numbers of the points that wait for an evaluation, by its key.
+        trials: of the round that is on, where trials come in rounds; 0 before the first.
     """
 
     study: Study
@@ -124,6 +130,7 @@ class Course:
     entries: list[Entry] = field(default_factory=list)
     queue: deque[Task] = field(default_factory=deque)
     waiting: dict[str, list[int]] = field(default_factory=dict)
+    trials: int = 0
 
     def begin(self) -> None:
         """Find out what is known already, and queue what is not."""
@@ -169,18 +176,42 @@ class Course:
 
     def _first(self, position: int, study: Study, core: Core) -> None:
         network = network_of(study)
-        if not self._costs_first:
+        if self.study.accuracy in SCREENS:
+            inputs = screen_inputs(study, network.fingerprint, core)
+            self._want(position, Task("screen", inputs, study, core, network.fingerprint, files=self._files))
+        elif self._costs_first:
+            self._want_costs(position)
+        else:
             self._want_accuracy(position)
-            return
-        inputs = cost_inputs(study, network, core, {})
-        self._want(position, Task("cost", inputs, study, core, network.fingerprint, files=self._files))
+
+    def _want_costs(self, position: int) -> None:
+        """Queue the costs of a point by the library's statistics of activity."""
+        point = self.points[position]
+        assert point.core is not None
+        network = network_of(point.study)
+        inputs = cost_inputs(point.study, network, point.core, {})
+        self._want(position, Task("cost", inputs, point.study, point.core, network.fingerprint, files=self._files))
 
     def _want_accuracy(self, position: int) -> None:
         point = self.points[position]
         assert point.core is not None
         fingerprint = network_of(point.study).fingerprint
-        inputs = accuracy_inputs(point.study, fingerprint, point.core)
-        self._want(position, Task("accuracy", inputs, point.study, point.core, fingerprint, files=self._files))
+        study = point.study.model_copy(update={"trials": self.trials}) if self.trials else point.study
+        inputs = accuracy_inputs(study, fingerprint, point.core)
+        self._want(position, Task("accuracy", inputs, study, point.core, fingerprint, files=self._files))
+
+    def next_round(self) -> bool:
+        """Queue the trials that are worth making after what is known; return whether there are any.
+
+        With ``accuracy = "halving"``, points that the screen leaves in question get a few trials, and those that these
+        leave in question get all.
+        """
+        if self.study.accuracy != "halving" or self.trials >= self.study.trials:
+            return False
+        self.trials = self.study.trials if self.trials else min(FEW_TRIALS, self.study.trials)
+        for position in in_question(sweep_result(self.store, self.run), self.study):
+            self._want_accuracy(position)
+        return bool(self.queue) or self.next_round()
 
     def _want(self, position: int, task: Task) -> None:
         if task.key in self.waiting:
@@ -201,6 +232,11 @@ class Course:
         """Go on with a point after one of its evaluations."""
         entry, point = self.entries[position], self.points[position]
         assert point.core is not None
+        if kind == "screen":
+            reason = f"not screened: {result['refused']}" if result["refused"] else entry.reason
+            self.entries[position] = replace(entry, facts=entry.facts | {"screen": key}, reason=reason)
+            self._want_costs(position)
+            return
         if kind == "accuracy":
             self.entries[position] = replace(entry, accuracy=key)
             network = network_of(point.study)
@@ -212,7 +248,7 @@ class Course:
         broken = [own.text for own in self._limits if not own.holds(_value(own, result))]
         if entry.accuracy is None and self.study.accuracy == "affordable" and broken:
             self._put(position, replace(entry, status="unaffordable", reason=f"not {broken[0]}"))
-        elif entry.accuracy is None and self.study.accuracy != "none":
+        elif entry.accuracy is None and self.study.accuracy == "affordable":
             self.entries[position] = entry
             self._want_accuracy(position)
         else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any, Literal
@@ -28,7 +28,7 @@ from reports.store.store import CODE_ROOMS, key_of
 from reports.study import Study
 from reports.sweeps.networks import network_of
 
-Kind = Literal["accuracy", "cost"]
+Kind = Literal["accuracy", "cost", "screen"]
 DRAWN = ("energy_gated_uj", "area_mm2", "latency_us")
 """Totals of a network whose draws are kept beside their values."""
 
@@ -38,7 +38,8 @@ class Task:
     """One evaluation.
 
     Attributes:
-        kind: ``"accuracy"``: trials, activities and layer reports; ``"cost"``: of the core and of the network.
+        kind: ``"accuracy"``: trials, activities and layer reports; ``"cost"``: of the core and of the network;
+            ``"screen"``: accuracy without trials.
         inputs: everything the result depends on.
         study: of its point.
         core: as built.
@@ -112,6 +113,21 @@ def cost_inputs(study: Study, network: LoadedNetwork, core: Core, activities: Ma
     }
 
 
+def screen_inputs(study: Study, network: str, core: Core) -> dict[str, Any]:
+    """Return everything that the screened accuracy of a point depends on: all but how often cells are programmed.
+
+    Args:
+        study: of the point.
+        network: the network's fingerprint.
+        core: as built.
+    """
+    inputs = accuracy_inputs(study, network, core)
+    return {key: value for key, value in inputs.items() if key not in _OF_TRIALS} | {"kind": "screen"}
+
+
+_OF_TRIALS = ("trials", "tolerance", "correction_images", "draw_cells")
+
+
 def _nameless(inputs: dict[str, Any]) -> dict[str, Any]:
     """Return inputs without the name of the design, on which nothing depends."""
     core = inputs["core"]
@@ -148,7 +164,7 @@ def run_task(task: Task) -> Outcome:
         torch.set_num_threads(task.threads)
         try:
             restore_files(task.files)
-            result = _accuracy(task) if task.kind == "accuracy" else _cost(task)
+            result = _MAKERS[task.kind](task)
         except Exception as error:
             # The user's network, images and files run here and may raise anything.
             return Outcome(None, describe(error), time.monotonic() - began)
@@ -182,3 +198,12 @@ def _cost(task: Task) -> Values:
         **costs,
         "draws": {name: [float(f"{value:.7g}") for value in whole.draws_of(name)] for name in DRAWN},
     }
+
+
+def _screen(task: Task) -> Values:
+    from reports.sweeps.screening import screened_values
+
+    return screened_values(task.study, _network(task), task.core)
+
+
+_MAKERS: dict[Kind, Callable[[Task], Values]] = {"accuracy": _accuracy, "cost": _cost, "screen": _screen}

@@ -11,13 +11,15 @@
   };
   const shown = (own, value) => value === null || value === undefined ? "–"
     : own.share ? value.toFixed(2).replace("-", "−") : own.count ? String(value) : digits(value, 3);
+  // A screened accuracy is an estimate without trials.
+  const mark = (point, own) => point.screened && own.accuracy && point.values[own.name] !== null ? "≈ " : "";
   // What a point shows in each column: words as they come, numbers with their intervals, last the front.
   for (const point of data.points) {
     point.cells = data.columns.map((column, index) => {
       if (index < point.cells.length) return point.cells[index];
       if (!column.name) return { text: point.front === null ? "–" : Math.round(100 * point.front) + " %", sort: point.front };
       const own = data.quantities.find((one) => one.name === column.name), ends = point.intervals[own.name];
-      return { text: shown(own, point.values[own.name]), sort: point.values[own.name], sub: ends ? shown(own, ends[0]) + " – " + shown(own, ends[1]) : "" };
+      return { text: mark(point, own) + shown(own, point.values[own.name]), sort: point.values[own.name], sub: ends ? shown(own, ends[0]) + " – " + shown(own, ends[1]) : "" };
     });
   }
   const quantities = Object.fromEntries(data.quantities.map((own) => [own.name, own]));
@@ -93,7 +95,7 @@
       if (best.values[own.name] === null) continue;
       const item = document.createElement("div"), term = document.createElement("dt"), value = document.createElement("dd");
       term.textContent = own.label;
-      value.textContent = shown(own, best.values[own.name]) + (own.unit ? " " + own.unit : "");
+      value.textContent = mark(best, own) + shown(own, best.values[own.name]) + (own.unit ? " " + own.unit : "");
       const ends = best.intervals[own.name];
       if (ends) { const sub = document.createElement("span"); sub.className = "sub"; sub.textContent = shown(own, ends[0]) + " – " + shown(own, ends[1]); value.append(sub); }
       item.append(term, value); list.append(item);
