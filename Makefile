@@ -32,7 +32,7 @@ $(VENV)/.devicekit: pyproject.toml constraints.txt
 	@$(PIP) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) "$(TORCH)"
 	@echo "Installing devicekit and what it needs ..."
 	@$(PIP) hatchling hatch-vcs editables
-	@$(PIP) --no-build-isolation -e '.[spice,distributed,dev]'
+	@$(PIP) --no-build-isolation -e '.[spice,distributed,search,dev]'
 	@touch $@
 
 setup: $(VENV)/.devicekit ## make the virtual environment and install everything (ngspice too)

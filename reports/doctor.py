@@ -20,6 +20,7 @@ LIBRARIES = (
 OPTIONAL = {
     "PySpice": "pip install 'devicekit[spice]'; without it SPICE steps are skipped and recorded values shown",
     "onnx2torch": "pip install 'devicekit[onnx]'; without it networks are not read from ONNX files",
+    "optuna": "pip install 'devicekit[search]'; without it devicekit sweep runs every combination of what varies",
     "distributed": "pip install 'devicekit[distributed]'; without it devicekit sweep works on this machine alone",
 }
 

@@ -20,7 +20,7 @@ from devicekit.common.foreign import read_toml
 from devicekit.common.paths import exists, replacing
 from devicekit.common.validation import validated
 from reports.errors import StudyError
-from reports.studies.axes import PATH_AXES, checked_axes
+from reports.studies.axes import MOST_POINTS, PATH_AXES, checked_axes, combinations
 from reports.studies.budgets import OBJECTIVES, constraint_of, quantity_of
 
 LONGEST_TITLE = 200
@@ -107,6 +107,8 @@ class Study(BaseModel):
             constraints on costs; ``"none"``, costs alone; ``"screen"``, none, but their accuracy is estimated from the
             network's sensitivities (docs/screening.md); ``"halving"``, those that the screen, and then a few trials,
             leave in question.
+        search: so many points are screened instead of every combination, chosen by a multi-objective search (extra
+            ``search``); with ``accuracy = "screen"`` or ``"halving"``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -155,6 +157,7 @@ class Study(BaseModel):
     objectives: tuple[str, ...] = OBJECTIVES
     constraints: tuple[str, ...] = ()
     accuracy: Literal["all", "affordable", "none", "screen", "halving"] = "all"
+    search: int | None = Field(default=None, ge=1, le=MOST_POINTS)
 
     @property
     def trials_a_stage(self) -> int:
@@ -188,6 +191,20 @@ class Study(BaseModel):
         if isinstance(values, dict) and values.get("cores") and values.get("designs") is None:
             return values | {"designs": ()}
         return values
+
+    @model_validator(mode="after")
+    def _few_enough(self) -> Self:
+        if self.search is None and combinations(self.vary) > MOST_POINTS:
+            raise ValueError(
+                f"vary: {combinations(self.vary)} combinations are more than {MOST_POINTS}; search = 500 would look "
+                "for good ones among them"
+            )
+        if self.search is not None and self.accuracy not in ("screen", "halving"):
+            raise ValueError(
+                "search: it goes by screened accuracies: expected accuracy = 'screen' or 'halving', not "
+                f"{self.accuracy!r}"
+            )
+        return self
 
     @field_validator("title")
     @classmethod

@@ -87,6 +87,14 @@ def sweep(
     screen: Annotated[
         bool, typer.Option(help="Estimate accuracies from the network's sensitivities: --accuracy screen.")
     ] = False,
+    search: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Screen so many points, chosen by a multi-objective search, instead of every combination "
+            "(with --screen or --accuracy halving; needs the extra 'search').",
+        ),
+    ] = None,
     images: Annotated[int | None, typer.Option(min=1, help="So many test images at most. [default: all]")] = None,
     calibration_images: Annotated[
         int | None, typer.Option(min=1, help="So many training images at most set the ranges. [default: 1000]")
@@ -136,6 +144,7 @@ def sweep(
         "constraints": constraint or None,
         "objectives": objective or None,
         "accuracy": _points_to_try(accuracy, screen=screen),
+        "search": search,
         "images": images,
         "calibration_images": calibration_images,
         "trials": trials,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,7 +28,7 @@ NETWORK_PARTS = ("network", "data_set", "weights", "data")
 """What a value of the axis ``network`` may hold, as a table, where networks have images or weights of their own."""
 
 MOST_POINTS = 1_000_000
-"""Points of a study, at most."""
+"""Points of a study that runs every combination, at most."""
 
 
 def checked_axes(vary: Any) -> dict[str, tuple[Any, ...]]:
@@ -54,9 +55,13 @@ def checked_axes(vary: Any) -> dict[str, tuple[Any, ...]]:
                 raise ValueError(
                     f"{key}: a table stands for a network only, with {', '.join(NETWORK_PARTS)}, but got {value!r}"
                 )
-    count = 1
-    for values in axes.values():
-        count *= len(values)
-    if count > MOST_POINTS:
-        raise ValueError(f"{count} combinations are more than {MOST_POINTS}")
     return axes
+
+
+def combinations(axes: Mapping[str, tuple[Any, ...]]) -> int:
+    """Return the number of combinations of the values of axes.
+
+    Args:
+        axes: values by axis.
+    """
+    return math.prod(len(values) for values in axes.values())

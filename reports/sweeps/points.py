@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -53,30 +53,58 @@ def points_of(study: Study) -> list[Point]:
         StudyError: a value that fits no point, an axis that a core decides itself, or one core twice.
         DevicekitError: an unknown core, cell or measurement file.
     """
-    if study.metric not in SHARES:
-        raise StudyError(
-            f"A sweep counts in percent and points, so its metric is one of {', '.join(SHARES)}, not {study.metric!r}; "
-            "run devicekit report for others."
-        )
-    cores = choose_cores((*study.designs, *study.cores))
-    _check_owners(study, cores)
-    called = _names(cores)
-    fixed = study.model_copy(update={"vary": {}})
-    cell = _cells(tuple(core.cell for core in cores.values()))
-    points = []
-    for asked, core in cores.items():
-        for values in itertools.product(*study.vary.values()):
-            varied = dict(zip(study.vary, values, strict=True))
-            words = [f"{key}={text_of(value)}" for key, value in varied.items()]
-            name = " ".join([called[asked], *words])
-            own = _own_study(fixed, varied)
-            try:
-                made, reason = _built(own, core, varied, cell(own), name), ""
-            except DesignError as error:
-                made, reason = None, str(error)
-            points.append(Point(name, asked, varied, own, made, reason))
+    make = PointMaker(study)
+    points = [make(asked, values) for asked in make.cores for values in itertools.product(*study.vary.values())]
     _check_values(study, points)
     return points
+
+
+class PointMaker:
+    """Makes the points of a study, one for each core and combination of values.
+
+    Args:
+        study: the study.
+
+    Attributes:
+        cores: cores by what they are asked for by.
+
+    Raises:
+        StudyError: an axis that a core decides itself, one core twice, or a metric that is no share.
+        DevicekitError: an unknown core.
+    """
+
+    def __init__(self, study: Study) -> None:
+        if study.metric not in SHARES:
+            raise StudyError(
+                f"A sweep counts in percent and points, so its metric is one of {', '.join(SHARES)}, not "
+                f"{study.metric!r}; run devicekit report for others."
+            )
+        self._study = study
+        self.cores = choose_cores((*study.designs, *study.cores))
+        _check_owners(study, self.cores)
+        self._called = _names(self.cores)
+        self._fixed = study.model_copy(update={"vary": {}})
+        self._cell = _cells(tuple(core.cell for core in self.cores.values()))
+
+    def __call__(self, asked: str, values: Sequence[Any]) -> Point:
+        """Return a point.
+
+        Args:
+            asked: what names the core.
+            values: of the axes of the study, in their order.
+
+        Raises:
+            DevicekitError: an unknown cell or measurement file.
+        """
+        varied = dict(zip(self._study.vary, values, strict=True))
+        words = [f"{key}={text_of(value)}" for key, value in varied.items()]
+        name = " ".join([self._called[asked], *words])
+        own = _own_study(self._fixed, varied)
+        try:
+            made, reason = _built(own, self.cores[asked], varied, self._cell(own), name), ""
+        except DesignError as error:
+            made, reason = None, str(error)
+        return Point(name, asked, varied, own, made, reason)
 
 
 def _names(cores: Mapping[str, Core]) -> dict[str, str]:

@@ -10,7 +10,8 @@ from devicekit.common.plain import PlainValues
 from reports.store.store import Store, key_of
 from reports.study import Study
 from reports.sweeps.networks import network_name, network_of
-from reports.sweeps.points import Point, points_of
+from reports.sweeps.points import Point
+from reports.sweeps.search import first_points
 from reports.sweeps.sweep import SCREENS
 from reports.sweeps.tasks import Task, accuracy_inputs, cost_inputs, run_task
 
@@ -57,7 +58,7 @@ def forecast(study: Study, store: Store | None = None) -> Forecast:
     Raises:
         DevicekitError: whatever is wrong with the study.
     """
-    points = points_of(study)
+    points = first_points(study, study.search)
     possible = [point for point in points if point.core is not None]
     keys: dict[str, Point] = {}
     for point in possible:

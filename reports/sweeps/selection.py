@@ -16,7 +16,7 @@ from reports.studies.budgets import Constraint, Quantity, constraint_of, quantit
 from reports.studies.ranges import text_of
 from reports.study import Study
 from reports.sweeps.front import front_probability, on_front
-from reports.sweeps.points import points_of
+from reports.sweeps.points import PointMaker
 from reports.sweeps.result import SweepResult
 
 Floats = NDArray[np.float64]
@@ -322,9 +322,14 @@ def decisive_constant(
 
 
 def _core_of(result: SweepResult, number: int) -> tuple[Any, Study]:
-    point = points_of(Study.make(result.study))[number]
+    study, own = Study.make(result.study), result.points[number]
+    point = PointMaker(study)(own["core"], [_tuples(own["varied"][axis]) for axis in study.vary])
     assert point.core is not None
     return point.core, point.study
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
 def _percent(share: float) -> str:

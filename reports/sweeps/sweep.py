@@ -23,8 +23,9 @@ from reports.studies.budgets import Constraint, constraint_of
 from reports.study import Study
 from reports.sweeps.halving import FEW_TRIALS, in_question
 from reports.sweeps.networks import network_of
-from reports.sweeps.points import Point, points_of
+from reports.sweeps.points import Point
 from reports.sweeps.result import SweepResult, sweep_result
+from reports.sweeps.search import first_points, next_points
 from reports.sweeps.tasks import Task, accuracy_inputs, cost_inputs, screen_inputs
 from reports.sweeps.workers import Workers, work_off, workers_of
 
@@ -62,7 +63,7 @@ def sweep(
     """
     own = study if isinstance(study, Study) else Study.load(study)
     run = run_name(own) if name is None else checked_file_name(name, "`name`", StudyError)
-    points = points_of(own)
+    points = first_points(own)
     for point in points:
         # Before the store is made: an unknown network leaves nothing behind.
         network_of(point.study)
@@ -92,15 +93,25 @@ def _run(
     scheduler: str | None,
     progress: Progress | None,
 ) -> SweepResult:
-    course = Course(study, points, run, store, progress)
+    course = Course(study, list(points), run, store, progress)
     course.begin()
-    if course.queue:
-        place = workers_of(workers, scheduler, len(course.queue))
-        try:
-            course.work(place)
-            while course.next_round():
+    place: Workers | None = None
+    try:
+        while True:
+            if course.queue:
+                place = place or workers_of(
+                    workers, scheduler, len(course.queue) if study.search is None else study.search
+                )
                 course.work(place)
-        finally:
+            if study.search is not None and len(course.points) < study.search:
+                found = next_points(study, course.points, sweep_result(store, run))
+                if found:
+                    course.add(found)
+                    continue
+            if not course.next_round():
+                break
+    finally:
+        if place is not None:
             place.close()
     store.finish(run)
     return sweep_result(store, run)
@@ -123,7 +134,7 @@ class Course:
     """
 
     study: Study
-    points: Sequence[Point]
+    points: list[Point]
     run: str
     store: Store
     progress: Progress | None = None
@@ -142,6 +153,20 @@ class Course:
         ]
         self.store.begin(self.run, self.study.model_dump(mode="json"), self.entries)
         for position, point in enumerate(self.points):
+            if point.core is not None:
+                self._first(position, point.study, point.core)
+
+    def add(self, points: Sequence[Point]) -> None:
+        """Take further points into the run, and queue what is not known of them.
+
+        Args:
+            points: that a search chose.
+        """
+        for point in points:
+            position = len(self.points)
+            self.points.append(point)
+            self.entries.append(_entry(point))
+            self._put(position, self.entries[position])
             if point.core is not None:
                 self._first(position, point.study, point.core)
 
