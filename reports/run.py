@@ -239,7 +239,7 @@ def write(result: StudyResult, study: Study, folder: Path) -> Path:
         "index.html": render(result, made=datetime.now(UTC)),
     }
     with replacing_together(folder) as together:
-        study.save(together / "study.toml")
+        study.save(together / "study.toml", place=folder)
         for name, text in files.items():
             (together / name).write_text(text, encoding="utf-8")
     return folder / "index.html"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -288,11 +289,15 @@ class Study(BaseModel):
         name = self.network
         return Path(name).stem if name.endswith(".onnx") else name.rpartition(":")[2]
 
-    def save(self, path: str | Path) -> Path:
-        """Write the study as a TOML file, paths made absolute so that the file may be moved.
+    def save(self, path: str | Path, *, place: str | Path | None = None) -> Path:
+        """Write the study as a TOML file.
+
+        Paths below the current folder are written relative to the file's folder, so that a project may be moved as a
+        whole and reads the same on another machine; others in full.
 
         Args:
             path: where.
+            place: folder that the file will lie in, where it is moved there after; None for that of the path.
 
         Returns:
             The path written.
@@ -310,9 +315,30 @@ class Study(BaseModel):
             if key in values:
                 values[key] = _code_beside(values[key], here)
         values["vary"] = _axes_beside(_without_none(values["vary"]), here)
+        folder = (Path(path).parent if place is None else Path(place)).resolve()
+        for key in (*_PATHS, "designs", "cores", "network", "data_set", "metric", "vary"):
+            if key in values:
+                values[key] = _relative(values[key], folder, here.resolve())
         with replacing(path) as temporary:
             temporary.write_text(tomli_w.dumps(values), encoding="utf-8")
         return Path(path)
+
+
+def _relative(value: Any, folder: Path, here: Path) -> Any:
+    """Return full paths below `here` as paths from `folder`; all else as it stands."""
+    if isinstance(value, dict):
+        return {key: _relative(own, folder, here) for key, own in value.items()}
+    if isinstance(value, list | tuple):
+        return [_relative(own, folder, here) for own in value]
+    if not isinstance(value, str):
+        return value
+    from energy.library import BORROW
+
+    lent = BORROW if value.startswith(BORROW) else ""
+    own = Path(value.removeprefix(lent))
+    if not (own.is_absolute() and own.is_relative_to(here) and folder.is_relative_to(here)):
+        return value
+    return lent + Path(os.path.relpath(own, folder)).as_posix()
 
 
 def _beside(name: str, folder: Path) -> str:

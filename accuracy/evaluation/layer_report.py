@@ -42,6 +42,14 @@ class LayerReport(PlainValues):
     clipped_inputs: float
     accuracy_alone: float | None = None
 
+    def __repr__(self) -> str:
+        """Return the report on one line."""
+        alone = "" if self.accuracy_alone is None else f", alone {self.accuracy_alone:.4g}"
+        return (
+            f"LayerReport({self.name!r}, {self.rows} x {self.columns}: own SNR {self.snr_db:.1f} dB, network SNR "
+            f"{self.network_snr_db:.1f} dB, {100 * self.clipped_inputs:.2g} % clipped{alone})"
+        )
+
 
 def layer_report(
     model: nn.Module, batches: Batches, seed: int = 0, *, one_by_one: bool = False, metric: Metric = "top1"

@@ -47,6 +47,13 @@ class Accuracy:
     exponential: bool = False
     metric: str = "top1"
 
+    def __repr__(self) -> str:
+        """Return the result on one line: mean and spread over trials, baseline and loss in the metric's own units."""
+        return (
+            f"Accuracy({self.metric} {self.mean:.4g} ± {self.std:.2g} over {self.per_trial.size} trials, "
+            f"float {self.baseline:.4g}, loss {self.loss:.2g}, {self.images} images)"
+        )
+
     @property
     def mean(self) -> float:
         """Mean over trials."""

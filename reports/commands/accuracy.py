@@ -60,7 +60,7 @@ def register(app: typer.Typer) -> None:
     app.command(
         "accuracy",
         epilog=examples(
-            "devicekit accuracy A E --trials 3",
+            "devicekit accuracy A E --trials 3 --figure accuracy.pdf",
             "devicekit accuracy B --device sonos_40nm_iedm2022 --images 100 --trials 2 --json",
         ),
     )(accuracy)
@@ -129,6 +129,7 @@ def accuracy(
     ] = "top1",
     draw_cells: DrawCellsOption = False,
     tolerance: ToleranceOption = None,
+    figure: Annotated[Path | None, typer.Option(help="Draw the trials to this file (png, svg or pdf).")] = None,
     layers: Annotated[bool, typer.Option(help="Report layer by layer what is lost and how ranges are used.")] = False,
     batch_size: Annotated[int, typer.Option(help="Images at a time; results do not depend on it.")] = 100,
     workers: Annotated[int, typer.Option(help="Processes to spread trials over; results do not depend on it.")] = 1,
@@ -141,10 +142,13 @@ def accuracy(
     from accuracy.data_sets import find as find_data
     from accuracy.evaluation.measures import measure_of
     from circuits import choose_cores
+    from reports import panels
     from reports.metric import ShownMetric
 
     facts = measure_of(metric).facts.to_dict()
     shown = ShownMetric(facts)
+    if figure is not None:
+        panels.check_name(figure)
     read = CellsRead(device, age, temperature, error_scale, compensation)
     given = {
         "r_p_hat": r_p_hat,
@@ -196,6 +200,8 @@ def accuracy(
             cell = "ideal" if core.cell is None else device or core.cell.name
             named = {"design": name, "device": cell, "network": network, "metric": metric}
             rows.append({**named, **result.to_dict(), "core": core.to_dict(), **own})
+    if figure is not None:
+        panels.save(panels.accuracy_panel(rows, shown)[0], figure)
     # The same for every design.
     covered = coverage(converted)
     used = min(calibration_images or loaded.size("calibration"), loaded.size("calibration"))

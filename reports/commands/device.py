@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -17,11 +18,14 @@ def register(app: typer.Typer) -> None:
     own = typer.Typer(help="Memory cells: list, show, compare.", no_args_is_help=True, rich_markup_mode="rich")
     own.command("list", epilog=examples("devicekit device list"))(list_devices)
     own.command("show", epilog=examples("devicekit device show sonos_40nm_iedm2022 --time 2days"))(show)
-    own.command("compare", epilog=examples("devicekit device compare sonos_40nm_tcas2022 pcm_joshi2020"))(compare)
+    own.command(
+        "compare", epilog=examples("devicekit device compare sonos_40nm_tcas2022 pcm_joshi2020 --figure cells.pdf")
+    )(compare)
     app.add_typer(own, name="device")
 
 
 TimeOption = Annotated[str | None, typer.Option(help="Time after programming, such as 100s or 2days.")]
+FigureOption = Annotated[Path | None, typer.Option(help="Draw the spread to this file (png, svg or pdf).")]
 TemperatureOption = Annotated[str | None, typer.Option(help="Temperature of the read, such as 350 (K) or 85degC.")]
 SHARES = (0.01, 0.1, 0.25, 0.5, 1.0)
 """Fractions of the full scale that tables show."""
@@ -71,6 +75,7 @@ def show(
     device: Annotated[str, typer.Argument(help="A bundled device's name, or the path of a device file.")],
     time: TimeOption = None,
     temperature: TemperatureOption = None,
+    figure: FigureOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show a cell: its numbers with their sources, and its mean and spread."""
@@ -80,6 +85,7 @@ def show(
 
     content, path = read_device_file(device)
     cell = _moved(load_device(device), time, temperature)
+    _draw({cell.name or device: cell}, figure)
     states = [_state(cell, share) for share in SHARES]
     if as_json:
         facts = {"title": content.title, "file": path, "notes": content.notes, "states": states}
@@ -116,6 +122,7 @@ def show(
 def compare(
     devices: Annotated[list[str], typer.Argument(help="Two or more devices: names or paths.")],
     time: TimeOption = None,
+    figure: FigureOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Compare cells at equal fractions of their full scale."""
@@ -126,6 +133,7 @@ def compare(
     if len(devices) < 2:
         raise DeviceError("Expected two or more devices to compare.")
     cells = {name: _moved(load_device(name), time, None) for name in devices}
+    _draw(cells, figure)
     rows: list[dict[str, Any]] = [
         {
             "at": f"{share:g} I_max",
@@ -158,6 +166,15 @@ def compare(
         title="Spread [% of I_max]" + (f" after {time}" if time else " after programming"),
         headings={"at": "programmed to"},
     )
+
+
+def _draw(cells: dict[str, Cell], path: Path | None) -> None:
+    if path is None:
+        return
+    from reports import panels
+
+    panels.check_name(path)
+    panels.save(panels.cells_panel(cells)[0], path)
 
 
 def _outliers(cell: Cell) -> float:

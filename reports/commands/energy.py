@@ -41,6 +41,7 @@ def register(app: typer.Typer) -> None:
             "devicekit energy",
             "devicekit energy accelerators --adc sar --format markdown",
             "devicekit energy B --table breakdown --figure breakdown.png",
+            "devicekit energy xiao2022 --front front.pdf",
             "devicekit energy A --explain energy_fj_per_op --depth 3",
             "devicekit energy A --network digits_cnn",
             "devicekit energy A --network digits_cnn --explain conv2.energy_gated_nj",
@@ -93,6 +94,9 @@ def energy(
         Path | None, typer.Option(help="Write to this file; .csv, .md and .tex say the format by themselves.")
     ] = None,
     figure: Annotated[Path | None, typer.Option(help="Draw the breakdown to this file (png, svg or pdf).")] = None,
+    front: Annotated[
+        Path | None, typer.Option(help="Draw energy against area of the cores, and their front, to this file.")
+    ] = None,
     explain: Annotated[
         str | None,
         typer.Option(
@@ -110,7 +114,10 @@ def energy(
     from devicekit.common.errors import unknown_name
     from energy import EnergyError, estimate_core, estimate_network, load_library
     from energy.tables import FORMATS
+    from reports import panels
 
+    if front is not None:
+        panels.check_name(front, "--front")
     placed = network is not None or layers is not None
     form = _format(form, out, as_json)
     if form not in ("table", *FORMATS):
@@ -153,6 +160,8 @@ def energy(
                 )
     if figure is not None:
         _draw(costs, figure)
+    if front is not None:
+        panels.save(panels.front_panel([cost.row() for cost in costs], [core.name for core in chosen])[0], front)
     if explain is not None:
         _explain(costs, networks, explain, layer, depth, as_json)
     elif as_json:

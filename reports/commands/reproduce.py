@@ -39,6 +39,10 @@ def reproduce(
         Path | None, typer.Option(help="Folder with data sets and weights, for more than the bundled digits.")
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("out/reproduced"),
+    panels: Annotated[
+        str | None,
+        typer.Option(help="Write each figure as a single panel beside the page as well: png, svg or pdf."),
+    ] = None,
     library: Annotated[str, typer.Option(help="table3: component library to calibrate.")] = "sonos_40nm",
     proposals: Annotated[
         int, typer.Option(min=2000, help="table3: draws made and weighted for each posterior.")
@@ -72,11 +76,17 @@ def reproduce(
         else:
             print_table(rows, title="Published figures and tables", keys=1)
         return
+    from reports.panels import check_name, page_panel, save
     from reports.published.run import VERDICTS
     from reports.published.run import reproduce as run
 
+    if panels is not None:
+        check_name(Path(f"figure.{panels}"), "--panels")
     with progress("Starting", as_json=as_json) as step:
         found = run(names, out, quick=not full, data=data, seed=seed, progress=step)
+    for own in found if panels is not None else ():
+        if own.finding is not None and own.finding.figure is not None:
+            save(page_panel(own.finding.figure)[0], out / f"{own.name}.{panels}")
     if as_json:
         print_json({"page": str(out / "index.html"), "studies": [own.to_dict() for own in found]})
         return

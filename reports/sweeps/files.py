@@ -47,7 +47,7 @@ def write(result: SweepResult, study: Study, folder: Path) -> Path:
         "results.json": json.dumps(result.to_dict(), indent=1, ensure_ascii=False) + "\n",
     }
     with replacing_together(folder) as together:
-        study.save(together / "study.toml")
+        study.save(together / "study.toml", place=folder)
         for name, text in files.items():
             (together / name).write_text(text, encoding="utf-8")
     return folder / "index.html"

@@ -16,7 +16,7 @@ import torch
 from scipy import stats
 from torch import Tensor, nn
 
-from accuracy import Accuracy, EvaluationError, analog_layers, calibrate, convert, evaluate, layer_report
+from accuracy import Accuracy, EvaluationError, LayerReport, analog_layers, calibrate, convert, evaluate, layer_report
 from devicekit import Cell, StateIndependent, StateProportional, load_device
 from tests.accuracy.small_networks import design, small_data, small_network
 
@@ -385,3 +385,13 @@ def test_the_layer_report_finds_the_layer_that_loses() -> None:
     assert rows[0].network_snr_db == pytest.approx(rows[0].snr_db)
     with pytest.raises(EvaluationError, match="data are empty"):
         layer_report(model, [])
+
+
+def test_results_print_on_one_line() -> None:
+    result = Accuracy(
+        per_trial=np.array([0.9, 0.92]), baseline=0.95, ideal=0.94, scores=np.zeros((2, 500)),
+        baseline_scores=np.zeros(500), ideal_scores=np.zeros(500), clipped_inputs={},
+    )  # fmt: skip
+    assert repr(result) == "Accuracy(top1 0.91 ± 0.014 over 2 trials, float 0.95, loss 0.04, 500 images)"
+    report = LayerReport("conv1", 9, 25, 31.26, 28.04, 0.00123)
+    assert repr(report) == "LayerReport('conv1', 9 x 25: own SNR 31.3 dB, network SNR 28.0 dB, 0.12 % clipped)"

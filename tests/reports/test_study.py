@@ -70,3 +70,32 @@ def test_a_damaged_result_is_made_again(tmp_path: Path) -> None:
     cache.put("A", {}, {"mean": 0.9})
     next(tmp_path.glob("A-*.json")).write_text('{"mean": 0.')
     assert cache.get("A", {}) is None
+
+
+def test_paths_below_the_project_are_relative_in_a_saved_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = tmp_path / "project"
+    (project / "mine").mkdir(parents=True)
+    monkeypatch.chdir(project)
+    for name in ("mine/cell.toml", "net.py", "lib.toml"):
+        Path(name).write_text("")
+    far = tmp_path / "far.toml"
+    far.write_text("")
+    study = Study(
+        network="net.py:tiny",
+        data_set="digits",
+        library="borrow:lib.toml",
+        vary={"device": ["mine/cell.toml", str(far)]},
+    )
+    saved = study.save(Path("out/run/study.toml"))
+    text = saved.read_text()
+    assert 'network = "../../net.py:tiny"' in text
+    assert 'library = "borrow:../../lib.toml"' in text
+    assert '"../../mine/cell.toml"' in text
+    assert str(far) in text
+    # The whole project moved: the study reads as before, from its new place.
+    moved = tmp_path / "moved"
+    project.rename(moved)
+    monkeypatch.chdir(tmp_path)
+    found = Study.load(moved / "out/run/study.toml")
+    assert found.network == f"{moved / 'net.py'}:tiny"
+    assert found.vary["device"] == (str(moved / "mine/cell.toml"), str(far))
