@@ -69,13 +69,16 @@ def _reason(output: str) -> str:
     return next((line for line in lines if "rror" in line), lines[-1] if lines else "no output")
 
 
-def time_network(network: torch.nn.Module, images: torch.Tensor, rounds: int) -> tuple[dict[str, Any], list[str]]:
-    """Time a network there.
+def time_network(
+    network: torch.nn.Module, images: torch.Tensor, rounds: int, *, training: bool = False
+) -> tuple[dict[str, Any], list[str]]:
+    """Time evaluations of a network there, or steps of its training.
 
     Args:
         network: ResNet-20 with batch norm folded.
         images: (images, channels, height, width).
         rounds: how often.
+        training: whether steps of training are timed.
 
     Returns:
         What the worker printed (empty where it could not run), and what failed before.
@@ -87,7 +90,7 @@ def time_network(network: torch.nn.Module, images: torch.Tensor, rounds: int) ->
         torch.save(network.state_dict(), Path(work) / "weights.pt")
         torch.save(images, Path(work) / "images.pt")
         done = subprocess.run(
-            [str(python), str(WORKER), work, str(rounds)],
+            [str(python), str(WORKER), work, str(rounds), *(["training"] if training else [])],
             capture_output=True,
             text=True,
             check=False,

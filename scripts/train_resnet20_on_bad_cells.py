@@ -77,6 +77,7 @@ WAYS = {
     "taught": Way(changed(weight_clip=None), SOME),
     "clipped": Way(changed(epochs=2, distillation=0.0, mirror=False, shift=0)),
     "taught, clipped": Way(TAUGHT, SOME),
+    "taught, clipped, lossless": Way(changed(epochs=4), 4000),
     "taught, clipped, without noise": Way(changed(noise="none"), SOME),
     "taught, clipped, trace": Way(changed(noise="none", trace_penalty=1.0), SOME),
     "scale a column": Way(None, design=COLUMN),
