@@ -78,6 +78,7 @@ WAYS = {
     "clipped": Way(changed(epochs=2, distillation=0.0, mirror=False, shift=0)),
     "taught, clipped": Way(TAUGHT, SOME),
     "taught, clipped, lossless": Way(changed(epochs=4), 4000),
+    "taught, clipped, lossless, long": Way(changed(epochs=8), 4000),
     "taught, clipped, without noise": Way(changed(noise="none"), SOME),
     "taught, clipped, trace": Way(changed(noise="none", trace_penalty=1.0), SOME),
     "scale a column": Way(None, design=COLUMN),
