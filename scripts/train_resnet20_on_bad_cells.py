@@ -5,9 +5,8 @@ CIFAR-10 and the published weights. Seeded, one thread, checkpointed: a run that
 images are looked at once for each network, after training, with the same sets of cells for all. Cells of the published
 40 nm SONOS at day 0 with four times the error.
 
-Training images: the 4000 lossless ones and their mirror images; for the ways that are taught by the digital network,
-those 4000 and the 50 000 recompressed ones (JPEG) of the training set, to which its answers say more than to images
-that it knows by heart.
+Training images: the 4000 lossless ones, with their mirror images, or turned and moved at random; "recompressed": with
+those of the JPEG copy of the training set, on which the published network gives 81 % instead of 91.5 %.
 """
 
 from __future__ import annotations
@@ -53,9 +52,9 @@ class Way:
 
 COMMON = training.Training(epochs=6, batch_size=50, learning_rate=1e-4, validation=0, seed=0)
 TAUGHT = COMMON.model_copy(
-    update={"epochs": 1, "learning_rate": 3e-4, "distillation": 1.0, "mirror": True, "shift": 2, "weight_clip": 3.5}
+    update={"epochs": 4, "learning_rate": 3e-4, "distillation": 1.0, "mirror": True, "shift": 2, "weight_clip": 3.5}
 )
-ALL, SOME = 54_000, 16_000
+FEW = 4000
 
 
 def changed(**changes: Any) -> training.Training:
@@ -73,18 +72,18 @@ WAYS = {
     ),
     "plain fine-tuning": Way(COMMON.model_copy(update={"noise": "none"})),
     "explicit trace": Way(COMMON.model_copy(update={"noise": "none", "trace_penalty": 1.0})),
-    "taught, clipped, long": Way(TAUGHT, ALL),
-    "taught": Way(changed(weight_clip=None), SOME),
+    "taught": Way(changed(weight_clip=None), FEW),
     "clipped": Way(changed(epochs=2, distillation=0.0, mirror=False, shift=0)),
-    "taught, clipped": Way(TAUGHT, SOME),
-    "taught, clipped, lossless": Way(changed(epochs=4), 4000),
-    "taught, clipped, lossless, long": Way(changed(epochs=8), 4000),
-    "taught, clipped, without noise": Way(changed(noise="none"), SOME),
-    "taught, clipped, trace": Way(changed(noise="none", trace_penalty=1.0), SOME),
+    "taught, clipped": Way(TAUGHT, FEW),
+    "taught, clipped, long": Way(changed(epochs=8), FEW),
+    "taught, clipped, recompressed": Way(changed(epochs=1), 16_000),
+    "taught, clipped, recompressed, long": Way(changed(epochs=1), 54_000),
+    "taught, clipped, without noise": Way(changed(noise="none"), FEW),
+    "taught, clipped, trace": Way(changed(noise="none", trace_penalty=1.0, epochs=2), FEW),
     "scale a column": Way(None, design=COLUMN),
-    "scale a column, taught, clipped": Way(TAUGHT, SOME, COLUMN),
-    "4 bits": Way(changed(noise="none", weight_clip=None, weight_bits=4, activation_bits=4), SOME),
-    "4 bits, noise-aware": Way(changed(weight_clip=None, weight_bits=4, activation_bits=4), SOME),
+    "scale a column, taught, clipped": Way(TAUGHT, FEW, COLUMN),
+    "4 bits": Way(changed(noise="none", weight_clip=None, weight_bits=4, activation_bits=4), FEW),
+    "4 bits, noise-aware": Way(changed(weight_clip=None, weight_bits=4, activation_bits=4), FEW),
 }
 TRIALS, TEST_SEED, ERROR_SCALE = 10, 100, 4.0
 
