@@ -25,7 +25,7 @@ from accuracy.arrays.analog_array import AnalogArray
 from accuracy.errors import NotFiniteError
 from accuracy.kernels.elementwise import LARGEST_CODE
 from accuracy.kernels.protocol import Reading, quantises_in_single
-from accuracy.kernels.steps import as_images, from_images, input_scale
+from accuracy.kernels.steps import as_images, from_images, input_scale, with_added
 from accuracy.mapping.adc import Floats
 from accuracy.mapping.inputs import input_steps
 from accuracy.mapping.operators import ConvolutionOperator, channels_of
@@ -70,7 +70,7 @@ class _Convolution(ctypes.Structure):
         ("unit", _FLOAT),
         *[(name, _POINTER) for name in ("lo", "hi", "codes_per_unit", "worth", "first", "out")],
         ("floor", _FLOAT),
-        *[(name, _POINTER) for name in ("digits", "begin")],
+        *[(name, _POINTER) for name in ("added", "digits", "begin")],
     ]
 
 
@@ -139,6 +139,8 @@ class Convolution:
         width: columns handled together, or `BYTES`; None for what suits the processor.
     """
 
+    adds = True
+
     def __init__(self, width: int | None = None) -> None:
         self.width = width
 
@@ -157,7 +159,7 @@ class Convolution:
     def read(self, array: AnalogArray, x: Tensor, how: Reading) -> Tensor:
         """Quantise, sum, digitise and finish outputs in one pass; cells stay laid out until they change."""
         bias = None if how.bias is None else how.bias.detach().numpy()
-        key = (how.full_scale, how.signed, how.adc, how.relu, None if bias is None else bias.tobytes())
+        key = (how.full_scale, how.signed, how.adc, None if bias is None else bias.tobytes())
         width = self.width or (min(widest(), BYTES if _takes_bytes(array, how) else _LANES))
         layout = array.laid_out(
             self,
@@ -165,7 +167,7 @@ class Convolution:
             lambda: _Layout(array, how, None if bias is None else bias.astype(np.float64), width),
             renew=lambda known: known.place(array.column_pieces),
         )
-        result, clipped = layout.read(x, *input_scale(array, how))
+        result, clipped = layout.read(x, input_scale(array, how), 0.0 if how.relu else -math.inf, how.added)
         array.inputs_seen += x.numel()
         array.inputs_clipped += clipped
         return result
@@ -175,7 +177,7 @@ class _Work(NamedTuple):
     """How images of one shape are read.
 
     Attributes:
-        job: for the C code, but for where images and outputs lie.
+        job: for the C code, but for where images and outputs lie, and what becomes of the sums.
         taps: where it finds the taps.
         shape: of outputs.
         room: shape of what it works in, in bytes.
@@ -207,7 +209,6 @@ class _Layout:
         self.operator, self.geometry = array.operator, array.operator.geometry
         self.bytes, self.width = width == BYTES, min(width, _LANES)
         self.offset = 128 if how.signed and self.bytes else 0
-        self.floor = 0.0 if how.relu else -math.inf
         self.partitions, self.blocks, self.columns = array.factors.shape
         self.vectors = -(-self.columns // self.width)
         self._bound = _BOUNDS[0]
@@ -297,15 +298,16 @@ class _Layout:
                 room[:, tap, channel] = by_unit[:, first:last].reshape(count, groups, size, width).swapaxes(0, 1)
                 start = end
 
-    def read(self, x: Tensor, factor: float, lowest: float, highest: float, unit: float) -> tuple[Tensor, int]:
+    def read(
+        self, x: Tensor, scale: tuple[float, float, float, float], floor: float, added: Tensor | None
+    ) -> tuple[Tensor, int]:
         """Return outputs, and how many inputs were clipped.
 
         Args:
             x: real inputs, float32 on the CPU: (images, channels, height, width), or (..., rows).
-            factor: integers per unit of x.
-            lowest: least integer.
-            highest: largest integer.
-            unit: what one integer draws through a full cell.
+            scale: integers per unit of x, the lowest and the highest of them, and what one draws through a full cell.
+            floor: outputs below are raised to it.
+            added: to outputs before that; of their shape. None for nothing.
 
         Returns:
             (images, out height, out width, columns) or (..., columns), and a count.
@@ -316,24 +318,30 @@ class _Layout:
         repeated = 0
         if isinstance(self.operator, ConvolutionOperator) and any(self.operator.edges):
             image = functional.pad(image, self.operator.edges, mode=self.operator.edge_mode)
-            repeated = _outside(image, factor, lowest, highest) - _outside(x, factor, lowest, highest)
-        key = (image.shape, image.stride(), factor, lowest, highest, unit, thread_count())
+            repeated = _outside(image, *scale[:3]) - _outside(x, *scale[:3])
+        key = (image.shape, image.stride(), scale, thread_count())
         work = self._work.get(key)
         if work is None:
             if len(self._work) >= _MOST_SHAPES:
                 self._work.clear()
             work = self._work[key] = self._prepare(image, *key[2:])
-        result = torch.empty(work.shape)
+        result = from_images(self.operator, torch.empty(work.shape), x)
+        inside = added is not None and _alike(added, result)
         room = torch.empty(work.room, dtype=torch.uint8)
         job = _Layer.from_buffer_copy(work.job)
         job.image.x, job.convolution.out, job.room = image.data_ptr(), result.data_ptr(), room.data_ptr()
+        job.convolution.floor = floor if inside or added is None else -math.inf
+        job.convolution.added = added.data_ptr() if inside and added is not None else None
         clipped = share(library.read_parts, job, work.parts, work.least, threads=key[-1])
         if job.infinite:
             raise NotFiniteError
-        return from_images(self.operator, result, x), clipped - repeated
+        if added is not None and not inside:
+            result = with_added(result, added, relu=floor == 0.0)
+        return result, clipped - repeated
 
-    def _prepare(self, image: Tensor, factor: float, lowest: float, highest: float, unit: float, threads: int) -> _Work:
+    def _prepare(self, image: Tensor, scale: tuple[float, float, float, float], threads: int) -> _Work:
         """Work out how images of a shape are read; arguments are those of `read`."""
+        factor, lowest, highest, unit = scale
         images, channels, height, width = image.shape
         (py, px), (sy, sx) = self.geometry.padding, self.geometry.stride
         tall, wide = height + 2 * py, width + 2 * px
@@ -364,7 +372,7 @@ class _Layout:
                 self._weight_start.ctypes.data, None if self.bytes else weights, self.blocks, self.vectors,
                 self.columns, unit * integer,
                 *self._adc.addresses, self._worth.ctypes.data, self._first.ctypes.data,
-                None, self.floor, weights if self.bytes else None,
+                None, 0.0, None, weights if self.bytes else None,
                 self._begin.ctypes.data if self.bytes else None,
             ),
             reach, bands, together, None, room[1], BYTES if self.bytes else self.width, 0,
@@ -373,6 +381,11 @@ class _Layout:
         products = -(-out_y * out_x * self.columns // bands) * channels * self.geometry.area * self.blocks
         least = -(-_LEAST_PRODUCTS // max(1, products))
         return _Work(job, taps, (images, out_y, out_x, self.columns), room, images * bands, least)
+
+
+def _alike(one: Tensor, other: Tensor) -> bool:
+    """Whether two tensors have their values in the same places of memory."""
+    return one.shape == other.shape and one.dtype == other.dtype and one.is_cpu and one.is_contiguous()
 
 
 def _outside(x: Tensor, factor: float, lowest: float, highest: float) -> int:

@@ -30,6 +30,8 @@ class Reading:
         peripherals: those of each weight slice at its range; None where there are none.
         bias: digital biases, shape (columns,).
         relu: whether negative outputs become 0.
+        added: added to outputs before that, shape (..., columns): the other path of a residual block. Kernels get it
+            that have a true attribute `adds`; to outputs of others it is added afterwards.
         observer: called with the currents of every (input slice, partition) before the ADC, shape
             (..., blocks, physical columns).
         observation: where currents are counted, for calibration.
@@ -41,6 +43,7 @@ class Reading:
     peripherals: Sequence[PeripheralModel] | None = None
     bias: Tensor | None = None
     relu: bool = False
+    added: Tensor | None = None
     observer: Callable[[Tensor], None] | None = None
     observation: Observation | None = None
 

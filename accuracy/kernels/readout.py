@@ -6,6 +6,8 @@ All kernels agree but for rounding ties. A further one, that knows more of a mac
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from torch import Tensor
 
 from accuracy.arrays.analog_array import AnalogArray
@@ -14,6 +16,7 @@ from accuracy.kernels.convolution import Convolution
 from accuracy.kernels.fused import Fused
 from accuracy.kernels.plain_torch import PlainTorch
 from accuracy.kernels.protocol import Reading, ReadingKernel
+from accuracy.kernels.steps import with_added
 
 KERNELS: list[ReadingKernel] = [BitSerial(), Convolution(), Fused(), Fused(resistive=True), PlainTorch()]
 """Fastest first; the last suits everything."""
@@ -38,4 +41,7 @@ def read(array: AnalogArray, x: Tensor, how: Reading, *, again: bool = False) ->
     """
     if not again:
         array.noise.begin(x.shape[0])
-    return kernel_for(array, how).read(array, x, how)
+    kernel = kernel_for(array, how)
+    if how.added is None or getattr(kernel, "adds", False):
+        return kernel.read(array, x, how)
+    return with_added(kernel.read(array, x, replace(how, added=None, relu=False)), how.added, relu=how.relu)

@@ -74,3 +74,15 @@ def finished(array: AnalogArray, total: Tensor, how: Reading) -> Tensor:
         total = total + how.bias
     total = total.to(array.dtype)
     return total.clamp_(min=0.0) if how.relu else total
+
+
+def with_added(result: Tensor, added: Tensor, *, relu: bool) -> Tensor:
+    """Return outputs with another tensor added, negative ones cut off after that; `result` may be overwritten.
+
+    Args:
+        result: fresh outputs.
+        added: what `torch.add` takes beside them.
+        relu: whether negative sums become 0.
+    """
+    total = result.add_(added) if added.shape == result.shape and added.dtype == result.dtype else result + added
+    return total.relu_() if relu else total

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
+from torch.nn.modules import module as module_hooks
 from torch.utils._python_dispatch import _disable_current_modes
 
 from accuracy.arrays.analog_array import AnalogArray
@@ -316,6 +317,35 @@ class AnalogLayer(nn.Module):
             return self.float_outputs(x)
         return self.outputs(x, relu=self.relu)
 
+    def with_sum(self, x: Tensor, other: Tensor, relu: bool) -> Tensor:
+        """Return the layer's output plus another tensor, with or without a ReLU after that.
+
+        In the kernel's own pass over outputs where nobody looks at the layer's output by itself; the same bits.
+
+        Args:
+            x: as for `forward`.
+            other: what is added, as by `torch.add`.
+            relu: whether negative sums become 0.
+        """
+        plain = (
+            self.mode is not Mode.ANALOG
+            or self.stand_in is not None
+            or self.correction is not None
+            or self.relu
+            or self.vectors_only
+            or torch.is_grad_enabled()
+            or bool(torch._C._len_torch_dispatch_stack())
+            or bool(self._forward_hooks or self._forward_pre_hooks)
+            or bool(module_hooks._global_forward_hooks or module_hooks._global_forward_pre_hooks)
+            or not (isinstance(x, Tensor) and isinstance(other, Tensor))
+            or not (x.dtype == torch.float32 == other.dtype and other.dim() == x.dim() >= self.least_axes)
+            or not x.numel()
+        )
+        if not plain:
+            return self.array_outputs(x, relu=relu, added=other)
+        total = self(x) + other
+        return torch.relu(total) if relu else total
+
     def outputs(self, x: Tensor, *, relu: bool) -> Tensor:
         """Return what the arrays give, corrected where a correction is set, with or without the layer's ReLU."""
         if self.correction is None:
@@ -323,8 +353,14 @@ class AnalogLayer(nn.Module):
         result = self.columns_back(self.correction.apply(self.columns_last(self.array_outputs(x))))
         return torch.relu(result) if relu else result
 
-    def array_outputs(self, x: Tensor, *, relu: bool = False) -> Tensor:
-        """Return what the arrays give; where an input is not finite, what the digital layer gives of it."""
+    def array_outputs(self, x: Tensor, *, relu: bool = False, added: Tensor | None = None) -> Tensor:
+        """Return what the arrays give; where an input is not finite, what the digital layer gives of it.
+
+        Args:
+            x: as for `forward`.
+            relu: whether negative outputs become 0.
+            added: to outputs before that, without gradient; None for nothing.
+        """
         calibration = self.require_calibration()
         if not calibration.ran:
             raise CalibrationError(
@@ -340,7 +376,7 @@ class AnalogLayer(nn.Module):
         if not x.numel():
             return self._digital(x)
         with torch.no_grad():
-            result = self._read(x, calibration, relu)
+            result = self._read(x, calibration, relu, added)
         if torch.is_grad_enabled() and any(t.requires_grad for t in (x, *self.digital.parameters())):
             return self._with_gradient(x, result, calibration, relu)
         return result
@@ -357,7 +393,7 @@ class AnalogLayer(nn.Module):
         traced: Tensor = StraightThrough.apply(outputs, batch, matrix, bias, programmed, *how)  # type: ignore[no-untyped-call]
         return traced.squeeze(0) if unbatched else traced
 
-    def _read(self, x: Tensor, calibration: Calibration, relu: bool) -> Tensor:
+    def _read(self, x: Tensor, calibration: Calibration, relu: bool, added: Tensor | None) -> Tensor:
         unbatched = x.dim() < self.least_axes
         own = _single(x.unsqueeze(0) if unbatched else x)
         if not own.is_contiguous() and not (own.dim() == 4 and own.is_contiguous(memory_format=torch.channels_last)):
@@ -374,6 +410,7 @@ class AnalogLayer(nn.Module):
             None if observing or self.array.ideal else self.peripherals(),
             bias=self.digital_bias,
             relu=relu,
+            added=None if added is None else self.columns_last(added),
             observation=self.observed if observing else None,
         )
         operator, finite = self.array.operator, True
@@ -382,6 +419,8 @@ class AnalogLayer(nn.Module):
             result = read(self.array, own, how)
         except NotFiniteError:
             finite = False
+            if added is not None:
+                how = replace(how, added=None, relu=False)
             result = read(self.array, own.nan_to_num(0.0, 0.0, 0.0), how, again=True)
         finally:
             self.array.operator = operator
@@ -389,7 +428,10 @@ class AnalogLayer(nn.Module):
         result = (result.squeeze(0) if unbatched else result).to(x.dtype)
         if not finite:
             digital = self._digital(x)
-            result = torch.where(torch.isfinite(digital), result, torch.relu(digital) if relu else digital)
+            result = torch.where(torch.isfinite(digital), result, torch.relu(digital) if how.relu else digital)
+            if added is not None:
+                result = result + added
+                return torch.relu(result) if relu else result
         return result
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import operator
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -132,6 +133,7 @@ def build(model: nn.Module, recipe: Recipe, batch: Batch | None) -> nn.Module:
     converted = replace_modules(network, new)
     if isinstance(converted, fx.GraphModule):
         _take_over_relus(converted)
+        _take_over_sums(converted)
     _leave_fused_paths(converted)
     return converted.eval()
 
@@ -328,6 +330,57 @@ def _take_over_relus(traced: fx.GraphModule) -> None:
             after.replace_all_uses_with(node)
             traced.graph.erase_node(after)
     traced.recompile()
+
+
+_SUMS: tuple[object, ...] = (operator.add, torch.add)
+_PURE: tuple[object, ...] = (operator.getitem, getattr, F.pad, F.avg_pool2d)
+_PURE_MODULES = (AnalogLayer, *_NORMS, nn.Identity, nn.AvgPool2d, nn.MaxPool2d, nn.Conv2d, nn.Linear)
+"""What may stand between a layer and the sum that takes its output: code that changes no tensor in place."""
+
+
+def _take_over_sums(traced: fx.GraphModule) -> None:
+    """Let an analog layer whose output only a sum reads add the other path in its own pass (`AnalogLayer.with_sum`)."""
+    modules, graph = dict(traced.named_modules()), traced.graph
+    calls = Counter(node.target for node in graph.nodes if node.op == "call_module")
+    for node in list(graph.nodes):
+        if not (node.op == "call_function" and node.target in _SUMS and len(node.args) == 2 and not node.kwargs):
+            continue
+        if not all(isinstance(part, fx.Node) for part in node.args):
+            continue
+        one, other = sorted(node.args, key=list(graph.nodes).index, reverse=True)
+        for layer, added in ((one, other), (other, one)):
+            if layer.op != "call_module" or calls[layer.target] > 1 or set(layer.users) != {node} or layer is added:
+                continue
+            if not isinstance(modules[layer.target], AnalogLayer) or len(layer.args) != 1 or layer.kwargs:
+                continue
+            if not _changes_nothing(layer, node, modules):
+                continue
+            after = next(iter(node.users)) if len(node.users) == 1 else None
+            relu = after is not None and _is_relu(after, modules)
+            with graph.inserting_before(node):
+                whole = graph.get_attr(layer.target)
+                total = graph.call_method("with_sum", (whole, layer.args[0], added, relu))
+            for old in (after, node) if relu else (node,):
+                assert old is not None
+                old.replace_all_uses_with(total)
+                graph.erase_node(old)
+            graph.erase_node(layer)
+            break
+    traced.recompile()
+
+
+def _changes_nothing(first: fx.Node, last: fx.Node, modules: Mapping[str, nn.Module]) -> bool:
+    """Whether nothing between two nodes changes a tensor, so that the first may as well run when the last does."""
+    node = first.next
+    while node is not last:
+        pure = node.op == "get_attr" or (node.op == "call_function" and node.target in _PURE)
+        pure |= node.op == "call_module" and isinstance(modules[str(node.target)], _PURE_MODULES)
+        # Another layer's sum.
+        pure |= node.op == "call_method" and node.target == "with_sum"
+        if not pure:
+            return False
+        node = node.next
+    return True
 
 
 def _is_relu(node: fx.Node, modules: Mapping[str, nn.Module]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 import warnings
 
 import pytest
@@ -369,3 +370,90 @@ def test_a_relu_that_computes_something_else_is_not_taken_over(how: str) -> None
     inputs = torch.rand(5, 6)
     with torch.inference_mode():
         torch.testing.assert_close(fine_output(model, inputs), model(inputs), atol=1e-3, rtol=0.0)
+
+
+class Residual(nn.Module):
+    """A block whose two paths meet in a sum, written in one of the usual ways."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.how = how
+        self.first, self.conv1 = nn.Conv2d(3, 9, 3, padding=1), nn.Conv2d(9, 9, 3, padding=1)
+        self.conv2 = nn.Conv2d(9, 9, 3, padding=1)
+        self.shortcut, self.norm, self.relu = nn.Conv2d(9, 9, 1), nn.BatchNorm2d(9), nn.ReLU(inplace=True)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.first(x)
+        out = self.norm(self.conv2(torch.relu(self.conv1(x))))
+        if self.how == "in place":
+            out += x
+            return self.relu(out)
+        if self.how == "into the shortcut":
+            x += out
+            return self.relu(x)
+        if self.how == "projected":
+            return self.relu(torch.add(self.shortcut(x), out))
+        if self.how == "without a ReLU":
+            return x + out
+        if self.how == "read twice":
+            return torch.relu(out + x) * out
+        if self.how == "changed in between":
+            out = self.conv2(x)
+            x.mul_(0.5)
+            return torch.relu(out + x)
+        if self.how == "of one output":
+            return torch.relu(out + out.mean(dim=1, keepdim=True))
+        return torch.relu(out + x)
+
+
+@pytest.mark.parametrize(
+    ("how", "taken"),
+    [
+        ("plain", 1),
+        ("in place", 1),
+        ("into the shortcut", 1),
+        ("projected", 1),
+        ("without a ReLU", 1),
+        ("read twice", 0),
+        ("changed in between", 0),
+        ("of one output", 0),
+    ],
+)
+def test_sums_are_taken_over_where_nothing_else_sees_the_layer(how: str, taken: int) -> None:
+    """The network computes the same bits as with a hook on its layers, which see their own outputs then."""
+    torch.manual_seed(0)
+    model, x = Residual(how).eval(), torch.randn(4, 3, 8, 8)
+    model.norm.running_mean.normal_()
+    converted = calibrate(convert(model, design("A"), "sonos_40nm_tcas2022"), [(x, None)])
+    nodes = [node for node in converted.graph.nodes if node.target == "with_sum"]  # type: ignore[attr-defined, union-attr]
+    assert len(nodes) == taken
+    with torch.inference_mode():
+        found, wide = converted(x), converted(torch.cat([x, torch.full_like(x[:1], torch.inf)]))
+        torch.testing.assert_close(float_output(converted, x.clone()), model(x.clone()), rtol=1e-4, atol=1e-5)
+        seen: dict[str, torch.Tensor] = {}
+        for layer in analog_layers(converted):
+            layer.register_forward_hook(lambda layer, _, output: seen.update({layer.name: output.clone()}))
+        assert torch.equal(converted(x), found)
+        assert seen.keys() >= {"first", "conv2"}
+        again = converted(torch.cat([x, torch.full_like(x[:1], torch.inf)]))
+    torch.testing.assert_close(wide, again, rtol=0.0, atol=0.0, equal_nan=True)
+    if how != "of one output":
+        # Means over channels depend on the order of memory.
+        assert torch.equal(wide[:4], found)
+    if how == "changed in between":
+        # torch refuses gradients of what is changed in place.
+        return
+    inputs = x.clone().requires_grad_()
+    converted(inputs).sum().backward()
+    assert inputs.grad is not None
+    assert float(inputs.grad.abs().sum()) > 0
+
+
+def test_a_sum_taken_over_goes_through_files() -> None:
+    torch.manual_seed(0)
+    model, x = Residual("plain").eval(), torch.randn(4, 3, 8, 8)
+    converted = calibrate(convert(model, design("A"), "sonos_40nm_tcas2022"), [(x, None)])
+    copied = pickle.loads(pickle.dumps(converted))
+    with torch.inference_mode():
+        assert torch.equal(copied(x), converted(x))
+        assert torch.equal(copy.deepcopy(converted)(x), converted(x))

@@ -5,6 +5,7 @@ Plain torch itself is held to the independent reference in `test_against_referen
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -302,3 +303,32 @@ def test_counts_every_current_once(name: str, signed: bool) -> None:
         for fraction in (0.1, 0.5, 0.9, 0.999, 1.0):
             wanted = values[min(int(fraction * values.size), values.size - 1)]
             assert histogram.quantile(fraction) == pytest.approx(wanted, rel=0.02, abs=2 * histogram.reach / BINS)
+
+
+@pytest.mark.parametrize("width", [convolution.BYTES, 16, 8, 4])
+@pytest.mark.parametrize("layer", ["matrix", "matrix of sequences", "convolution", "circular"])
+@pytest.mark.parametrize("signed", [False, True])
+def test_what_is_added_in_the_pass_is_what_torch_adds_after_it(width: int, layer: str, signed: bool) -> None:
+    """The same bits: with columns that fill vectors and that do not, values that are no numbers, other layouts."""
+    kernel, case = Convolution(width), Case("cut channels", layer, signed)
+    array, x, how = case.array(), case.inputs(), replace(case.reading(), relu=False)
+    if not kernel.suits(array, how):
+        pytest.skip("no vector units for this form")
+    outputs = kernel.read(array, x, how)
+    other = torch.randn(outputs.shape, generator=torch.Generator().manual_seed(3)) * outputs.std()
+    other.view(-1)[:3] = torch.tensor([math.nan, math.inf, -math.inf])
+    for added in (other, other.transpose(0, -1).contiguous().transpose(0, -1), other[..., :1], other.double()):
+        for relu in (False, True):
+            found = kernel.read(array, x, replace(how, added=added, relu=relu))
+            wanted = torch.relu(outputs + added) if relu else outputs + added
+            torch.testing.assert_close(found, wanted, rtol=0.0, atol=0.0, equal_nan=True)
+
+
+def test_kernels_that_add_nothing_have_it_added_after_them() -> None:
+    for name in ("E", "wires", "D", "unit column"):
+        case = Case(name, "convolution", False)
+        array, x, how = case.array(), case.inputs(), replace(case.reading(), relu=False)
+        outputs = readout.read(array, x, how)
+        other = torch.randn(outputs.shape, generator=torch.Generator().manual_seed(3)) * outputs.std()
+        assert torch.equal(readout.read(array, x, replace(how, added=other)), outputs + other)
+        assert torch.equal(readout.read(array, x, replace(how, added=other, relu=True)), torch.relu(outputs + other))

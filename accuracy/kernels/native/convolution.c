@@ -27,7 +27,8 @@ struct convolution {
     const float *worth;                    /* (partitions, vectors, blocks, lanes): of one code */
     const float *first;                    /* (vectors, lanes): what sums start from */
     float *out;                            /* (positions, columns) */
-    float floor;                           /* outputs below are raised to it; -inf for none */
+    float floor;                           /* outputs below are raised to it, NaN stays; -inf for none */
+    const float *added;                    /* (positions, columns): added to outputs before that; NULL for nothing */
     const int8_t *digits; /* weights in bytes; a partition: (units, taps, channels / 4, DIGITS, lanes, 4) */
     const int32_t *begin; /* (partitions, units, DIGITS, lanes): what sums of them start from */
 };
@@ -152,7 +153,7 @@ static inline int64_t first_value(const struct convolution *c, int64_t position)
  * are reached from every fourth, as there are not registers for all their addresses. */
 #define STRIP(NAME, UNITS, POSITIONS)                                                                                  \
     static TARGET void NAME(const struct convolution *c, int64_t partition, int64_t unit, const float *w,              \
-                            const float *const *at, float *const *to, int count)                                       \
+                            const float *const *at, float *const *to, const float *const *more, int count)             \
     {                                                                                                                  \
         V sum[POSITIONS][UNITS];                                                                                       \
         int64_t pitch = at[1] - at[0];                                                                                 \
@@ -184,32 +185,64 @@ static inline int64_t first_value(const struct convolution *c, int64_t position)
                 float *out = to[p] + vector * LANES;                                                                   \
                 V code = ROUND(MUL(SUB(LEAST(LARGEST(MUL(sum[p][u], scale), lo), hi), lo), q));                        \
                 V total = ADD(MUL(code, worth), opens ? start : LOAD(out));                                            \
-                STORE(out, closes ? LARGEST(total, floor) : total);                                                    \
+                if (closes && more)                                                                                    \
+                    total = ADD(total, LOAD(more[p] + vector * LANES));                                                \
+                STORE(out, closes ? LARGEST(floor, total) : total);                                                    \
             }                                                                                                          \
         }                                                                                                              \
     }
 
 typedef void (*strip)(const struct convolution *, int64_t, int64_t, const float *, const float *const *, float *const *,
-                      int);
+                      const float *const *, int);
+
+/* Where outputs of a tile go, and where what is added to them stands; aside where columns do not fill whole vectors. */
+struct tile {
+    float *to[TILE];
+    const float *more[TILE];
+};
+
+static void begin_tile(struct tile *t, const struct convolution *c, int64_t position, int count, float *aside,
+                       int64_t wide)
+{
+    float *more = aside && c->added ? aside + TILE * wide : NULL;
+    for (int p = 0; p < TILE; p++) {
+        int64_t i = (position + (p < count ? p : count - 1)) * c->columns;
+        t->to[p] = aside ? aside + p * wide : c->out + i;
+        t->more[p] = more ? more + p * wide : c->added ? c->added + i : NULL;
+        if (more && p < count)
+            memcpy(more + p * wide, c->added + i, c->columns * sizeof(float));
+    }
+}
+
+static void end_tile(const struct tile *t, const struct convolution *c, int64_t position, int count, const float *aside)
+{
+    for (int p = 0; aside && p < count; p++)
+        memcpy(c->out + (position + p) * c->columns, t->to[p], c->columns * sizeof(float));
+}
+
+/* Room for a tile whose columns do not fill whole vectors; NULL where they do. */
+static float *room_aside(const struct convolution *c, int64_t wide)
+{
+    return wide == c->columns ? NULL : calloc((c->added ? 2 : 1) * TILE * wide, sizeof(float));
+}
 
 /* Positions start..end of all images. Where columns do not fill whole vectors outputs are made aside and copied. */
 #define READ(NAME, PREFIX, MANY, SOME, ALL)                                                                            \
     static TARGET void NAME(const struct convolution *c, int64_t start, int64_t end)                                   \
     {                                                                                                                  \
         int64_t units = c->blocks * c->vectors, wide = c->vectors * LANES;                                             \
-        float *aside = wide == c->columns ? NULL : malloc(TILE * wide * sizeof(float));                                \
+        float *aside = room_aside(c, wide);                                                                            \
+        struct tile tile;                                                                                              \
+        const float *const *more = c->added ? tile.more : NULL;                                                        \
         int step = units >= 4 ? MANY : units >= 2 ? SOME : ALL;                                                        \
         strip four = PREFIX##_4_many, two = units >= 4 ? PREFIX##_2_many : PREFIX##_2_some;                            \
         strip one = units >= 4 ? PREFIX##_1_many : units >= 2 ? PREFIX##_1_some : PREFIX##_1_most;                     \
         for (int64_t position = start; position < end; position += TILE) {                                             \
             int count = end - position < TILE ? (int)(end - position) : TILE;                                          \
             const float *at[TILE];                                                                                     \
-            float *to[TILE];                                                                                           \
-            for (int p = 0; p < TILE; p++) {                                                                           \
-                int64_t i = position + (p < count ? p : count - 1);                                                    \
-                at[p] = c->x + first_value(c, i);                                                                      \
-                to[p] = aside ? aside + p * wide : c->out + i * c->columns;                                            \
-            }                                                                                                          \
+            for (int p = 0; p < TILE; p++)                                                                             \
+                at[p] = c->x + first_value(c, position + (p < count ? p : count - 1));                                 \
+            begin_tile(&tile, c, position, count, aside, wide);                                                        \
             for (int64_t partition = 0; partition < c->partitions; partition++) {                                      \
                 const float *w = c->weight + c->weight_start[partition];                                               \
                 int64_t size = c->taps * c->channel_count[partition] * LANES, unit = 0;                                \
@@ -217,13 +250,13 @@ typedef void (*strip)(const struct convolution *, int64_t, int64_t, const float 
                     int taken = unit + 4 <= units ? 4 : unit + 2 <= units ? 2 : 1;                                     \
                     strip sum = taken == 4 ? four : taken == 2 ? two : one;                                            \
                     for (int p = 0; p < count; p += step)                                                              \
-                        sum(c, partition, unit, w, at + p, to + p, count - p < step ? count - p : step);               \
+                        sum(c, partition, unit, w, at + p, tile.to + p, more ? more + p : NULL,                        \
+                            count - p < step ? count - p : step);                                                      \
                     w += taken * size;                                                                                 \
                     unit += taken;                                                                                     \
                 }                                                                                                      \
             }                                                                                                          \
-            for (int p = 0; aside && p < count; p++)                                                                   \
-                memcpy(c->out + (position + p) * c->columns, to[p], c->columns * sizeof(float));                       \
+            end_tile(&tile, c, position, count, aside);                                                                \
         }                                                                                                              \
         free(aside);                                                                                                   \
     }
@@ -397,7 +430,9 @@ int64_t read_parts(struct layer *l, int64_t first, int64_t last, int64_t thread)
                                               &infinite);
         }
         own.out_height = end - top;
-        own.out = l->convolution.out + (number * down + top) * own.out_width * own.columns;
+        int64_t start = (number * down + top) * own.out_width * own.columns;
+        own.out = l->convolution.out + start;
+        own.added = l->convolution.added ? l->convolution.added + start : NULL;
         read_some(&own, l->width, together * own.out_height * own.out_width);
         part += together;
     }

@@ -55,7 +55,7 @@ int64_t pack_bytes(const struct bytes *b)
 
 /* One unit at POSITIONS positions, `count` of which are real. */
 static VNNI void strip_of_bytes(const struct convolution *c, int64_t partition, int64_t unit, const int8_t *w,
-                                  const uint8_t *const *at, float *const *to, int count)
+                                  const uint8_t *const *at, float *const *to, const float *const *more, int count)
 {
     int64_t vector = unit / c->blocks, block = unit % c->blocks;
     const int32_t *begin = c->begin + (partition * c->vectors * c->blocks + unit) * DIGITS * COLUMNS;
@@ -97,7 +97,9 @@ static VNNI void strip_of_bytes(const struct convolution *c, int64_t partition, 
         if (p < count) {
             float *out = to[p] + vector * COLUMNS;
             v = _mm512_fmadd_ps(v, worth, opens ? first : _mm512_loadu_ps(out));
-            _mm512_storeu_ps(out, closes ? _mm512_max_ps(v, floor) : v);
+            if (closes && more)
+                v = _mm512_add_ps(v, _mm512_loadu_ps(more[p] + vector * COLUMNS));
+            _mm512_storeu_ps(out, closes ? _mm512_max_ps(floor, v) : v);
         }
     }
 }
@@ -105,26 +107,24 @@ static VNNI void strip_of_bytes(const struct convolution *c, int64_t partition, 
 static void read_bytes(const struct convolution *c, int64_t start, int64_t end)
 {
     int64_t units = c->blocks * c->vectors, wide = c->vectors * COLUMNS;
-    float *aside = wide == c->columns ? NULL : malloc(TILE * wide * sizeof(float));
+    float *aside = room_aside(c, wide);
+    struct tile tile;
+    const float *const *more = c->added ? tile.more : NULL;
     for (int64_t position = start; position < end; position += TILE) {
         int count = end - position < TILE ? (int)(end - position) : TILE;
         const uint8_t *at[TILE];
-        float *to[TILE];
-        for (int p = 0; p < TILE; p++) {
-            int64_t i = position + (p < count ? p : count - 1);
-            at[p] = (const uint8_t *)c->x + first_value(c, i);
-            to[p] = aside ? aside + p * wide : c->out + i * c->columns;
-        }
+        for (int p = 0; p < TILE; p++)
+            at[p] = (const uint8_t *)c->x + first_value(c, position + (p < count ? p : count - 1));
+        begin_tile(&tile, c, position, count, aside, wide);
         for (int64_t partition = 0; partition < c->partitions; partition++)
             for (int64_t unit = 0; unit < units; unit++) {
                 const int8_t *w = c->digits + c->weight_start[partition] +
                                   unit * c->taps * c->channel_count[partition] * DIGITS * COLUMNS;
                 for (int p = 0; p < count; p += POSITIONS)
-                    strip_of_bytes(c, partition, unit, w, at + p, to + p,
+                    strip_of_bytes(c, partition, unit, w, at + p, tile.to + p, more ? more + p : NULL,
                                    count - p < POSITIONS ? count - p : POSITIONS);
             }
-        for (int p = 0; aside && p < count; p++)
-            memcpy(c->out + (position + p) * c->columns, to[p], c->columns * sizeof(float));
+        end_tile(&tile, c, position, count, aside);
     }
     free(aside);
 }
