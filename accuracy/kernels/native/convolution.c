@@ -126,14 +126,6 @@ QUANTISE_ROW(row_to_bytes, uint8_t, (uint8_t)((int32_t)v + offset))
 QUANTISE_ROWS(quantise_to_floats, float, row_to_floats)
 QUANTISE_ROWS(quantise_to_bytes, uint8_t, row_to_bytes)
 
-/* Where the value of the first tap and channel stands that an output position sees. */
-static inline int64_t first_value(const struct convolution *c, int64_t position)
-{
-    int64_t line = position / c->out_width, x = position % c->out_width;
-    int64_t y = line % c->out_height, image = line / c->out_height;
-    return ((image * c->height + y * c->stride_y) * c->width + x * c->stride_x) * c->channels;
-}
-
 #define TILE 192 /* positions that weights are read for at once: a multiple of all that a strip handles */
 
 /* The sums over some inputs of each position. */
@@ -195,8 +187,10 @@ static inline int64_t first_value(const struct convolution *c, int64_t position)
 typedef void (*strip)(const struct convolution *, int64_t, int64_t, const float *, const float *const *, float *const *,
                       const float *const *, int);
 
-/* Where outputs of a tile go, and where what is added to them stands; aside where columns do not fill whole vectors. */
+/* Positions of a tile: where the value of the first tap and channel stands that each sees, where its outputs go, and
+ * what is added to them; outputs are made aside where columns do not fill whole vectors. */
 struct tile {
+    int64_t first[TILE];
     float *to[TILE];
     const float *more[TILE];
 };
@@ -205,12 +199,33 @@ static void begin_tile(struct tile *t, const struct convolution *c, int64_t posi
                        int64_t wide)
 {
     float *more = aside && c->added ? aside + TILE * wide : NULL;
-    for (int p = 0; p < TILE; p++) {
-        int64_t i = (position + (p < count ? p : count - 1)) * c->columns;
+    int64_t line = position / c->out_width, x = position % c->out_width;
+    int64_t y = line % c->out_height, image = line / c->out_height;
+    int64_t step = c->stride_x * c->channels, at = 0;
+    for (int p = 0; p < count; p++) {
+        int64_t i = (position + p) * c->columns;
+        if (p == 0 || x == 0)
+            at = ((image * c->height + y * c->stride_y) * c->width + x * c->stride_x) * c->channels;
+        t->first[p] = at;
         t->to[p] = aside ? aside + p * wide : c->out + i;
-        t->more[p] = more ? more + p * wide : c->added ? c->added + i : NULL;
-        if (more && p < count)
+        if (c->added)
+            t->more[p] = more ? more + p * wide : c->added + i;
+        if (more)
             memcpy(more + p * wide, c->added + i, c->columns * sizeof(float));
+        at += step;
+        if (++x == c->out_width) {
+            x = 0;
+            if (++y == c->out_height) {
+                y = 0;
+                image++;
+            }
+        }
+    }
+    /* A strip reads as many positions as its registers hold. */
+    for (int p = count; p < TILE; p++) {
+        t->first[p] = t->first[count - 1];
+        t->to[p] = t->to[count - 1];
+        t->more[p] = t->more[count - 1];
     }
 }
 
@@ -232,7 +247,7 @@ static float *room_aside(const struct convolution *c, int64_t wide)
     {                                                                                                                  \
         int64_t units = c->blocks * c->vectors, wide = c->vectors * LANES;                                             \
         float *aside = room_aside(c, wide);                                                                            \
-        struct tile tile;                                                                                              \
+        struct tile tile = {{0}};                                                                                            \
         const float *const *more = c->added ? tile.more : NULL;                                                        \
         int step = units >= 4 ? MANY : units >= 2 ? SOME : ALL;                                                        \
         strip four = PREFIX##_4_many, two = units >= 4 ? PREFIX##_2_many : PREFIX##_2_some;                            \
@@ -240,9 +255,9 @@ static float *room_aside(const struct convolution *c, int64_t wide)
         for (int64_t position = start; position < end; position += TILE) {                                             \
             int count = end - position < TILE ? (int)(end - position) : TILE;                                          \
             const float *at[TILE];                                                                                     \
-            for (int p = 0; p < TILE; p++)                                                                             \
-                at[p] = c->x + first_value(c, position + (p < count ? p : count - 1));                                 \
             begin_tile(&tile, c, position, count, aside, wide);                                                        \
+            for (int p = 0; p < TILE; p++)                                                                             \
+                at[p] = c->x + tile.first[p];                                                                          \
             for (int64_t partition = 0; partition < c->partitions; partition++) {                                      \
                 const float *w = c->weight + c->weight_start[partition];                                               \
                 int64_t size = c->taps * c->channel_count[partition] * LANES, unit = 0;                                \

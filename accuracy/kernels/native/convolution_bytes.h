@@ -108,14 +108,14 @@ static void read_bytes(const struct convolution *c, int64_t start, int64_t end)
 {
     int64_t units = c->blocks * c->vectors, wide = c->vectors * COLUMNS;
     float *aside = room_aside(c, wide);
-    struct tile tile;
+    struct tile tile = {{0}};
     const float *const *more = c->added ? tile.more : NULL;
     for (int64_t position = start; position < end; position += TILE) {
         int count = end - position < TILE ? (int)(end - position) : TILE;
         const uint8_t *at[TILE];
-        for (int p = 0; p < TILE; p++)
-            at[p] = (const uint8_t *)c->x + first_value(c, position + (p < count ? p : count - 1));
         begin_tile(&tile, c, position, count, aside, wide);
+        for (int p = 0; p < TILE; p++)
+            at[p] = (const uint8_t *)c->x + tile.first[p];
         for (int64_t partition = 0; partition < c->partitions; partition++)
             for (int64_t unit = 0; unit < units; unit++) {
                 const int8_t *w = c->digits + c->weight_start[partition] +
