@@ -359,6 +359,10 @@ class AnalogArray:
             name: kept._replace(fresh=False) for name, kept in self._layouts.items() if kept.renew is not None
         }
 
+    def kept(self, kernel: object) -> _Kept | None:
+        """Return what a kernel made of the cells; another object as soon as they change, or what it depends on."""
+        return self._layouts.get(kernel)
+
     def renew_layouts(self) -> None:
         """Put new cells into the layouts that kernels made of the ones before: what their next reading does else."""
         for name, kept in self._layouts.items():

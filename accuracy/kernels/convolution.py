@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import math
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from pathlib import Path
@@ -327,7 +328,7 @@ class _Layout:
             work = self._work[key] = self._prepare(image, *key[2:])
         result = from_images(self.operator, torch.empty(work.shape), x)
         inside = added is not None and _alike(added, result)
-        room = torch.empty(work.room, dtype=torch.uint8)
+        room = _room(math.prod(work.room))
         job = _Layer.from_buffer_copy(work.job)
         job.image.x, job.convolution.out, job.room = image.data_ptr(), result.data_ptr(), room.data_ptr()
         job.convolution.floor = floor if inside or added is None else -math.inf
@@ -381,6 +382,17 @@ class _Layout:
         products = -(-out_y * out_x * self.columns // bands) * channels * self.geometry.area * self.blocks
         least = -(-_LEAST_PRODUCTS // max(1, products))
         return _Work(job, taps, (images, out_y, out_x, self.columns), room, images * bands, least)
+
+
+_own = threading.local()
+
+
+def _room(size: int) -> Tensor:
+    """Bytes to work in, the same for all layers that a thread of Python reads: what is new has to be cleared first."""
+    room: Tensor | None = getattr(_own, "room", None)
+    if room is None or room.numel() < size:
+        room = _own.room = torch.empty(size, dtype=torch.uint8)
+    return room
 
 
 def _alike(one: Tensor, other: Tensor) -> bool:

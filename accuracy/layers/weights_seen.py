@@ -14,6 +14,15 @@ from accuracy.mapping.weights import row_pieces
 Marks = tuple[tuple[int, int], ...]
 
 
+def marks_of(parameters: Iterable[Tensor | None]) -> Marks:
+    """Return which parameters there are, and how often each was changed.
+
+    Args:
+        parameters: of a layer.
+    """
+    return tuple((id(each), 0 if each.is_inference() else each._version) for each in parameters if each is not None)
+
+
 class WeightsSeen:
     """A hash of a matrix, and the versions of the parameters that it was last found equal with.
 
@@ -37,9 +46,7 @@ class WeightsSeen:
             parameters: what it is made of; they count their changes.
             thoroughly: whether values are compared even where no change was counted.
         """
-        marks = tuple(
-            (id(each), 0 if each.is_inference() else each._version) for each in parameters if each is not None
-        )
+        marks = marks_of(parameters)
         if not thoroughly and marks == self._marks:
             return False
         if _hash_of(matrix()) != self._hash:

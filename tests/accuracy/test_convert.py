@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import pickle
 import warnings
 
@@ -11,6 +12,7 @@ import torch
 from torch import nn
 
 from accuracy import ConversionError, ConversionWarning, MappingError, analog_layers, calibrate, convert, layer_shapes
+from accuracy.errors import InputError
 from accuracy.layer_kinds.attention import ProjectedAttention
 from accuracy.layers.layer_state import Mode
 from accuracy.layers.modes import layer_mode
@@ -457,3 +459,64 @@ def test_a_sum_taken_over_goes_through_files() -> None:
     with torch.inference_mode():
         assert torch.equal(copied(x), converted(x))
         assert torch.equal(copy.deepcopy(converted)(x), converted(x))
+
+
+def test_a_layer_called_again_sees_whatever_changed_in_between() -> None:
+    """Calls that are like the last one skip look-ups: each change that matters must be seen all the same."""
+    torch.manual_seed(0)
+    model, x = nn.Sequential(nn.Conv2d(3, 9, 3), nn.ReLU(), nn.Conv2d(9, 5, 3)).eval(), torch.rand(4, 3, 8, 8)
+    converted = calibrate(convert(model, design("A"), "sonos_40nm_tcas2022"), [(x, None)])
+    first, last = analog_layers(converted)
+    array = last.array
+
+    def output() -> torch.Tensor:
+        with torch.inference_mode():
+            once = converted(x)
+            assert torch.equal(converted(x), once)
+            # What a copy gives, which remembers no call.
+            assert torch.equal(copy.deepcopy(converted)(x), once)
+        return once
+
+    before, seen = output(), array.inputs_seen
+    assert last._last_call is not None
+    assert output().equal(before)
+    assert array.inputs_seen == seen + 2 * 4 * 9 * 6 * 6
+    last.program(5)
+    programmed = output()
+    assert not programmed.equal(before)
+    cells = array.cells
+    array.idealise()
+    assert not output().equal(programmed)
+    array.take_cells(cells)
+    assert output().equal(programmed)
+    calibration = last.calibration
+    assert calibration is not None
+    last.set_calibration(dataclasses.replace(calibration, ranges=((-9.0, 9.0),)))
+    assert not output().equal(programmed)
+    last.set_calibration(calibration)
+    assert output().equal(programmed)
+    with torch.no_grad():
+        last.digital.bias.add_(1.0)
+    torch.testing.assert_close(output(), programmed + 1.0)
+    with torch.no_grad():
+        last.digital.bias.sub_(1.0)
+        last.digital.weight.mul_(0.5)
+    with pytest.raises(ConversionError, match="weights changed"), torch.inference_mode():
+        converted(x)
+    with torch.no_grad():
+        last.digital.weight.mul_(2.0)
+    torch.testing.assert_close(output(), programmed)
+    with layer_mode([first, last], Mode.FLOAT), torch.inference_mode():
+        torch.testing.assert_close(converted(x), model(x))
+    inputs = x.clone().requires_grad_()
+    converted(inputs).sum().backward()
+    assert inputs.grad is not None
+    infinite = x.clone()
+    infinite[0, 0, 0, 0] = torch.inf
+    with torch.inference_mode():
+        assert not torch.isfinite(converted(infinite)).all()
+        torch.testing.assert_close(converted(infinite)[1:], output()[1:])
+        with pytest.raises(InputError, match="3 channels"):
+            converted(x[:, :2])
+        assert converted(x[:2]).equal(output()[:2])
+        assert converted(x.to(memory_format=torch.channels_last)).equal(output())
