@@ -360,7 +360,7 @@ class AnalogArray:
         }
 
     def kept(self, kernel: object) -> _Kept | None:
-        """Return what a kernel made of the cells; another object as soon as they change, or what it depends on."""
+        """Return what a kernel made of the cells, and whether it is of those that there are now."""
         return self._layouts.get(kernel)
 
     def renew_layouts(self) -> None:

@@ -40,7 +40,10 @@ class SameAgain:
     def __init__(self, layer: AnalogLayer, x: Tensor, kernel: Convolution, how: Reading):
         array = layer.array
         self._array, self._kernel, self._kernels = array, kernel, list(readout.KERNELS)
-        self._kept, self._marks = array.kept(kernel), marks_of(layer.digital._parameters.values())
+        self._ideal, self._cell, self._marks = array.ideal, array.cell, marks_of(layer.digital._parameters.values())
+        kept = array.kept(kernel)
+        assert kept is not None
+        self._layout, self._key = kept.layout, kept.key
         self._calibration, self._adc = layer.calibration, layer._adc_ranges
         self._shape, self._stride = x.shape, x.stride()
         self._scale = input_scale(array, how)
@@ -71,9 +74,15 @@ class SameAgain:
             added: likewise.
         """
         array = layer.array
+        kept = array.kept(self._kernel)
         same = (
             array is self._array
-            and array.kept(self._kernel) is self._kept
+            and kept is not None
+            and kept.fresh
+            and kept.layout is self._layout
+            and kept.key is self._key
+            and array.ideal is self._ideal
+            and array.cell is self._cell
             and layer.calibration is self._calibration
             and layer._adc_ranges is self._adc
             and layer.mode is Mode.ANALOG
@@ -89,11 +98,11 @@ class SameAgain:
             and marks_of(layer.digital._parameters.values()) == self._marks
             and self._kernels == readout.KERNELS
         )
-        if not same or self._kept is None:
+        if not same:
             return None
         try:
             more = None if added is None else layer.columns_last(added)
-            result, clipped = self._kept.layout.read(x, self._scale, 0.0 if relu else -math.inf, more)
+            result, clipped = self._layout.read(x, self._scale, 0.0 if relu else -math.inf, more)
         except NotFiniteError:
             return None
         array.inputs_seen += x.numel()
