@@ -7,24 +7,42 @@ processor's cache; half a millisecond of it a layer adds up. Whatever can change
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
+from accuracy.arrays.analog_array import AnalogArray
 from accuracy.errors import NotFiniteError
 from accuracy.kernels import readout
 from accuracy.kernels.convolution import Convolution
 from accuracy.kernels.protocol import Reading
 from accuracy.kernels.steps import input_scale
-from accuracy.layers.layer_state import Mode
+from accuracy.layers.layer_state import Calibration, Mode
 from accuracy.layers.weights_seen import marks_of
-
-if TYPE_CHECKING:
-    from accuracy.layers.analog_layers import AnalogLayer
+from accuracy.mapping.adc import AdcRanges
 
 _PLAIN = (nn.Conv2d, nn.Linear)
 """Layers of which nothing but their parameters says what they compute."""
+
+
+class Layer(Protocol):
+    """What is asked of an `AnalogLayer`."""
+
+    array: AnalogArray
+    digital: nn.Module
+    mode: Mode
+    calibration: Calibration | None
+    _adc_ranges: AdcRanges | None
+    _output_size: list[int] | None
+
+    def columns_last(self, outputs: Tensor) -> Tensor:
+        """Return outputs with the columns as their last axis."""
+        ...
+
+    def columns_back(self, columns: Tensor) -> Tensor:
+        """Return them as the layer gives them."""
+        ...
 
 
 class SameAgain:
@@ -37,7 +55,7 @@ class SameAgain:
         how: how it was read.
     """
 
-    def __init__(self, layer: AnalogLayer, x: Tensor, kernel: Convolution, how: Reading):
+    def __init__(self, layer: Layer, x: Tensor, kernel: Convolution, how: Reading):
         array = layer.array
         self._array, self._kernel, self._kernels = array, kernel, list(readout.KERNELS)
         self._ideal, self._cell, self._marks = array.ideal, array.cell, marks_of(layer.digital._parameters.values())
@@ -49,7 +67,7 @@ class SameAgain:
         self._scale = input_scale(array, how)
 
     @classmethod
-    def of(cls, layer: AnalogLayer, x: Tensor, how: Reading) -> SameAgain | None:
+    def of(cls, layer: Layer, x: Tensor, how: Reading) -> SameAgain | None:
         """Return the call that has just been made; None where it has to be looked up each time.
 
         Args:
@@ -64,7 +82,7 @@ class SameAgain:
         kernel = readout.kernel_for(layer.array, how)
         return cls(layer, x, kernel, how) if type(kernel) is Convolution else None
 
-    def read(self, layer: AnalogLayer, x: Tensor, relu: bool, added: Tensor | None) -> Tensor | None:
+    def read(self, layer: Layer, x: Tensor, relu: bool, added: Tensor | None) -> Tensor | None:
         """Return outputs; None where anything is not as it was, or an input is not finite.
 
         Args:
