@@ -61,14 +61,15 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         made[page] = text
         made |= {f"{page.rpartition('/')[0]}/{name}": content for name, content in pictures.items()}
     sources = {page: source for source, page in outside.PAGES.items()}
-    made |= {page: (outside.ROOT / source).read_text(encoding="utf-8") for page, source in sources.items()}
-    more, pictures = gallery.page(shown)
-    made["gallery/examples.md"] = f"{made['gallery/examples.md']}{more}"
-    made |= pictures
+    shown_here = {page: (outside.ROOT / source).read_text(encoding="utf-8") for page, source in sources.items()}
+    more, drawn = gallery.page(shown)
+    shown_here["gallery/examples.md"] += more
+    made |= shown_here
+    made |= drawn
     linked: set[str] = set()
-    for page, text in list(made.items()):
-        if page.endswith(".md") and isinstance(text, str):
-            made[page], found = outside.rewrite_links(text, sources.get(page, f"docs/{page}"), page)
+    for page, content in list(made.items()):
+        if page.endswith(".md") and isinstance(content, str):
+            made[page], found = outside.rewrite_links(content, sources.get(page, f"docs/{page}"), page)
             linked |= found
     made |= {f"files/{path}": (outside.ROOT / path).read_bytes() for path in linked}
     for path, content in made.items():

@@ -124,4 +124,4 @@ def _type(schema: dict[str, Any], root: dict[str, Any]) -> str:
         return " or ".join(kind)
     if kind == "array" and isinstance(schema.get("items"), dict):
         return f"list of {_type(_resolved(schema['items'], root), root)}"
-    return {"object": "table", "string": "text", "null": "none"}.get(kind, kind)
+    return {"object": "table", "string": "text", "null": "none"}.get(str(kind), str(kind))
