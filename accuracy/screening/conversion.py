@@ -1,8 +1,12 @@
 """Errors between exact cells and digital outputs: rounding of inputs and ADCs, clipping, wires, periphery, read noise.
 
-They are read, not derived: the layer's arrays on the design, with cells that hold exactly their targets, read a few
-thousand inputs from the calibration data. What the readings differ by from exact products is split, for each column,
-into an offset, a gain and a rest; the rest is taken as independent from reading to reading.
+They are read, not derived: the layer's arrays on the design read about a thousand inputs from the calibration data,
+with exact cells and once with programmed ones. What the readings differ by is split, for each column, into an offset, a
+gain and a rest; the rest is taken as independent from reading to reading.
+
+ADCs do more to errors of cells than add to them: where one code is one digit, errors below half a code are rounded
+away; where columns saturate, they are cut. So the errors of programmed cells are regressed on what these cells change
+in exact products; the slope is the share of them that arrives.
 """
 
 from __future__ import annotations
@@ -14,8 +18,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from accuracy.arrays.analog_array import digit_conductances
-from accuracy.arrays.cells import ExactCells
 from accuracy.calibration.calibrate import needs_currents, set_adc_ranges, set_input_ranges
 from accuracy.kernels.histograms import Observation
 from accuracy.layers.analog_layers import AnalogLayer, analog_layer, with_own_bits
@@ -58,22 +60,42 @@ class LayerConversion:
 
     Attributes:
         rounding: errors of inputs and ADCs, which cells without errors have as well.
-        built: errors of wires, periphery and read noise beside.
+        built: errors of wires, periphery and read noise beside, and of ADCs beside errors of cells.
+        arriving: share of the errors of cells that is left behind the ADCs.
         flipped: share of flipped columns of each slice.
     """
 
     rounding: ColumnErrors
     built: ColumnErrors
+    arriving: float
     flipped: tuple[float, ...]
 
 
-def layer_conversion(sensitivity: LayerSensitivity, core: Core, seed: int = 0) -> LayerConversion:
-    """Return the errors of a layer's conversions on a core.
+@dataclass(frozen=True, eq=False)
+class ExactReading:
+    """A layer on a design, with what it reads on exact cells and ideal circuits.
+
+    Attributes:
+        layer: with its ranges.
+        weights: what exact cells stand for, shape (rows, columns).
+        exact: products with them, columns last.
+        ideal: readings.
+        rounding: errors of inputs and ADCs.
+    """
+
+    layer: AnalogLayer
+    weights: Tensor
+    exact: Tensor
+    ideal: Tensor
+    rounding: ColumnErrors
+
+
+def read_exactly(sensitivity: LayerSensitivity, core: Core) -> ExactReading:
+    """Return a layer's readings with exact cells behind ideal circuits; of a cell, its on/off ratio counts alone.
 
     Args:
         sensitivity: of the layer, with its inputs.
         core: as built.
-        seed: of drawn peripheries and noise.
 
     Raises:
         ScreeningError: a design whose weights have no common full scale.
@@ -95,13 +117,39 @@ def layer_conversion(sensitivity: LayerSensitivity, core: Core, seed: int = 0) -
         weights = layer.array.programmed_weights()
         exact = product(layer.sized(x), x, weights.to(x.dtype))
         ideal = _read(layer, x)
-        rounding = _split(ideal - exact, exact)
-        built = ColumnErrors.none(exact.shape[-1])
-        if acts(core):
-            reads = [_read_built(layer, x, seed + draw) for draw in range(2 if _is_drawn(layer) else 1)]
-            built = _over_draws([_split(read - ideal, exact) for read in reads])
-    flipped = tuple(float(part.mean()) for part in layer.array.mapping.flipped)
-    return LayerConversion(rounding, built, flipped)
+        return ExactReading(layer, weights, exact, ideal, _split(ideal - exact, exact))
+
+
+def layer_conversion(reading: ExactReading, x: Tensor, core: Core, seed: int = 0) -> LayerConversion:
+    """Return the errors of a layer's conversions on a core.
+
+    Args:
+        reading: of the layer, for this core's design and on/off ratio.
+        x: the inputs that it read.
+        core: as built.
+        seed: of programmed cells, drawn peripheries and noise.
+    """
+    flipped = tuple(float(part.mean()) for part in reading.layer.array.mapping.flipped)
+    errs = core.cell is not None or core.faults is not None
+    has_adc = core.design.adc_bits is not None
+    if not (acts(core) or (errs and has_adc)):
+        return LayerConversion(reading.rounding, ColumnErrors.none(reading.exact.shape[-1]), 1.0, flipped)
+    digital = reading.layer
+    layer = analog_layer(digital.name, digital.digital, with_own_bits(core, digital.digital), digital.key)
+    layer.set_calibration(digital.calibration)
+    layer.mode = Mode.ANALOG
+    draws, shares = [], []
+    with torch.no_grad():
+        for draw in range(2 if _is_drawn(layer) else 1):
+            layer.program(seed + draw)
+            change = layer.array.programmed_weights() - reading.weights
+            moved = product(layer.sized(x), x, change.to(x.dtype)).double()
+            error = _read(layer, x).double() - reading.ideal.double()
+            power = float(moved.square().sum())
+            share = float((error * moved).sum()) / power if power > 0 else 1.0
+            shares.append(share)
+            draws.append(_split(error - share * moved, reading.exact))
+    return LayerConversion(reading.rounding, _over_draws(draws), float(np.mean(shares)), flipped)
 
 
 def _set_ranges(layer: AnalogLayer, sensitivity: LayerSensitivity) -> None:
@@ -134,14 +182,6 @@ def _read(layer: AnalogLayer, x: Tensor) -> Tensor:
     found = layer.columns_last(layer.array_outputs(x))
     bias = layer.bias
     return found if bias is None else found - bias
-
-
-def _read_built(layer: AnalogLayer, x: Tensor, seed: int) -> Tensor:
-    """Return outputs of exact cells behind everything else of the core, drawn afresh."""
-    array = layer.array
-    layer.program(seed)
-    array.take_cells(ExactCells(array.mapping, digit_conductances(array.mapping, array.g_min)))
-    return _read(layer, x)
 
 
 def _split(error: Tensor, exact: Tensor) -> ColumnErrors:

@@ -7,13 +7,16 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from accuracy.screening.conversion import ColumnErrors, LayerConversion, acts, layer_conversion
+from accuracy.screening.conversion import ColumnErrors, ExactReading, LayerConversion, layer_conversion, read_exactly
 from accuracy.screening.errors import ScreeningError
 from accuracy.screening.sensitivities import LayerSensitivity, Sensitivities
 from accuracy.screening.weight_moments import weight_moments
 from circuits import Core
+from circuits.peripherals.model import PeripheralModel
 
 Floats = NDArray[np.float64]
+_MOST_KNOWN = 200
+"""Readings of layers that are kept, each of some megabytes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,15 +62,22 @@ def margins_on(sensitivities: Sensitivities, core: Core, *, seed: int = 0) -> Ma
 
 
 def _conversion(sensitivities: Sensitivities, own: LayerSensitivity, core: Core, seed: int) -> LayerConversion:
-    """Read a layer's arrays, or take what was read of them for a core that differs in its cells' errors alone."""
-    if acts(core):
-        return layer_conversion(own, core, seed)
+    """Read a layer's arrays; what they read on exact cells is kept for cores that differ in nothing but the rest."""
     design = tuple((key, str(value)) for key, value in core.design.to_mapping().items() if key != "name")
-    key = (own.layer.name, design, None if core.cell is None else core.cell.on_off_ratio)
+    common = core.cell if needs_common_current(core) else None
+    key = (own.layer.name, design, None if core.cell is None else core.cell.on_off_ratio, common)
     if key not in sensitivities.known:
-        sensitivities.known[key] = layer_conversion(own, core, seed)
-    known: LayerConversion = sensitivities.known[key]
-    return known
+        while len(sensitivities.known) >= _MOST_KNOWN:
+            sensitivities.known.pop(next(iter(sensitivities.known)))
+        sensitivities.known[key] = read_exactly(own, core)
+    reading: ExactReading = sensitivities.known[key]
+    return layer_conversion(reading, own.x, core, seed)
+
+
+def needs_common_current(core: Core) -> bool:
+    """Return whether calibration notes the lines' common current, which sized circuits ask for."""
+    model = core.column_peripherals
+    return model is not None and not isinstance(model, PeripheralModel)
 
 
 def is_trimmed(core: Core) -> bool:
@@ -83,13 +93,15 @@ def _layer(own: LayerSensitivity, core: Core, conversion: LayerConversion) -> tu
         raise ScreeningError(f"The sensitivities were not measured for weights scaled by {scale!r}: measure them anew.")
     every = "batch_norm" in core.corrections
     sums, squares = own.sums[scale, trimmed], own.squares[scale, trimmed]
-    shift = own.sums[scale, every] @ moments.rounding + sums @ moments.mean
+    shift = sums @ moments.mean
     shared = squares @ moments.variance
     shared += (sums @ moments.common) ** 2
     if moments.unit_variance:
         shared += own.unit[scale] * moments.unit_variance
     if "drift" in core.corrections and not trimmed:
         shift -= own.products.sum(axis=-1) * float(own.drift[scale] @ moments.mean)
+    shift, shared = conversion.arriving * shift, conversion.arriving**2 * shared
+    shift += own.sums[scale, every] @ moments.rounding
     rounding, built = conversion.rounding, conversion.built
     shift += _shift(own, rounding, trimmed=every) + _shift(own, built, trimmed=trimmed)
     variance = rounding.variance + built.variance

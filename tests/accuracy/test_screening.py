@@ -333,3 +333,20 @@ def test_what_has_no_law_is_refused(digits, digits_sensitivities):
         measure_sensitivities(model, [(x, labels.float()) for x, labels in test], training)
     with pytest.raises(ScreeningError, match="labels from 0 to 9"):
         measure_sensitivities(model, [(x, labels + 5) for x, labels in test], training)
+
+
+def test_errors_below_half_a_code_are_rounded_away(digits, digits_sensitivities):
+    """One-bit cells and ADCs that resolve single cells: what a small spread does in products never leaves the ADCs."""
+    cell = Cell(error=StateIndependent(0.01), on_off_ratio=1e6, i_max=1.6e-6)
+    exact = CoreDesign(
+        name="exact", weight_bits=8, bits_per_cell=1, max_rows=16, adc_bits=8, adc_range="full",
+        input_accumulation="digital",
+    )  # fmt: skip
+    rounded = margins_on(digits_sensitivities, Core(exact, cell=cell))
+    passed = margins_on(digits_sensitivities, Core(exact.replace(adc_bits=None), cell=cell))
+    assert rounded.weights.mean() < 0.05 * passed.weights.mean()
+    model, test, training = digits
+    converted = accuracy.calibrate(accuracy.convert(model, Core(exact, cell=cell)), training)
+    tried = accuracy.evaluate(converted, test, trials=2)
+    assert tried.std == 0.0
+    assert tried.mean == tried.ideal
