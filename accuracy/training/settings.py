@@ -46,7 +46,7 @@ class Training(BaseModel):
         weight_clip: weights are held within so many root mean squares of their layer, so that the scale of a layer is
             not that of its few largest weights and typical ones use larger conductances, whose errors are smaller
             relative to them; the limit comes down from the layer's largest weight in the first half of the steps.
-            None: weights are free. Layers that are not noisy are left alone.
+            None: weights are free. Layers that `layers` does not name are left alone.
         average: share of the past in a moving average of the weights over steps, which is what is validated and kept
             (Polyak and Juditsky, doi 10.1137/0330046); it begins smaller, (1 + n) / (10 + n) at step n. None: the
             weights themselves.
