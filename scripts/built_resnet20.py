@@ -1,8 +1,8 @@
 """Accuracy of ResNet-20 on cores as built: docs/resnet20_as_built.png and the table of docs/peripherals.md.
 
 Run from the project's root: ``python scripts/built_resnet20.py SHARED OUT A C``, where SHARED is the folder of
-CIFAR-10 and the published weights. SONOS cells at age 0; cells alone, with the periphery that is sized for each design and
-a gain and offset of each column trimmed, and the same untrimmed; wires where measured line currents say that they
+CIFAR-10 and the published weights. SONOS cells at age 0; cells alone, with the periphery that is sized for each design
+and a gain and offset of each column trimmed, and the same untrimmed; wires where measured line currents say that they
 matter. Every result lies in a file of its own under OUT and is not computed again.
 """
 
