@@ -16,12 +16,16 @@ from accuracy.arrays.physics import (
     weighted_inputs,
 )
 from accuracy.arrays.wires import bit_line_currents, line_cells
+from accuracy.errors import NotFiniteError
 from accuracy.kernels import periphery
 from accuracy.kernels.products import Products, bias_currents, column_products, input_sums, numpy_type
 from accuracy.kernels.protocol import Reading
 from accuracy.kernels.steps import finished, quantised
 from accuracy.mapping.adc import UniformAdc
 from accuracy.mapping.inputs import InputSlice, digitised_slices
+
+_CACHED_VALUES = 1 << 19
+"""Currents that are digitised together where images go through alone: two megabytes."""
 
 
 def digitised(
@@ -43,7 +47,7 @@ def digitised(
         else:
             v = periphery.converted(v, *behind, convert=False)
     if array.adc_errors is None:
-        return adc.read(v)
+        return adc.read(v, overwrite=how.observer is None and how.observation is None)
     return through_adc(v, adc, array.adc_errors, array.noise, array.converters(partition))
 
 
@@ -91,7 +95,28 @@ class PlainTorch:
         return True
 
     def read(self, array: AnalogArray, x: Tensor, how: Reading) -> Tensor:
-        """Quantise, draw column currents one by one, digitise, sum digitally."""
+        """Quantise, draw column currents one by one, digitise, sum digitally.
+
+        Where images go through alone, a few do at once, so that their currents stay in the processor's cache.
+        """
+        images = self._images_at_once(array, x, how)
+        if images >= x.shape[0]:
+            return self._read(array, x, how)
+        counts = array.input_counts
+        try:
+            return torch.cat([self._read(array, part, how) for part in torch.split(x, images)])
+        except NotFiniteError:
+            array.input_counts = counts
+            raise
+
+    def _images_at_once(self, array: AnalogArray, x: Tensor, how: Reading) -> int:
+        alone = array.only_quantises and how.observer is None and how.observation is None
+        if not alone or array.device.type != "cpu":
+            return x.shape[0]
+        values = array.operator.positions(x) * array.blocks * array.mapping.physical_columns
+        return max(1, _CACHED_VALUES // max(1, values))
+
+    def _read(self, array: AnalogArray, x: Tensor, how: Reading) -> Tensor:
         integers, unit = quantised(array, x, how)
         adc = None if how.adc is None else how.adc.uniform(array.lines)
         factors = array.factors.to(array.accumulator)
@@ -110,8 +135,13 @@ class PlainTorch:
                 how.observation.add_currents(v)
             common = _common(array, partition, integers, unit, piece, how, number) if follows else None
             reading = v if adc is None else digitised(array, partition, v, adc, how, common)
-            worth = (reading.to(array.accumulator) * (factors[partition] * piece.weight)).sum(dim=-2)
-            total = worth if total is None else total + worth
+            # What an observer was shown may have been kept.
+            fresh = adc is not None or (how.observer is None and how.observation is None)
+            own = reading.to(array.accumulator)
+            scale = factors[partition] * piece.weight
+            own = own.mul_(scale) if fresh else own * scale
+            worth = own.squeeze(-2) if own.shape[-2] == 1 else own.sum(dim=-2)
+            total = worth if total is None else total.add_(worth)
         assert total is not None
         if array.sum_factors is not None:
             total = total + input_sums(array, integers) * unit
@@ -144,7 +174,8 @@ class PlainTorch:
             if weights is not None and design.input_accumulation == "analog" and design.input_slice_bits == 1:
                 values, value = weighted_inputs(x, design, how.signed, weights), 1.0
             for partition in range(len(partitions)):
-                yield partition, columns.currents(values, partition).mul_(value), piece
+                v = columns.currents(values, partition)
+                yield partition, v if value == 1.0 else v.mul_(value), piece
 
     def _read_noise(
         self, array: AnalogArray, partition: int, x: Tensor, unit: float, piece: InputSlice, how: Reading, number: int

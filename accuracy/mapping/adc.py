@@ -40,10 +40,16 @@ class UniformAdc:
     hi: NDArray[np.floating]
     codes_per_unit: NDArray[np.floating]
 
-    def read(self, v: Tensor) -> Tensor:
-        """Return the readings of currents, shape (..., blocks, columns)."""
+    def read(self, v: Tensor, *, overwrite: bool = False) -> Tensor:
+        """Return the readings of currents, shape (..., blocks, columns).
+
+        Args:
+            v: the currents.
+            overwrite: whether they become the readings.
+        """
         lo, hi, q = self._edges(v.device, v.dtype)
-        return torch.round((torch.minimum(torch.maximum(v, lo), hi) - lo) * q) / q + lo
+        found = torch.clamp(v, lo, hi, out=v if overwrite else None)
+        return found.sub_(lo).mul_(q).round_().div_(q).add_(lo)
 
     def _edges(self, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, ...]:
         """Return lo, hi and codes_per_unit on a device, made once: a copy to an accelerator waits for it."""
