@@ -69,10 +69,34 @@ def networks(rng: np.random.Generator) -> None:
         assert torch.isfinite(model(x)).all()
 
 
+class Residual(torch.nn.Module):
+    """A convolution whose kernel adds the other path of a block."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first, self.second = (torch.nn.Conv2d(channels, channels, 3, padding=1) for _ in range(2))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.relu(self.second(torch.relu(self.first(x))) + x)
+
+
+def residuals(rng: np.random.Generator) -> None:
+    torch.manual_seed(int(rng.integers(2**31)))
+    channels, side = int(rng.integers(1, 40)), int(rng.integers(1, 12))
+    x = torch.rand(int(rng.integers(1, 5)), channels, side, int(rng.integers(1, 12)))
+    design = DESIGNS[str(rng.choice(["A", "B", "C", "E"]))]
+    model = accuracy.convert(Residual(channels).eval(), design, CELL)
+    accuracy.calibrate(model, [(x, torch.zeros(len(x)).long())])
+    with torch.inference_mode():
+        for _ in range(2):
+            assert model(x).shape == x.shape
+            assert torch.isfinite(model(x)).all()
+
+
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
     for number in range(int(sys.argv[1])):
         torch.set_num_threads(1 + number % 3)
-        for check in (bit_lines, matrices, networks):
+        for check in (bit_lines, matrices, networks, residuals):
             check(np.random.default_rng([number, len(check.__name__)]))
     print("done")

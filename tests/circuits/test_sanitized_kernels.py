@@ -35,7 +35,16 @@ def test_no_access_out_of_bounds_on_random_shapes(compiler, tmp_path):
     assert found.returncode == 0, found.stderr[-3000:]
     assert found.stdout == "done\n"
     made = {path.name.split("-")[0] for path in (tmp_path / "devicekit").glob("*.so")}
-    assert {"bit_line", "bit_line_affine", "bit_serial", "convolution", "elementwise", "periphery", "threads"} <= made
+    assert {
+        "bit_line",
+        "bit_line_affine",
+        "bit_serial",
+        "cells",
+        "convolution",
+        "elementwise",
+        "periphery",
+        "threads",
+    } <= made
 
 
 def test_the_sanitizers_see_an_access_out_of_bounds(compiler, tmp_path):
