@@ -39,3 +39,19 @@ def test_script(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caps
     assert capsys.readouterr().out.strip()
     for written in WRITES[name]:
         assert (tmp_path / written).stat().st_size > 0, written
+
+
+def test_the_study_of_presets_is_every_preset_on_three_cells() -> None:
+    from circuits import load_designs
+    from reports import Study
+    from reports.sweeps.points import points_of
+
+    study = Study.load(EXAMPLES / "presets.toml")
+    points = points_of(study)
+    presets = {**load_designs("xiao2022"), **load_designs("accelerators")}
+    with_adcs = {name for name, design in presets.items() if design.adc_bits is not None}
+    assert {point.asked for point in points} == with_adcs
+    assert len(points) == 3 * 2 * len(with_adcs) == 114
+    assert all(point.core is not None and point.core.cell is not None for point in points)
+    assert {point.study.library for point in points} == {"borrow:sonos_40nm"}
+    assert "`presets.toml`" in (EXAMPLES / "README.md").read_text()
