@@ -291,7 +291,15 @@ def test_designs_rank_as_in_trials(digits):
 @pytest.mark.slow
 def test_twenty_designs_rank_as_in_ten_trials(digits):
     screened, tried = compared(digits, ranked_cores(20), 10)
-    assert stats.kendalltau([one.mean for one in screened], [one.mean for one in tried]).statistic >= 0.88
+    # Neighbours in the order are closer than ten trials tell apart; two sets of trials do not agree by more.
+    assert stats.kendalltau([one.mean for one in screened], [one.mean for one in tried]).statistic >= 0.85
+    apart = [
+        (one.mean - other.mean) * (tried_one.mean - tried_other.mean) > 0
+        for (one, tried_one), (other, tried_other) in itertools.combinations(zip(screened, tried, strict=True), 2)
+        if abs(tried_one.mean - tried_other.mean) > 3 * np.hypot(tried_one.std, tried_other.std) / np.sqrt(10)
+    ]
+    assert len(apart) > 100
+    assert np.mean(apart) > 0.97
     sure = [one for one in screened if not one.unsure]
     assert len(sure) >= 18
     assert sum(abs(one.mean - other.mean) < 2 * np.hypot(one.error, other.std / 3) for one, other in
