@@ -291,7 +291,7 @@ def test_designs_rank_as_in_trials(digits):
 @pytest.mark.slow
 def test_twenty_designs_rank_as_in_ten_trials(digits):
     screened, tried = compared(digits, ranked_cores(20), 10)
-    # Neighbours in the order are closer than ten trials tell apart; two sets of trials do not agree by more.
+    # Neighbours in the order are closer than ten trials tell apart.
     assert stats.kendalltau([one.mean for one in screened], [one.mean for one in tried]).statistic >= 0.85
     apart = [
         (one.mean - other.mean) * (tried_one.mean - tried_other.mean) > 0
