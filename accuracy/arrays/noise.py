@@ -21,8 +21,6 @@ from circuits.native import DEFAULT_FLAGS, load_library
 from circuits.threads import share
 
 _SOURCE = Path(__file__).parent / "native" / "normals.c"
-# Without contraction every processor draws the same numbers; a square root that sets no `errno` can be a vector's.
-_FLAGS = (*DEFAULT_FLAGS, "-ffp-contract=off", "-fno-math-errno")
 _LANES = 16
 _GROUP = 4 * _LANES
 """Numbers that are drawn together: streams advance by so many."""
@@ -47,6 +45,11 @@ class _Normals(ctypes.Structure):
     )
 
 
+def _library() -> ctypes.CDLL | None:
+    # Without contraction every processor draws the same numbers; a square root that sets no `errno` can be a vector's.
+    return load_library(_SOURCE, (*DEFAULT_FLAGS, "-ffp-contract=off", "-fno-math-errno"))
+
+
 def draw_normals(key: Words, call: int, numbers: Sequence[int], count: int, position: int = 0) -> Floats:
     """Return standard normals of several streams, shape (streams, count).
 
@@ -62,7 +65,7 @@ def draw_normals(key: Words, call: int, numbers: Sequence[int], count: int, posi
     if not out.size:
         return out
     own = np.asarray(numbers, dtype=np.uint64)
-    library = load_library(_SOURCE, _FLAGS)
+    library = _library()
     if library is None:
         for stream, number in zip(out, own, strict=True):
             stream[...] = _in_numpy(key, call, int(number), position, groups)[:count]

@@ -31,11 +31,11 @@ def test_words_are_the_published_ones(counter: tuple[int, ...], key: tuple[int, 
 
 
 def test_c_and_numpy_draw_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
-    if noise.load_library(noise._SOURCE, noise._FLAGS) is None:
+    if noise._library() is None:
         pytest.skip("no C compiler")
     arguments = KEY, 3, [0, 5, 2**40 + 1], 10_001, 17
     compiled = draw_normals(*arguments)
-    monkeypatch.setattr(noise, "load_library", lambda *_: None)
+    monkeypatch.setattr(noise, "_library", lambda: None)
     np.testing.assert_array_equal(compiled.view(np.uint32), draw_normals(*arguments).view(np.uint32))
 
 

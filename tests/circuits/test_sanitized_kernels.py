@@ -42,6 +42,7 @@ def test_no_access_out_of_bounds_on_random_shapes(compiler, tmp_path):
         "cells",
         "convolution",
         "elementwise",
+        "normals",
         "periphery",
         "threads",
     } <= made

@@ -77,9 +77,9 @@ def test_a_core_that_changes_is_evaluated_anew(tmp_path: Path, monkeypatch: pyte
     evaluated: list[str] = []
     real = network_step.evaluate_afresh
 
-    def counted(study, network, core, report):
+    def counted(study, network, core, *rest):
         evaluated.append(core.name)
-        return real(study, network, core, report)
+        return real(study, network, core, *rest)
 
     monkeypatch.setattr(network_step, "evaluate_afresh", counted)
     core = Core("A", SONOS, name="mine")
