@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
-from torch import fx, nn
+from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
 from accuracy.batches import Batch, batch_of, model_device
@@ -333,7 +333,24 @@ def _take_over_relus(traced: fx.GraphModule) -> None:
 
 
 _SUMS: tuple[object, ...] = (operator.add, torch.add)
-_PURE: tuple[object, ...] = (operator.getitem, getattr, F.pad, F.avg_pool2d)
+
+
+def with_sum(layer: nn.Module, x: Tensor, other: Tensor, relu: bool) -> Tensor:
+    """Return a layer's output plus another tensor, with or without a ReLU, also of what was put in a layer's place.
+
+    Args:
+        layer: an analog layer, or any module.
+        x: its input.
+        other: what is added.
+        relu: whether negative sums become 0.
+    """
+    if isinstance(layer, AnalogLayer):
+        return layer.with_sum(x, other, relu)
+    total: Tensor = layer(x) + other
+    return torch.relu(total) if relu else total
+
+
+_PURE: tuple[object, ...] = (operator.getitem, getattr, F.pad, F.avg_pool2d, with_sum)
 _PURE_MODULES = (AnalogLayer, *_NORMS, nn.Identity, nn.AvgPool2d, nn.MaxPool2d, nn.Conv2d, nn.Linear)
 """What may stand between a layer and the sum that takes its output: code that changes no tensor in place."""
 
@@ -359,7 +376,7 @@ def _take_over_sums(traced: fx.GraphModule) -> None:
             relu = after is not None and _is_relu(after, modules)
             with graph.inserting_before(node):
                 whole = graph.get_attr(layer.target)
-                total = graph.call_method("with_sum", (whole, layer.args[0], added, relu))
+                total = graph.call_function(with_sum, (whole, layer.args[0], added, relu))
             for old in (after, node) if relu else (node,):
                 assert old is not None
                 old.replace_all_uses_with(total)
@@ -375,8 +392,6 @@ def _changes_nothing(first: fx.Node, last: fx.Node, modules: Mapping[str, nn.Mod
     while node is not last:
         pure = node.op == "get_attr" or (node.op == "call_function" and node.target in _PURE)
         pure |= node.op == "call_module" and isinstance(modules[str(node.target)], _PURE_MODULES)
-        # Another layer's sum.
-        pure |= node.op == "call_method" and node.target == "with_sum"
         if not pure:
             return False
         node = node.next

@@ -14,6 +14,7 @@ from torch import nn
 from accuracy import ConversionError, ConversionWarning, MappingError, analog_layers, calibrate, convert, layer_shapes
 from accuracy.errors import InputError
 from accuracy.layer_kinds.attention import ProjectedAttention
+from accuracy.layers.convert import with_sum
 from accuracy.layers.layer_state import Mode
 from accuracy.layers.modes import layer_mode
 from circuits import load_peripherals
@@ -427,7 +428,7 @@ def test_sums_are_taken_over_where_nothing_else_sees_the_layer(how: str, taken: 
     model, x = Residual(how).eval(), torch.randn(4, 3, 8, 8)
     model.norm.running_mean.normal_()
     converted = calibrate(convert(model, design("A"), "sonos_40nm_tcas2022"), [(x, None)])
-    nodes = [node for node in converted.graph.nodes if node.target == "with_sum"]  # type: ignore[attr-defined, union-attr]
+    nodes = [node for node in converted.graph.nodes if node.target is with_sum]  # type: ignore[attr-defined, union-attr]
     assert len(nodes) == taken
     with torch.inference_mode():
         found, wide = converted(x), converted(torch.cat([x, torch.full_like(x[:1], torch.inf)]))
@@ -449,6 +450,31 @@ def test_sums_are_taken_over_where_nothing_else_sees_the_layer(how: str, taken: 
     converted(inputs).sum().backward()
     assert inputs.grad is not None
     assert float(inputs.grad.abs().sum()) > 0
+
+
+def test_what_is_put_in_a_layers_place_is_asked() -> None:
+    torch.manual_seed(0)
+    model, x = Residual("plain").eval(), torch.randn(4, 3, 8, 8)
+    converted = calibrate(convert(model, design("A"), "sonos_40nm_tcas2022"), [(x, None)])
+    with torch.inference_mode():
+        (whole,) = (layer for layer in analog_layers(converted) if layer.name == "conv2")
+        before, real = converted(x), whole.forward
+        whole.forward = lambda inputs: 2 * real(inputs)
+        doubled = converted(x)
+        assert not torch.equal(doubled, before)
+        del whole.forward
+        assert torch.equal(converted(x), before)
+        converted.conv2 = Doubled(whole)
+        assert torch.equal(converted(x), doubled)
+
+
+class Doubled(nn.Module):
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return 2 * self.layer(x)
 
 
 def test_a_sum_taken_over_goes_through_files() -> None:
