@@ -63,7 +63,22 @@ class HeldWeights:
         return result.squeeze(0) if unbatched else result
 
 
-class DrawnWeights(HeldWeights):
+class Redrawn(HeldWeights):
+    """Weights that go with one set of cells until the next is asked for."""
+
+    def begin(self, sequence: np.random.SeedSequence, age: float | None) -> None:
+        """Go on to other cells, drawn when the layer is used next.
+
+        Args:
+            sequence: of everything random.
+            age: time after programming [s]; None: that of the layer's own cell.
+        """
+        self._sequence = np.random.SeedSequence(sequence.entropy, spawn_key=(*sequence.spawn_key, self.layer.key))
+        self._age = age
+        self.matrix = None
+
+
+class DrawnWeights(Redrawn):
     """Weights that carry the errors of freshly programmed cells.
 
     Args:
@@ -80,15 +95,8 @@ class DrawnWeights(HeldWeights):
         self.begin(np.random.SeedSequence(0), None)
 
     def begin(self, sequence: np.random.SeedSequence, age: float | None) -> None:
-        """Go on to other cells, drawn when the layer is used next.
-
-        Args:
-            sequence: of everything random.
-            age: time after programming [s]; None: that of the layer's own cell.
-        """
-        self._sequence = np.random.SeedSequence(sequence.entropy, spawn_key=(*sequence.spawn_key, self.layer.key))
-        self._age = age
-        self.matrix = None
+        """As of every set of cells; biases on the array are drawn with it."""
+        super().begin(sequence, age)
         self._bias: Tensor | None = None
 
     def cell(self) -> Cell | None:

@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from accuracy.layer_kinds import OwnCodes
 from accuracy.layers.analog_layers import AnalogLayer, with_own_bits
 from accuracy.layers.gradients import product
-from accuracy.training.drawn_weights import HeldWeights, needs_programming, read_cell
+from accuracy.training.drawn_weights import Redrawn, needs_programming, read_cell
 from accuracy.training.errors import TrainingError
 from accuracy.training.weight_errors import weight_errors
 from circuits import Core, CoreDesign
@@ -101,7 +101,7 @@ def first_step(values: Tensor, high: int) -> Tensor:
     return torch.where(largest > 0, torch.minimum(2.0 * magnitudes.mean() / math.sqrt(high), largest), 1.0 / high)
 
 
-class QuantisedWeights(HeldWeights):
+class QuantisedWeights(Redrawn):
     """A layer whose weights and inputs are quantised with learned steps; put into `AnalogLayer.stand_in`.
 
     Args:
@@ -138,17 +138,6 @@ class QuantisedWeights(HeldWeights):
             # The calibrated range is where the clipping level starts.
             step = torch.full((), calibration.scale / self.input_high, dtype=matrix.dtype, device=matrix.device)
             layer.register_parameter(INPUT_STEP, nn.Parameter(step))
-
-    def begin(self, sequence: np.random.SeedSequence, age: float | None) -> None:
-        """Go on to other cells.
-
-        Args:
-            sequence: of everything random.
-            age: time after programming [s]; None: that of the layer's own cell.
-        """
-        self._sequence = np.random.SeedSequence(sequence.entropy, spawn_key=(*sequence.spawn_key, self.layer.key))
-        self._age = age
-        self.matrix = None
 
     def held_weights(self) -> Tensor:
         """Return the quantised weights of this draw, as cells hold them, shape (rows, columns)."""

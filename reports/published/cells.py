@@ -11,7 +11,7 @@ from circuits import Core, CoreDesign, load_designs
 from devicekit import fit_device, load_device, read_measurements
 from reports.cell_step import find_measurements
 from reports.published.drawing import bars, lines
-from reports.published.study import XIAO, Finding, PublishedStudy, Setting, independent
+from reports.published.study import RESNET50, XIAO, Finding, PublishedStudy, Setting, independent
 from reports.study import REFERENCE_MEASUREMENTS
 
 
@@ -188,7 +188,7 @@ def _outputs(setting: Setting) -> Finding:
         rows,
         figure,
         ""
-        if setting.long_network == "resnet50_v1_5"
+        if setting.long_network == RESNET50
         else "Layers of these networks have fewer rows than those of ResNet-50, which makes the share in use larger.",
         setting.long_network,
     )
@@ -199,7 +199,7 @@ def _ranges(setting: Setting, design: CoreDesign) -> list[tuple[str, list[tuple[
 
     network = setting.load(setting.long_network)
     # Ranges of ResNet-50 move by less than the layers differ after these images.
-    images = 20 if network.name == "resnet50_v1_5" else setting.study(network.name).calibration_images
+    images = 20 if network.name == RESNET50 else setting.study(network.name).calibration_images
     setting.progress(f"ranges of {network.name}")
     model = convert(network.model, design, seed=setting.seed)
     calibrate(model, network.data.batches("calibration", min(images, 100), images))

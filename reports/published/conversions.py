@@ -9,10 +9,9 @@ import numpy as np
 from accuracy.evaluation.intervals import loss_interval
 from circuits import Core, CoreDesign
 from devicekit import load_device
-from reports.errors import StudyError
 from reports.published.drawing import lines
-from reports.published.study import XIAO, Finding, Floats, PublishedStudy, Setting, largest_tolerated
-from reports.published.whole_set import whole_set_loss
+from reports.published.study import RESNET50_INT4, XIAO, Finding, PublishedStudy, Setting, largest_tolerated
+from reports.published.whole_set import whole_set_columns
 
 INT4_ACCURACY = 0.76154
 """Published digital accuracy of the 4-bit ResNet-50 v1.5 on all 50 000 validation images."""
@@ -94,7 +93,7 @@ def _cell_bits_and_rows(setting: Setting) -> Finding:
 
 
 def _activation_bits(setting: Setting) -> Finding:
-    if not setting.has("resnet50_v1_5_int4"):
+    if not setting.has(RESNET50_INT4):
         return Finding(
             "the 4-bit network is not at hand",
             None,
@@ -103,7 +102,7 @@ def _activation_bits(setting: Setting) -> Finding:
             "Give --data, a folder with ImageNet images and the INT4 weights.",
         )
     few = {"images": 50 if setting.quick else 1300, "trials": 2 if setting.quick else 10}
-    network, design = "resnet50_v1_5_int4", CoreDesign(weight_scale="given")
+    network, design = RESNET50_INT4, CoreDesign(weight_scale="given")
     core = Core(design, cell=load_device("sonos_40nm_tcas2022"))
     own = setting.accuracy(design, None, network, core=core, with_scores=True, calibration_images=50, **few)
     right, ideal, trials = (np.asarray(scores) for scores in own["scores"])
@@ -120,7 +119,7 @@ def _activation_bits(setting: Setting) -> Finding:
                 "loss_points": 100 * float(before.mean() - after.mean()),
                 "low_points": 100 * low,
                 "high_points": 100 * high,
-                "whole_set": _on_whole_set(margins, before, after, right, INT4_ACCURACY, setting.seed),
+                **whole_set_columns(margins, before, after, INT4_ACCURACY, right=right, seed=setting.seed),
                 "published_points": published,
                 "images": own["images"],
                 "trials": len(after),
@@ -131,25 +130,21 @@ def _activation_bits(setting: Setting) -> Finding:
         f"published {row['published_points']:.2f})"
         for row in rows
     )
-    whole = "; ".join(f"{row['step']} {row['whole_set']}" for row in rows)
+    whole = "; ".join(
+        f"{row['step']} {row['whole_set_loss_points']:.2f} ({row['whole_set_low_points']:.2f} to "
+        f"{row['whole_set_high_points']:.2f})"
+        for row in rows
+        if "whole_set_loss_points" in row
+    )
     return Finding(
         f"digital {100 * own['baseline']:.2f} % on {own['images']} images; {words}",
         all(row["low_points"] <= row["published_points"] <= row["high_points"] for row in rows),
         rows,
         None,
         f"The images are an easier part of the validation set (published digital {100 * INT4_ACCURACY:.1f} %). Carried "
-        f"over to the whole set by the margins of the images: {whole} points.",
+        f"over to the whole set by the margins of the images: {whole or 'too few images to say'}.",
         network,
     )
-
-
-def _on_whole_set(margins: Floats, before: Floats, after: Floats, right: Floats, accuracy: float, seed: int) -> str:
-    """Return the points lost between two steps on the whole set with their interval, in words."""
-    try:
-        found = whole_set_loss(margins, before, after, accuracy, right=right, seed=seed)
-    except StudyError as error:
-        return str(error)
-    return f"{100 * found.loss:.2f} ({100 * found.interval[0]:.2f} to {100 * found.interval[1]:.2f})"
 
 
 def _wires(setting: Setting) -> Finding:

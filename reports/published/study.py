@@ -25,6 +25,9 @@ from reports.study import Study
 Floats = NDArray[np.float64]
 
 XIAO = "Xiao et al., IEEE Circuits and Systems Magazine 22(4), 2022 (arXiv 2109.01262)"
+RESNET50 = "resnet50_v1_5"
+"""The network that most of the publication is about."""
+RESNET50_INT4 = "resnet50_v1_5_int4"
 I_MAX = 1.6e-6
 ON_OFF = 1e7
 
@@ -110,7 +113,7 @@ class Setting:
     @cached_property
     def long_network(self) -> str:
         """The network of studies of weights and ranges alone: in full that of the publication, where it is there."""
-        return "resnet50_v1_5" if not self.quick and self.has("resnet50_v1_5") else self.network
+        return RESNET50 if not self.quick and self.has(RESNET50) else self.network
 
     def on_long_columns(self, shown: bool) -> bool | None:
         """Return a verdict on a law of long columns: the digits' network, whose layers are short, cannot refute it.
@@ -230,7 +233,8 @@ def _margins(network: LoadedNetwork, images: int) -> Floats:
 
     found: list[Floats] = []
     with torch.inference_mode():
-        for item in network.data.batches("test", 50, images):
+        # Large batches of large pictures spend their time on fresh memory.
+        for item in network.data.batches("test", 8, images):
             batch = batch_of(item)
             scores = batch.run(network.model).double()
             labels = torch.as_tensor(batch.labels)[:, None]

@@ -9,8 +9,9 @@ import numpy as np
 from circuits import Core, load_designs
 from devicekit import load_device
 from reports.published.drawing import bars
-from reports.published.study import XIAO, Finding, PublishedStudy, Setting
-from reports.published.whole_set import whole_set_loss
+from reports.published.study import RESNET50, RESNET50_INT4, XIAO, Finding, PublishedStudy, Setting
+from reports.published.whole_set import whole_set_columns
+from reports.results import Values
 
 PUBLISHED_IDEAL = {"A": 76.3, "B": 75.3, "C": 75.4, "D": 76.3, "E": 74.9}
 PUBLISHED_SONOS = {"A": 74.0, "B": 75.4, "C": 73.6, "D": 74.1, "E": 50.2}
@@ -26,8 +27,8 @@ def _baselines(setting: Setting) -> Finding:
         "lenet5_mnist",
         "resnet20_cifar10",
         "squeezenet1_0_deepcompression",
-        "resnet50_v1_5",
-        "resnet50_v1_5_int4",
+        RESNET50,
+        RESNET50_INT4,
     )
     rows: list[dict[str, Any]] = []
     for name in setting.there(names):
@@ -40,7 +41,7 @@ def _baselines(setting: Setting) -> Finding:
                 "macs": sum(own.macs for own in network.layers),
             }
         )
-    known = {"resnet50_v1_5": 25_502_912, "resnet50_v1_5_int4": 25_502_912}
+    known = {RESNET50: 25_502_912, RESNET50_INT4: 25_502_912}
     checks = [row["weights"] == known[row["network"]] for row in rows if row["network"] in known]
     words = ", ".join(f"{row['network']} {row['weights'] / 1e6:.3g} M" for row in rows)
     return Finding(
@@ -54,22 +55,17 @@ def _baselines(setting: Setting) -> Finding:
 
 def _cores(setting: Setting) -> Finding:
     cell = load_device("sonos_40nm_tcas2022")
-    network = "resnet50_v1_5" if not setting.quick and setting.has("resnet50_v1_5") else setting.network
+    network = setting.long_network
     rows: list[dict[str, Any]] = []
     for name, design in load_designs("xiao2022").items():
         few = _how_many(setting, network, name)
         found = setting.accuracy(design, cell, network, core=Core(design, cell=cell), with_scores=True, **few)
         right, _, trials = (np.asarray(scores) for scores in found["scores"])
         low, high = found["loss_interval"]
-        whole: dict[str, float] = {}
-        if network == "resnet50_v1_5":
+        whole: Values = {}
+        if network == RESNET50:
             margins = setting.margins(network, found["images"])
-            own = whole_set_loss(margins, right, trials, FULL_SET_ACCURACY, seed=setting.seed)
-            whole = {
-                "whole_set_sonos_loss_points": 100 * own.loss,
-                "whole_set_low_points": 100 * own.interval[0],
-                "whole_set_high_points": 100 * own.interval[1],
-            }
+            whole = whole_set_columns(margins, right, trials, FULL_SET_ACCURACY, seed=setting.seed)
         rows.append(
             {
                 "design": name,
@@ -100,7 +96,7 @@ def _cores(setting: Setting) -> Finding:
         + (
             " The images are an easier part of the validation set; the table has what the loss is on the whole set, "
             "carried over by the images' margins."
-            if network == "resnet50_v1_5"
+            if network == RESNET50
             else ""
         ),
         network,
@@ -111,7 +107,7 @@ def _how_many(setting: Setting, network: str, design: str) -> dict[str, int]:
     """Return images and trials: on ResNet-50 what a run of an hour or two allows; B and E convert every input bit."""
     if setting.quick:
         return {"images": 100, "trials": 2}
-    if network != "resnet50_v1_5":
+    if network != RESNET50:
         return {}
     if design in "BE":
         return {"images": 100, "trials": 2, "calibration_images": 50}

@@ -17,6 +17,7 @@ from scipy.optimize import brentq
 
 from devicekit.common.plain import PlainValues
 from reports.errors import StudyError
+from reports.results import Values
 
 Floats = NDArray[np.float64]
 _STEEPEST = 200.0
@@ -106,3 +107,29 @@ def whole_set_loss(
         draws.append(float(lost[chips][:, chosen].mean(axis=0) @ drawn))
     low, high = np.quantile(draws, [0.025, 0.975])
     return WholeSetLoss(float(lost.mean(axis=0) @ own), (float(low), float(high)), float(1.0 / (own @ own)))
+
+
+def whole_set_columns(
+    margins: Floats, before: Floats, scores: Floats, accuracy: float, *, right: Floats | None = None, seed: int = 0
+) -> Values:
+    """Return a loss on the whole set and its interval as columns of a table [points]; empty where none can be found.
+
+    Args:
+        margins: as for `whole_set_loss`, like the others.
+        before: where the network that the loss is counted from is right.
+        scores: where the analog network is right.
+        accuracy: of the float network on the whole set.
+        right: where the float network is right.
+        seed: of the bootstrap.
+    """
+    try:
+        found = whole_set_loss(margins, before, scores, accuracy, right=right, seed=seed)
+    except StudyError:
+        # So few images that the network is right on all of them say nothing of a harder set.
+        return {}
+    low, high = found.interval
+    return {
+        "whole_set_loss_points": 100 * found.loss,
+        "whole_set_low_points": 100 * low,
+        "whole_set_high_points": 100 * high,
+    }
