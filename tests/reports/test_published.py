@@ -16,6 +16,7 @@ from reports import network_step
 from reports.command import build_app
 from reports.errors import StudyError
 from reports.published.chips import chips, figure_of, flash_design
+from reports.published.conversions import _agrees
 from reports.published.registry import studies
 from reports.published.run import reproduce
 from reports.published.study import largest_tolerated
@@ -130,3 +131,10 @@ def test_names_are_listed_and_unknown_ones_refused(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match="energy"):
         reproduce(("enregy",), tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"), [(-0.15, 2.0, True), (-9.9, 5.4, None), (0.5, 2.0, False), (0.5, 9.0, False)]
+)
+def test_a_wide_interval_is_no_agreement(low: float, high: float, verdict: bool | None) -> None:
+    assert _agrees([{"low_points": low, "high_points": high, "published_points": 0.12}]) is verdict
