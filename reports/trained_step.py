@@ -8,6 +8,7 @@ from circuits import Core
 from devicekit.common.plain import plain
 from reports.cache import ResultCache
 from reports.errors import StudyError
+from reports.evaluation_key import evaluation_inputs
 from reports.figure import SERIES, Figure
 from reports.metric import ShownMetric
 from reports.network_step import (
@@ -15,7 +16,6 @@ from reports.network_step import (
     Report,
     beyond_envelopes,
     converted,
-    evaluation_inputs,
     load_network,
     training_batches,
 )

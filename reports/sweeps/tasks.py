@@ -17,12 +17,8 @@ from devicekit.common.foreign import describe
 from devicekit.common.plain import plain
 from reports.cache import code_hash
 from reports.errors import StudyError
-from reports.network_step import (
-    LoadedNetwork,
-    core_fingerprint,
-    evaluate_afresh,
-    evaluation_inputs,
-)
+from reports.evaluation_key import core_fingerprint, evaluation_inputs
+from reports.network_step import LoadedNetwork, evaluate_afresh
 from reports.results import Values
 from reports.store.store import CODE_ROOMS, key_of
 from reports.study import Study

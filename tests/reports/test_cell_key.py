@@ -18,7 +18,7 @@ from devicekit.cells.retention import Retention, RetentionPoint
 from devicekit.cells.retention_laws import RetentionLaw
 from devicekit.cells.subthreshold import SubthresholdTemperature
 from devicekit.cells.tails import Tail
-from reports.network_step import _LABELS, cell_fingerprint
+from reports.evaluation_key import _LABELS, cell_fingerprint
 
 _OTHERS = {"low": ["high"], "log_time": ["power"], "linear": ["log"], "reference_cell": ["linear_bias"]}
 """Another value of names that are checked."""

@@ -19,8 +19,8 @@ from torch import nn
 import accuracy
 from accuracy import data_sets
 from accuracy.data_sets.preprocessing import IMAGENET, RAW
+from reports.evaluation_key import network_fingerprint
 from reports.fingerprint import fingerprint
-from reports.network_step import network_fingerprint
 
 OWN = Path(accuracy.__file__).parent.parent
 
@@ -146,7 +146,7 @@ def test_every_way_to_hold_a_value(make: Callable[[float], Any]) -> None:
 PROGRAM = """
 import sys
 from accuracy import data_sets, networks
-from reports.network_step import network_fingerprint
+from reports.evaluation_key import network_fingerprint
 print(network_fingerprint(networks.load(sys.argv[1]), data_sets.load("digits")))
 """
 

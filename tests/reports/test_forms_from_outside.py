@@ -17,7 +17,7 @@ from circuits import CoreDesign, WeightCode, load_design, register_weight_code, 
 from energy import estimate_core, estimate_designs
 from energy.statistics import mean_digits
 from reports.command import build_app
-from reports.network_step import code_fingerprint
+from reports.evaluation_key import code_fingerprint
 from reports.run import compute
 from reports.study import Study
 from tests.accuracy.small_networks import small_data, small_network
