@@ -71,6 +71,11 @@ def run_study(study: Study | str | Path, out: str | Path, *, progress: Progress 
             f"The study varies {', '.join(study.vary)}: run it with devicekit sweep (reports.sweep), which keeps its "
             "points in a store."
         )
+    if study.accuracy != "all" or study.search is not None:
+        asked = "search" if study.search is not None else f"accuracy = {study.accuracy!r}"
+        raise StudyError(
+            f"The study asks for {asked}, but a report tries every core: run it with devicekit sweep (reports.sweep)."
+        )
     folder = Path(out)
     return write(compute(study, folder, progress), study, folder)
 

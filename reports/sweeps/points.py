@@ -69,7 +69,8 @@ class PointMaker:
         cores: cores by what they are asked for by.
 
     Raises:
-        StudyError: an axis that a core decides itself, one core twice, or a metric that is no share.
+        StudyError: an axis that a core decides itself, one core twice, a metric that is no share, or trained
+            weights beside those of the network.
         DevicekitError: an unknown core.
     """
 
@@ -78,6 +79,11 @@ class PointMaker:
             raise StudyError(
                 f"A sweep counts in percent and points, so its metric is one of {', '.join(SHARES)}, not "
                 f"{study.metric!r}; run devicekit report for others."
+            )
+        if study.trained is not None:
+            raise StudyError(
+                "`trained` puts two networks side by side, which devicekit report does; a sweep takes one: give "
+                "`weights`."
             )
         self._study = study
         self.cores = choose_cores((*study.designs, *study.cores))

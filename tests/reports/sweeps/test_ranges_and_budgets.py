@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 
 from reports.errors import StudyError
+from reports.run import run_study
 from reports.studies.budgets import QUANTITIES, constraint_of
 from reports.studies.ranges import text_of, values_of
 from reports.study import Study
+from reports.sweeps.points import points_of
 
 
 @pytest.mark.parametrize(
@@ -155,6 +157,15 @@ def test_what_the_study_says_of_cores_reaches_every_point() -> None:
     cores = [point.core for point in points_of(study)]
     assert [core.design.adc_bits for core in cores] == [7, 8]
     assert {(core.age, core.corrections, core.wires.r_p_hat) for core in cores} == {(86400.0, ("column_trim",), 1e-5)}
+
+
+def test_what_only_the_other_command_does_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="`trained` puts two networks side by side"):
+        points_of(Study(trained=tmp_path))
+    for own in ({"accuracy": "screen"}, {"accuracy": "none"}, {"accuracy": "halving", "search": 5}):
+        with pytest.raises(StudyError, match=r"run it with devicekit sweep"):
+            run_study(Study.make(own), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_metric_without_points_is_refused() -> None:
