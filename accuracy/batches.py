@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from accuracy.errors import EvaluationError
+from circuits import LayerShape
 
 Batches = Iterable[Any]
 """Batches in one of the forms above, that can be gone through several times."""
@@ -26,7 +27,27 @@ FORMS = (
     "a batch is (inputs, labels), with inputs a tensor, a tuple of positional arguments or a dict of keyword "
     "arguments; or a dict that holds its labels under 'labels'; or (input, input, ..., labels)"
 )
+MOST_TOGETHER = 100
+"""Examples of a usual batch at most."""
+
+REUSED_MEMORY = 32 * 2**20
+"""Bytes of the largest block that the C library takes from memory it holds already (``M_MMAP_THRESHOLD`` rises to it by
+itself, mallopt(3)). Larger ones come fresh from the system, zeroed, each time, which took as long as the arithmetic of
+ResNet-50."""
+
 _LABELS = ("labels", "label")
+
+
+def usual_size(layers: Iterable[LayerShape]) -> int:
+    """Return how many examples are evaluated together where nobody says: results do not depend on it, time does.
+
+    As many as keep the single-precision outputs of each layer in memory that is used again, at most `MOST_TOGETHER`.
+
+    Args:
+        layers: of the network.
+    """
+    largest = max((4 * layer.columns * layer.groups * layer.mvms for layer in layers), default=1)
+    return max(1, min(MOST_TOGETHER, REUSED_MEMORY // largest))
 
 
 @dataclass(frozen=True, eq=False)

@@ -84,6 +84,18 @@ class LoadedNetwork:
 
         return self.metric.example or ("image" if isinstance(self.data, DataSet) else "example")
 
+    def batches(self, study: Study, part: str, most: int | None) -> Any:
+        """Return examples in batches of the study's size.
+
+        Args:
+            study: the study.
+            part: ``"test"`` or ``"calibration"``.
+            most: so many examples at most; None for all.
+        """
+        from accuracy.batches import usual_size
+
+        return self.data.batches(part, study.batch_size or usual_size(self.layers), most)
+
     @property
     def places(self) -> int:
         """Places of one inference that have outputs of their own, as the tokens of a sequence."""
@@ -189,7 +201,7 @@ def evaluate_afresh(
     """
     from accuracy import layer_report, measure_activity
 
-    few = network.data.batches("test", study.batch_size, min(study.images or SIGNAL_IMAGES, SIGNAL_IMAGES))
+    few = network.batches(study, "test", min(study.images or SIGNAL_IMAGES, SIGNAL_IMAGES))
     training = training_batches(study, network)
     with beyond_envelopes() as beyond:
         model, cost = converted(study, network, core), None
@@ -303,7 +315,7 @@ def training_batches(study: Study, network: LoadedNetwork, images: int | None = 
         images: so many at most; the study's `calibration_images` at most in any case.
     """
     most = study.calibration_images if images is None else min(images, study.calibration_images)
-    return network.data.batches("calibration", study.batch_size, most)
+    return network.batches(study, "calibration", most)
 
 
 def converted(study: Study, network: LoadedNetwork, core: Core) -> nn.Module:
@@ -333,7 +345,7 @@ def _evaluated(
     one_point = ShownMetric(network.metric.to_dict()).scaled(1.0)
     return evaluate(
         model,
-        network.data.batches("test", study.batch_size, study.images),
+        network.batches(study, "test", study.images),
         trials,
         study.seed,
         metric=study.metric,

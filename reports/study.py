@@ -73,7 +73,8 @@ class Study(BaseModel):
         project_signs: whether designs with one sign a column drop the minority sign instead of refusing.
         workers: processes that trials are spread over; results do not depend on it.
         seed: seed of everything random.
-        batch_size: images evaluated together; changes memory and time only.
+        batch_size: images evaluated together; changes memory and time only. None: as many as suit the network's layers
+            (`accuracy.batches.usual_size`).
         library: component library of the energy estimate: a bundled name or a file; behind ``"borrow:"``, cells of
             another technology borrow its periphery, marked as borrowed wherever it counts.
         peripherals: what stands between columns and codes of every core that leaves it open: a name or a file;
@@ -138,7 +139,7 @@ class Study(BaseModel):
     project_signs: bool = False
     workers: int = Field(default=1, ge=1, le=1024)
     seed: int = Field(default=0, ge=0)
-    batch_size: int = Field(default=100, ge=1)
+    batch_size: int | None = Field(default=None, ge=1)
     library: str = "sonos_40nm"
     peripherals: str | None = None
     corrections: tuple[str, ...] | None = None

@@ -80,7 +80,7 @@ def evaluate_trained(
         found = compare(
             before,
             after,
-            given.data.batches("test", study.batch_size, study.images),
+            given.batches(study, "test", study.images),
             scales,
             study.trials,
             study.seed,

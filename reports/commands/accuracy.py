@@ -131,14 +131,29 @@ def accuracy(
     tolerance: ToleranceOption = None,
     figure: Annotated[Path | None, typer.Option(help="Draw the trials to this file (png, svg or pdf).")] = None,
     layers: Annotated[bool, typer.Option(help="Report layer by layer what is lost and how ranges are used.")] = False,
-    batch_size: Annotated[int, typer.Option(help="Images at a time; results do not depend on it.")] = 100,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(
+            help="Images at a time; results do not depend on it. As suits the layers by default, at most 100."
+        ),
+    ] = None,
     workers: Annotated[int, typer.Option(help="Processes to spread trials over; results do not depend on it.")] = 1,
     as_json: JsonOption = False,
     seed: SeedOption = 0,
 ) -> None:
     """Accuracy of a network on analog arrays, with ideal cells and with the device's errors."""
-    from accuracy import DataSet, calibrate, calibration_report, convert, coverage, evaluate, layer_report, networks
-    from accuracy.batches import batch_of
+    from accuracy import (
+        DataSet,
+        calibrate,
+        calibration_report,
+        convert,
+        coverage,
+        evaluate,
+        layer_report,
+        layer_shapes,
+        networks,
+    )
+    from accuracy.batches import batch_of, usual_size
     from accuracy.data_sets import find as find_data
     from accuracy.evaluation.measures import measure_of
     from circuits import choose_cores
@@ -167,7 +182,10 @@ def accuracy(
     # The user's own network takes its own weights; one known by name may have them beside its images.
     model = networks.load(network, weights or (None if networks.is_own(network) else data))
     loaded = find_data(data_set or networks.data_set(network), data)
-    networks.try_out(network, model, batch_of(next(iter(loaded.batches("test", 1, 1)))))
+    one = batch_of(next(iter(loaded.batches("test", 1, 1))))
+    networks.try_out(network, model, one)
+    if batch_size is None:
+        batch_size = usual_size(layer_shapes(model, one.keywords or one.arguments, 1, exclude=exclude or ()))
     calibration = loaded.batches("calibration", batch_size, calibration_images)
     test = loaded.batches("test", batch_size, images)
     rows: list[dict[str, Any]] = []

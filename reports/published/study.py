@@ -221,20 +221,19 @@ class Setting:
         known = self.cache.get(f"margins-{network}", inputs)
         if known is None:
             self.progress(f"{network}, margins")
-            known = {"margins": _margins(loaded, images).tolist()}
+            known = {"margins": _margins(self.study(network), loaded, images).tolist()}
             self.cache.put(f"margins-{network}", inputs, known)
         return np.asarray(known["margins"], dtype=np.float64)
 
 
-def _margins(network: LoadedNetwork, images: int) -> Floats:
+def _margins(study: Study, network: LoadedNetwork, images: int) -> Floats:
     import torch
 
     from accuracy.batches import batch_of
 
     found: list[Floats] = []
     with torch.inference_mode():
-        # Large batches of large pictures spend their time on fresh memory.
-        for item in network.data.batches("test", 8, images):
+        for item in network.batches(study, "test", images):
             batch = batch_of(item)
             scores = batch.run(network.model).double()
             labels = torch.as_tensor(batch.labels)[:, None]

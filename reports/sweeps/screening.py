@@ -62,8 +62,8 @@ def _sensitivities_of(study: Study, network: LoadedNetwork) -> Any:
     if key not in _sensitivities:
         _sensitivities[key] = measure_sensitivities(
             network.model,
-            network.data.batches("test", study.batch_size, study.images),
-            network.data.batches("calibration", study.batch_size, study.calibration_images),
+            network.batches(study, "test", study.images),
+            network.batches(study, "calibration", study.calibration_images),
             exclude=study.exclude,
         )
     return _sensitivities[key]

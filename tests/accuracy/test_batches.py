@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from accuracy import CalibrationError, EvaluationError, EvaluationWarning, calibrate, convert, evaluate, layer_report
-from accuracy.batches import batch_of
+from accuracy.batches import MOST_TOGETHER, REUSED_MEMORY, batch_of, usual_size
 from accuracy.evaluation.pairing import Order, Roll, fingerprints
-from circuits import load_design
+from circuits import LayerShape, load_design
 from devicekit import load_device
 
 # Some of these networks are not traced, which does not matter here.
@@ -299,3 +299,18 @@ def test_layers_without_current_give_their_bias_and_unused_ones_are_refused_wher
             with pytest.raises(CalibrationError, match=r"'unused' never ran.*exclude"):
                 model.unused(x)
         assert evaluate(model, [(x, torch.zeros(8, dtype=torch.long))], 1).images == 8
+
+
+@pytest.mark.parametrize(
+    ("columns", "mvms", "groups"), [(10, 1, 1), (16, 1024, 1), (64, 112 * 112, 1), (1, 112 * 112, 64), (4096, 4096, 1)]
+)
+def test_a_usual_batch_keeps_the_largest_layer_in_memory_that_is_used_again(
+    columns: int, mvms: int, groups: int
+) -> None:
+    small = LayerShape(name="small", rows=9, columns=1)
+    layers = [small, LayerShape(name="large", rows=9, columns=columns, mvms=mvms, groups=groups)]
+    size = usual_size(layers)
+    outputs = torch.empty(size, columns * groups, mvms)
+    assert outputs.nbytes <= REUSED_MEMORY or size == 1
+    assert size == MOST_TOGETHER or outputs.nbytes + outputs[0].nbytes > REUSED_MEMORY
+    assert usual_size([]) == MOST_TOGETHER
