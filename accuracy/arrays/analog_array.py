@@ -266,6 +266,12 @@ class AnalogArray:
         return conversion or bool(self.physics.adc) or (self.cell is not None and self.cell.read_noise is not None)
 
     @property
+    def varies(self) -> bool:
+        """Whether one chip may differ from another, or one reading of it from the next."""
+        physics = self.physics
+        return not (self.cell is None and physics.faults is None and physics.peripherals is None and not physics.adc)
+
+    @property
     def peripherals(self) -> Peripherals | None:
         """Column peripherals that act."""
         return None if self.ideal else self.physics.peripherals

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, MutableMapping, Sequence
+from itertools import repeat
 
 import numpy as np
 from torch import nn
@@ -15,7 +16,17 @@ from accuracy.evaluation.intervals import half_width
 from accuracy.evaluation.measures import measure_of
 from accuracy.evaluation.metrics import Metric
 from accuracy.evaluation.results import Accuracy
-from accuracy.evaluation.trials import Course, Plan, Scores, Trial, checked_workers, course_of, run_pass, run_trials
+from accuracy.evaluation.trials import (
+    Course,
+    Plan,
+    Scores,
+    Trial,
+    checked_workers,
+    course_of,
+    run_pass,
+    run_trial,
+    run_trials,
+)
 from accuracy.evaluation.wire_envelope import warn_of_wires
 from accuracy.layers.analog_layers import AnalogLayer
 from accuracy.layers.conversion import conversion_of, synchronize
@@ -151,8 +162,14 @@ def _trials(
     workers: int,
     kept: MutableMapping[int, Trial],
 ) -> Iterator[Trial]:
-    """Yield trials in order of their number, those that are kept as they are."""
-    fresh = run_trials(model, layers, plan, [number for number in range(trials) if number not in kept], workers)
+    """Yield trials in order of their number, those that are kept as they are.
+
+    Where nothing is drawn, every trial is the first.
+    """
+    if any(layer.array.varies for layer in layers):
+        fresh = run_trials(model, layers, plan, [number for number in range(trials) if number not in kept], workers)
+    else:
+        fresh = repeat(next(iter(kept.values())) if kept else run_trial(model, layers, plan, 0))
     for number in range(trials):
         if number not in kept:
             kept[number] = next(fresh)

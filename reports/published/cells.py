@@ -54,7 +54,7 @@ def _weights(setting: Setting) -> Finding:
     from accuracy import analog_layers, convert
     from accuracy.calibration.activity import mean_conductance
 
-    network = setting.load(setting.long_network)
+    network = setting.load(setting.network)
     rows: list[dict[str, Any]] = []
     for name, design in {
         "differential, unsliced": CoreDesign(),
@@ -188,21 +188,19 @@ def _outputs(setting: Setting) -> Finding:
         rows,
         figure,
         ""
-        if setting.long_network == RESNET50
+        if setting.network == RESNET50
         else "Layers of these networks have fewer rows than those of ResNet-50, which makes the share in use larger.",
-        setting.long_network,
+        setting.network,
     )
 
 
 def _ranges(setting: Setting, design: CoreDesign) -> list[tuple[str, list[tuple[float, float]], float]]:
     from accuracy import analog_layers, calibrate, convert
 
-    network = setting.load(setting.long_network)
-    # Ranges of ResNet-50 move by less than the layers differ after these images.
-    images = 20 if network.name == RESNET50 else setting.study(network.name).calibration_images
+    network, study = setting.load(setting.network), setting.study(setting.network)
     setting.progress(f"ranges of {network.name}")
     model = convert(network.model, design, seed=setting.seed)
-    calibrate(model, network.data.batches("calibration", min(images, 100), images))
+    calibrate(model, network.batches(study, "calibration", study.calibration_images))
     found = []
     for layer in analog_layers(model):
         rows = max(part.stop - part.start for part in layer.array.mapping.partitions)
@@ -215,7 +213,7 @@ def _line_currents(setting: Setting) -> Finding:
 
     cell = load_device("sonos_40nm_tcas2022")
     network, study = setting.load(setting.network), setting.study(setting.network)
-    training = network.data.batches("calibration", 100, study.calibration_images)
+    training = network.batches(study, "calibration", study.calibration_images)
     rows: list[dict[str, Any]] = []
     for name, design in load_designs("xiao2022").items():
         setting.progress(f"currents of {name}")

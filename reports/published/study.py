@@ -95,25 +95,26 @@ class Setting:
     progress: Callable[[str], None] = lambda text: None
     _loaded: dict[str, LoadedNetwork] = field(default_factory=dict)
 
-    @property
-    def trials(self) -> int:
-        """How often each network is programmed."""
-        return 3 if self.quick else 10
-
-    @property
-    def images(self) -> int:
-        """Test images of each network."""
-        return 200 if self.quick else 1000
-
     @cached_property
     def network(self) -> str:
-        """The network that most studies use."""
-        return next((name for name in ("resnet20_cifar10",) if self.has(name)), "digits_cnn")
+        """The network that most studies use: in full that of the publication, where it is there."""
+        wanted = ("resnet20_cifar10",) if self.quick else (RESNET50, "resnet20_cifar10")
+        return next((name for name in wanted if self.has(name)), "digits_cnn")
 
-    @cached_property
-    def long_network(self) -> str:
-        """The network of studies of weights and ranges alone: in full that of the publication, where it is there."""
-        return RESNET50 if not self.quick and self.has(RESNET50) else self.network
+    def amounts(self, network: str) -> dict[str, int]:
+        """Return how many images and trials a network is evaluated with, as fields of a study.
+
+        A law takes tens of settings, and each of them several passes; one of ResNet-50 has a hundred times the products
+        of one of ResNet-20.
+
+        Args:
+            network: its name.
+        """
+        if self.quick:
+            return {"images": 200, "trials": 3, "calibration_images": 200}
+        if network == RESNET50:
+            return {"images": 100, "trials": 2, "calibration_images": 20}
+        return {"images": 1000, "trials": 10, "calibration_images": 1000}
 
     def on_long_columns(self, shown: bool) -> bool | None:
         """Return a verdict on a law of long columns: the digits' network, whose layers are short, cannot refute it.
@@ -153,16 +154,13 @@ class Setting:
         values: dict[str, Any] = {
             "network": network,
             "data": self.data,
-            "images": self.images,
-            "trials": self.trials,
             "seed": self.seed,
-            "calibration_images": 200 if self.quick else 1000,
             "peripherals": "ideal",
             "corrections": (),
             "r_p_hat": 0.0,
             "stage_trials": 0,
         }
-        return Study(**(values | own))
+        return Study(**(values | self.amounts(network) | own))
 
     def load(self, network: str) -> LoadedNetwork:
         """Return a network with its images.

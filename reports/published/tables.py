@@ -55,7 +55,7 @@ def _baselines(setting: Setting) -> Finding:
 
 def _cores(setting: Setting) -> Finding:
     cell = load_device("sonos_40nm_tcas2022")
-    network = setting.long_network
+    network = setting.network
     rows: list[dict[str, Any]] = []
     for name, design in load_designs("xiao2022").items():
         few = _how_many(setting, network, name)

@@ -17,6 +17,7 @@ from scipy import stats
 from torch import Tensor, nn
 
 from accuracy import Accuracy, EvaluationError, LayerReport, analog_layers, calibrate, convert, evaluate, layer_report
+from circuits import Faults, load_peripherals
 from devicekit import Cell, StateIndependent, StateProportional, load_device
 from tests.accuracy.small_networks import design, small_data, small_network
 
@@ -168,9 +169,11 @@ def test_a_script_without_its_guard_ends_and_says_so(tmp_path: Path) -> None:
         "import torch\n"
         "from accuracy import calibrate, convert, evaluate\n"
         "from circuits import CoreDesign\n"
+        "from devicekit import load_device\n"
         "x = torch.rand(8, 4)\n"
         "batches = [(x, torch.zeros(8).long())]\n"
-        "model = calibrate(convert(torch.nn.Linear(4, 3), CoreDesign()), batches)\n"
+        "cell = load_device('sonos_40nm_tcas2022')\n"
+        "model = calibrate(convert(torch.nn.Linear(4, 3), CoreDesign(), cell), batches)\n"
         "evaluate(model, batches, 2, workers=2)\n"
     )
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=300, check=False)
@@ -395,3 +398,26 @@ def test_results_print_on_one_line() -> None:
     assert repr(result) == "Accuracy(top1 0.91 ± 0.014 over 2 trials, float 0.95, loss 0.04, 500 images)"
     report = LayerReport("conv1", 9, 25, 31.26, 28.04, 0.00123)
     assert repr(report) == "LayerReport('conv1', 9 x 25: own SNR 31.3 dB, network SNR 28.0 dB, 0.12 % clipped)"
+
+
+@pytest.mark.parametrize("cell", [None, PLAIN], ids=["nothing drawn", "cells"])
+def test_where_nothing_is_drawn_one_trial_stands_for_all(cell: Cell | None) -> None:
+    model, data = ready("A", cell), small_data(20, 20)
+    read: list[int] = []
+    analog_layers(model)[0].register_forward_hook(lambda *_: read.append(1))
+    calls = {}
+    for trials in (3, 4):
+        read.clear()
+        found = evaluate(model, data, trials)
+        calls[trials] = len(read)
+        assert found.per_trial.shape == (trials,)
+        if cell is None:
+            assert np.array_equal(found.scores, np.stack([found.ideal_scores] * trials))
+    assert calls[4] - calls[3] == (0 if cell is None else 1)
+
+
+def test_chips_with_faults_or_peripherals_vary() -> None:
+    parts_of: list[dict[str, Any]] = [{}, {"faults": Faults(0.1)}, {"peripherals": load_peripherals("sonos_40nm", design("A"))}]
+    for parts in parts_of:
+        model = convert(small_network(), design("A"), None, **parts)
+        assert all(layer.array.varies == bool(parts) for layer in analog_layers(model))
