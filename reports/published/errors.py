@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from circuits import CoreDesign
 from reports.published.drawing import lines
 from reports.published.study import (
@@ -76,8 +78,24 @@ def _proportional(setting: Setting) -> Finding:
         setting.on_long_columns(ratio >= 10 or (open_end and losses["offset"][-1] > 4 * LIMIT)),
         _rows(losses),
         _figure("error-proportional", "Error in proportion to the current", losses, setting.network),
-        "Differential cells bear more than the largest error tried." if open_end else "",
+        ("Differential cells bear more than the largest error tried. " if open_end else "")
+        + "Of weights with a root mean square σ of their layer's largest, offset cells make √(1 + σ²) / σ times the "
+        f"error: {_ratio_of_errors(setting):.1f} times in the median layer of {setting.network}.",
     )
+
+
+def _ratio_of_errors(setting: Setting) -> float:
+    """Return how many times the error of differential cells that of offset cells is, in the median layer.
+
+    A weight w of a full scale of 1 is a cell of conductance |w| in the one, and of (1 + w) / 2, read back doubled, in
+    the other; independent errors in proportion to conductances add up in squares.
+    """
+    from accuracy import analog_layers, convert
+
+    layers = analog_layers(convert(setting.load(setting.network).model, BARE, seed=setting.seed))
+    weights = [layer.weight.detach() for layer in layers]
+    shares = np.array([float(own.square().mean().sqrt() / own.abs().max()) for own in weights])
+    return float(np.median(np.sqrt(1 + shares**2) / shares))
 
 
 def _on_off(setting: Setting) -> Finding:
