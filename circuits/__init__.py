@@ -31,6 +31,7 @@ from circuits.design_files import design_notes, load_design, load_designs
 from circuits.designs import CoreDesign, split_rows
 from circuits.errors import CircuitError, SpiceError
 from circuits.line_currents import LineCurrents, assumed_line_currents
+from circuits.network_cores import NetworkCores, network_cores
 from circuits.network_values import Activity, LayerShape
 from circuits.peripherals import (
     Characterization,
@@ -79,6 +80,7 @@ __all__ = [
     "LineCurrents",
     "LineResistances",
     "Load",
+    "NetworkCores",
     "NetworkStatistics",
     "Parameters",
     "PeripheralError",
@@ -117,6 +119,7 @@ __all__ = [
     "load_parameters",
     "load_peripherals",
     "load_transistor_cell",
+    "network_cores",
     "network_statistics",
     "parameter_names",
     "peripheral_names",
