@@ -17,11 +17,13 @@ from reports.commands._core_options import (
     InputHatOption,
     InputResistanceOption,
     OrientationOption,
+    OverrideOption,
     ProjectSignsOption,
     SupplyHatOption,
     SupplyResistanceOption,
     TemperatureOption,
     ToleranceOption,
+    overrides_of,
 )
 from reports.commands.common import (
     DesignsArgument,
@@ -37,7 +39,6 @@ from reports.commands.common import (
 
 if TYPE_CHECKING:
     from accuracy.evaluation.layer_report import LayerReport
-    from circuits import Core
     from circuits.core_parts import Correction
     from reports.metric import ShownMetric
 
@@ -111,9 +112,7 @@ def accuracy(
             help="ADC: ramp, sar, flash, pipeline, sar_40nm ..., or a file; the core's, or ideal, by default."
         ),
     ] = None,
-    override: Annotated[
-        list[str] | None, typer.Option(help="PATTERN=DESIGN: another design for layers of that name; repeatable.")
-    ] = None,
+    override: OverrideOption = None,
     exclude: Annotated[list[str] | None, typer.Option(help="Name pattern of layers that stay digital.")] = None,
     project_signs: ProjectSignsOption = False,
     correct: Annotated[
@@ -141,7 +140,7 @@ def accuracy(
     from accuracy.batches import batch_of
     from accuracy.data_sets import find as find_data
     from accuracy.evaluation.measures import measure_of
-    from circuits import choose_cores
+    from circuits import choose_cores, load_core
     from reports import panels
     from reports.metric import ShownMetric
 
@@ -163,7 +162,7 @@ def accuracy(
     wires = {name: value for name, value in given.items() if value is not None} or None
     parts: dict[str, Any] = {"peripherals": peripherals, "adc": adc, "wires": wires}
     chosen = {name: read.built(core, **parts) for name, core in choose_cores(designs or ["xiao2022"]).items()}
-    overrides = {pattern: _wired(core, wires) for pattern, core in map(_override, override or [])}
+    overrides = {pattern: read.beside(load_core(name), **parts) for pattern, name in overrides_of(override).items()}
     # The user's own network takes its own weights; one known by name may have them beside its images.
     model = networks.load(network, weights or (None if networks.is_own(network) else data))
     loaded = find_data(data_set or networks.data_set(network), data)
@@ -233,28 +232,11 @@ def api_arguments() -> dict[str, str]:
     """Return the options for arguments of the API that are called otherwise here."""
     own = {
         "cell": "--device",
+        "overrides": "--override",
         "wires": "--r-p-hat or another of the wires",
         "corrections": "--correct",
     }
     return {"time": "--age", "directory": "--data"} | own
-
-
-def _override(text: str) -> tuple[str, Core]:
-    """Split PATTERN=DESIGN."""
-    from circuits import load_core
-    from devicekit import DesignError
-
-    pattern, equals, name = text.partition("=")
-    if not (pattern and equals and name):
-        raise DesignError(f"Expected --override as PATTERN=DESIGN, such as 'conv1=B', but got {text!r}.")
-    return pattern, load_core(name)
-
-
-def _wired(core: Core, wires: Any) -> Core:
-    """Return a core with other wires, where some are given."""
-    from circuits import as_core
-
-    return core if wires is None else as_core(core, wires=wires)
 
 
 _LAYER = {
