@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
-from circuits import Core, LayerShape, NetworkCores
+from circuits import Core, NetworkCores
 from reports.results import Values
 from reports.wire_rule import leaves_wires_open
+
+
+class Layer(Protocol):
+    """A layer of a network: its shape, or its analog form."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What patterns may call it."""
 
 
 def without_design(core: Core) -> Values:
@@ -18,7 +31,7 @@ def without_design(core: Core) -> Values:
     return {part: value for part, value in core.to_dict().items() if part not in ("name", "design")}
 
 
-def overrides_shown(cores: NetworkCores, layers: Sequence[LayerShape]) -> list[Values]:
+def overrides_shown(cores: NetworkCores, layers: Sequence[Layer]) -> list[Values]:
     """Return which layers lie on other cores than the rest, as results hold it.
 
     Args:

@@ -136,12 +136,24 @@ def accuracy(
     seed: SeedOption = 0,
 ) -> None:
     """Accuracy of a network on analog arrays, with ideal cells and with the device's errors."""
-    from accuracy import DataSet, calibrate, calibration_report, convert, coverage, evaluate, layer_report, networks
+    from accuracy import (
+        DataSet,
+        analog_layers,
+        calibrate,
+        calibration_report,
+        convert,
+        coverage,
+        evaluate,
+        layer_report,
+        networks,
+    )
     from accuracy.batches import batch_of
     from accuracy.data_sets import find as find_data
     from accuracy.evaluation.measures import measure_of
-    from circuits import choose_cores, load_core
+    from circuits import choose_cores, load_core, network_cores
     from reports import panels
+    from reports.built_cores import layers_elsewhere
+    from reports.layer_cores import overrides_shown
     from reports.metric import ShownMetric
 
     facts = measure_of(metric).facts.to_dict()
@@ -172,14 +184,8 @@ def accuracy(
     rows: list[dict[str, Any]] = []
     with progress("Accuracy", as_json=as_json) as step:
         for name, core in chosen.items():
-            converted = convert(
-                model,
-                core,
-                seed=seed,
-                overrides=overrides,
-                exclude=exclude or (),
-                project_signs=project_signs,
-            )
+            cores = network_cores(core, overrides)
+            converted = convert(model, cores, seed=seed, exclude=exclude or (), project_signs=project_signs)
             calibrate(converted, calibration, progress=_stage(step, f"{name}: calibrating"))
             result = evaluate(
                 converted,
@@ -198,7 +204,8 @@ def accuracy(
             own = {"layers": by_layer} if layers else {}
             cell = "ideal" if core.cell is None else device or core.cell.name
             named = {"design": name, "device": cell, "network": network, "metric": metric}
-            rows.append({**named, **result.to_dict(), "core": core.to_dict(), **own})
+            built = {"core": core.to_dict(), "overrides": overrides_shown(cores, analog_layers(converted))}
+            rows.append({**named, **result.to_dict(), **built, **own})
     if figure is not None:
         panels.save(panels.accuracy_panel(rows, shown)[0], figure)
     # The same for every design.
@@ -222,6 +229,8 @@ def accuracy(
             title="Matrices of the network",
             headings=_MATRIX,
         )
+    for row in rows if overrides else []:
+        print_note(f"{row['design']}: {layers_elsewhere({**row, 'name': row['core']['name']}) or 'all layers on it'}.")
     print_note(covered.summary())
     example = facts["example"] or ("image" if isinstance(loaded, DataSet) else "example")
     counted = f"{rows[0]['images']} test {example}s{shown.of_labels(rows[0]['labels'])}"
