@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 import energy
-from accuracy import analog_layers, calibrate, convert, evaluate
+from accuracy import analog_layers, calibrate, convert, evaluate, layer_shapes
 from circuits import Activity, Core, NetworkCores, PeripheralGrid, Wires, load_core, load_design
 from devicekit import DesignError, load_device
 from reports.built_cores import built, what_is_in, with_overrides
@@ -66,6 +68,33 @@ def test_accuracy_in_a_study_is_that_of_the_converted_network(tmp_path: Path) ->
         own["name"] for own, other in zip(found["layer_reports"], plain["layer_reports"], strict=True) if own != other
     ]
     assert {"conv1", "fc"} <= set(apart), "the cache holds the results of both"
+
+
+class OwnMatrix(nn.Module):
+    """A matrix that is a parameter, beside an attention and a recurrent layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attend = nn.MultiheadAttention(16, 2, batch_first=True)
+        self.remember = nn.LSTM(16, 16, batch_first=True)
+        self.mix = nn.Parameter(torch.randn(16, 16))
+        self.head = nn.Linear(16, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.remember(self.attend(x, x, x)[0])[0] @ self.mix
+        y: torch.Tensor = self.head(x[:, -1])
+        return y
+
+
+@pytest.mark.parametrize("pattern", ["attend", "*.q_proj", "remember", "mix*", "head", "*e*", "*"])
+def test_accuracy_and_energy_mean_the_same_layers(pattern: str) -> None:
+    torch.manual_seed(0)
+    model, example = OwnMatrix().eval(), torch.randn(2, 5, 16)
+    converted = convert(model, "A", overrides={pattern: "B"}, example=example)
+    cost = energy.estimate_network(layer_shapes(model, example), "A", overrides={pattern: "B"})
+    on = {layer.name: cost.labels[kind] for layer, kind in zip(cost.layers, cost.on, strict=True)}
+    assert {layer.name: layer.core.name for layer in analog_layers(converted)} == on
+    assert "B" in on.values()
 
 
 def test_no_result_with_overrides_is_taken_for_one_without() -> None:
