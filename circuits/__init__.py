@@ -27,11 +27,11 @@ from circuits.converters.drawn import Converters
 from circuits.core import Core, load_core
 from circuits.core_choice import as_core, choose_cores, load_cores
 from circuits.core_parts import Faults, Wires
+from circuits.cores_of_layers import NetworkCores, network_cores
 from circuits.design_files import design_notes, load_design, load_designs
 from circuits.designs import CoreDesign, split_rows
 from circuits.errors import CircuitError, SpiceError
 from circuits.line_currents import LineCurrents, assumed_line_currents
-from circuits.network_cores import NetworkCores, network_cores
 from circuits.network_values import Activity, LayerShape
 from circuits.peripherals import (
     Characterization,

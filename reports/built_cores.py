@@ -306,7 +306,7 @@ def costly_periphery(designs: Sequence[Values], rows: Sequence[NetworkCores]) ->
             core, grid = max(sized, key=lambda own: _conversions_a_result(own[0]))
             each = _conversions_a_result(core)
             noise, variation = (grid.sizing[name] for name in ("noise_lsb", "variation_lsb"))
-            whose, where = ("its cores", f" on {core.name}") if cores.overrides else ("it", "")
+            whose, where = ("its cores", f" on {core.name}") if len(cores.kinds) > 1 else ("it", "")
             remarks.append(
                 f"{cores.name}: the circuits sized for {whose} cost {100 * lost:.0f} points although trimmed. A result"
                 f"{where} adds up {each:.0f} conversion{'s' if each > 1 else ''}, each with {noise:.2g} ADC steps of "

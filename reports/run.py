@@ -98,7 +98,9 @@ def compute(study: Study, folder: Path, progress: Progress | None = None) -> Stu
     # Everything that can be wrong with what the user named is found here, before the slow part.
     asked = choose_cores((*study.designs, *study.cores))
     others = {pattern: load_core(name) for pattern, name in study.overrides.items()}
-    fitted = cell_of(study, [core.cell for core in asked.values()])
+    fitted = cell_of(
+        study, [*(core.cell for core in asked.values()), *filter(None, (own.cell for own in others.values()))]
+    )
     cell = fitted.cell
     built_cores = _unique_names([built(study, core, cell) for core in asked.values()])
     rows = [with_overrides(study, core, others) for core in built_cores]

@@ -80,7 +80,8 @@ def _row(design: Values, result: StudyResult) -> Values:
     fields = {name: value for name, value in design["fields"].items() if name not in (*row, "name")}
     others = overrides_of(design)
     row |= fields | _built(design["core"])
-    row |= {"overrides": column_of(design)} if any(map(overrides_of, result.designs)) else {}
+    if any(map(overrides_of, result.designs)):
+        row |= {"overrides": column_of(design), "network_placed_on": whole.get("placed_on")}
     return row | {"in_accuracy": what_is_in(design["core"], design["name"], others)}
 
 

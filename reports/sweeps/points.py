@@ -92,7 +92,8 @@ class PointMaker:
         self._overrides = {pattern: load_core(name) for pattern, name in study.overrides.items()}
         self._called = _names(self.cores)
         self._fixed = study.model_copy(update={"vary": {}})
-        self._cell = _cells(tuple(core.cell for core in self.cores.values()))
+        own = [core.cell for core in self.cores.values()]
+        self._cell = _cells((*own, *filter(None, (core.cell for core in self._overrides.values()))))
 
     def __call__(self, asked: str, values: Sequence[Any]) -> Point:
         """Return a point.

@@ -203,7 +203,7 @@ def test_a_report_with_overrides_says_so_and_pays_for_them(folder: Path, plain: 
     # One core's columns are those of the core that names the row.
     assert design["cost"] == energy.estimate_core(Core("A", cell=CELL)).to_dict()
     (row,) = joint_rows(result)
-    assert row["overrides"] == "conv1: B; conv2 conv3: C"
+    assert (row["overrides"], row["network_placed_on"]) == ("conv1: B; conv2 conv3: C", "1 A, 1 B, 2 C")
     assert row["in_accuracy"].endswith("; conv1 on B; conv2, conv3 on C")
     assert "conv1 on B; conv2, conv3 on C" in caption(result)
     page = render(result)
