@@ -27,6 +27,7 @@ from circuits.converters.drawn import Converters
 from circuits.core import Core, load_core
 from circuits.core_choice import as_core, choose_cores, load_cores
 from circuits.core_parts import Faults, Wires
+from circuits.cores_of_layers import NetworkCores, network_cores
 from circuits.design_files import design_notes, load_design, load_designs
 from circuits.designs import CoreDesign, split_rows
 from circuits.errors import CircuitError, SpiceError
@@ -79,6 +80,7 @@ __all__ = [
     "LineCurrents",
     "LineResistances",
     "Load",
+    "NetworkCores",
     "NetworkStatistics",
     "Parameters",
     "PeripheralError",
@@ -117,6 +119,7 @@ __all__ = [
     "load_parameters",
     "load_peripherals",
     "load_transistor_cell",
+    "network_cores",
     "network_statistics",
     "parameter_names",
     "peripheral_names",

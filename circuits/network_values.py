@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any
 
 import numpy as np
@@ -76,6 +77,7 @@ class LayerShape(PlainValues):
         groups: independent matrices of that shape (depthwise layers have one a channel).
         kind: the layer's kind, such as ``"conv2d"`` or ``"linear"``.
         bias: whether digital biases are added.
+        within: names of what the layer is part of and may be named as a whole by, such as an attention.
     """
 
     name: str
@@ -85,14 +87,25 @@ class LayerShape(PlainValues):
     groups: int = 1
     kind: str = "linear"
     bias: bool = False
+    within: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "within", tuple(self.within))
         for field in ("rows", "columns", "mvms", "groups"):
             value = getattr(self, field)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise DesignError(
                     f"Layer {self.name!r}: expected `{field}` to be an integer of at least 1, got {value!r}."
                 )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What patterns may call the layer: its own name, and those of what it is part of."""
+        return (self.name, *self.within)
+
+    def matches(self, pattern: str) -> bool:
+        """Return whether a shell-style pattern means the layer, or what it is part of."""
+        return matches(self.names, pattern)
 
     @property
     def weights(self) -> int:
@@ -103,3 +116,13 @@ class LayerShape(PlainValues):
     def macs(self) -> int:
         """Multiply-accumulates of one inference."""
         return self.weights * self.mvms
+
+
+def matches(names: Iterable[str], pattern: str) -> bool:
+    """Return whether a shell-style pattern matches one of some names.
+
+    Args:
+        names: of a layer, and of what it is part of.
+        pattern: such as ``"layer1.*"``; case counts.
+    """
+    return any(fnmatchcase(name, pattern) for name in names)

@@ -14,8 +14,9 @@ import pandas as pd
 
 from circuits import Activity, Adc, Core, CoreDesign, as_core
 from circuits.adc_kinds import DEFAULT_KIND
-from circuits.core import AdcLike, CellLike
+from circuits.core import AdcLike, CellLike, PeripheralsLike
 from circuits.core_entries import cell_recipe
+from circuits.peripherals.load import as_peripherals
 from devicekit import Cell
 from devicekit.common.errors import unknown_name
 from devicekit.common.plain import plain_dict
@@ -323,6 +324,7 @@ def estimate_core(
     cell: CellLike | None = None,
     *,
     adc: AdcLike | None = None,
+    peripherals: PeripheralsLike | None = None,
     structure: str | None = None,
     seed: int = 0,
 ) -> CoreCost:
@@ -338,15 +340,21 @@ def estimate_core(
             for the core's own. Where it was moved in time or temperature, so are the currents of its states.
         adc: the ADC, its file, or its kind: ``"ramp"`` (calibrated), ``"sar"`` or ``"flash"`` (survey regression) or a
             registered one; None for the core's own, a ramp where it has none.
+        peripherals: simulated ones, or their name, whose energies replace the library's (`Library.with_peripherals`);
+            of a name, the variant for the design's use. None: the library's.
         structure: a structural alternative, see `STRUCTURES`; None for the library's.
         seed: seed of the draws behind the intervals.
 
     Raises:
         DesignError: no core, design or name; an unknown or impossible ADC; a cell or ADC beside one of the core's own.
-        EnergyError: unknown library or structure, a cell of another technology, an activity of another design.
+        PeripheralError: unknown or malformed peripherals.
+        EnergyError: unknown library or structure, a cell of another technology, an activity of another design,
+            peripherals without simulated energies.
     """
     core = as_core(design, cell=cell, adc=adc)
     loaded = load_library(library)
+    if peripherals is not None:
+        loaded = loaded.with_peripherals(as_peripherals(peripherals, core.design))
     if structure is not None:
         loaded = with_structure(loaded, structure)
     if core.cell is not None:

@@ -180,6 +180,29 @@ def explain_quantity(
 _NAME = re.compile(r"(?<![\w.'\"])[A-Za-z_]\w*(?:\.\w+)*")
 
 
+def renamed(explained: Explanation, name_of: Callable[[str], str]) -> Explanation:
+    """Return an explanation whose quantities have other names, in its formulas as well.
+
+    Args:
+        explained: the explanation.
+        name_of: the new name for each name.
+    """
+    made: dict[str, Explanation] = {}
+
+    def build(entry: Explanation) -> Explanation:
+        if entry.name not in made:
+            formula = entry.formula
+            if formula is not None:
+                names = {read.name: name_of(read.name) for read in entry.inputs}
+                formula = _NAME.sub(lambda match: names.get(match[0], match[0]), formula)
+            made[entry.name] = replace(
+                entry, name=name_of(entry.name), formula=formula, inputs=tuple(build(read) for read in entry.inputs)
+            )
+        return made[entry.name]
+
+    return build(explained)
+
+
 def prefixed(explained: Explanation, prefix: str, shared: Callable[[str], bool]) -> Explanation:
     """Return an explanation whose quantities bear a prefix, so that it may stand beside another core's.
 
@@ -188,23 +211,7 @@ def prefixed(explained: Explanation, prefix: str, shared: Callable[[str], bool])
         prefix: such as ``"core."``.
         shared: whether a name stays as it is: that of a constant, which all cores share.
     """
-    made: dict[str, Explanation] = {}
-
-    def name_of(entry: Explanation) -> str:
-        return entry.name if shared(entry.name) else prefix + entry.name
-
-    def build(entry: Explanation) -> Explanation:
-        if entry.name not in made:
-            formula = entry.formula
-            if formula is not None:
-                names = {read.name: name_of(read) for read in entry.inputs}
-                formula = _NAME.sub(lambda match: names.get(match[0], match[0]), formula)
-            made[entry.name] = replace(
-                entry, name=name_of(entry), formula=formula, inputs=tuple(build(read) for read in entry.inputs)
-            )
-        return made[entry.name]
-
-    return build(explained)
+    return renamed(explained, lambda name: name if shared(name) else prefix + name)
 
 
 def quantile(name: str, central: Explanation, value: float, level: float, draws: Draws) -> Explanation:

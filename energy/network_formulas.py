@@ -1,5 +1,8 @@
 """Counts, energies and times of a network's layers on cores, and their sums, as formulas.
 
+A layer reads the core that it lies on; the network's totals read nothing but its layers, so that they are the same
+whether all layers lie on one kind of core or each on another.
+
 What a layer's MVM costs on the rows and columns it uses comes from the core's own formulas, as ``tile1`` to ``tile4``:
 full tiles, tiles at the last rows, at the last columns, and at both; with groups packed block-diagonally, full cores
 and the last core.
@@ -37,11 +40,18 @@ LAYER_FORMULAS = (
     Formula("cores", "", "cores_once * replicas", "cores of the layer, copies included"),
     Formula("core_mvms", "", "cores_once * mvms", "products that all cores together make for one inference"),
     Formula(
-        "utilisation",
+        "places",
         "",
-        "weights / (cores_once * core.matrix_rows * core.matrix_columns)",
-        "share of the cores' cells in use",
+        "cores_once * core.matrix_rows * core.matrix_columns",
+        "weights that the cores of one copy of the layer have room for",
     ),
+    Formula(
+        "possible_macs",
+        "",
+        "core_mvms * core.matrix_rows * core.matrix_columns",
+        "multiply-accumulates that those products have room for",
+    ),
+    Formula("utilisation", "", "weights / places", "share of the cores' cells in use"),
     Formula("join_additions", "", "groups * columns * (row_tiles - 1) * mvms", "additions that join row tiles"),
     Formula("join_bits", "", "core.output_sum_bits + ceil(log2(row_tiles))", "bits of those additions"),
     Formula(
@@ -76,6 +86,18 @@ LAYER_FORMULAS = (
     ),
     Formula("latency_us", "us", "latency_s * 1e6", "first input of the layer to its last output"),
     Formula("area_mm2", "mm2", "cores * core.area_m2 * 1e6", "area of the layer's cores"),
+    Formula(
+        "peak_tops",
+        "TOPS",
+        "cores * core.operations / core.interval_s * 1e-12",
+        "operations a second of the layer's cores, always busy",
+    ),
+    Formula(
+        "peak_w",
+        "W",
+        "cores * core.energy_j_per_mvm / core.interval_s",
+        "power of the layer's cores, always busy and full",
+    ),
 )
 
 LAYER_COLUMNS = (
@@ -96,7 +118,10 @@ LAYER_COLUMNS = (
 )
 """Numbers of the per-layer table."""
 
-_SUMMED = ("weights", "macs", "cores", "cores_once", "core_mvms", "ungated_j", "gated_j", "latency_s", "busy_s")
+_SUMMED = (
+    "weights", "macs", "cores", "places", "possible_macs", "ungated_j", "gated_j", "latency_s", "busy_s", "area_mm2",
+    "peak_tops", "peak_w",
+)  # fmt: skip
 NETWORK_FIELDS: dict[str, str] = {f"layers.{name}": f"{name} of each layer" for name in _SUMMED}
 
 NETWORK_FORMULAS = (
@@ -105,17 +130,17 @@ NETWORK_FORMULAS = (
     Formula("cores", "", "total(layers.cores)", "cores, copies included"),
     Formula("energy_ungated_uj", "uJ", "total(layers.ungated_j) * 1e6", "energy of an inference, ungated"),
     Formula("energy_gated_uj", "uJ", "total(layers.gated_j) * 1e6", "energy of an inference, rows and columns gated"),
-    Formula("area_mm2", "mm2", "cores * core.area_m2 * 1e6", "area of all cores"),
+    Formula("area_mm2", "mm2", "total(layers.area_mm2)", "area of all cores"),
     Formula(
         "spatial_utilisation",
         "",
-        "weights / (total(layers.cores_once) * core.matrix_rows * core.matrix_columns)",
+        "weights / total(layers.places)",
         "share of the cells in use, copies not counted",
     ),
     Formula(
         "operation_utilisation",
         "",
-        "macs / (total(layers.core_mvms) * core.matrix_rows * core.matrix_columns)",
+        "macs / total(layers.possible_macs)",
         "share of the cells in use, weighted by how often each core works",
     ),
     Formula("latency_us", "us", "total(layers.latency_s) * 1e6", "latency of an inference, layer by layer"),
@@ -126,7 +151,7 @@ NETWORK_FORMULAS = (
     Formula(
         "peak_tops",
         "TOPS",
-        "cores * core.operations / core.interval_s * 1e-12",
+        "total(layers.peak_tops)",
         "operations a second of all cores, always busy",
     ),
     Formula(
@@ -138,8 +163,8 @@ NETWORK_FORMULAS = (
     Formula(
         "peak_tops_per_w",
         "TOPS/W",
-        "core.operations / core.energy_j_per_mvm * 1e-12",
-        "operations a joule of a full core",
+        "peak_tops / total(layers.peak_w)",
+        "operations a joule of all cores, always busy and full",
     ),
     Formula(
         "utilised_tops_per_w_ungated",
@@ -191,5 +216,5 @@ _TILE_FIELDS = [f"{tile}.{name}" for tile in TILES for name in ("count", "energy
 _CORE_FIELDS = [f"core.{name}" for name in CORE_VALUES]
 LAYER_SET = Formulas(LAYER_FORMULAS, (*LAYER_FIELDS, *_TILE_FIELDS, *_CORE_FIELDS, *CORE_CONSTANTS))
 """The formulas of one layer."""
-TOTAL_SET = Formulas(NETWORK_FORMULAS, (*NETWORK_FIELDS, *_CORE_FIELDS, *CORE_CONSTANTS))
-"""The formulas of a network's totals."""
+TOTAL_SET = Formulas(NETWORK_FORMULAS, NETWORK_FIELDS)
+"""The formulas of a network's totals: all that differs between kinds of cores stands in the layers."""

@@ -1,4 +1,4 @@
-"""A network placed on cores of one design: which cores its layers use, and every quantity of layers and totals."""
+"""A network placed on cores: which cores its layers use, and every quantity of layers and totals."""
 
 from __future__ import annotations
 
@@ -79,26 +79,67 @@ def _parts(size: int, largest: int) -> list[tuple[int, int]]:
 
 @dataclass(frozen=True)
 class PlacedNetwork:
-    """The layers of a network on cores of one design.
+    """The layers of a network on cores, each layer on cores of one kind.
 
     Attributes:
         layers: the layers.
-        core: the core they run on.
+        cores: the kinds of cores; the first is that of every layer that nobody named, and names the whole.
+        on: for each layer, the number of its kind of core.
         activities: measured activity by layer name; the library's statistics elsewhere.
         packed: whether groups are packed block-diagonally.
         replicas: copies of each layer.
     """
 
     layers: tuple[LayerShape, ...]
-    core: CoreCost
+    cores: tuple[CoreCost, ...]
+    on: tuple[int, ...]
     activities: Mapping[str, Activity] = field(repr=False)
     packed: bool
     replicas: tuple[int, ...]
 
+    @property
+    def core(self) -> CoreCost:
+        """The core of every layer that nobody named."""
+        return self.cores[0]
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether layers lie on another kind of core than the one that names the whole."""
+        return any(self.on)
+
+    @cached_property
+    def labels(self) -> tuple[str, ...]:
+        """A name for each kind of core, no two alike."""
+        found: list[str] = []
+        for core in self.cores:
+            own, number = core.design.name, 2
+            while own in found:
+                own, number = f"{core.design.name} ({number})", number + 1
+            found.append(own)
+        return tuple(found)
+
+    @property
+    def cores_by_kind(self) -> dict[str, int]:
+        """Cores of each kind in use, copies included, by `labels`."""
+        counts = dict.fromkeys(self.labels, 0)
+        for kind, count in zip(self.on, self.table["cores"], strict=True):
+            counts[self.labels[kind]] += int(count)
+        return {name: count for name, count in counts.items() if count}
+
+    def core_of(self, layer: int) -> CoreCost:
+        """Return the core that a layer lies on.
+
+        Args:
+            layer: which layer.
+        """
+        return self.cores[self.on[layer]]
+
     @cached_property
     def tiles(self) -> tuple[tuple[Tile, ...], ...]:
         """The kinds of cores of each layer."""
-        return tuple(tiles_of(layer, self.core.design, packed=self.packed) for layer in self.layers)
+        return tuple(
+            tiles_of(layer, self.core_of(index).design, packed=self.packed) for index, layer in enumerate(self.layers)
+        )
 
     def tile_cost(self, layer: int, tile: int) -> CoreCost:
         """Return the cost of one product on the used part of a core.
@@ -107,8 +148,8 @@ class PlacedNetwork:
             layer: which layer.
             tile: which of its kinds of cores.
         """
-        used = self.tiles[layer][tile]
-        design = self.core.design
+        used, core = self.tiles[layer][tile], self.core_of(layer)
+        design = core.design
         own = design.replace(
             name=f"{self.layers[layer].name}: {used.rows} x {used.columns}",
             matrix_rows=used.rows,
@@ -116,54 +157,69 @@ class PlacedNetwork:
             # Rows keep to the arrays the core has; what does not reach an array leaves it off.
             max_rows=design.rows_per_array - design.bias_rows,
         )
-        activity = self.activities.get(self.layers[layer].name, self.core.activity)
+        activity = self.activities.get(self.layers[layer].name, core.activity)
         if used.density < 1:
             source = f"{activity.source}; {used.density:.4g} of the cells hold weights of block-diagonal groups"
             lines = None if activity.lines is None else activity.lines.scaled(used.density)
             activity = Activity(
                 activity.mean_conductance * used.density, activity.input_activity, source, activity.most, lines
             )
-        return CoreCost(
-            own, self.core.library, activity, self.core.adc, self.core.seed, True, spreads=self._spreads(layer)
-        )
+        return CoreCost(own, core.library, activity, core.adc, core.seed, True, spreads=self._spreads(layer))
 
     def _spreads(self, layer: int) -> Values:
         """Return the structural error of a layer's cores, which is that of the whole core with the layer's activity."""
-        core = self.core
+        core = self.core_of(layer)
         measured = self.activities.get(self.layers[layer].name)
         if measured is not None:
             core = CoreCost(core.design, core.library, measured, core.adc, core.seed, True)
         return {name: core.arrays[name] for name in NO_SPREAD}
 
-    def _core_values(self, draws: dict[str, Array] | None) -> Values:
-        values = self.core.values if draws is None else self.core.drawn
-        return {f"core.{name}": values[name] for name in CORE_VALUES} | {name: values[name] for name in CORE_CONSTANTS}
+    def _core_values(self, *, drawn: bool) -> Values:
+        """Return what layers read of their cores, arrays (layers, 1 or draws, 1)."""
+        found: Values = {}
+        of_kinds = [core.drawn if drawn else core.values for core in self.cores]
+        for name in (*CORE_VALUES, *CORE_CONSTANTS):
+            each = np.broadcast_arrays(*(values[name] for values in of_kinds))
+            found[f"core.{name}" if name in CORE_VALUES else name] = np.concatenate([each[kind] for kind in self.on])
+        return found
 
-    def _tile_joules(self, draws: dict[str, Array] | None) -> list[Array]:
+    def _tile_joules(self, *, drawn: bool) -> list[Array]:
         """Return the energy of each kind of core of each layer, (kinds, 1 or draws)."""
-        costs = [self.tile_cost(index, tile) for index, own in enumerate(self.tiles) for tile in range(len(own))]
+        found: dict[int, Array] = {}
+        for kind in sorted(set(self.on)):
+            members = [index for index, own in enumerate(self.on) if own == kind]
+            found |= dict(zip(members, self._joules_on(kind, members, drawn=drawn), strict=True))
+        return [found[index] for index in range(len(self.layers))]
+
+    def _joules_on(self, kind: int, members: Sequence[int], *, drawn: bool) -> list[Array]:
+        """Return the same for the layers on one kind of core."""
+        core, tiles = self.cores[kind], [self.tiles[index] for index in members]
+        costs = [self.tile_cost(index, tile) for index in members for tile in range(len(self.tiles[index]))]
         designs = [cost.design for cost in costs]
-        arrays = design_arrays(designs, [cost.activity for cost in costs], [self.core.adc.kind] * len(costs))
+        arrays = design_arrays(designs, [cost.activity for cost in costs], [core.adc.kind] * len(costs))
         for name in NO_SPREAD:
             arrays[name] = np.concatenate([cost.arrays[name] for cost in costs])
+        # With one seed, a constant that several kinds of cores share is drawn alike for all of them.
+        draws = draw_constants(core.library, seed=core.seed) if drawn else None
         if draws is not None:
-            drawn = default_draws(designs, self.core.library, arrays, draws, self.core.aged)
-            densities = np.array([tile.density for own in self.tiles for tile in own])
-            default = np.array([layer.name not in self.activities for layer in self.layers])
-            kinds = np.repeat(default, [len(own) for own in self.tiles])[:, None, None]
+            varied = default_draws(designs, core.library, arrays, draws, core.aged)
+            densities = np.array([tile.density for own in tiles for tile in own])
+            default = np.array([self.layers[index].name not in self.activities for index in members])
+            kinds = np.repeat(default, [len(own) for own in tiles])[:, None, None]
             arrays["mean_conductance"] = np.where(
-                kinds, drawn["mean_conductance"] * densities[:, None, None], arrays["mean_conductance"]
+                kinds, varied["mean_conductance"] * densities[:, None, None], arrays["mean_conductance"]
             )
-            arrays["input_activity"] = np.where(kinds, drawn["input_activity"], arrays["input_activity"])
-        joules = evaluate(self.core.library, arrays, draws)["energy_j_per_mvm"][:, :, 0]
-        ends = np.cumsum([len(own) for own in self.tiles])
+            arrays["input_activity"] = np.where(kinds, varied["input_activity"], arrays["input_activity"])
+        joules = evaluate(core.library, arrays, draws)["energy_j_per_mvm"][:, :, 0]
+        ends = np.cumsum([len(own) for own in tiles])
         return np.split(joules, ends[:-1])
 
-    def _layer_values(self, draws: dict[str, Array] | None = None) -> Values:
+    def _layer_values(self, *, drawn: bool) -> Values:
         def column(entries: Sequence[float]) -> Array:
             return np.asarray(entries, dtype=np.float64).reshape(-1, 1, 1)
 
-        joules = self._tile_joules(draws)
+        joules = self._tile_joules(drawn=drawn)
+        size = max(own.shape[1] for own in joules)
         given: Values = {
             "rows": column([layer.rows for layer in self.layers]),
             "columns": column([layer.columns for layer in self.layers]),
@@ -171,46 +227,48 @@ class PlacedNetwork:
             "mvms": column([layer.mvms for layer in self.layers]),
             "replicas": column(self.replicas),
             "packed": column([float(self.packed)]),
-            **self._core_values(draws),
+            **self._core_values(drawn=drawn),
         }
         for number, tile in enumerate(TILES):
             given[f"{tile}.count"] = column([own[number].count if number < len(own) else 0 for own in self.tiles])
             given[f"{tile}.energy_j_per_mvm"] = np.stack(
-                [own[number] if number < len(own) else np.zeros(own.shape[1]) for own in joules]
+                [np.broadcast_to(own[number] if number < len(own) else 0.0, size) for own in joules]
             )[:, :, None]
         return LAYER_SET.evaluate(given)
 
     @cached_property
     def layer_values(self) -> Values:
         """Every quantity of every layer by name, arrays (layers, 1, 1)."""
-        return self._layer_values()
+        return self._layer_values(drawn=False)
 
-    def _network_values(self, layers: Values, draws: dict[str, Array] | None) -> Values:
+    def _network_values(self, layers: Values) -> Values:
         size = len(self.layers)
-        given = {
-            name: np.broadcast_to(layers[own], (size, *layers[own].shape[1:])).transpose(2, 1, 0)
-            for name, own in ((name, name.removeprefix("layers.")) for name in NETWORK_FIELDS)
-        }
-        return TOTAL_SET.evaluate({**given, **self._core_values(draws)})
+        return TOTAL_SET.evaluate(
+            {
+                name: np.broadcast_to(layers[own], (size, *layers[own].shape[1:])).transpose(2, 1, 0)
+                for name, own in ((name, name.removeprefix("layers.")) for name in NETWORK_FIELDS)
+            }
+        )
 
     @cached_property
     def values(self) -> Values:
         """Every total by name, arrays (1, 1, 1), and the layers' columns they are made of."""
-        return self._network_values(self.layer_values, None)
+        return self._network_values(self.layer_values)
 
     @cached_property
     def _drawn(self) -> Values:
-        draws = draw_constants(self.core.library, seed=self.core.seed)
-        return self._network_values(self._layer_values(draws), draws)
+        return self._network_values(self._layer_values(drawn=True))
 
     @cached_property
     def table(self) -> pd.DataFrame:
-        """One row a layer: shape, cores, utilisation, energy, times, area."""
+        """One row a layer: shape, cores (and which, where that differs), utilisation, energy, times, area."""
         size = len(self.layers)
         columns: dict[str, Any] = {
             "layer": [layer.name for layer in self.layers],
             "kind": [layer.kind for layer in self.layers],
         }
+        if self.is_mixed:
+            columns["core"] = [self.labels[kind] for kind in self.on]
         for name in LAYER_COLUMNS:
             columns[name] = np.broadcast_to(self.layer_values[name].ravel(), size)
         frame = pd.DataFrame(columns)
@@ -263,13 +321,16 @@ class PlacedNetwork:
         return {formula.name: self.value(formula.name) for formula in NETWORK_FORMULAS}
 
 
-def balanced_replicas(cores: Sequence[int], mvms: Sequence[int], budget: int) -> tuple[int, ...]:
+def balanced_replicas(
+    cores: Sequence[int], mvms: Sequence[int], budget: int, intervals: Sequence[float] | None = None
+) -> tuple[int, ...]:
     """Return copies of each layer for the fastest pipeline on so many cores.
 
     Args:
         cores: cores of one copy of each layer.
         mvms: products an inference makes with each layer.
-        budget: cores there are.
+        budget: cores there are, of whatever kind.
+        intervals: time between products of each layer's cores [s]; None where it is the same for all.
 
     Returns:
         Copies of each layer, as few as the fastest possible pipeline needs.
@@ -279,15 +340,27 @@ def balanced_replicas(cores: Sequence[int], mvms: Sequence[int], budget: int) ->
     """
     if budget < sum(cores):
         raise EnergyError(f"Expected a core budget of at least {sum(cores)}, one copy of each layer, but got {budget}.")
+    each = [1.0] * len(mvms) if intervals is None else [float(interval) for interval in intervals]
+    # A pipeline's time is that of a layer: so many intervals of its core, no more than it makes products.
+    longest = {interval: max(m for m, i in zip(mvms, each, strict=True) if i == interval) for interval in set(each)}
+    ends = {interval: interval * np.arange(1, count + 1) for interval, count in longest.items()}
+    times = np.unique(np.concatenate(list(ends.values())))
 
-    def copies(steps: int) -> tuple[int, ...]:
-        return tuple(-(-count // steps) for count in mvms)
+    def copies(time: float) -> tuple[int, ...] | None:
+        steps = [int(np.searchsorted(ends[interval], time, side="right")) for interval in each]
+        return None if 0 in steps else tuple(-(-count // own) for count, own in zip(mvms, steps, strict=True))
 
-    low, high = 1, max(mvms)  # the fewest steps an inference may take, found by bisection: fewer steps need more cores
+    def fits(time: float) -> bool:
+        found = copies(time)
+        return found is not None and sum(c * r for c, r in zip(cores, found, strict=True)) <= budget
+
+    low, high = 0, len(times) - 1  # the shortest time that fits, found by bisection: shorter ones need more cores
     while low < high:
         middle = (low + high) // 2
-        if sum(c * r for c, r in zip(cores, copies(middle), strict=True)) <= budget:
+        if fits(times[middle]):
             high = middle
         else:
             low = middle + 1
-    return copies(low)
+    found = copies(times[low])
+    assert found is not None
+    return found

@@ -115,12 +115,56 @@ def breakdown_rows(costs: Sequence[CoreCost]) -> list[dict[str, object]]:
 
 
 def layer_rows(networks: Sequence[NetworkCost]) -> list[dict[str, object]]:
-    """Return one row a design and layer.
+    """Return one row a design and layer; ``core`` says which core, where some layer has another than the design's.
 
     Args:
         networks: the networks' costs.
     """
-    return [{"design": cost.core.design.name, **own} for cost in networks for own in plain(cost.table)]
+    rows: list[dict[str, object]] = []
+    for cost in networks:
+        shared: dict[str, object] = {"design": cost.core.design.name}
+        if not cost.is_mixed and any(other.is_mixed for other in networks):
+            shared["core"] = cost.core.design.name
+        rows += [{**shared, **own} for own in plain(cost.table)]
+    return rows
+
+
+def layer_headings(networks: Sequence[NetworkCost]) -> dict[str, str]:
+    """Return the headings of the table of layers, those that tell networks and cores apart where need be.
+
+    Args:
+        networks: the networks' costs.
+    """
+    headings = {"design": "Design"} if len(networks) > 1 else {}
+    layer, *others = LAYER_HEADINGS.items()
+    return dict([*headings.items(), layer, *_where_mixed(networks, "core", "Core"), *others])
+
+
+def network_rows(networks: Sequence[NetworkCost]) -> list[dict[str, object]]:
+    """Return one row a design, with the cores of each kind where layers lie on several.
+
+    Args:
+        networks: the networks' costs.
+    """
+    mixed = any(cost.is_mixed for cost in networks)
+    plain_rows = [cost.row() for cost in networks]
+    if not mixed:
+        return plain_rows
+    return [{"design": row["design"], "placed_on": row["design"], **row} for row in plain_rows]
+
+
+def network_headings(networks: Sequence[NetworkCost]) -> dict[str, str]:
+    """Return the headings of the table of networks.
+
+    Args:
+        networks: their costs.
+    """
+    design, *others = NETWORK_HEADINGS.items()
+    return dict([design, *_where_mixed(networks, "placed_on", "Placed on"), *others])
+
+
+def _where_mixed(networks: Sequence[NetworkCost], column: str, heading: str) -> list[tuple[str, str]]:
+    return [(column, heading)] if any(cost.is_mixed for cost in networks) else []
 
 
 _WITH_INTERVAL = ("energy_fj_per_op", "area_mm2", "energy_gated_uj", "energy_ungated_uj")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -60,3 +61,38 @@ def draw_constants(library: Library, count: int = DRAWS, seed: int = 0) -> dict[
             factor = library.si[name] / constant.value if constant.value else 1.0
             joint[name] = factor * draw_constant(constant, own, count)
     return joint
+
+
+def shared_constants(libraries: Sequence[Library]) -> set[str]:
+    """Return the constants that are one and the same in all of some libraries that have them, and drawn alike.
+
+    Args:
+        libraries: the libraries.
+    """
+    shared = set()
+    for name in {name for library in libraries for name in library.constants}:
+        own = [library for library in libraries if name in library.constants]
+        first = own[0]
+        if all(
+            other.constants[name] == first.constants[name]
+            and np.array_equal(other.draws.get(name, ()), first.draws.get(name, ()))
+            for other in own[1:]
+        ):
+            shared.add(name)
+    return shared
+
+
+def draw_all(libraries: Mapping[str, Library], count: int = DRAWS, seed: int = 0) -> dict[str, Array]:
+    """Return draws [SI] of the constants of several libraries together, see `draw_constants`.
+
+    Args:
+        libraries: by a prefix for the names of constants that are not the same in all of them.
+        count: number of draws.
+        seed: seed of the draws.
+    """
+    shared = shared_constants(list(libraries.values()))
+    return {
+        name if name in shared else prefix + name: drawn
+        for prefix, library in libraries.items()
+        for name, drawn in draw_constants(library, count, seed).items()
+    }

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from circuits import Core, PeripheralError, PeripheralGrid, as_core, load_peripherals
+from circuits import Core, NetworkCores, PeripheralError, PeripheralGrid, as_core, load_peripherals
 from circuits.peripherals.load import Peripherals
-from devicekit import Cell
+from devicekit import Cell, DesignError
 from devicekit.cells.compensation import as_compensation
 from reports.design_lines import built_of
+from reports.layer_cores import layers_named, overrides_of
 from reports.results import Values
 from reports.studies.axes import WIRE_AXES
 from reports.study import Study
@@ -44,6 +45,42 @@ def built(study: Study, core: Core, cell: Cell) -> Core:
     if study.corrections is None and changes.get("peripherals") and not core.corrections:
         changes["corrections"] = ("column_trim",)
     return filled.replace(**changes) if changes else filled
+
+
+def with_overrides(study: Study, core: Core, overrides: Mapping[str, Core]) -> NetworkCores:
+    """Return the cores of a network, those of some layers with what they leave open filled in.
+
+    One chip has one kind of cells and of ADC: those of `core`, where a core of some layers has none of its own. What
+    follows from a design, periphery and wires, is the study's. Corrections are those of the whole network.
+
+    Args:
+        study: the study.
+        core: of most layers, as built.
+        overrides: cores of some layers as their names give them, by pattern.
+
+    Raises:
+        DesignError: parts that do not go together; corrections, or inputs that are not quantised, of some layers alone.
+        DevicekitError: a part that is unknown or impossible.
+    """
+    others: dict[str, Core] = {}
+    for pattern, other in overrides.items():
+        adc = core.adc if other.design.adc_bits is not None else None
+        chip: dict[str, Any] = {"cell": core.cell, "adc": adc, "faults": core.faults}
+        left_open = as_core(other, **{part: value for part, value in chip.items() if getattr(other, part) is None})
+        assert left_open.cell is not None
+        if (other.design.input_bits is None) != (core.design.input_bits is None):
+            raise DesignError(
+                f"Expected the cores {core.name!r} and {other.name!r} both to quantise their inputs or neither, for "
+                "activity and line currents of a network are measured bit by bit."
+            )
+        others[pattern] = built(study, left_open, left_open.cell)
+    silent = [pattern for pattern, other in overrides.items() if not other.corrections]
+    trimmed = [others[pattern].corrections for pattern in silent if others[pattern].corrections]
+    if trimmed and not core.corrections:
+        core = core.replace(corrections=trimmed[0])
+    for pattern in silent:
+        others[pattern] = others[pattern].replace(corrections=core.corrections)
+    return NetworkCores(core, others)
 
 
 def wires_of(study: Study) -> dict[str, Any]:
@@ -93,15 +130,16 @@ def _sized(core: Core, cell: Cell | None) -> Peripherals | None:
     return grid if alike else None
 
 
-def without_periphery(study: Study, cores: Sequence[Core]) -> list[str]:
+def without_periphery(study: Study, rows: Sequence[NetworkCores]) -> list[str]:
     """Return remarks on cores whose columns are ideal because no circuits are recorded for them.
 
     Args:
         study: the study.
-        cores: as built.
+        rows: the cores of each row, as built.
     """
     if study.peripherals is not None:
         return []
+    cores = list({core.name: core for row in rows for core in row.kinds}.values())
     open_ones = [core for core in cores if core.peripherals is None and core.design.adc_bits is not None]
     grounded = [core.name for core in open_ones if _grounded(study, core)]
     names = [core.name for core in open_ones if core.name not in grounded]
@@ -132,15 +170,40 @@ _PARTS = {
 }
 
 
-def what_is_in(core: Values, name: str = "") -> str:
+def what_is_in(core: Values, name: str = "", others: Sequence[Values] = ()) -> str:
     """Return what acts on the accuracy of a core and what is left out, as a few words.
 
     Args:
         core: `Core.to_dict`, without its name and design or with them.
         name: of its design.
+        others: cores of some layers, see `overrides_shown`.
     """
     there, missing = _parts_of(core, name)
-    return _worded(there, missing)
+    return "; ".join([_worded(there, missing), *_others_worded(others, there, missing)])
+
+
+def layers_elsewhere(design: Values) -> str:
+    """Return which layers lie on another core than the row's, and what sets it apart beside its design.
+
+    Args:
+        design: as in `StudyResult`.
+
+    Returns:
+        Such as ``"conv1 on B (no peripherals)"``; empty where all layers lie on one core.
+    """
+    return "; ".join(_others_worded(overrides_of(design), *_parts_of(design["core"], design["name"])))
+
+
+def _others_worded(others: Sequence[Values], there: Sequence[str], missing: Sequence[str]) -> list[str]:
+    """Return a few words about each core of some layers, and how it differs from the core of the rest."""
+    texts = []
+    for own in others:
+        own_there, own_missing = _parts_of(own["core"], own["name"])
+        apart = [part for part in own_there if part not in there]
+        apart += [f"no {part}" for part in own_missing if part not in missing]
+        text = f"{layers_named(own['layers'])} on {own['name']}"
+        texts.append(f"{text} ({', '.join(apart)})" if apart else text)
+    return texts
 
 
 def _parts_of(core: Values, name: str) -> tuple[list[str], list[str]]:
@@ -171,9 +234,10 @@ def _apart(designs: Sequence[Values]) -> tuple[list[str], list[str], list[str]]:
     parts = [_parts_of(design["core"], design["name"]) for design in designs]
     there, missing = ([own for own in parts[0][side] if all(own in other[side] for other in parts)] for side in (0, 1))
     rows = []
-    for own_there, own_missing in parts:
+    for design, (own_there, own_missing) in zip(designs, parts, strict=True):
         more = [own for own in own_there if own not in there]
-        rows.append(", ".join([*more, *(f"no {own}" for own in own_missing if own not in missing)]))
+        more += [f"no {own}" for own in own_missing if own not in missing]
+        rows.append(", ".join([*more, *filter(None, [layers_elsewhere(design)])]))
     return there, missing, rows
 
 
@@ -224,27 +288,34 @@ def shared_parts(designs: Sequence[Values]) -> str:
 _COSTLY_POINTS = 0.05
 
 
-def costly_periphery(designs: Sequence[Values], cores: Sequence[Core]) -> list[str]:
+def costly_periphery(designs: Sequence[Values], rows: Sequence[NetworkCores]) -> list[str]:
     """Return remarks on cores whose sized periphery costs more than five points of a share although it is trimmed.
 
     Args:
         designs: as in `StudyResult`.
-        cores: the same, as built.
+        rows: the cores of each, as built.
     """
     remarks = []
-    for design, core in zip(designs, cores, strict=True):
-        grid, cells = core.peripherals, {own["name"]: own["accuracy"]["mean"] for own in design["stages"]}
-        if not isinstance(grid, PeripheralGrid) or "cells" not in cells:
+    for design, cores in zip(designs, rows, strict=True):
+        cells = {own["name"]: own["accuracy"]["mean"] for own in design["stages"]}
+        sized = [(core, core.peripherals) for core in cores.kinds if isinstance(core.peripherals, PeripheralGrid)]
+        if not sized or "cells" not in cells:
             continue
         lost = cells["cells"] - design["accuracy"]["mean"]
-        if lost > _COSTLY_POINTS and "column_trim" in core.corrections:
-            each = core.design.conversions_per_mvm / core.design.matrix_columns
+        if lost > _COSTLY_POINTS and "column_trim" in cores.core.corrections:
+            core, grid = max(sized, key=lambda own: _conversions_a_result(own[0]))
+            each = _conversions_a_result(core)
             noise, variation = (grid.sizing[name] for name in ("noise_lsb", "variation_lsb"))
+            whose, where = ("its cores", f" on {core.name}") if len(cores.kinds) > 1 else ("it", "")
             remarks.append(
-                f"{core.name}: the circuits sized for it cost {100 * lost:.0f} points although trimmed. A result "
-                f"adds up {each:.0f} conversion{'s' if each > 1 else ''}, each with {noise:.2g} ADC steps of noise "
-                f"and {variation:.2g} of variation at the middle of its ranges, more at the small ones. Fewer "
+                f"{cores.name}: the circuits sized for {whose} cost {100 * lost:.0f} points although trimmed. A result"
+                f"{where} adds up {each:.0f} conversion{'s' if each > 1 else ''}, each with {noise:.2g} ADC steps of "
+                f"noise and {variation:.2g} of variation at the middle of its ranges, more at the small ones. Fewer "
                 "conversions a result (longer arrays, inputs accumulated before the ADC), or two lines subtracted, "
                 "would help."
             )
     return remarks
+
+
+def _conversions_a_result(core: Core) -> float:
+    return core.design.conversions_per_mvm / core.design.matrix_columns

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from circuits import CoreDesign
+from reports.layer_cores import column_of, overrides_of
 from reports.results import Values
 
 _LABELS = {
@@ -41,6 +42,8 @@ def design_lines(designs: Sequence[Values]) -> list[dict[str, Any]]:
         entries = [own[label] for own in built]
         if label in _ALWAYS_BUILT or any(entry != "none" for entry in entries):
             lines.append({"label": label, "entries": entries})
+    if any(map(overrides_of, designs)):
+        lines.append({"label": "layers on other cores", "entries": [column_of(design) or "none" for design in designs]})
     lines.append({"label": "slices × partitions", "entries": [f"{d['slices']} × {d['partitions']}" for d in designs]})
     lines.append({"label": "conversions a product", "entries": [f"{d['conversions_per_mvm']:,}" for d in designs]})
     return lines

@@ -6,11 +6,12 @@ import copy
 import dataclasses
 import hashlib
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from circuits import Core, WeightCode
+from circuits import Core, NetworkCores, WeightCode
 from devicekit import Cell
 from devicekit.common.plain import plain
 from reports.cache import code_hash
@@ -28,30 +29,52 @@ PROBE_IMAGES = 16
 """Test images that tell whether a network computes the same as in an earlier run."""
 
 
-def evaluation_inputs(study: Study, network: str, core: Core) -> dict[str, Any]:
+def evaluation_inputs(study: Study, network: str, cores: NetworkCores) -> dict[str, Any]:
     """Return everything that an evaluation's result depends on, as plain values.
 
     Args:
         study: the study.
         network: the network's fingerprint.
-        core: the core as built, with its cell.
+        cores: as built, with their cells.
     """
     return {
-        "core": core_fingerprint(core),
+        **cores_fingerprint(cores, lambda core: core_fingerprint(core) | _open_wires(core)),
         "network": network,
         "metric": study.metric,
         "exclude": list(study.exclude),
         "images": study.images,
         "calibration_images": study.calibration_images,
-        "correction_images": study.correction_images if core.corrections else None,
+        "correction_images": study.correction_images if cores.core.corrections else None,
         "trials": study.trials,
         "tolerance": study.tolerance,
         "draw_cells": study.draw_cells,
         "project_signs": study.project_signs,
-        "wires": "by line currents" if leaves_wires_open(core) else None,
         "seed": study.seed,
         "code": code_hash(),
     }
+
+
+def cores_fingerprint(cores: NetworkCores, of: Callable[[Core], dict[str, Any]]) -> dict[str, Any]:
+    """Return everything of a network's cores that a result depends on; names of designs left out.
+
+    Args:
+        cores: as built.
+        of: gives it for one core, with the ``design`` as a mapping.
+
+    Returns:
+        ``core``, and, where layers may have others, ``overrides``: pattern and core in the order in which they hold.
+    """
+
+    def nameless(core: Core) -> dict[str, Any]:
+        found = of(core)
+        return {**found, "design": plain({key: own for key, own in found["design"].items() if key != "name"})}
+
+    others = [] if len(cores.kinds) == 1 else [[pattern, nameless(core)] for pattern, core in cores.overrides.items()]
+    return {"core": nameless(cores.core), **({"overrides": others} if others else {})}
+
+
+def _open_wires(core: Core) -> dict[str, Any]:
+    return {"wires": "by line currents" if leaves_wires_open(core) else None}
 
 
 def core_fingerprint(core: Core) -> dict[str, Any]:

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from circuits import Core, EnvelopeWarning, LayerShape
+from circuits import EnvelopeWarning, LayerShape, NetworkCores
 from circuits.bit_line.envelope import forget_warnings
 from circuits.peripherals.grid import forget_grid_warnings
+from devicekit.common.errors import unknown_name
 from devicekit.common.plain import plain
 from reports.cache import ResultCache
 from reports.errors import StudyError
@@ -111,6 +112,7 @@ def load_network(study: Study) -> LoadedNetwork:
     Raises:
         NetworkError: unknown network, or no weights for it.
         DataSetError: no images, or no training images to calibrate with.
+        StudyError: no data for a network of one's own, or another core for layers that the network does not have.
     """
     from accuracy import coverage, data_sets, layer_shapes, networks
     from accuracy.evaluation.measures import measure_of
@@ -136,11 +138,29 @@ def load_network(study: Study) -> LoadedNetwork:
     one = one_example(probe, layout)
     example = one.keywords or one.arguments
     layers = tuple(layer_shapes(model, example, 1, exclude=study.exclude))
+    require_overridden(study, layers)
     covered = coverage(model, example, 1, exclude=study.exclude)
     mark = network_fingerprint(model, data, measure.metric if ":" in study.metric else study.metric)
     return LoadedNetwork(
         study.network_name, model, data, layers, covered, mark, measure, _scored_shape(model, one, layout)
     )
+
+
+def require_overridden(study: Study, layers: Iterable[LayerShape]) -> None:
+    """Refuse a study that gives layers another core which the network does not have on arrays.
+
+    Args:
+        study: the study.
+        layers: of its network.
+
+    Raises:
+        StudyError: the pattern, with the nearest names.
+    """
+    known = list(layers)
+    for pattern in study.overrides:
+        if not any(layer.matches(pattern) for layer in known):
+            names = [layer.name for layer in known]
+            raise StudyError(f"`overrides`: {unknown_name('layer on arrays, or pattern', pattern, names)}")
 
 
 def _scored_shape(model: nn.Module, one: Batch, layout: BatchLayout) -> tuple[int, ...]:
@@ -159,13 +179,15 @@ def _scored_shape(model: nn.Module, one: Batch, layout: BatchLayout) -> tuple[in
     return (*shape[: layout.outputs], *shape[layout.outputs + 1 :])
 
 
-def evaluate_design(study: Study, network: LoadedNetwork, core: Core, cache: ResultCache, report: Report) -> Values:
-    """Return the accuracy of a network on one core; that of an earlier run where all inputs are the same.
+def evaluate_design(
+    study: Study, network: LoadedNetwork, cores: NetworkCores, cache: ResultCache, report: Report
+) -> Values:
+    """Return the accuracy of a network on its cores; that of an earlier run where all inputs are the same.
 
     Args:
         study: the study.
         network: the network with its images.
-        core: the core as built, with its cell.
+        cores: as built, with their cells.
         cache: earlier results.
         report: called with (steps done, steps in all).
 
@@ -174,25 +196,25 @@ def evaluate_design(study: Study, network: LoadedNetwork, core: Core, cache: Res
         (`LayerReport.to_dict`, one a layer), ``wire_cost`` (`WireCost.to_dict`, None where study or core say what
         wires there are) and ``beyond``, sentences on models that were used beyond what they are known for.
     """
-    inputs = evaluation_inputs(study, network.fingerprint, core)
-    known = cache.get(f"accuracy-{core.name}", inputs)
+    inputs = evaluation_inputs(study, network.fingerprint, cores)
+    known = cache.get(f"accuracy-{cores.name}", inputs)
     if known is not None:
         report(1, 1)
         return known
-    found = evaluate_afresh(study, network, core, report, KeptTrials(cache, f"trials-{core.name}", inputs))
-    cache.put(f"accuracy-{core.name}", inputs, found)
+    found = evaluate_afresh(study, network, cores, report, KeptTrials(cache, f"trials-{cores.name}", inputs))
+    cache.put(f"accuracy-{cores.name}", inputs, found)
     return found
 
 
 def evaluate_afresh(
-    study: Study, network: LoadedNetwork, core: Core, report: Report, kept: KeptTrials | None = None
+    study: Study, network: LoadedNetwork, cores: NetworkCores, report: Report, kept: KeptTrials | None = None
 ) -> Values:
     """Return what `evaluate_design` does, without a look at earlier results.
 
     Args:
         study: the study.
         network: the network with its images.
-        core: the core as built, with its cell.
+        cores: as built, with their cells.
         report: called with (steps done, steps in all).
         kept: trials of a run that was interrupted, see `accuracy.evaluate`.
 
@@ -204,14 +226,14 @@ def evaluate_afresh(
     few = network.batches(study, "test", min(study.images or SIGNAL_IMAGES, SIGNAL_IMAGES))
     training = training_batches(study, network)
     with beyond_envelopes() as beyond:
-        model, cost = converted(study, network, core), None
-        if leaves_wires_open(core):
-            cost = wire_cost(model, core, training)
+        model, cost = converted(study, network, cores), None
+        if any(map(leaves_wires_open, cores.kinds)):
+            cost = wire_cost(model, cores, training)
             if cost is not None and cost.included:
-                model = converted(study, network, wired(core, cost))
-        activities = {} if core.design.input_bits is None else measure_activity(model, training)
+                model = converted(study, network, wired(cores, cost))
+        activities = {} if cores.core.design.input_bits is None else measure_activity(model, training)
         found = _evaluated(study, network, model, study.trials, report, kept)
-    for what, value in (("float network", found.baseline), (f"design {core.name}", found.mean)):
+    for what, value in (("float network", found.baseline), (f"design {cores.name}", found.mean)):
         if not math.isfinite(value):
             raise StudyError(f"The {found.metric} of the {what} is {value}: there is nothing to compare.")
     return {
@@ -243,18 +265,18 @@ def beyond_envelopes() -> Iterator[list[str]]:
 def evaluate_core(
     study: Study,
     network: LoadedNetwork,
-    core: Core,
+    cores: NetworkCores,
     cache: ResultCache,
     report: Report | None = None,
     *,
     with_scores: bool = False,
 ) -> Values:
-    """Return the accuracy of a network on a core exactly as it is, from an earlier run where all inputs are the same.
+    """Return the accuracy of a network on cores exactly as they are, from an earlier run with the same inputs.
 
     Args:
-        study: the study; nothing of it is filled into the core.
+        study: the study; nothing of it is filled into the cores.
         network: the network with its images.
-        core: the core as built.
+        cores: as built.
         cache: earlier results.
         report: called with (steps done, steps in all).
         with_scores: whether ``scores`` stands in it as well: of each image by the float network, with ideal cells, and
@@ -263,30 +285,30 @@ def evaluate_core(
     Returns:
         `Accuracy.to_dict`.
     """
-    inputs = evaluation_inputs(study, network.fingerprint, core) | {"what": "accuracy alone", "scores": with_scores}
-    known = cache.get(f"stage-{core.name}", inputs)
+    inputs = evaluation_inputs(study, network.fingerprint, cores) | {"what": "accuracy alone", "scores": with_scores}
+    known = cache.get(f"stage-{cores.name}", inputs)
     if known is None:
         with beyond_envelopes():
             # Whoever asks says what models are used beyond what they are known for.
-            model = converted(study, network, core)
-            kept = KeptTrials(cache, f"trials-{core.name}", inputs)
+            model = converted(study, network, cores)
+            kept = KeptTrials(cache, f"trials-{cores.name}", inputs)
             own = _evaluated(study, network, model, study.trials, report or (lambda *_: None), kept)
         known = own.to_dict(seed=study.seed)
         if with_scores:
             known["scores"] = plain([own.baseline_scores, own.ideal_scores, own.scores])
-        cache.put(f"stage-{core.name}", inputs, known)
+        cache.put(f"stage-{cores.name}", inputs, known)
     return known
 
 
 def evaluate_stages(
-    study: Study, network: LoadedNetwork, core: Core, cache: ResultCache, report: Report
+    study: Study, network: LoadedNetwork, cores: NetworkCores, cache: ResultCache, report: Report
 ) -> list[Values]:
-    """Return the accuracy with the parts of a core added one after another; the last, the core itself, left out.
+    """Return the accuracy with the parts of cores added one after another; the last, the cores as built, left out.
 
     Args:
         study: the study.
         network: the network with its images.
-        core: the core as it was evaluated, with its wires.
+        cores: as they were evaluated, with their wires.
         cache: earlier results.
         report: called with (steps done, steps in all).
 
@@ -294,14 +316,14 @@ def evaluate_stages(
         For each stage ``name``, and ``accuracy`` (`Accuracy.to_dict`).
     """
     found: list[Values] = []
-    steps = stages(core)[:-1] if study.trials_a_stage else []
+    steps = stages(cores)[:-1] if study.trials_a_stage else []
     for number, stage in enumerate(steps):
 
         def step(done: int, passes: int, number: int = number) -> None:
             report(number * passes + done, len(steps) * passes)
 
         own = study.model_copy(update={"trials": study.trials_a_stage})
-        known = {"accuracy": evaluate_core(own, network, stage.core, cache, step)}
+        known = {"accuracy": evaluate_core(own, network, stage.cores, cache, step)}
         found.append({"name": stage.name, **known})
     return found
 
@@ -318,17 +340,17 @@ def training_batches(study: Study, network: LoadedNetwork, images: int | None = 
     return network.batches(study, "calibration", most)
 
 
-def converted(study: Study, network: LoadedNetwork, core: Core) -> nn.Module:
-    """Return the network on a core, with its ranges.
+def converted(study: Study, network: LoadedNetwork, cores: NetworkCores) -> nn.Module:
+    """Return the network on its cores, with its ranges.
 
     Args:
         study: the study.
         network: the network with its images.
-        core: the core as built.
+        cores: as built.
     """
     from accuracy import calibrate, convert
 
-    model = convert(network.model, core, seed=study.seed, exclude=study.exclude, project_signs=study.project_signs)
+    model = convert(network.model, cores, seed=study.seed, exclude=study.exclude, project_signs=study.project_signs)
     return calibrate(model, training_batches(study, network))
 
 

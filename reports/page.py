@@ -136,6 +136,8 @@ def command_line(settings: dict[str, Any]) -> str:
     words += [] if last else designs
     for pattern in settings.get("exclude", ()):
         words += ["--exclude", str(pattern)]
+    for pattern, name in settings.get("overrides", ()):
+        words += ["--override", f"{pattern}={name}"]
     corrections = settings.get("corrections")
     for name in corrections or (() if corrections is None else ("none",)):
         words += ["--correct", str(name)]
@@ -216,6 +218,7 @@ def _network_rows(designs: Sequence[Values], places: int | None) -> list[dict[st
                 "name": design["name"],
                 "series": index % 8,
                 "cores": cost["cores"],
+                "placed": cost.get("placed_on", ""),
                 "utilisation": significant(100 * cost["spatial_utilisation"], 3),
                 "area": _with_interval(cost, "area_mm2"),
                 "energy": _with_interval(cost, "energy_gated_uj"),

@@ -38,6 +38,7 @@ class StudyResult(PlainValues):
             ``notes``, sentences.
         designs: one entry a core, in the order asked for: `CoreDesign.to_dict` with ``core``, what it is built of
             beside its design (`Core.to_dict`: cell, age, temperature, ADC, peripherals, wires, corrections, faults),
+            ``overrides``, the cores of layers that lie on others (`reports.layer_cores.overrides_shown`),
             ``accuracy`` (`Accuracy.to_dict`), ``cost`` (`CoreCost.to_dict`), ``network_cost`` (`NetworkCost.to_dict`),
             ``layer_reports`` (`LayerReport.to_dict`, one a layer), and ``trained``: ``comparison`` of the network as
             given and with trained weights (`accuracy.training.Comparison.to_dict`, one a size of the errors) and the

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -14,16 +14,19 @@ from typing import Any, Protocol
 from circuits import (
     Activity,
     Core,
+    NetworkCores,
     choose_cores,
     confirm_bit_line,
+    load_core,
     load_peripherals,
     peripheral_names,
 )
 from devicekit.common.file_sets import replacing_together, settle
-from reports.built_cores import built, costly_periphery, without_periphery
+from reports.built_cores import built, costly_periphery, with_overrides, without_periphery
 from reports.cache import ResultCache
 from reports.cell_step import cell_of
 from reports.errors import StudyError
+from reports.layer_cores import overrides_shown, without_design
 from reports.network_step import LoadedNetwork, evaluate_design, evaluate_stages, load_network, summarise_network
 from reports.page import render
 from reports.results import StudyResult, Values
@@ -94,13 +97,19 @@ def compute(study: Study, folder: Path, progress: Progress | None = None) -> Stu
     settle(folder)
     # Everything that can be wrong with what the user named is found here, before the slow part.
     asked = choose_cores((*study.designs, *study.cores))
-    fitted = cell_of(study, [core.cell for core in asked.values()])
+    others = {pattern: load_core(name) for pattern, name in study.overrides.items()}
+    fitted = cell_of(
+        study, [*(core.cell for core in asked.values()), *filter(None, (own.cell for own in others.values()))]
+    )
     cell = fitted.cell
-    cores = _unique_names([built(study, core, cell) for core in asked.values()])
+    built_cores = _unique_names([built(study, core, cell) for core in asked.values()])
+    rows = [with_overrides(study, core, others) for core in built_cores]
     own: dict[str, Any] = {"library": study.library, "seed": study.seed}
-    costs = {core.name: estimate_core(core, **own).to_dict() for core in cores}
+    costs = {cores.name: estimate_core(cores.core, **own).to_dict() for cores in rows}
+    for core in _all_cores(rows)[len(rows) :]:
+        estimate_core(core, **own)
     network, trained = load_network(study), load_trained(study)
-    total = 2 + sum(_steps(study, core) for core in cores)
+    total = 2 + sum(_steps(study, cores) for cores in rows)
 
     def report(done: int, text: str) -> None:
         if progress is not None:
@@ -110,66 +119,68 @@ def compute(study: Study, folder: Path, progress: Progress | None = None) -> Stu
     spice = confirm_bit_line().to_dict()
     cache = ResultCache(folder / ".cache")
     report(1, "Bit lines of the designs")
-    wires = line_errors([core.design for core in cores], cache, study.seed)
+    designs = {core.name: core.design for core in _all_cores(rows)}
+    wires = line_errors(list(designs.values()), cache, study.seed)
     evaluations: dict[str, Values] = {}
     wire_costs: dict[str, WireCost] = {}
     before = 2
-    for number, core in enumerate(cores):
-        steps = _steps(study, core)
+    for number, cores in enumerate(rows):
+        steps = _steps(study, cores)
 
-        def step(done: int, passes: int, text: str = f"Design {core.name}", before: int = before) -> None:
+        def step(done: int, passes: int, text: str = f"Design {cores.name}", before: int = before) -> None:
             report(before + round(done / passes * (study.trials + 2)), text)
 
         step(0, 1)
-        evaluation = evaluate_design(study, network, core, cache, step)
+        evaluation = evaluate_design(study, network, cores, cache, step)
         if evaluation["wire_cost"] is not None:
-            wire_costs[core.name] = own_cost = WireCost(**evaluation["wire_cost"])
-            cores[number] = core = wired(core, own_cost)
+            wire_costs[cores.name] = own_cost = WireCost(**evaluation["wire_cost"])
+            rows[number] = cores = wired(cores, own_cost)
         before += study.trials + 2
 
         def stage_step(
             done: int,
             passes: int,
-            text: str = f"Design {core.name}, by parts",
+            text: str = f"Design {cores.name}, by parts",
             before: int = before,
             own: int = steps - study.trials - 2 - passes(study),
         ) -> None:
             report(before + round(done / passes * own), text)
 
         stage_step(0, 1)
-        evaluation["stages"] = evaluate_stages(study, network, core, cache, stage_step)
+        evaluation["stages"] = evaluate_stages(study, network, cores, cache, stage_step)
         stage_step(1, 1)
         before += steps - study.trials - 2 - passes(study)
         if trained is not None:
 
             def trained_step(
-                done: int, of: int, text: str = f"Design {core.name}, trained", before: int = before
+                done: int, of: int, text: str = f"Design {cores.name}, trained", before: int = before
             ) -> None:
                 report(before + round(done / of * passes(study)), text)
 
-            evaluation["trained"] = evaluate_trained(study, network, trained, core, cache, trained_step)
-        evaluations[core.name] = evaluation
+            evaluation["trained"] = evaluate_trained(study, network, trained, cores, cache, trained_step)
+        evaluations[cores.name] = evaluation
         before += passes(study)
     found: list[Values] = []
-    for core in cores:
-        evaluation = evaluations[core.name]
+    for cores in rows:
+        evaluation = evaluations[cores.name]
         activities = {name: Activity(**values) for name, values in evaluation["activities"].items()}
         found.append(
             {
-                **core.design.to_dict(),
-                "core": {part: value for part, value in core.to_dict().items() if part not in ("name", "design")},
+                **cores.core.design.to_dict(),
+                "core": without_design(cores.core),
+                "overrides": overrides_shown(cores, network.layers),
                 "accuracy": evaluation["accuracy"],
-                "cost": costs[core.name],
-                "network_cost": estimate_network(network.layers, core, activities, **own).to_dict(),
-                "trained": _trained(evaluation.get("trained"), network, core, own),
+                "cost": costs[cores.name],
+                "network_cost": estimate_network(network.layers, cores, activities, **own).to_dict(),
+                "trained": _trained(evaluation.get("trained"), network, cores, own),
                 "stages": evaluation["stages"],
-                "last_stage": stages(core)[-1].name,
+                "last_stage": stages(cores)[-1].name,
                 "wire_cost": evaluation["wire_cost"],
                 "layer_reports": evaluation["layer_reports"],
             }
         )
     return StudyResult(
-        title=study.title or _title(study, len(cores)),
+        title=study.title or _title(study, len(rows)),
         settings={
             key: value
             for key, value in study.model_dump(mode="json").items()
@@ -184,16 +195,18 @@ def compute(study: Study, folder: Path, progress: Progress | None = None) -> Stu
         network=summarise_network(study, network, evaluations.values()),
         designs=found,
         provenance=[
-            *core_sources(cores),
-            *library_sources(study.library, [cell, *(core.cell for core in cores if core.cell is not None)]),
-            *design_sources(zip(asked, cores, strict=True)),
+            *core_sources(_all_cores(rows)),
+            *library_sources(study.library, [cell, *(core.cell for core in _all_cores(rows) if core.cell is not None)]),
+            *design_sources(_named(zip(asked, (cores.core for cores in rows), strict=True), study.overrides, others)),
         ],
         software={"python": platform.python_version()} | {name: version(name) for name in SHOWN_VERSIONS},
-        cost_note=" ".join(filter(None, (borrowed_note(found), calibration_note(cores, study.library)))),
+        cost_note=" ".join(
+            filter(None, (borrowed_note(found), calibration_note([cores.core for cores in rows], study.library)))
+        ),
         remarks=[
             *([f"{SKIPPED_SPICE} {spice['reason']}".strip()] if spice["recorded"] else []),
-            *without_periphery(study, cores),
-            *(costly_periphery(found, cores) if network.metric.to_dict()["unit"] == "%" else []),
+            *without_periphery(study, rows),
+            *(costly_periphery(found, rows) if network.metric.to_dict()["unit"] == "%" else []),
             *filter(None, [wire_note(wire_costs)]),
             *_beyond(evaluations),
         ],
@@ -201,14 +214,28 @@ def compute(study: Study, folder: Path, progress: Progress | None = None) -> Stu
     )
 
 
-def _trained(found: Values | None, network: LoadedNetwork, core: Core, own: Mapping[str, Any]) -> Values | None:
-    """Return what trained weights give on a core, and what an inference with them costs."""
+def _all_cores(rows: Sequence[NetworkCores]) -> list[Core]:
+    """Return the cores that name rows, then those of some layers."""
+    return [*(cores.core for cores in rows), *(core for cores in rows for core in cores.kinds[1:])]
+
+
+def _named(
+    rows: Iterable[tuple[str, Core]], overrides: Mapping[str, str], others: Mapping[str, Core]
+) -> Iterator[tuple[str, Core]]:
+    """Yield every core with what names it, those of some layers as well, each name once."""
+    yield from {**{overrides[pattern]: core for pattern, core in others.items()}, **dict(rows)}.items()
+
+
+def _trained(
+    found: Values | None, network: LoadedNetwork, cores: NetworkCores, own: Mapping[str, Any]
+) -> Values | None:
+    """Return what trained weights give on some cores, and what an inference with them costs."""
     from energy import estimate_network
 
     if found is None:
         return None
     activities = {name: Activity(**values) for name, values in found["activities"].items()}
-    cost = estimate_network(network.layers, core, activities, **own).to_dict()
+    cost = estimate_network(network.layers, cores, activities, **own).to_dict()
     return {"comparison": found["comparison"], "network_cost": cost}
 
 
@@ -221,9 +248,9 @@ def _beyond(evaluations: Mapping[str, Values]) -> list[str]:
     return [f"{', '.join(names)}: {text}" for text, names in said.items()]
 
 
-def _steps(study: Study, core: Core) -> int:
-    """Return the passes over the images that a core takes, its wires left out, which are not known before."""
-    own = len(stages(core)) - 1 if study.trials_a_stage else 0
+def _steps(study: Study, cores: NetworkCores) -> int:
+    """Return the passes over the images that a row takes, its wires left out, which are not known before."""
+    own = len(stages(cores)) - 1 if study.trials_a_stage else 0
     return study.trials + 2 + own * (study.trials_a_stage + 2) + passes(study)
 
 

@@ -1,4 +1,4 @@
-"""Where accuracy goes: a core with its parts added one after another, from its cells alone to the core as built."""
+"""Where accuracy goes: cores with their parts added one after another, from cells alone to the cores as built."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from circuits import Core, Wires
+from circuits import Core, NetworkCores, Wires
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A core with some of its parts.
+    """A network's cores with some of their parts.
 
     Attributes:
         name: the part that comes to those of the stage before.
-        core: with all parts up to it.
+        cores: with all parts up to it.
     """
 
     name: str
-    core: Core
+    cores: NetworkCores
 
 
 @dataclass(frozen=True)
@@ -50,15 +50,21 @@ _PARTS = (
 CELLS = "cells"
 
 
-def stages(core: Core) -> list[Stage]:
-    """Return a core's stages: cells alone, then one part more each time; the last is the core itself.
+def stages(cores: NetworkCores) -> list[Stage]:
+    """Return the stages of a network's cores: cells alone, then one part more each time, to the cores as built.
+
+    A part is added to all cores that have it at once.
 
     Args:
-        core: as built.
+        cores: as built.
     """
     found: list[Stage] = []
     for part in reversed(_PARTS):
-        if part.there(core):
-            found.insert(0, Stage(part.name, core))
-            core = core.replace(**part.without(core))
-    return [Stage(CELLS, core), *found]
+        if any(map(part.there, cores.kinds)):
+            found.insert(0, Stage(part.name, cores))
+            cores = cores.each(_taken_off(part))
+    return [Stage(CELLS, cores), *found]
+
+
+def _taken_off(part: _Part) -> Callable[[Core], Core]:
+    return lambda core: core.replace(**part.without(core)) if part.there(core) else core

@@ -12,6 +12,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationInfo,
+    field_serializer,
     field_validator,
     model_validator,
 )
@@ -59,6 +60,10 @@ class Study(BaseModel):
         metric: what is counted: one of `accuracy.metric_names`, or ``module:function`` or ``FILE.py:function`` for a
             metric of your own.
         exclude: name patterns of the network's layers that stay digital, in accuracy and in energy.
+        overrides: other cores for some layers, in accuracy and in energy, by the pattern of their names (``conv1``,
+            ``"layer1.*"``; the first that matches holds): a bundled design, ``FILE:NAME``, or a file of one core.
+            They stand beside every core of the study. What such a core leaves open is filled in by the study as for
+            its other cores, by its own design, but cells and ADC are those of the core it stands beside.
         images: so many test images at most; None for all.
         calibration_images: so many training images at most set the ADC ranges; a thousand give each layer
             millions of currents, more cost time.
@@ -128,6 +133,7 @@ class Study(BaseModel):
     data: Path | None = None
     metric: str = "top1"
     exclude: tuple[str, ...] = ()
+    overrides: dict[str, str] = Field(default_factory=dict)
     images: int | None = Field(default=None, ge=1)
     calibration_images: int = Field(default=1000, ge=1)
     correction_images: int = Field(default=200, ge=1)
@@ -170,6 +176,23 @@ class Study(BaseModel):
     @classmethod
     def _axes(cls, vary: Any) -> Any:
         return checked_axes(vary)
+
+    @field_validator("overrides", mode="before")
+    @classmethod
+    def _patterns_with_cores(cls, overrides: Any) -> Any:
+        if isinstance(overrides, list) and all(isinstance(pair, list) and len(pair) == 2 for pair in overrides):
+            overrides = dict(overrides)
+        for pattern, name in overrides.items() if isinstance(overrides, dict) else ():
+            if isinstance(name, dict):
+                raise ValueError(f"a name with dots stands in quotes, such as \"{pattern}.0\" = 'B'")
+            if not (pattern and name):
+                raise ValueError("expected names of cores by patterns of layers' names, such as conv1 = 'B'")
+        return overrides
+
+    @field_serializer("overrides", when_used="json")
+    def _in_order(self, overrides: dict[str, str]) -> list[list[str]]:
+        """Return pairs of pattern and name: the first match holds, and objects of JSON have no order."""
+        return [[pattern, name] for pattern, name in overrides.items()]
 
     @field_validator("objectives")
     @classmethod
@@ -277,6 +300,8 @@ class Study(BaseModel):
         for key in ("designs", "cores"):
             if isinstance(values.get(key), list):
                 values[key] = [_part_beside(name, folder) for name in values[key]]
+        if isinstance(values.get("overrides"), dict):
+            values["overrides"] = {key: _part_beside(name, folder) for key, name in values["overrides"].items()}
         for key in ("network", "data_set", "metric"):
             if isinstance(values.get(key), str):
                 values[key] = _code_beside(values[key], folder)
@@ -312,12 +337,13 @@ class Study(BaseModel):
                 values[key] = _part_of(key, values[key], here)
         for key in ("designs", "cores"):
             values[key] = [_part_beside(name, here) for name in values[key]]
+        values["overrides"] = {key: _part_beside(name, here) for key, name in values["overrides"]}
         for key in ("network", "data_set", "metric"):
             if key in values:
                 values[key] = _code_beside(values[key], here)
         values["vary"] = _axes_beside(_without_none(values["vary"]), here)
         folder = (Path(path).parent if place is None else Path(place)).resolve()
-        for key in (*_PATHS, "designs", "cores", "network", "data_set", "metric", "vary"):
+        for key in (*_PATHS, "designs", "cores", "overrides", "network", "data_set", "metric", "vary"):
             if key in values:
                 values[key] = _relative(values[key], folder, here.resolve())
         with replacing(path) as temporary:
@@ -392,7 +418,9 @@ def _without_none(value: Any) -> Any:
 
 def _part_beside(name: Any, folder: Path) -> Any:
     """Return ``FILE:NAME``, or a design file, with the file's full path; anything else is left as it stands."""
-    path, colon, own = str(name).rpartition(":")
-    if str(name).endswith(".toml"):
-        return _beside(str(name), folder)
+    if not isinstance(name, str):
+        return name
+    path, colon, own = name.rpartition(":")
+    if name.endswith(".toml"):
+        return _beside(name, folder)
     return f"{_beside(path, folder)}:{own}" if colon and path else name

@@ -7,6 +7,7 @@ import io
 from collections.abc import Sequence
 
 from reports.built_cores import caption_of_parts, what_is_in
+from reports.layer_cores import column_of, overrides_of
 from reports.metric import ShownMetric
 from reports.numbers import bits, show_interval, significant
 from reports.results import StudyResult, Values, interval_of, is_calibrated
@@ -77,7 +78,11 @@ def _row(design: Values, result: StudyResult) -> Values:
             f"network_energy_gated_nj_per_{shown.place}": 1e3 * whole["energy_gated_uj"] / places,
         }
     fields = {name: value for name, value in design["fields"].items() if name not in (*row, "name")}
-    return row | fields | _built(design["core"]) | {"in_accuracy": what_is_in(design["core"], design["name"])}
+    others = overrides_of(design)
+    row |= fields | _built(design["core"])
+    if any(map(overrides_of, result.designs)):
+        row |= {"overrides": column_of(design), "network_placed_on": whole.get("placed_on")}
+    return row | {"in_accuracy": what_is_in(design["core"], design["name"], others)}
 
 
 def partly(design: Values) -> dict[str, float]:

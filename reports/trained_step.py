@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from circuits import Core
+from circuits import NetworkCores
 from devicekit.common.plain import plain
 from reports.cache import ResultCache
 from reports.errors import StudyError
@@ -45,15 +45,15 @@ def load_trained(study: Study) -> LoadedNetwork | None:
 
 
 def evaluate_trained(
-    study: Study, given: LoadedNetwork, trained: LoadedNetwork, core: Core, cache: ResultCache, report: Report
+    study: Study, given: LoadedNetwork, trained: LoadedNetwork, cores: NetworkCores, cache: ResultCache, report: Report
 ) -> Values:
-    """Return how both fare on the same cells of a core, from an earlier run where all inputs are the same.
+    """Return how both fare on the same cells, from an earlier run where all inputs are the same.
 
     Args:
         study: the study.
         given: the network as given.
         trained: the network with its trained weights.
-        core: the core as it was evaluated, with its wires.
+        cores: as they were evaluated, with their wires.
         cache: earlier results.
         report: called with (steps done, steps in all).
 
@@ -64,18 +64,18 @@ def evaluate_trained(
     from accuracy import measure_activity
     from accuracy.training import compare
 
-    scales = study.trained_scales if core.cell is not None else (1.0,)
+    scales = study.trained_scales if any(core.cell is not None for core in cores.kinds) else (1.0,)
     # Tolerance and stages play no part in it.
-    inputs = evaluation_inputs(study, trained.fingerprint, core) | {"given": given.fingerprint, "scales": list(scales)}
-    known = cache.get(f"trained-{core.name}", inputs)
+    inputs = evaluation_inputs(study, trained.fingerprint, cores) | {"given": given.fingerprint, "scales": list(scales)}
+    known = cache.get(f"trained-{cores.name}", inputs)
     if known is not None:
         report(1, 1)
         return known
     with beyond_envelopes():
         # Said of the network as given already.
-        before, after = (converted(study, own, core) for own in (given, trained))
+        before, after = (converted(study, own, cores) for own in (given, trained))
         activities: Any = {}
-        if core.design.input_bits is not None:
+        if cores.core.design.input_bits is not None:
             activities = measure_activity(after, training_batches(study, trained))
         found = compare(
             before,
@@ -91,7 +91,7 @@ def evaluate_trained(
             progress=report,
         )
     values = {"comparison": [one.to_dict() for one in found], "activities": plain(activities)}
-    cache.put(f"trained-{core.name}", inputs, values)
+    cache.put(f"trained-{cores.name}", inputs, values)
     return values
 
 

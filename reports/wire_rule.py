@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from circuits import Core, Wires, wire_error_lsb
+from circuits import Core, NetworkCores, Wires, wire_error_lsb
 from circuits.designs import split_rows
 from devicekit.common.plain import PlainValues
 
@@ -49,23 +49,25 @@ def leaves_wires_open(core: Core) -> bool:
     return calibrated and not sliced and not said and core.cell is not None
 
 
-def wire_cost(model: nn.Module, core: Core, batches: Batches) -> WireCost | None:
-    """Return what the usual resistance would cost a core that has none; None where no currents are known.
+def wire_cost(model: nn.Module, cores: NetworkCores, batches: Batches) -> WireCost | None:
+    """Return what the usual resistance would cost cores that have none; None where no currents are known.
+
+    One chip has wires or has none: the layer where they cost most decides for all cores that leave them open.
 
     Args:
-        model: converted and calibrated for the core without wires.
-        core: the core.
+        model: converted and calibrated for the cores without wires.
+        cores: the cores; layers of those that say what wires they have are left aside.
         batches: training data that the currents are measured on.
     """
     from accuracy import analog_layers, measure_line_currents
 
-    assert core.cell is not None
     currents = measure_line_currents(model, batches)
     worst: tuple[float, str] | None = None
     for layer in analog_layers(model):
-        own = currents.get(layer.name)
-        if own is None or own.full_scale_a is None:
+        own, core = currents.get(layer.name), cores.of(layer.names)
+        if own is None or own.full_scale_a is None or not leaves_wires_open(core):
             continue
+        assert core.cell is not None
         rows, *_ = split_rows(layer.array.mapping.rows, layer.design.max_rows)
         error = wire_error_lsb(
             own, layer.design, rows, USUAL_RESISTANCE, core.cell.i_max,
@@ -77,14 +79,17 @@ def wire_cost(model: nn.Module, core: Core, batches: Batches) -> WireCost | None
     return WireCost(USUAL_RESISTANCE, worst[0], worst[1], worst[0] > LEAST_ERROR_LSB)
 
 
-def wired(core: Core, cost: WireCost | None) -> Core:
-    """Return a core with the wires that the rule gives it.
+def wired(cores: NetworkCores, cost: WireCost | None) -> NetworkCores:
+    """Return cores with the wires that the rule gives those that leave them open.
 
     Args:
-        core: as built.
-        cost: from `wire_cost`; None leaves the core as it is.
+        cores: as built.
+        cost: from `wire_cost`; None leaves them as they are.
     """
-    return core if cost is None or not cost.included else core.replace(wires=Wires(cost.r_p_hat))
+    if cost is None or not cost.included:
+        return cores
+    wires = Wires(cost.r_p_hat)
+    return cores.each(lambda core: core.replace(wires=wires) if leaves_wires_open(core) else core)
 
 
 def wire_note(costs: dict[str, WireCost]) -> str:

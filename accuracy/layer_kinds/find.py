@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Any
 
 import torch
@@ -15,6 +14,7 @@ from torch.nn.parameter import is_lazy
 from accuracy.errors import ConversionError
 from accuracy.layer_kinds.kind import LayerKind, MatrixKind
 from accuracy.layer_kinds.registry import is_built_in, kind_of
+from circuits.network_values import matches
 from devicekit.common.errors import unknown_name
 
 _MARK = "rewritten_as"
@@ -45,9 +45,14 @@ class FoundLayer:
     kind: LayerKind
     within: tuple[str, ...] = ()
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What patterns may call the layer: its own name, and those of modules that it is part of."""
+        return (self.name, *self.within)
+
     def matches(self, patterns: Iterable[str]) -> bool:
-        """Whether a pattern matches the layer's name, or that of a module which it is part of."""
-        return any(fnmatchcase(name, pattern) for pattern in patterns for name in (self.name, *self.within))
+        """Whether a pattern matches one of the layer's names."""
+        return any(matches(self.names, pattern) for pattern in patterns)
 
     @property
     def label(self) -> str | None:

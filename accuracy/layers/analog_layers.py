@@ -57,6 +57,7 @@ class AnalogLayer(nn.Module):
         key: identifies the layer's random numbers: the seed's spawn key.
 
     Attributes:
+        within: names of what the layer is part of and may be named as a whole by.
         relu: whether the layer applies the ReLU that followed it, in the same pass over memory as its ADCs.
         vectors_only: whether a batch norm was folded into it that holds for single vectors, not for sequences.
     """
@@ -79,6 +80,7 @@ class AnalogLayer(nn.Module):
         self.array = AnalogArray(mapping, kind.operator(digital), core.cell, Physics.of(core))
         self.cell = core.cell
         self.key = key
+        self.within: tuple[str, ...] = ()
         self.relu = False
         self.vectors_only = False
         self.mode = Mode.ANALOG
@@ -446,6 +448,11 @@ class AnalogLayer(nn.Module):
                 result = result + added
                 return torch.relu(result) if relu else result
         return result
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What patterns may call the layer: its own name, and those of what it is part of."""
+        return (self.name, *self.within)
 
     @property
     def least_axes(self) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +10,7 @@ from torch import fx, nn
 from accuracy.layer_kinds import copy_model
 from accuracy.layers.analog_layers import AnalogLayer
 from accuracy.layers.coverage import Coverage
-from circuits import Core
+from circuits import NetworkCores
 
 _HELD = "conversion"
 
@@ -21,15 +20,13 @@ class Recipe:
     """How a network is converted; see `accuracy.convert`.
 
     Attributes:
-        core: of most layers.
-        overrides: of layers whose name matches a pattern.
+        cores: that its layers lie on.
         seed: of programming.
         exclude: name patterns of what stays digital.
         project_signs: whether column-sign designs drop the minority sign.
     """
 
-    core: Core
-    overrides: Mapping[str, Core]
+    cores: NetworkCores
     seed: int
     exclude: tuple[str, ...]
     project_signs: bool

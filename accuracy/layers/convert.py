@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import operator
 import warnings
 from collections import Counter
@@ -30,7 +29,7 @@ from accuracy.layers.conversion import Conversion, Recipe, remember
 from accuracy.layers.plan import Plan, check_names, plan
 from accuracy.layers.tracing import traced
 from accuracy.lifting import is_lifted_owner
-from circuits import Core, CoreDesign, Faults, Wires, as_core, load_core
+from circuits import Core, CoreDesign, Faults, NetworkCores, Wires, network_cores
 from circuits.bit_line.solve import BitLineCell
 from circuits.core import AdcLike, CellLike, PeripheralsLike
 
@@ -39,7 +38,7 @@ _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 def convert(
     model: nn.Module,
-    design: Core | CoreDesign | str,
+    design: Core | CoreDesign | str | NetworkCores,
     cell: CellLike | None = None,
     seed: int = 0,
     peripherals: PeripheralsLike | None = None,
@@ -64,7 +63,8 @@ def convert(
     Args:
         model: any module; where `torch.fx` cannot follow its code, layers are replaced one by one, with a warning that
             batch norm is not folded.
-        design: the core of every layer: as built, a design, or a name (``"A"``, ``"FILE:NAME"``).
+        design: the core of every layer: as built, a design, or a name (``"A"``, ``"FILE:NAME"``); or the cores of all
+            layers (`circuits.NetworkCores`), as they are.
         cell: memory cell, or its name; None for the core's own, ideal cells where it has none. This and the next few
             fill in what the core leaves open, and are refused beside a part of its own.
         seed: programming errors are drawn from it.
@@ -75,7 +75,7 @@ def convert(
         example: inputs to find matrices in code with: a tensor, a tuple of positional or a dict of keyword arguments.
         faults: stuck cells; none by default.
         overrides: another core for layers whose name matches a pattern (``"layer1.*"``); the first match holds. What it
-            leaves open is that of the others.
+            leaves open is that of the others (`circuits.network_cores`).
         exclude: name patterns of layers and matrices that stay digital; a layer of several matrices (attention) may be
             named as a whole.
         project_signs: for column-sign designs, set the minority sign of each column to zero instead of refusing.
@@ -90,10 +90,11 @@ def convert(
         DesignError: no core, design or name; a part beside one of the core's own; parts that do not go together.
         NetworkError: the network does not run on the example.
     """
-    cores = _Cores(design, overrides or {}, cell, peripherals, bit_line, adc, faults)
+    wires = None if bit_line is None else Wires(bit_line=bit_line)
+    cores = network_cores(design, overrides, cell=cell, adc=adc, peripherals=peripherals, wires=wires, faults=faults)
     if analog_layers(model):
         raise ConversionError("The model has analog layers already; convert the original network.")
-    recipe = Recipe(cores.core, cores.overrides, seed, tuple(exclude), project_signs)
+    recipe = Recipe(cores, seed, tuple(exclude), project_signs)
     batch = None if example is None else batch_of((example, None), model_device(model))
     converted = build(model, recipe, batch)
     remember(converted, Conversion(model, recipe))
@@ -115,17 +116,16 @@ def build(model: nn.Module, recipe: Recipe, batch: Batch | None) -> nn.Module:
     planned = plan(model, recipe.exclude, batch)
     if not planned.open and not any(isinstance(layer.kind, MatrixKind) for layer in planned.layers):
         raise ConversionError(f"{type(model).__name__} has no layer that can be converted ({kind_names()}).")
-    check_names(planned, (*recipe.overrides, *recipe.exclude))
+    check_names(planned, (*recipe.cores.overrides, *recipe.exclude))
     network, of_vectors = _folded(planned, recipe.exclude)
     new: dict[nn.Module, nn.Module] = {}
     layers = [layer for layer in find_layers(network) if layer.name not in planned.unused]
     for key, layer in enumerate(layer for layer in layers if isinstance(layer.kind, MatrixKind)):
-        own = next((core for pattern, core in recipe.overrides.items() if layer.matches([pattern])), recipe.core)
         if layer.matches(recipe.exclude):
             continue
-        own = with_own_bits(own, layer.module)
+        own = with_own_bits(recipe.cores.of(layer.names), layer.module)
         analog = analog_layer(layer.name, layer.module, own, key, project_signs=recipe.project_signs)
-        analog.vectors_only = layer.name in of_vectors
+        analog.within, analog.vectors_only = layer.within, layer.name in of_vectors
         analog.program(recipe.seed)
         new[layer.module] = analog
     if not new and not planned.open:
@@ -136,49 +136,6 @@ def build(model: nn.Module, recipe: Recipe, batch: Batch | None) -> nn.Module:
         _take_over_sums(converted)
     _leave_fused_paths(converted)
     return converted.eval()
-
-
-class _Cores:
-    """The core of most layers, and those of some, from what `convert` is given.
-
-    Attributes:
-        core: of most layers.
-        overrides: of layers whose name matches a pattern.
-    """
-
-    def __init__(
-        self,
-        core: Core | CoreDesign | str,
-        overrides: Mapping[str, Core | CoreDesign | str],
-        cell: CellLike | None,
-        peripherals: PeripheralsLike | None,
-        bit_line: BitLineCell | None,
-        adc: AdcLike | None,
-        faults: Faults | None,
-    ) -> None:
-        wires = None if bit_line is None else Wires(bit_line=bit_line)
-        self.core = as_core(core, cell=cell, adc=adc, peripherals=peripherals, wires=wires, faults=faults)
-        # A name is looked up for each design's own use.
-        shared: dict[str, Any] = {
-            "cell": self.core.cell,
-            "adc": self.core.adc,
-            "peripherals": self.core.peripherals if peripherals is None else peripherals,
-            # The design of those layers has its own bit-line resistance.
-            "wires": dataclasses.replace(self.core.wires or Wires(), r_p_hat=None, resistance=None),
-            "faults": self.core.faults,
-        }
-        self.overrides = {pattern: self._filled(other, shared) for pattern, other in overrides.items()}
-
-    def _filled(self, other: Core | CoreDesign | str, shared: Mapping[str, Any]) -> Core:
-        own = Core(other) if isinstance(other, CoreDesign) else load_core(other) if isinstance(other, str) else other
-        missing = {part: value for part, value in shared.items() if getattr(own, part, None) is None}
-        core = as_core(own, **missing)
-        if core.corrections not in ((), self.core.corrections):
-            raise ConversionError(
-                f"Corrections are made for the whole network, but the core {core.name!r} of some layers has "
-                f"{core.corrections} and the core {self.core.name!r} of the others {self.core.corrections}."
-            )
-        return core
 
 
 def _require_eager(model: nn.Module) -> None:

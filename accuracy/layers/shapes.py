@@ -71,7 +71,7 @@ def layer_shapes(
             continue
         name = layer.name or type(layer.module).__name__.lower()
         for _, output in calls:
-            shape = layer.kind.shape(name, layer.module, output, layer.label)
+            shape = replace(layer.kind.shape(name, layer.module, output, layer.label), within=layer.within)
             found[name] = shape if name not in found else replace(shape, mvms=shape.mvms + found[name].mvms)
     if not found:
         raise NetworkError(f"{type(model).__name__} ran without a layer that is a matrix ({kind_names()}).")

@@ -11,7 +11,7 @@ from accuracy.screening.conversion import ColumnErrors, ExactReading, LayerConve
 from accuracy.screening.errors import ScreeningError
 from accuracy.screening.sensitivities import LayerSensitivity, Sensitivities
 from accuracy.screening.weight_moments import weight_moments
-from circuits import Core
+from circuits import Core, NetworkCores, network_cores
 from circuits.peripherals.model import PeripheralModel
 
 Floats = NDArray[np.float64]
@@ -36,8 +36,8 @@ class Margins:
     layers: Floats = field(repr=False)
 
 
-def margins_on(sensitivities: Sensitivities, core: Core, *, seed: int = 0) -> Margins:
-    """Return mean and variance of the margins on a core.
+def margins_on(sensitivities: Sensitivities, core: Core | NetworkCores, *, seed: int = 0) -> Margins:
+    """Return mean and variance of the margins on a core, or on the cores of all layers.
 
     Args:
         sensitivities: of the network.
@@ -48,12 +48,12 @@ def margins_on(sensitivities: Sensitivities, core: Core, *, seed: int = 0) -> Ma
         ScreeningError: a core that the screen has no law for.
         DevicekitError: the network is impossible on the core.
     """
-    core.require_cell()
-    count = sensitivities.competitors
+    cores, count = network_cores(core), sensitivities.competitors
     mean = sensitivities.margins[:, :count].copy()
     readings, parts = np.zeros_like(mean), []
     for own in sensitivities.layers:
-        shift, shared, independent = _layer(own, core, _conversion(sensitivities, own, core, seed))
+        on = cores.of(own.layer.names)
+        shift, shared, independent = _layer(own, on, _conversion(sensitivities, own, on, seed))
         mean += shift
         readings += independent
         parts.append(shared)

@@ -17,7 +17,7 @@ from accuracy.screening.decisions import right_decisions, spread_over_chips
 from accuracy.screening.errors import ScreeningError
 from accuracy.screening.estimate import Margins, is_trimmed, margins_on
 from accuracy.screening.sensitivities import COMPETITORS, IMAGES, Sensitivities, measure_sensitivities
-from circuits import Core, CoreDesign, as_core
+from circuits import Core, CoreDesign, NetworkCores, as_core, network_cores
 from devicekit.common.plain import plain_dict
 
 Floats = NDArray[np.float64]
@@ -169,8 +169,8 @@ def _first_half(progress: Progress, cores: int) -> Progress:
     return lambda done, images: progress(done, images + cores)
 
 
-def screen_core(sensitivities: Sensitivities, core: Core, *, seed: int = 0) -> Screened:
-    """Return the accuracy on one core from the sensitivities of a network.
+def screen_core(sensitivities: Sensitivities, core: Core | NetworkCores, *, seed: int = 0) -> Screened:
+    """Return the accuracy on one core, or on the cores of all layers, from the sensitivities of a network.
 
     Args:
         sensitivities: of the network.
@@ -181,7 +181,8 @@ def screen_core(sensitivities: Sensitivities, core: Core, *, seed: int = 0) -> S
         ScreeningError: a core that the screen has no law for.
         DevicekitError: the network is impossible on the core.
     """
-    found = margins_on(sensitivities, core, seed=seed)
+    cores = network_cores(core)
+    found = margins_on(sensitivities, cores, seed=seed)
     if not (np.isfinite(found.mean).all() and np.isfinite(found.weights).all() and np.isfinite(found.readings).all()):
         raise ScreeningError(f"Core {core.name!r}: the errors of its layers are not finite.")
     right = _right(sensitivities, found, 1.0)
@@ -192,7 +193,7 @@ def screen_core(sensitivities: Sensitivities, core: Core, *, seed: int = 0) -> S
         core=core.name,
         baseline=sensitivities.baseline,
         mean=mean,
-        std=_spread(sensitivities, found, right, trimmed=is_trimmed(core)),
+        std=_spread(sensitivities, found, right, trimmed=is_trimmed(cores.core)),
         error=LEAST_ERROR + ERROR_SHARE * changed,
         changed=changed,
         images=sensitivities.images,

@@ -65,3 +65,25 @@ class CellsRead:
         if built.cell is None:
             raise DeviceError("Ideal cells have no errors to scale: leave out --error-scale.")
         return built.replace(cell=replace(built.cell, error_scale=self.error_scale))
+
+    def beside(self, core: Core, **parts: Any) -> Core:
+        """Return the core of some layers with what it leaves open filled in, but for the cells: those of the rest.
+
+        Cells of its own are read when and as the others are.
+
+        Args:
+            core: from its name.
+            **parts: peripherals, ADC and wires; a name of peripherals is looked up for this core's own use.
+
+        Raises:
+            DevicekitError: parts that do not go together.
+        """
+        needless = ("adc", "peripherals") if core.design.adc_bits is None else ()
+        changes = {name: own for name, own in parts.items() if name not in needless}
+        if core.cell is not None:
+            changes |= {name: getattr(self, name) for name in _PARTS}
+        changes = {name: own for name, own in changes.items() if own is not None and not getattr(core, name)}
+        filled = core.replace(**changes) if changes else core
+        if filled.cell is None or self.error_scale == 1.0:
+            return filled
+        return filled.replace(cell=replace(filled.cell, error_scale=self.error_scale))

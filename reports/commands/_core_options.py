@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -43,3 +44,32 @@ DrawCellsOption = Annotated[bool, typer.Option(help="Draw each chip's cell model
 ProjectSignsOption = Annotated[
     bool, typer.Option(help="Column-sign designs: drop the minority sign of each column instead of refusing.")
 ]
+OverrideOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="PATTERN=DESIGN: another core for layers of that name, such as 'conv1=B' or 'layer1.*=mine.toml:wide'; "
+        "repeatable, the first match holds."
+    ),
+]
+
+
+def overrides_of(texts: Sequence[str] | None) -> dict[str, str]:
+    """Return the name of another core by the pattern of the layers it is for, in the order given.
+
+    Args:
+        texts: of `OverrideOption`.
+
+    Raises:
+        DesignError: another form, or a pattern that stands twice.
+    """
+    from devicekit import DesignError
+
+    overrides: dict[str, str] = {}
+    for text in texts or ():
+        pattern, equals, name = (part.strip() for part in text.partition("="))
+        if not (pattern and equals and name):
+            raise DesignError(f"Expected --override as PATTERN=DESIGN, such as 'conv1=B', but got {text!r}.")
+        if pattern in overrides:
+            raise DesignError(f"--override: the pattern {pattern!r} stands twice.")
+        overrides[pattern] = name
+    return overrides

@@ -17,11 +17,13 @@ from reports.commands._core_options import (
     InputHatOption,
     InputResistanceOption,
     OrientationOption,
+    OverrideOption,
     ProjectSignsOption,
     SupplyHatOption,
     SupplyResistanceOption,
     TemperatureOption,
     ToleranceOption,
+    overrides_of,
 )
 from reports.commands.common import (
     DesignsArgument,
@@ -37,7 +39,6 @@ from reports.commands.common import (
 
 if TYPE_CHECKING:
     from accuracy.evaluation.layer_report import LayerReport
-    from circuits import Core
     from circuits.core_parts import Correction
     from reports.metric import ShownMetric
 
@@ -111,9 +112,7 @@ def accuracy(
             help="ADC: ramp, sar, flash, pipeline, sar_40nm ..., or a file; the core's, or ideal, by default."
         ),
     ] = None,
-    override: Annotated[
-        list[str] | None, typer.Option(help="PATTERN=DESIGN: another design for layers of that name; repeatable.")
-    ] = None,
+    override: OverrideOption = None,
     exclude: Annotated[list[str] | None, typer.Option(help="Name pattern of layers that stay digital.")] = None,
     project_signs: ProjectSignsOption = False,
     correct: Annotated[
@@ -144,6 +143,7 @@ def accuracy(
     """Accuracy of a network on analog arrays, with ideal cells and with the device's errors."""
     from accuracy import (
         DataSet,
+        analog_layers,
         calibrate,
         calibration_report,
         convert,
@@ -156,8 +156,10 @@ def accuracy(
     from accuracy.batches import batch_of, usual_size
     from accuracy.data_sets import find as find_data
     from accuracy.evaluation.measures import measure_of
-    from circuits import choose_cores
+    from circuits import choose_cores, load_core, network_cores
     from reports import panels
+    from reports.built_cores import layers_elsewhere
+    from reports.layer_cores import overrides_shown
     from reports.metric import ShownMetric
 
     facts = measure_of(metric).facts.to_dict()
@@ -178,7 +180,7 @@ def accuracy(
     wires = {name: value for name, value in given.items() if value is not None} or None
     parts: dict[str, Any] = {"peripherals": peripherals, "adc": adc, "wires": wires}
     chosen = {name: read.built(core, **parts) for name, core in choose_cores(designs or ["xiao2022"]).items()}
-    overrides = {pattern: _wired(core, wires) for pattern, core in map(_override, override or [])}
+    overrides = {pattern: read.beside(load_core(name), **parts) for pattern, name in overrides_of(override).items()}
     # The user's own network takes its own weights; one known by name may have them beside its images.
     model = networks.load(network, weights or (None if networks.is_own(network) else data))
     loaded = find_data(data_set or networks.data_set(network), data)
@@ -191,14 +193,8 @@ def accuracy(
     rows: list[dict[str, Any]] = []
     with progress("Accuracy", as_json=as_json) as step:
         for name, core in chosen.items():
-            converted = convert(
-                model,
-                core,
-                seed=seed,
-                overrides=overrides,
-                exclude=exclude or (),
-                project_signs=project_signs,
-            )
+            cores = network_cores(core, overrides)
+            converted = convert(model, cores, seed=seed, exclude=exclude or (), project_signs=project_signs)
             calibrate(converted, calibration, progress=_stage(step, f"{name}: calibrating"))
             result = evaluate(
                 converted,
@@ -217,7 +213,8 @@ def accuracy(
             own = {"layers": by_layer} if layers else {}
             cell = "ideal" if core.cell is None else device or core.cell.name
             named = {"design": name, "device": cell, "network": network, "metric": metric}
-            rows.append({**named, **result.to_dict(), "core": core.to_dict(), **own})
+            built = {"core": core.to_dict(), "overrides": overrides_shown(cores, analog_layers(converted))}
+            rows.append({**named, **result.to_dict(), **built, **own})
     if figure is not None:
         panels.save(panels.accuracy_panel(rows, shown)[0], figure)
     # The same for every design.
@@ -241,6 +238,8 @@ def accuracy(
             title="Matrices of the network",
             headings=_MATRIX,
         )
+    for row in rows if overrides else []:
+        print_note(f"{row['design']}: {layers_elsewhere({**row, 'name': row['core']['name']}) or 'all layers on it'}.")
     print_note(covered.summary())
     example = facts["example"] or ("image" if isinstance(loaded, DataSet) else "example")
     counted = f"{rows[0]['images']} test {example}s{shown.of_labels(rows[0]['labels'])}"
@@ -251,28 +250,11 @@ def api_arguments() -> dict[str, str]:
     """Return the options for arguments of the API that are called otherwise here."""
     own = {
         "cell": "--device",
+        "overrides": "--override",
         "wires": "--r-p-hat or another of the wires",
         "corrections": "--correct",
     }
     return {"time": "--age", "directory": "--data"} | own
-
-
-def _override(text: str) -> tuple[str, Core]:
-    """Split PATTERN=DESIGN."""
-    from circuits import load_core
-    from devicekit import DesignError
-
-    pattern, equals, name = text.partition("=")
-    if not (pattern and equals and name):
-        raise DesignError(f"Expected --override as PATTERN=DESIGN, such as 'conv1=B', but got {text!r}.")
-    return pattern, load_core(name)
-
-
-def _wired(core: Core, wires: Any) -> Core:
-    """Return a core with other wires, where some are given."""
-    from circuits import as_core
-
-    return core if wires is None else as_core(core, wires=wires)
 
 
 _LAYER = {

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from reports.commands._core_options import OverrideOption, overrides_of
 from reports.commands.common import (
     DesignsArgument,
     JsonOption,
@@ -19,7 +20,7 @@ from reports.commands.common import (
 )
 
 if TYPE_CHECKING:
-    from circuits import CoreDesign, LayerShape
+    from circuits import LayerShape
     from energy import CoreCost, Library, NetworkCost
 
 _TABLES = ("cost", "counts", "breakdown", "network", "layers")
@@ -45,6 +46,7 @@ def register(app: typer.Typer) -> None:
             "devicekit energy A --explain energy_fj_per_op --depth 3",
             "devicekit energy A --network digits_cnn",
             "devicekit energy A --network digits_cnn --explain conv2.energy_gated_nj",
+            "devicekit energy A --network digits_cnn --override conv1=B",
         ),
     )(energy)
 
@@ -77,6 +79,7 @@ def energy(
     exclude: Annotated[
         list[str] | None, typer.Option(help="Name pattern of the network's layers that stay digital; repeatable.")
     ] = None,
+    override: OverrideOption = None,
     layers: Annotated[
         Path | None, typer.Option(help="Layers instead of a network: CSV with name, rows, columns, mvms, groups.")
     ] = None,
@@ -110,7 +113,7 @@ def energy(
     seed: SeedOption = 0,
 ) -> None:
     """Energy, area and latency of analog cores, and of networks on them, with intervals, counts and sources."""
-    from circuits import as_core, choose_cores
+    from circuits import as_core, choose_cores, load_core
     from devicekit.common.errors import unknown_name
     from energy import EnergyError, estimate_core, estimate_network, load_library
     from energy.tables import FORMATS
@@ -126,7 +129,13 @@ def energy(
         raise EnergyError(unknown_name("table", table, _TABLES))
     if network is not None and layers is not None:
         raise EnergyError("Expected either --network or --layers, but got both.")
-    given = {"--groups": groups, "--core-budget": core_budget, "--layer": layer, f"--table {table}": table}
+    given: dict[str, Any] = {
+        "--groups": groups,
+        "--core-budget": core_budget,
+        "--layer": layer,
+        f"--table {table}": table,
+    }
+    given |= {"--override": override or None}
     for option in (name for name, value in given.items() if value not in (None, "cost", "counts", "breakdown")):
         if not placed:
             raise EnergyError(f"{option} needs a network: give --network or --layers.")
@@ -136,28 +145,17 @@ def energy(
         raise EnergyError("--exclude names layers of a network: give --network.")
     loaded = load_library(library)
     chosen = [as_core(core, cell=device, adc=adc) for core in choose_cores(designs or ["xiao2022"]).values()]
-    libraries = [loaded if peripherals is None else _simulated(loaded, peripherals, core.design) for core in chosen]
-    costs = [
-        estimate_core(core, library=own, structure=structure, seed=seed)
-        for core, own in zip(chosen, libraries, strict=True)
-    ]
+    overrides = {pattern: load_core(name) for pattern, name in overrides_of(override).items()}
+    options: dict[str, Any] = {"library": loaded, "peripherals": peripherals, "structure": structure, "seed": seed}
+    costs = [estimate_core(core, **options) for core in chosen]
     networks: list[NetworkCost] = []
     shapes = _layers(network, image, layers, exclude or [])
     if shapes:
+        options |= {"overrides": overrides, "groups": groups or "packed", "core_budget": core_budget}
         with progress("Placing the network", as_json=as_json) as step:
-            for number, (core, own) in enumerate(zip(chosen, libraries, strict=True)):
+            for number, core in enumerate(chosen):
                 step(number, len(chosen), f"Placing the network on {core.name}")
-                networks.append(
-                    estimate_network(
-                        shapes,
-                        core,
-                        library=own,
-                        structure=structure,
-                        groups=groups or "packed",
-                        core_budget=core_budget,
-                        seed=seed,
-                    )
-                )
+                networks.append(estimate_network(shapes, core, **options))
     if figure is not None:
         _draw(costs, figure)
     if front is not None:
@@ -167,7 +165,7 @@ def energy(
     elif as_json:
         _json(costs, networks, loaded)
     else:
-        _show(costs, networks, table, form, out, libraries[0])
+        _show(costs, networks, table, form, out, loaded)
 
 
 def api_arguments() -> dict[str, str]:
@@ -192,13 +190,6 @@ def _format(form: str | None, out: Path | None, as_json: bool) -> str:
     if form == "table" and out is not None:
         raise EnergyError("The format table is for the terminal: give --format csv, markdown or latex with --out.")
     return form or "table"
-
-
-def _simulated(library: Library, peripherals: str, design: CoreDesign) -> Library:
-    """Return the library with the energies of the peripherals as they were characterised for a design's use."""
-    from circuits import load_peripherals
-
-    return library.with_peripherals(load_peripherals(peripherals, design))
 
 
 def _layers(network: str | None, image: str | None, layers: Path | None, exclude: list[str]) -> list[LayerShape]:
@@ -253,6 +244,11 @@ def _draw(costs: list[CoreCost], path: Path) -> None:
         save_figure(drawn, temporary)
 
 
+def _named(cost: CoreCost | NetworkCost) -> dict[str, Any]:
+    row = cost.row()
+    return {"name": row["design"], "cost": row}
+
+
 def _explain(
     costs: list[CoreCost], networks: list[NetworkCost], name: str, layer: str | None, depth: int, as_json: bool
 ) -> None:
@@ -264,7 +260,7 @@ def _explain(
     texts = {}
     for number, cost in enumerate(costs):
         explained = networks[number].explain(name, layer) if networks else cost.explain(name)
-        note = borrowed_note([{"name": cost.design.name, "cost": cost.row()}])
+        note = borrowed_note([_named(networks[number] if networks else cost)])
         texts[cost.design.name] = "\n".join(filter(None, (explained.text(depth), note)))
     if as_json:
         print_json(texts)
@@ -274,12 +270,13 @@ def _explain(
 
 
 def _json(costs: list[CoreCost], networks: list[NetworkCost], library: Library) -> None:
-    from energy.tables import layer_rows
+    from energy.tables import layer_rows, network_rows
 
-    borrowed = " and ".join(sorted({cost.library.borrowed for cost in costs if cost.library.borrowed}))
+    cores = [*costs, *(core for cost in networks for core in cost.cores)]
+    borrowed = " and ".join(sorted({core.library.borrowed for core in cores if core.library.borrowed}))
     document: dict[str, Any] = {"library": library.name, "borrowed_from": borrowed, "designs": costs}
     if networks:
-        document["networks"] = [cost.row() for cost in networks]
+        document["networks"] = network_rows(networks)
         document["layers"] = layer_rows(networks)
     print_json(document)
 
@@ -306,16 +303,17 @@ def _show(
     from reports.sources import borrowed_note
 
     brackets = "In brackets: 95 % interval. " + _calibrated(costs, loaded)
-    brackets += borrowed_note([{"name": cost.design.name, "cost": cost.row()} for cost in costs])
+    captions = {"cost": brackets + borrowed_note([_named(own) for own in costs])}
+    captions["network"] = brackets + borrowed_note([_named(own) for own in networks])
     explained = "Where a number comes from: --explain with its heading, or its name as --format csv prints it."
     full: dict[str, Any] = {
         "cost": (lambda: [cost.row() for cost in costs], tables.SHORT, 1),
         "counts": (lambda: [cost.row() for cost in costs], tables.COUNT_HEADINGS, 1),
         "breakdown": (lambda: tables.breakdown_rows(costs), tables.BREAKDOWN_HEADINGS, 2),
-        "network": (lambda: [cost.row() for cost in networks], tables.NETWORK_HEADINGS, 1),
+        "network": (lambda: tables.network_rows(networks), tables.network_headings(networks), 1),
         "layers": (
             lambda: tables.layer_rows(networks),
-            ({"design": "Design"} if len(networks) > 1 else {}) | dict(tables.LAYER_HEADINGS),
+            tables.layer_headings(networks),
             2 if len(networks) > 1 else 1,
         ),
     }
@@ -323,10 +321,11 @@ def _show(
         "cost": f"Cost of a core, library {loaded.name}",
         "counts": "Counts of one matrix-vector product",
         "breakdown": f"Cost by component, library {loaded.name}",
-        "network": "The network on cores of a design",
+        "network": "The network on cores of a design"
+        if not any(own.is_mixed for own in networks)
+        else "The network on cores of several designs",
         "layers": "Layer by layer",
     }
-    captions = {"cost": brackets, "network": brackets}
     wanted = [table] if table else ["network", "layers"] if networks else ["cost", "counts"]
     if form == "table":
         for name in wanted:

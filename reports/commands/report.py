@@ -15,11 +15,13 @@ from reports.commands._core_options import (
     InputHatOption,
     InputResistanceOption,
     OrientationOption,
+    OverrideOption,
     ProjectSignsOption,
     SupplyHatOption,
     SupplyResistanceOption,
     TemperatureOption,
     ToleranceOption,
+    overrides_of,
 )
 from reports.commands.common import (
     DesignsArgument,
@@ -40,6 +42,7 @@ def register(app: typer.Typer) -> None:
         "report",
         epilog=examples(
             "devicekit report A isaac2016 --trials 2 --images 50 --calibration-images 50",
+            "devicekit report A --override fc=C --peripherals ideal --trials 2 --images 50 --calibration-images 50",
             "devicekit report A --peripherals sized --correct column_trim --trials 2 --images 50",
             "devicekit report A --device sonos_40nm_iedm2022 --trials 2 --images 50 --calibration-images 50 --json",
         ),
@@ -95,6 +98,7 @@ def report(
     exclude: Annotated[
         list[str] | None, typer.Option(help="Name pattern of the network's layers that stay digital; repeatable.")
     ] = None,
+    override: OverrideOption = None,
     images: Annotated[int | None, typer.Option(min=1, help="So many test images at most. [default: all]")] = None,
     calibration_images: Annotated[
         int | None, typer.Option(min=1, help="So many training images at most set the ranges. [default: 1000]")
@@ -183,6 +187,7 @@ def report(
         "device": device,
         "library": library,
         "exclude": exclude or None,
+        "overrides": overrides_of(override) or None,
         "peripherals": peripherals,
         "corrections": None if not correct else [] if correct == ["none"] else correct,
         "adc": adc,
@@ -227,6 +232,7 @@ def api_arguments() -> dict[str, str]:
         "directory": "--data",
         "wires": "--r-p-hat or another of the wires",
         "corrections": "--correct",
+        "overrides": "--override",
     }
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from circuits import Core, CoreDesign
+from circuits import Core, CoreDesign, NetworkCores
 from devicekit import Cell, StateIndependent, StateProportional
 from devicekit.cells.error_model import ErrorModel
 from devicekit.common.errors import DevicekitError
@@ -201,7 +201,7 @@ class Setting:
         return evaluate_core(
             self.study(named, **own),
             self.load(named),
-            core,
+            NetworkCores(core),
             self.cache,
             lambda done, passes: self.progress(f"{text}, pass {done} of {passes}"),
             with_scores=with_scores,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from reports.network_step import LoadedNetwork, load_network
+from reports.network_step import LoadedNetwork, load_network, require_overridden
 from reports.study import Study
 
 _FIELDS = {"network", "data_set", "weights", "data", "exclude"}
@@ -32,4 +32,5 @@ def network_of(study: Study) -> LoadedNetwork:
     name = network_name(study)
     if name not in _loaded:
         _loaded[name] = load_network(study)
+    require_overridden(study, _loaded[name].layers)
     return _loaded[name]

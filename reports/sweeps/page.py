@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from reports.layer_cores import overrides_of
 from reports.page_parts import plotly_source, template_environment, template_text
 from reports.results import Values
 from reports.studies.budgets import QUANTITIES, Quantity, constraint_of, quantity_of
@@ -101,7 +102,7 @@ def _note(result: SweepResult, study: Study) -> str:
     from reports.built_cores import what_is_in
 
     built = {
-        what_is_in(point["built"], point["design"]["name"])
+        what_is_in(point["built"], point["design"]["name"], overrides_of(point))
         for point in result.points
         if point["status"] == "done" and point.get("built")
     }

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from circuits import Core, Wires, choose_cores
+from circuits import Core, NetworkCores, Wires, choose_cores, load_core
 from devicekit import Cell, DesignError, DevicekitError
-from reports.built_cores import IDEAL, built, wires_of
+from reports.built_cores import IDEAL, built, wires_of, with_overrides
 from reports.cell_step import cell_of
 from reports.errors import StudyError
 from reports.studies.axes import CORE_AXES, DESIGN_AXES, STUDY_AXES, WIRE_AXES
@@ -31,7 +31,8 @@ class Point:
         asked: what names the core (a bundled design, ``FILE:NAME``).
         varied: values by axis.
         study: the study of this point alone: one device, one network, nothing varied.
-        core: the core as built; None where the combination is impossible.
+        cores: the core as built, and those of some layers that the study has others for; None where the combination is
+            impossible.
         reason: why it is.
     """
 
@@ -39,7 +40,7 @@ class Point:
     asked: str
     varied: Mapping[str, Any]
     study: Study
-    core: Core | None
+    cores: NetworkCores | None
     reason: str = ""
 
 
@@ -88,9 +89,11 @@ class PointMaker:
         self._study = study
         self.cores = choose_cores((*study.designs, *study.cores))
         _check_owners(study, self.cores)
+        self._overrides = {pattern: load_core(name) for pattern, name in study.overrides.items()}
         self._called = _names(self.cores)
         self._fixed = study.model_copy(update={"vary": {}})
-        self._cell = _cells(tuple(core.cell for core in self.cores.values()))
+        own = [core.cell for core in self.cores.values()]
+        self._cell = _cells((*own, *filter(None, (core.cell for core in self._overrides.values()))))
 
     def __call__(self, asked: str, values: Sequence[Any]) -> Point:
         """Return a point.
@@ -107,7 +110,8 @@ class PointMaker:
         name = " ".join([self._called[asked], *words])
         own = _own_study(self._fixed, varied)
         try:
-            made, reason = _built(own, self.cores[asked], varied, self._cell(own), name), ""
+            core = _built(own, self.cores[asked], varied, self._cell(own), name)
+            made, reason = _with_overrides(own, core, varied, self._overrides), ""
         except DesignError as error:
             made, reason = None, str(error)
         return Point(name, asked, varied, own, made, reason)
@@ -181,6 +185,21 @@ def _built(study: Study, core: Core, varied: Mapping[str, Any], cell: Cell, name
         raise DesignError(str(error)) from None
 
 
+def _with_overrides(study: Study, core: Core, varied: Mapping[str, Any], overrides: Mapping[str, Core]) -> NetworkCores:
+    """Return the core of a point with those of some layers: what varies is built into all, but fields of the design.
+
+    Raises:
+        DesignError: an impossible combination.
+    """
+    parts = {key: value for key, value in varied.items() if key in (*CORE_AXES, "r_p_hat")}
+    try:
+        return with_overrides(study.model_copy(update=parts | _left_out(parts)), core, overrides)
+    except DesignError:
+        raise
+    except DevicekitError as error:
+        raise DesignError(str(error)) from None
+
+
 def _left_out(parts: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a study says where an axis leaves a part out: none is a value, and no gap for a default to fill."""
     said: dict[str, Any] = {"peripherals": IDEAL, "corrections": ()}
@@ -193,10 +212,10 @@ def _listed(value: Any) -> Any:
 
 def _check_values(study: Study, points: list[Point]) -> None:
     """Refuse a value that no point can have: it is a slip, not a corner of the space."""
-    if all(point.core is None for point in points) and not study.vary:
+    if all(point.cores is None for point in points) and not study.vary:
         raise StudyError(points[0].reason)
     for axis, values in study.vary.items():
         for value in values:
             own = [point for point in points if point.varied[axis] is value or point.varied[axis] == value]
-            if all(point.core is None for point in own):
+            if all(point.cores is None for point in own):
                 raise StudyError(f"vary: `{axis}` = {text_of(value)} is possible in no point: {own[0].reason}")

@@ -59,12 +59,12 @@ def forecast(study: Study, store: Store | None = None) -> Forecast:
         DevicekitError: whatever is wrong with the study.
     """
     points = first_points(study, study.search)
-    possible = [point for point in points if point.core is not None]
+    possible = [point for point in points if point.cores is not None]
     keys: dict[str, Point] = {}
     for point in possible:
         network = network_of(point.study)
-        assert point.core is not None
-        keys.setdefault(key_of(accuracy_inputs(point.study, network.fingerprint, point.core)), point)
+        assert point.cores is not None
+        keys.setdefault(key_of(accuracy_inputs(point.study, network.fingerprint, point.cores)), point)
     wanted = {} if study.accuracy in ("none", "screen") else keys
     known = set() if store is None else store.known(list(wanted))
     open_points = [point for key, point in wanted.items() if key not in known]
@@ -74,7 +74,7 @@ def forecast(study: Study, store: Store | None = None) -> Forecast:
         seconds += sum(_seconds_of_screens(group) for group in _by_network(possible))
     if possible:
         seconds += len(possible) * _seconds_of_costs(possible[0])
-    impossible = [(point.name, point.reason) for point in points if point.core is None]
+    impossible = [(point.name, point.reason) for point in points if point.cores is None]
     return Forecast(len(points), impossible, len(wanted), len(possible), screens, len(known), seconds)
 
 
@@ -107,9 +107,8 @@ def _seconds_of_accuracies(points: Sequence[Point]) -> float:
 
 
 def _work(point: Point) -> float:
-    assert point.core is not None
-    design = point.core.design
-    return float(design.arrays * design.input_slices)
+    assert point.cores is not None
+    return max(float(core.design.arrays * core.design.input_slices) for core in point.cores.kinds)
 
 
 def _passes(study: Study) -> float:
@@ -138,6 +137,6 @@ def _seconds_of_costs(point: Point) -> float:
 
 def _run(kind: Any, point: Point, study: Study) -> float:
     network = network_of(study)
-    assert point.core is not None
-    inputs = cost_inputs(study, network, point.core, {}) if kind == "cost" else {}
-    return run_task(Task(kind, inputs, study, point.core, network.fingerprint)).seconds
+    assert point.cores is not None
+    inputs = cost_inputs(study, network, point.cores, {}) if kind == "cost" else {}
+    return run_task(Task(kind, inputs, study, point.cores, network.fingerprint)).seconds

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from devicekit.common.plain import plain_dict
+from reports.layer_cores import column_of, overrides_of
 from reports.results import Values, interval_of
 from reports.store.store import Store
 from reports.studies.ranges import text_of
@@ -32,7 +33,8 @@ class SweepResult:
         name: of the run.
         study: the study, plain values.
         points: one entry a point: ``name``, ``core`` (what it was asked for by), ``varied``, ``network``, ``status``,
-            ``reason``, ``design`` (`CoreDesign.to_dict`), ``built`` (what it is built of beside); where known
+            ``reason``, ``design`` (`CoreDesign.to_dict`), ``built`` (what it is built of beside); ``overrides`` where
+            some layers lie on other cores (`reports.layer_cores.overrides_shown`); where known
             ``accuracy`` (`Accuracy.to_dict`), ``layer_reports``, ``cost`` (`CoreCost.to_dict`) and ``network_cost``
             (`NetworkCost.to_dict`); ``screened`` (`Screened.to_dict`) of a point that was screened, set by the trials
             of the run's other points where there are some.
@@ -55,7 +57,8 @@ class SweepResult:
         """The table: one row a point, one plain column a number; see `row_of`."""
         axes = list(self.study.get("vary", {}))
         screened = any(point.get("screened") for point in self.points)
-        return [row_of(point, axes, screened=screened) for point in self.points]
+        overridden = any(map(overrides_of, self.points))
+        return [row_of(point, axes, screened=screened, overridden=overridden) for point in self.points]
 
     def to_dict(self) -> dict[str, Any]:
         """Return name, study, table and points as plain values; draws are left out."""
@@ -103,12 +106,16 @@ def sweep_result(store: Store, run: str) -> SweepResult:
 
 def _put_wires(point: Values, cost: Values | None) -> None:
     """Note the wires that a point was evaluated with where its line currents decided, see `reports.wire_rule`."""
-    if cost is not None and cost["included"]:
-        point["built"]["wires"]["r_p_hat"] = cost["r_p_hat"]
-        point["design"]["fields"]["r_p_hat"] = cost["r_p_hat"]
+    if cost is None or not cost["included"]:
+        return
+    open_ones = [(own["core"], own["design"]) for own in overrides_of(point) if own["wires_open"]]
+    if point.get("wires_open", True):
+        open_ones.append((point["built"], point["design"]))
+    for core, design in open_ones:
+        core["wires"]["r_p_hat"] = design["fields"]["r_p_hat"] = cost["r_p_hat"]
 
 
-def row_of(point: Values, axes: list[str], *, screened: bool = False) -> Values:
+def row_of(point: Values, axes: list[str], *, screened: bool = False, overridden: bool = False) -> Values:
     """Return a point as a row of the table; units stand in the names, and what is not known is None.
 
     Accuracies are in percent, losses in percentage points, ``_low`` and ``_high`` are ends of 95 % intervals.
@@ -117,6 +124,7 @@ def row_of(point: Values, axes: list[str], *, screened: bool = False) -> Values:
         point: as in `SweepResult`.
         axes: what the study varies.
         screened: whether there are columns for estimates of the screen beside those of trials.
+        overridden: whether there is a column for layers on other cores.
     """
     accuracy, cost, network = point["accuracy"], point["cost"], point["network_cost"]
     built, fields = point.get("built"), (point.get("design") or {}).get("fields", {})
@@ -145,6 +153,7 @@ def row_of(point: Values, axes: list[str], *, screened: bool = False) -> Values:
     row["network_cores"] = None if network is None else network["cores"]
     for column in _COSTS:
         row |= _with_interval(column, cost, column)
+    row |= {"overrides": column_of(point)} if overridden else {}
     return row | {name: value for name, value in fields.items() if name not in (*row, "name")}
 
 

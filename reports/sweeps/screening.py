@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from circuits import Core, Wires
+from circuits import Core, NetworkCores, Wires
 from reports.network_step import LoadedNetwork, beyond_envelopes
 from reports.results import Values
 from reports.study import Study
@@ -15,7 +15,7 @@ _sensitivities: dict[Any, Any] = {}
 """Of each network and its images, measured once a process."""
 
 
-def screened_values(study: Study, network: LoadedNetwork, core: Core) -> Values:
+def screened_values(study: Study, network: LoadedNetwork, cores: NetworkCores) -> Values:
     """Return the screened accuracy of a point.
 
     Where trials would let line currents decide on wires, the screen has the usual ones.
@@ -23,7 +23,7 @@ def screened_values(study: Study, network: LoadedNetwork, core: Core) -> Values:
     Args:
         study: of the point.
         network: with its images.
-        core: as built.
+        cores: as built.
 
     Returns:
         ``screened`` (`Screened.to_dict`), ``image_draws`` (draws of the loss over images alone) and ``refused``: why
@@ -32,8 +32,9 @@ def screened_values(study: Study, network: LoadedNetwork, core: Core) -> Values:
     from accuracy import ScreeningError, screen_core
 
     try:
-        _check(study, core)
-        wired = core.replace(wires=Wires(USUAL_RESISTANCE)) if leaves_wires_open(core) else core
+        for core in cores.kinds:
+            _check(study, core)
+        wired = cores.each(lambda own: own.replace(wires=Wires(USUAL_RESISTANCE)) if leaves_wires_open(own) else own)
         with beyond_envelopes():
             # Trials say which models are used beyond what they are known for.
             found = screen_core(_sensitivities_of(study, network), wired, seed=study.seed)

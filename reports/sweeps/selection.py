@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from circuits import NetworkCores
 from devicekit.common.plain import PlainValues
 from reports.numbers import significant
 from reports.results import Values
@@ -308,24 +309,24 @@ def decisive_constant(
     ratio = np.log(other_draws / one_draws) if (one_draws > 0).all() and (other_draws > 0).all() else np.zeros(1)
     if ratio.size < 2 or ratio.std() < 1e-9:
         return None
-    core, study = _core_of(result, other)
-    library = estimate_core(core, library=study.library).library
-    shares: Mapping[str, float] = {
-        name: float(np.corrcoef(drawn, ratio)[0, 1] ** 2)
-        for name, drawn in draw_constants(library, len(ratio), study.seed).items()
-        if drawn.std() > 0
-    }
+    cores, study = _cores_of(result, other)
+    shares: dict[str, float] = {}
+    for core in cores.kinds:
+        library = estimate_core(core, library=study.library).library
+        for name, drawn in draw_constants(library, len(ratio), study.seed).items():
+            if drawn.std() > 0:
+                shares[name] = max(float(np.corrcoef(drawn, ratio)[0, 1] ** 2), shares.get(name, 0.0))
     if not shares:
         return None
     name = max(shares, key=lambda own: shares[own])
     return name, shares[name]
 
 
-def _core_of(result: SweepResult, number: int) -> tuple[Any, Study]:
+def _cores_of(result: SweepResult, number: int) -> tuple[NetworkCores, Study]:
     study, own = Study.make(result.study), result.points[number]
     point = PointMaker(study)(own["core"], [_tuples(own["varied"][axis]) for axis in study.vary])
-    assert point.core is not None
-    return point.core, point.study
+    assert point.cores is not None
+    return point.cores, point.study
 
 
 def _tuples(value: Any) -> Any:

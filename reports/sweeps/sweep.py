@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from accuracy.own_code import loaded_files
-from circuits import Core
+from circuits import NetworkCores
 from devicekit.common.paths import checked_file_name
 from devicekit.common.plain import plain
 from reports.errors import StudyError
+from reports.layer_cores import overrides_shown, without_design
 from reports.results import Values
 from reports.run import Progress
 from reports.store.store import Entry, Store
@@ -28,6 +29,7 @@ from reports.sweeps.result import SweepResult, sweep_result
 from reports.sweeps.search import first_points, next_points
 from reports.sweeps.tasks import Task, accuracy_inputs, cost_inputs, screen_inputs
 from reports.sweeps.workers import Workers, work_off, workers_of
+from reports.wire_rule import leaves_wires_open
 
 DEFAULT_STORE = Path("out/studies.sqlite")
 SCREENS = ("screen", "halving")
@@ -153,8 +155,8 @@ class Course:
         ]
         self.store.begin(self.run, self.study.model_dump(mode="json"), self.entries)
         for position, point in enumerate(self.points):
-            if point.core is not None:
-                self._first(position, point.study, point.core)
+            if point.cores is not None:
+                self._first(position, point.study, point.cores)
 
     def add(self, points: Sequence[Point]) -> None:
         """Take further points into the run, and queue what is not known of them.
@@ -167,8 +169,8 @@ class Course:
             self.points.append(point)
             self.entries.append(_entry(point))
             self._put(position, self.entries[position])
-            if point.core is not None:
-                self._first(position, point.study, point.core)
+            if point.cores is not None:
+                self._first(position, point.study, point.cores)
 
     def work(self, workers: Workers) -> None:
         """Make what is queued.
@@ -190,7 +192,7 @@ class Course:
                 self.store.put(task.kind, task.inputs, result, outcome.seconds)
             for position in self.waiting.pop(task.key):
                 self._next(position, task.kind, task.key, result)
-            self._report(task.core.name)
+            self._report(task.cores.name)
             if time.monotonic() - beat > 20:
                 self.store.beat()
                 beat = time.monotonic()
@@ -199,11 +201,11 @@ class Course:
         if self.progress is not None:
             self.progress(sum(entry.status != "open" for entry in self.entries), len(self.entries), text)
 
-    def _first(self, position: int, study: Study, core: Core) -> None:
+    def _first(self, position: int, study: Study, cores: NetworkCores) -> None:
         network = network_of(study)
         if self.study.accuracy in SCREENS:
-            inputs = screen_inputs(study, network.fingerprint, core)
-            self._want(position, Task("screen", inputs, study, core, network.fingerprint, files=self._files))
+            inputs = screen_inputs(study, network.fingerprint, cores)
+            self._want(position, Task("screen", inputs, study, cores, network.fingerprint, files=self._files))
         elif self._costs_first:
             self._want_costs(position)
         else:
@@ -212,18 +214,18 @@ class Course:
     def _want_costs(self, position: int) -> None:
         """Queue the costs of a point by the library's statistics of activity."""
         point = self.points[position]
-        assert point.core is not None
+        assert point.cores is not None
         network = network_of(point.study)
-        inputs = cost_inputs(point.study, network, point.core, {})
-        self._want(position, Task("cost", inputs, point.study, point.core, network.fingerprint, files=self._files))
+        inputs = cost_inputs(point.study, network, point.cores, {})
+        self._want(position, Task("cost", inputs, point.study, point.cores, network.fingerprint, files=self._files))
 
     def _want_accuracy(self, position: int) -> None:
         point = self.points[position]
-        assert point.core is not None
+        assert point.cores is not None
         fingerprint = network_of(point.study).fingerprint
         study = point.study.model_copy(update={"trials": self.trials}) if self.trials else point.study
-        inputs = accuracy_inputs(study, fingerprint, point.core)
-        self._want(position, Task("accuracy", inputs, study, point.core, fingerprint, files=self._files))
+        inputs = accuracy_inputs(study, fingerprint, point.cores)
+        self._want(position, Task("accuracy", inputs, study, point.cores, fingerprint, files=self._files))
 
     def next_round(self) -> bool:
         """Queue the trials that are worth making after what is known; return whether there are any.
@@ -256,7 +258,7 @@ class Course:
     def _next(self, position: int, kind: str, key: str, result: Values) -> None:
         """Go on with a point after one of its evaluations."""
         entry, point = self.entries[position], self.points[position]
-        assert point.core is not None
+        assert point.cores is not None
         if kind == "screen":
             reason = f"not screened: {result['refused']}" if result["refused"] else entry.reason
             self.entries[position] = replace(entry, facts=entry.facts | {"screen": key}, reason=reason)
@@ -265,8 +267,8 @@ class Course:
         if kind == "accuracy":
             self.entries[position] = replace(entry, accuracy=key)
             network = network_of(point.study)
-            inputs = cost_inputs(point.study, network, point.core, result["activities"])
-            self._want(position, Task("cost", inputs, point.study, point.core, network.fingerprint,
+            inputs = cost_inputs(point.study, network, point.cores, result["activities"])
+            self._want(position, Task("cost", inputs, point.study, point.cores, network.fingerprint,
                                       result["activities"], files=self._files))  # fmt: skip
             return
         entry = replace(entry, cost=key)
@@ -283,7 +285,7 @@ class Course:
         self.store.release(task.key)
         for position in self.waiting.pop(task.key):
             self._put(position, replace(self.entries[position], status="failed", reason=reason))
-        self._report(task.core.name)
+        self._report(task.cores.name)
 
     def _put(self, position: int, entry: Entry) -> None:
         self.entries[position] = entry
@@ -295,9 +297,12 @@ def _value(own: Constraint, result: Values) -> float:
 
 
 def _entry(point: Point) -> Entry:
-    core = point.core
+    cores = point.cores
     facts: dict[str, Any] = {"core": point.asked, "varied": plain(point.varied), "network": point.study.network}
-    if core is None:
+    if cores is None:
         return Entry(point.name, facts, "impossible", point.reason)
-    built = {part: value for part, value in core.to_dict().items() if part not in ("name", "design")}
-    return Entry(point.name, facts | {"design": core.design.to_dict(), "built": plain(built)})
+    facts |= {"design": cores.core.design.to_dict(), "built": plain(without_design(cores.core))}
+    if cores.overrides:
+        facts["overrides"] = plain(overrides_shown(cores, network_of(point.study).layers))
+        facts["wires_open"] = leaves_wires_open(cores.core)
+    return Entry(point.name, facts)

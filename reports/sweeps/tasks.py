@@ -12,12 +12,12 @@ from typing import Any, Literal
 import torch
 
 from accuracy.own_code import restore_files
-from circuits import Activity, Core
+from circuits import Activity, Core, NetworkCores
 from devicekit.common.foreign import describe
 from devicekit.common.plain import plain
 from reports.cache import code_hash
 from reports.errors import StudyError
-from reports.evaluation_key import core_fingerprint, evaluation_inputs
+from reports.evaluation_key import core_fingerprint, cores_fingerprint, evaluation_inputs
 from reports.network_step import LoadedNetwork, evaluate_afresh
 from reports.results import Values
 from reports.store.store import CODE_ROOMS, key_of
@@ -38,7 +38,7 @@ class Task:
             ``"screen"``: accuracy without trials.
         inputs: everything the result depends on.
         study: of its point.
-        core: as built.
+        cores: as built.
         network: fingerprint of the network.
         activities: measured activity by layer, plain values; empty for the library's statistics.
         threads: that torch may use; results do not depend on the number of workers because this is fixed.
@@ -48,7 +48,7 @@ class Task:
     kind: Kind
     inputs: Mapping[str, Any]
     study: Study
-    core: Core
+    cores: NetworkCores
     network: str
     activities: Mapping[str, Any] = field(default_factory=dict)
     threads: int = 1
@@ -75,32 +75,33 @@ class Outcome:
     seconds: float = 0.0
 
 
-def accuracy_inputs(study: Study, network: str, core: Core) -> dict[str, Any]:
+def accuracy_inputs(study: Study, network: str, cores: NetworkCores) -> dict[str, Any]:
     """Return everything that the accuracy of a point depends on.
 
     Args:
         study: of the point.
         network: the network's fingerprint.
-        core: as built.
+        cores: as built.
     """
-    return {"kind": "accuracy", **_nameless(evaluation_inputs(study, network, core))}
+    return {"kind": "accuracy", **evaluation_inputs(study, network, cores)}
 
 
-def cost_inputs(study: Study, network: LoadedNetwork, core: Core, activities: Mapping[str, Any]) -> dict[str, Any]:
+def cost_inputs(
+    study: Study, network: LoadedNetwork, cores: NetworkCores, activities: Mapping[str, Any]
+) -> dict[str, Any]:
     """Return everything that the costs of a point depend on.
 
     Args:
         study: of the point.
         network: with its layers.
-        core: as built.
+        cores: as built.
         activities: measured activity by layer; empty for the library's statistics.
     """
-    cell = core.cell
     return {
         "kind": "cost",
-        **_nameless({"core": core_fingerprint(core)}),
-        "adc_costs": plain(core.adc_in_use.to_mapping()),
-        "technology": None if cell is None else [cell.technology, cell.time, cell.temperature, cell.compensation],
+        **cores_fingerprint(cores, _paid),
+        # Where a row tells its cores apart, it does so by their names.
+        **({"names": [own.name for own in cores.kinds]} if len(cores.kinds) > 1 else {}),
         "layers": plain(network.layers),
         "activities": plain(activities),
         "library": library_fingerprint(study.library),
@@ -109,26 +110,30 @@ def cost_inputs(study: Study, network: LoadedNetwork, core: Core, activities: Ma
     }
 
 
-def screen_inputs(study: Study, network: str, core: Core) -> dict[str, Any]:
+def _paid(core: Core) -> dict[str, Any]:
+    """Return everything of a core that its costs depend on."""
+    cell = core.cell
+    return core_fingerprint(core) | {
+        "adc_costs": plain(core.adc_in_use.to_mapping()),
+        "technology": None
+        if cell is None
+        else plain([cell.technology, cell.time, cell.temperature, cell.compensation]),
+    }
+
+
+def screen_inputs(study: Study, network: str, cores: NetworkCores) -> dict[str, Any]:
     """Return everything that the screened accuracy of a point depends on: all but how often cells are programmed.
 
     Args:
         study: of the point.
         network: the network's fingerprint.
-        core: as built.
+        cores: as built.
     """
-    inputs = accuracy_inputs(study, network, core)
+    inputs = accuracy_inputs(study, network, cores)
     return {key: value for key, value in inputs.items() if key not in _OF_TRIALS} | {"kind": "screen"}
 
 
 _OF_TRIALS = ("trials", "tolerance", "correction_images", "draw_cells")
-
-
-def _nameless(inputs: dict[str, Any]) -> dict[str, Any]:
-    """Return inputs without the name of the design, on which nothing depends."""
-    core = inputs["core"]
-    design = {key: value for key, value in core["design"].items() if key != "name"}
-    return {**inputs, "core": {**core, "design": plain(design)}}
 
 
 @cache
@@ -177,7 +182,7 @@ def _network(task: Task) -> LoadedNetwork:
 
 
 def _accuracy(task: Task) -> Values:
-    return evaluate_afresh(task.study, _network(task), task.core, lambda *_: None)
+    return evaluate_afresh(task.study, _network(task), task.cores, lambda *_: None)
 
 
 def _cost(task: Task) -> Values:
@@ -185,8 +190,8 @@ def _cost(task: Task) -> Values:
 
     own: dict[str, Any] = {"library": task.study.library, "seed": task.study.seed}
     activities = {name: Activity(**values) for name, values in task.activities.items()}
-    whole = estimate_network(_network(task).layers, task.core, activities, **own)
-    costs = {"cost": estimate_core(task.core, **own).to_dict(), "network_cost": whole.to_dict()}
+    whole = estimate_network(_network(task).layers, task.cores, activities, **own)
+    costs = {"cost": estimate_core(task.cores.core, **own).to_dict(), "network_cost": whole.to_dict()}
     for values in costs.values():
         # The same core has another name in another study.
         del values["design"]
@@ -199,7 +204,7 @@ def _cost(task: Task) -> Values:
 def _screen(task: Task) -> Values:
     from reports.sweeps.screening import screened_values
 
-    return screened_values(task.study, _network(task), task.core)
+    return screened_values(task.study, _network(task), task.cores)
 
 
 _MAKERS: dict[Kind, Callable[[Task], Values]] = {"accuracy": _accuracy, "cost": _cost, "screen": _screen}

@@ -173,17 +173,19 @@ def _peripherals(path: Path) -> list[str]:
 
 
 def _study(path: Path) -> list[str]:
-    from circuits import choose_cores
+    from circuits import choose_cores, load_core
     from reports.study import Study
     from reports.sweeps.points import points_of
 
     study = Study.load(path)
+    others = [f"{pattern} on {load_core(name).name}" for pattern, name in study.overrides.items()]
     if study.vary:
         points = points_of(study)
-        bad = sum(point.core is None for point in points)
+        bad = sum(point.cores is None for point in points)
         return [f"{len(points)} points ({bad} impossible) over {', '.join(study.vary)}: run it with devicekit sweep."]
     cores = choose_cores((*study.designs, *study.cores))
-    return [f"{', '.join(cores)} with {study.network}: run it with devicekit report --study {path}."]
+    layers = f" ({', '.join(others)})" if others else ""
+    return [f"{', '.join(cores)}{layers} with {study.network}: run it with devicekit report --study {path}."]
 
 
 def _training(path: Path) -> list[str]:

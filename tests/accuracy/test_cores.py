@@ -11,7 +11,6 @@ from torch import nn
 from accuracy import (
     AnalogMatrix,
     CalibrationError,
-    ConversionError,
     EvaluationError,
     analog_layers,
     calibrate,
@@ -126,7 +125,7 @@ def test_overrides_are_cores_designs_or_names() -> None:
     by_name = layers(convert(small_network(), "A", peripherals="sonos_40nm", overrides={"fc": "E"}))
     assert by_name["conv1"].peripherals.name == "sonos_40nm"
     assert by_name["fc"].peripherals.name == "sonos_40nm_one_bit_unsigned"
-    with pytest.raises(ConversionError, match="Corrections are made for the whole network"):
+    with pytest.raises(DesignError, match="Corrections are made for the whole network"):
         convert(small_network(), "A", overrides={"fc": Core("A", corrections="drift")})
 
 

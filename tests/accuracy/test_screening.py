@@ -22,7 +22,7 @@ from accuracy.screening.estimate import margins_on
 from accuracy.screening.products import image_products
 from accuracy.screening.screen import ERROR_SHARE, FACTORS, LEAST_ERROR
 from accuracy.screening.weight_moments import SIDE, bin_centres, weight_moments
-from circuits import Core, CoreDesign, Faults, load_designs
+from circuits import Core, CoreDesign, Faults, load_designs, network_cores
 from devicekit import Cell, StateIndependent, StateProportional, load_device
 from devicekit.cells.tails import Tail
 
@@ -222,6 +222,20 @@ def test_margins_of_a_deep_network_vary_as_programmed_cells_make_them(digits, di
         drawn.append((z.gather(1, labels[:, None]) - z.gather(1, nearest[:, None]))[:, 0].numpy())
     seen = np.var(drawn, axis=0, ddof=1).mean()
     assert seen == pytest.approx(found.weights[:, 0].mean(), rel=0.2)
+
+
+def test_each_layer_errs_as_on_its_own_core(digits_sensitivities):
+    """Variances of layers are those of networks on one core each; a mixture of one is that core."""
+    cell = load_device("sonos_40nm_tcas2022")
+    pure = {name: margins_on(digits_sensitivities, Core(DESIGNS[name], cell=cell)) for name in ("A", "C")}
+    mixed = margins_on(digits_sensitivities, network_cores("A", {"conv2": "C"}, cell=cell))
+    for place, layer in enumerate(digits_sensitivities.layers):
+        own = pure["C" if layer.layer.name == "conv2" else "A"]
+        np.testing.assert_array_equal(mixed.layers[place], own.layers[place])
+    every = network_cores("A", {"*": "C"}, cell=cell)
+    found, wanted = (screen_core(digits_sensitivities, core) for core in (every, Core(DESIGNS["C"], cell=cell)))
+    assert (found.mean, found.std, found.error) == (wanted.mean, wanted.std, wanted.error)
+    assert found.core == "A"
 
 
 def test_conversions_spread_margins_as_they_do_on_arrays(digits, digits_sensitivities):

@@ -37,6 +37,24 @@ def test_layer_report_names_converted_layers_only(capsys: pytest.CaptureFixture[
     assert len(layers["conv1"]["ranges"]) == 8
     assert len(layers["conv2"]["ranges"]) == 1
     assert all(layer["snr_db"] > 5.0 for layer in layers.values())
+    (other,) = result["designs"][0]["overrides"]
+    assert (other["name"], other["layers"]) == ("B", ["conv1"])
+
+
+def test_layers_on_another_core_have_the_circuits_sized_for_it(capsys: pytest.CaptureFixture[str]) -> None:
+    """And the wires that the command gives all cores, and what the others are read at."""
+    wires = ["--r-p-hat", "1e-8", "--r-s-hat", "1e-9", "--age", "1 day"]
+    row = run(capsys, "A", "--override", "conv?=B", "--override", "*=A", "--peripherals", "sized", *wires)["designs"][0]
+    (other,) = row["overrides"]
+    assert other["layers"] == ["conv1", "conv2", "conv3"]
+    own, core = other["core"], row["core"]
+    assert (own["peripherals"], core["peripherals"]) == ("sonos_40nm sized for B", "sonos_40nm sized for A")
+    for part in ("wires", "cell", "age_s"):
+        assert own[part] == core[part], part
+    assert own["wires"]["r_p_hat"] == 1e-8
+    with pytest.raises(SystemExit):
+        main(["accuracy", "A", "--override", "conv1=B", *FEW[:-1]])
+    assert "A: conv1 on B." in capsys.readouterr().err
 
 
 def test_correction_recovers_what_offset_cells_lose_with_age(capsys: pytest.CaptureFixture[str]) -> None:

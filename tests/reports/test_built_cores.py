@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from circuits import Core, PeripheralGrid, load_design, load_peripherals
+from circuits import Core, NetworkCores, PeripheralGrid, load_design, load_peripherals
 from devicekit import DesignError, DeviceError, ReadCompensation, load_device
 from reports.built_cores import built, caption_of_parts, costly_periphery, own_parts, what_is_in, without_periphery
 from reports.cache import ResultCache
@@ -72,9 +72,9 @@ def test_a_core_that_says_nothing_gets_the_circuits_sized_for_it_and_a_trim() ->
     foreign = built(Study(), Core(load_design("A").replace(name="short", bits_per_cell=3)), CELL)
     assert (foreign.peripherals, foreign.corrections) == (None, ())
     assert built(Study(), Core("A"), load_device("pcm_joshi2020")).peripherals is None
-    (remark,) = without_periphery(Study(), [core, foreign])
+    (remark,) = without_periphery(Study(), [NetworkCores(core), NetworkCores(foreign)])
     assert "such as short with" in remark
-    assert without_periphery(Study(peripherals="ideal"), [foreign]) == []
+    assert without_periphery(Study(peripherals="ideal"), [NetworkCores(foreign)]) == []
 
 
 def test_the_spread_of_the_cells_is_scaled() -> None:
@@ -88,19 +88,19 @@ def test_stages_add_one_part_after_another() -> None:
         "A", cell=CELL, peripherals="sized", corrections=("column_trim",), age="1 day", wires=1e-5,
         adc={"kind": "sar", "enob": 7.5}, faults={"stuck_low": 0.01},
     )  # fmt: skip
-    found = stages(full)
+    found = stages(NetworkCores(full))
     assert [stage.name for stage in found] == [
         "cells", "stuck cells", "wires", "ADC", "periphery", "trim", "age",
     ]  # fmt: skip
-    assert found[-1].core is full
-    cells = found[0].core
+    assert found[-1].cores.core is full
+    cells = found[0].cores.core
     assert cells.age == 0
     assert (cells.adc, cells.peripherals, cells.corrections, cells.faults) == (None, None, (), None)
     assert cells.design.r_p_hat == 0
-    assert found[2].core.design.r_p_hat == 1e-5
+    assert found[2].cores.core.design.r_p_hat == 1e-5
     for before, after in itertools.pairwise(found):
-        assert before.core != after.core
-    assert [stage.name for stage in stages(Core("A", cell=CELL))] == ["cells"]
+        assert before.cores != after.cores
+    assert [stage.name for stage in stages(NetworkCores(Core("A", cell=CELL)))] == ["cells"]
 
 
 def test_what_is_in_an_accuracy_and_what_is_left_out_is_said() -> None:
@@ -153,12 +153,14 @@ def test_a_study_keeps_its_parts_in_file_command_and_result(tmp_path: Path) -> N
     plain = study.model_copy(update={"temperature": None, "r_s_hat": None, "feed": None})
     with_trim = built(plain, Core("A"), CELL)
     without = with_trim.replace(corrections=())
-    found, untrimmed = (evaluate_design(study, network, core, cache, lambda *_: None) for core in (with_trim, without))
+    found, untrimmed = (
+        evaluate_design(study, network, NetworkCores(core), cache, lambda *_: None) for core in (with_trim, without)
+    )
     assert found["accuracy"]["mean"] > untrimmed["accuracy"]["mean"] + 0.2
 
 
 def test_a_periphery_that_costs_the_network_is_named_with_what_it_would_take() -> None:
-    cores = [built(Study(), Core(name), CELL) for name in ("A", "E")]
+    cores = [NetworkCores(built(Study(), Core(name), CELL)) for name in ("A", "E")]
     designs = [
         {"stages": [{"name": "cells", "accuracy": {"mean": 0.95}}], "accuracy": {"mean": mean}} for mean in (0.94, 0.31)
     ]
@@ -167,4 +169,5 @@ def test_a_periphery_that_costs_the_network_is_named_with_what_it_would_take() -
     assert remark.startswith("E: ")
     assert "64 points" in remark
     assert f"adds up {16 * 4 * 8} conversions" in remark
-    assert costly_periphery(designs, [built(Study(peripherals="ideal"), Core(name), CELL) for name in ("A", "E")]) == []
+    ideal = [NetworkCores(built(Study(peripherals="ideal"), Core(name), CELL)) for name in ("A", "E")]
+    assert costly_periphery(designs, ideal) == []

@@ -52,6 +52,6 @@ def test_the_study_of_presets_is_every_preset_on_three_cells() -> None:
     with_adcs = {name for name, design in presets.items() if design.adc_bits is not None}
     assert {point.asked for point in points} == with_adcs
     assert len(points) == 3 * 2 * len(with_adcs) == 114
-    assert all(point.core is not None and point.core.cell is not None for point in points)
+    assert all(point.cores is not None and point.cores.core.cell is not None for point in points)
     assert {point.study.library for point in points} == {"borrow:sonos_40nm"}
     assert "`presets.toml`" in (EXAMPLES / "README.md").read_text()

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 import accuracy
 import reports
 from accuracy.evaluation.measures import measure_of
-from circuits import load_core
+from circuits import NetworkCores, load_core
 from devicekit.common.errors import DevicekitError
 from reports.cache import ResultCache
 from reports.command import main
@@ -48,7 +48,7 @@ def study(network: str, data: str, metric: str, **others: Any) -> Study:
 def evaluated(asked: Study, folder: Path) -> tuple[LoadedNetwork, dict[str, Any], dict[str, Any]]:
     network = load_network(asked)
     core = load_core("A")
-    found = evaluate_design(asked, network, core, ResultCache(folder), lambda *_: None)
+    found = evaluate_design(asked, network, NetworkCores(core), ResultCache(folder), lambda *_: None)
     return network, found["accuracy"], summarise_network(asked, network, [found])
 
 

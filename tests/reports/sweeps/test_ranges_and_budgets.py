@@ -154,7 +154,7 @@ def test_what_the_study_says_of_cores_reaches_every_point() -> None:
 
     study = Study.make({"designs": ["A"], "vary": {"adc_bits": [7, 8]}, "age": "1 day", "corrections": ["column_trim"],
                         "r_p_hat": 1e-5, "device": "sonos_40nm_iedm2022"}, "options")  # fmt: skip
-    cores = [point.core for point in points_of(study)]
+    cores = [point.cores.core for point in points_of(study)]
     assert [core.design.adc_bits for core in cores] == [7, 8]
     assert {(core.age, core.corrections, core.wires.r_p_hat) for core in cores} == {(86400.0, ("column_trim",), 1e-5)}
 

@@ -32,7 +32,7 @@ def found_by(points: list[Any], asked: Study) -> SweepResult:
         loss, energy = costs(point)
         entries.append({
             "name": point.name, "core": point.asked, "varied": point.varied, "network": "digits_cnn", "cost": None,
-            "status": "done" if point.core else "impossible", "reason": "", "accuracy": None,
+            "status": "done" if point.cores else "impossible", "reason": "", "accuracy": None,
             "screened": {"loss": loss, "mean": 1 - loss},
             "network_cost": {"energy_gated_uj": energy, "area_mm2": 1.0, "latency_us": 1.0, "cores": 1},
         })  # fmt: skip

@@ -46,12 +46,13 @@ def test_points_are_every_combination_of_what_varies() -> None:
     assert len(points) == len({point.name for point in points}) == 2 * 3 * 2 * 2 * 2 * 2
     last = points[-1]
     assert last.name == "E adc_bits=8 age=1 day adc=sar r_p_hat=1e-06 bit_line=affine network=mine"
-    assert last.core is not None
-    assert (last.core.age, last.core.adc_in_use.kind, last.core.bit_line) == (86400.0, "sar", "affine")
-    assert (last.core.design.adc_bits, last.core.design.r_p_hat) == (8, 1e-6)
+    assert last.cores is not None
+    core = last.cores.core
+    assert (core.age, core.adc_in_use.kind, core.bit_line) == (86400.0, "sar", "affine")
+    assert (core.design.adc_bits, core.design.r_p_hat) == (8, 1e-6)
     assert (last.study.network, last.study.data_set, last.study.vary) == ("mine", "digits", {})
-    assert points[0].core == Core(
-        load_design("A").replace(adc_bits=6), cell=points[0].core.cell, adc="ramp",  # type: ignore[union-attr]
+    assert points[0].cores.core == Core(
+        load_design("A").replace(adc_bits=6), cell=points[0].cores.core.cell, adc="ramp",  # type: ignore[union-attr]
         wires={"r_p_hat": 0.0, "bit_line": "affine"}, age="0 s", name=points[0].name,
     )  # fmt: skip
 
@@ -62,7 +63,7 @@ def test_wires_vary_one_by_one_over_what_the_study_says() -> None:
         vary={"r_in_hat": [0, 8e-3], "feed": ["far", "rows"], "r_s_hat": [1e-6]},
     )  # fmt: skip
     points = points_of(study)
-    cores = [point.core for point in points]
+    cores = [point.cores and point.cores.core for point in points]
     assert {(core.lines.r_in_hat, core.lines.feed) for core in cores if core} == {
         (0.0, "far"), (0.0, "rows"), (8e-3, "far"), (8e-3, "rows"),
     }  # fmt: skip
@@ -76,7 +77,7 @@ def test_what_is_varied_to_nothing_is_nothing() -> None:
     vary = {"peripherals": ["none", "ideal", "sized"], "corrections": ["none", "column_trim"], "r_p_hat": [0, 1e-6]}
     found = {}
     for point in points_of(Study(designs=("A",), device=DEVICE, vary=vary)):
-        core = point.core
+        core = point.cores and point.cores.core
         assert core is not None
         found[tuple(map(str, point.varied.values()))] = core
         assert (core.peripherals is not None) == (point.varied["peripherals"] == "sized")
@@ -86,14 +87,14 @@ def test_what_is_varied_to_nothing_is_nothing() -> None:
     assert len(found) == 12
     # Where nothing is varied, both defaults hold.
     (usual,) = points_of(Study(designs=("A",), device=DEVICE))
-    assert usual.core is not None
-    assert usual.core.peripherals is not None
-    assert leaves_wires_open(usual.core)
+    assert usual.cores is not None
+    assert usual.cores.core.peripherals is not None
+    assert leaves_wires_open(usual.cores.core)
 
 
 def test_an_impossible_combination_is_named_and_a_value_that_never_fits_is_refused() -> None:
     points = points_of(Study(designs=("A",), vary={"weight_bits": "4,8", "bits_per_cell": "3,7"}))
-    assert [point.core is None for point in points] == [False, True, False, False]
+    assert [point.cores is None for point in points] == [False, True, False, False]
     assert "at most 3" in points[1].reason
     with pytest.raises(StudyError, match="`bits_per_cell` = 9 is possible in no point"):
         points_of(Study(designs=("A",), vary={"bits_per_cell": "3,9"}))
@@ -156,7 +157,7 @@ def test_only_affordable_points_are_tried(tmp_path: Path) -> None:
 
 def test_one_that_fails_is_named_and_the_rest_completed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def failing(task: Any) -> Outcome:
-        return Outcome(None, "the user's code: no such thing") if "adc_bits=6" in task.core.name else run_task(task)
+        return Outcome(None, "the user's code: no such thing") if "adc_bits=6" in task.cores.name else run_task(task)
 
     monkeypatch.setattr(workers, "run_task", failing)
     result = sweep(COSTS, tmp_path / "s.sqlite", workers=1)
@@ -169,8 +170,8 @@ def test_one_that_fails_is_named_and_the_rest_completed(tmp_path: Path, monkeypa
 
 def test_whatever_a_task_raises_is_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     point = points_of(COSTS)[0]
-    assert point.core is not None
-    task = tasks.Task("cost", {}, point.study, point.core, "another network")
+    assert point.cores is not None
+    task = tasks.Task("cost", {}, point.study, point.cores, "another network")
     assert "are not those that this run began with" in run_task(task).reason
 
 
