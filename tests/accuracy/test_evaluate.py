@@ -417,7 +417,11 @@ def test_where_nothing_is_drawn_one_trial_stands_for_all(cell: Cell | None) -> N
 
 
 def test_chips_with_faults_or_peripherals_vary() -> None:
-    parts_of: list[dict[str, Any]] = [{}, {"faults": Faults(0.1)}, {"peripherals": load_peripherals("sonos_40nm", design("A"))}]
+    parts_of: list[dict[str, Any]] = [
+        {},
+        {"faults": Faults(0.1)},
+        {"peripherals": load_peripherals("sonos_40nm", design("A"))},
+    ]
     for parts in parts_of:
         model = convert(small_network(), design("A"), None, **parts)
         assert all(layer.array.varies == bool(parts) for layer in analog_layers(model))
