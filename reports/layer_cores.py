@@ -44,9 +44,8 @@ def overrides_shown(cores: NetworkCores, layers: Sequence[Layer]) -> list[Values
         wires.
     """
     on: dict[int, list[str]] = {}
-    kinds = cores.kinds
     for layer in layers:
-        on.setdefault(kinds.index(cores.of(layer.names)), []).append(layer.name)
+        on.setdefault(cores.kind(layer.names), []).append(layer.name)
     return [
         {
             "name": core.name,
@@ -55,7 +54,7 @@ def overrides_shown(cores: NetworkCores, layers: Sequence[Layer]) -> list[Values
             "core": without_design(core),
             "wires_open": leaves_wires_open(core),
         }
-        for kind, core in enumerate(kinds)
+        for kind, core in enumerate(cores.kinds)
         if kind and kind in on
     ]
 
