@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,7 @@ class NetworkCores:
         """What tables call them: the name of the core of most layers."""
         return self.core.name
 
-    @property
+    @cached_property
     def kinds(self) -> tuple[Core, ...]:
         """The different cores, that of most layers first."""
         found = [self.core]
@@ -69,23 +70,32 @@ class NetworkCores:
                 found.append(other)
         return tuple(found)
 
-    def of(self, names: Iterable[str]) -> Core:
-        """Return the core of a layer.
+    @cached_property
+    def _kinds_by_pattern(self) -> dict[str, int]:
+        return {pattern: self.kinds.index(other) for pattern, other in self.overrides.items()}
+
+    def kind(self, names: Iterable[str]) -> int:
+        """Return the place among `kinds` of a layer's core.
 
         Args:
             names: of the layer, and of what it is part of (`LayerShape.names`).
         """
         called = tuple(names)
-        for pattern, other in self.overrides.items():
-            if matches(called, pattern):
-                return other
-        return self.core
+        return next((kind for pattern, kind in self._kinds_by_pattern.items() if matches(called, pattern)), 0)
+
+    def of(self, names: Iterable[str]) -> Core:
+        """Return the core of a layer.
+
+        Args:
+            names: as for `kind`.
+        """
+        return self.kinds[self.kind(names)]
 
     def unmatched(self, layers: Iterable[Iterable[str]]) -> list[str]:
         """Return the patterns that match none of some layers.
 
         Args:
-            layers: names of each, as for `of`.
+            layers: names of each, as for `kind`.
         """
         called = [tuple(names) for names in layers]
         return [pattern for pattern in self.overrides if not any(matches(names, pattern) for names in called)]

@@ -118,7 +118,7 @@ def estimate_network(
     for pattern in built.unmatched(layer.names for layer in layers):
         raise EnergyError(unknown_name("layer or pattern", pattern, names))
     kinds = built.kinds
-    on = tuple(kinds.index(built.of(layer.names)) for layer in layers)
+    on = tuple(built.kind(layer.names) for layer in layers)
     shared = activities if isinstance(activities, Activity) else None
     own = dict(activities) if isinstance(activities, Mapping) else {}
     if shared is not None:

@@ -7,9 +7,10 @@ from typing import Any
 
 from reports.circuit_figures import adc_inl, bit_line_envelope, spread
 from reports.figure import SERIES, Figure
+from reports.layer_cores import ShownEnergy, shown_energy
 from reports.metric import ShownMetric
 from reports.numbers import significant
-from reports.results import StudyResult, Values, interval_of
+from reports.results import StudyResult, Values
 from reports.trained_step import trained_figure
 from reports.waterfall import where_it_goes
 
@@ -30,20 +31,20 @@ def _error(values: Sequence[float], lows: Sequence[float], highs: Sequence[float
 
 
 def accuracy_against_energy(result: StudyResult) -> Figure:
-    """Return the figure of the metric, on ideal and on real cells, against energy an operation.
+    """Return the figure of the metric, on ideal and on real cells, against energy, see `shown_energy`.
 
     Args:
         result: what the study found.
     """
-    shown = ShownMetric(result.metric)
+    shown, against = ShownMetric(result.metric), shown_energy(result.designs)
     baseline = shown.scaled(result.network["baseline"])
-    traces: list[dict[str, Any]] = [_front_trace(result.designs, shown)]
+    traces: list[dict[str, Any]] = [_front_trace(result.designs, shown, against)]
     for index, design in enumerate(result.designs):
-        name, accuracy, energy = design["name"], design["accuracy"], design["cost"]["energy_fj_per_op"]
+        name, accuracy, energy = design["name"], design["accuracy"], against.value(design)
         colour = SERIES[index % len(SERIES)]
-        low, high = interval_of(design["cost"], "energy_fj_per_op") or (energy, energy)
+        low, high = against.interval(design)
         mean, std, ideal = (shown.scaled(accuracy[key]) for key in ("mean", "std", "ideal"))
-        spread = shown.spread(accuracy["std"])
+        spread, unit = shown.spread(accuracy["std"]), against.unit
         traces += [
             {
                 "type": "scatter",
@@ -79,11 +80,17 @@ def accuracy_against_energy(result: StudyResult) -> Figure:
                 "marker": {"size": 11, "color": colour},
                 "error_x": _error([energy], [low], [high], colour),
                 "error_y": _error([mean], [mean - std], [mean + std], colour),
-                "hovertemplate": f"{name}, as built: {shown.hover} ± {spread}<br>%{{x:.4~g}} fJ/op<extra></extra>",
+                "hovertemplate": f"{name}, as built: {shown.hover} ± {spread}<br>%{{x:.4~g}} {unit}<extra></extra>",
             },
         ]
+    mixed = against.of == "inference"
     layout = {
-        "xaxis": {"type": "log", "title": {"text": "energy [fJ/op]"}, "dtick": 1, "minor": {"dtick": "D1"}},
+        "xaxis": {
+            "type": "log",
+            "title": {"text": f"energy{' of an inference' if mixed else ''} [{against.unit}]"},
+            "dtick": 1,
+            "minor": {"dtick": "D1"},
+        },
         "yaxis": {"title": {"text": shown.heading(shown.label)}},
         "shapes": [
             {
@@ -107,6 +114,8 @@ def accuracy_against_energy(result: StudyResult) -> Figure:
         "cost and the gap to the dashed line what quantisation costs. Horizontal bars: 95 % interval of the energy. "
         "The grey staircase joins the designs that none beats in both; it goes by means, so mind the bars."
     )
+    if mixed:
+        caption += " Some layers lie on other cores, so that the energy is that of an inference on all of them."
     return Figure(
         name="accuracy-energy",
         title=f"{shown.title} against energy",
@@ -131,9 +140,9 @@ def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
     return front
 
 
-def _front_trace(designs: Sequence[Values], shown: ShownMetric) -> dict[str, Any]:
+def _front_trace(designs: Sequence[Values], shown: ShownMetric, against: ShownEnergy) -> dict[str, Any]:
     """Return the front as a staircase: between two designs the cheaper one is what a budget buys."""
-    points = [(design["cost"]["energy_fj_per_op"], shown.scaled(design["accuracy"]["mean"])) for design in designs]
+    points = [(against.value(design), shown.scaled(design["accuracy"]["mean"])) for design in designs]
     worth = 1.0 if shown.higher_is_better else -1.0
     front = [points[index] for index in pareto_front([(cost, worth * value) for cost, value in points])]
     return {

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from circuits import Core, NetworkCores
-from reports.results import Values
+from reports.results import Interval, Values, interval_of
 from reports.wire_rule import leaves_wires_open
 
 
@@ -44,9 +45,8 @@ def overrides_shown(cores: NetworkCores, layers: Sequence[Layer]) -> list[Values
         wires.
     """
     on: dict[int, list[str]] = {}
-    kinds = cores.kinds
     for layer in layers:
-        on.setdefault(kinds.index(cores.of(layer.names)), []).append(layer.name)
+        on.setdefault(cores.kind(layer.names), []).append(layer.name)
     return [
         {
             "name": core.name,
@@ -55,7 +55,7 @@ def overrides_shown(cores: NetworkCores, layers: Sequence[Layer]) -> list[Values
             "core": without_design(core),
             "wires_open": leaves_wires_open(core),
         }
-        for kind, core in enumerate(kinds)
+        for kind, core in enumerate(cores.kinds)
         if kind and kind in on
     ]
 
@@ -91,3 +91,61 @@ def column_of(design: Values) -> str:
         design: as for `overrides_of`.
     """
     return "; ".join(f"{' '.join(own['layers'])}: {own['name']}" for own in overrides_of(design))
+
+
+@dataclass(frozen=True)
+class ShownEnergy:
+    """The energy that accuracies stand against.
+
+    Attributes:
+        part: where it stands in a result: ``cost`` or ``network_cost``.
+        field: its name there.
+        unit: as it is shown.
+        of: what it is of.
+    """
+
+    part: str
+    field: str
+    unit: str
+    of: str
+
+    def value(self, design: Values) -> float:
+        """Return it.
+
+        Args:
+            design: as in `StudyResult`.
+        """
+        return float(design[self.part][self.field])
+
+    def interval(self, design: Values) -> Interval:
+        """Return its interval, or its value twice where it has none.
+
+        Args:
+            design: as in `StudyResult`.
+        """
+        return interval_of(design[self.part], self.field) or (self.value(design), self.value(design))
+
+
+def shown_energy(designs: Sequence[Values]) -> ShownEnergy:
+    """Return the energy that accuracies of some rows stand against.
+
+    It is that of an operation, which compares between networks; where layers lie on several cores, the accuracy is of
+    all of them, and so the energy is that of an inference.
+
+    Args:
+        designs: as in `StudyResult`.
+    """
+    if any(map(overrides_of, designs)):
+        return ShownEnergy("network_cost", "energy_gated_uj", "µJ", "inference")
+    return ShownEnergy("cost", "energy_fj_per_op", "fJ/op", "operation")
+
+
+def cost_remark(designs: Sequence[Values]) -> str:
+    """Return whose the costs of one core are, as a sentence; empty where each row has one core.
+
+    Args:
+        designs: as in `StudyResult`.
+    """
+    if not any(map(overrides_of, designs)):
+        return ""
+    return "Costs of one core are those of the core that names the row; those of an inference are of all its cores."

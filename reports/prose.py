@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reports.built_cores import caption_of_parts, shared_parts
+from reports.layer_cores import cost_remark, shown_energy
 from reports.metric import ShownMetric
 from reports.numbers import in_prefix, significant
 from reports.results import StudyResult, Values
@@ -51,11 +52,13 @@ def summary(result: StudyResult) -> list[str]:
     second = (_points if shown.is_share else _changes)(result, shown)
     sentences = [f"{first} {second}".strip()]
     if len(designs) > 1:
-        costs = {design["name"]: design["cost"]["energy_fj_per_op"] for design in designs}
+        energy = shown_energy(designs)
+        costs, unit = {design["name"]: energy.value(design) for design in designs}, energy.unit.partition("/")[0]
         cheap, dear = min(costs, key=lambda name: costs[name]), max(costs, key=lambda name: costs[name])
         sentences.append(
-            f"An operation costs from {significant(costs[cheap])} fJ (design {cheap}) to {significant(costs[dear])} fJ "
-            f"(design {dear}), a factor of {significant(costs[dear] / costs[cheap], 2)}."
+            f"An {energy.of} costs from {significant(costs[cheap])} {unit} (design {cheap}) to "
+            f"{significant(costs[dear])} {unit} (design {dear}), a factor of "
+            f"{significant(costs[dear] / costs[cheap], 2)}."
         )
     return sentences
 
@@ -134,7 +137,7 @@ def table_note(result: StudyResult) -> str:
         + (
             f"Costs are those of one core for a matrix-vector product of {size}; one multiply-accumulate is two "
             "operations. Latency runs from the first input bit to the result. "
-            f"{result.cost_note}"
+            f"{' '.join(filter(None, (cost_remark(designs), result.cost_note)))}"
         ).strip()
     )
 

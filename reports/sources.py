@@ -104,9 +104,13 @@ def borrowed_note(designs: Iterable[Values]) -> str:
     """Return which costs rest on a borrowed periphery, as a sentence; empty where none does.
 
     Args:
-        designs: each with its ``name`` and the ``cost`` of its core, as in `StudyResult`.
+        designs: each with its ``name``, the ``cost`` of its core and perhaps the ``network_cost``, as in `StudyResult`.
     """
-    lent = {design["name"]: design["cost"].get("periphery_borrowed_from", "") for design in designs}
+    lent = {
+        design["name"]: design["cost"].get("periphery_borrowed_from")
+        or design.get("network_cost", {}).get("periphery_borrowed_from", "")
+        for design in designs
+    }
     names = [name for name, library in lent.items() if library]
     if not names:
         return ""

@@ -7,7 +7,7 @@ import io
 from collections.abc import Sequence
 
 from reports.built_cores import caption_of_parts, what_is_in
-from reports.layer_cores import column_of, overrides_of
+from reports.layer_cores import column_of, cost_remark, overrides_of
 from reports.metric import ShownMetric
 from reports.numbers import bits, show_interval, significant
 from reports.results import StudyResult, Values, interval_of, is_calibrated
@@ -69,7 +69,7 @@ def _row(design: Values, result: StudyResult) -> Values:
         "network_area_mm2": whole["area_mm2"],
         "network_energy_gated_uj": whole["energy_gated_uj"],
         "network_latency_us": whole["latency_us"],
-        "periphery_borrowed_from": cost.get("periphery_borrowed_from"),
+        "periphery_borrowed_from": cost.get("periphery_borrowed_from") or whole.get("periphery_borrowed_from"),
     }
     if shown.place:
         places = result.network["places_per_inference"]
@@ -178,10 +178,11 @@ def caption(result: StudyResult) -> str:
     """
     network, shown = result.network, ShownMetric(result.metric)
     example = network["example"]
+    remarks = (caption_of_parts(list(result.designs)), cost_remark(result.designs), borrowed_note(result.designs))
     return (
         f"{shown.title} of {network['name']} on {network['test_images']} test {example}s of {network['data_set']}; "
         f"float baseline {shown.with_unit(network['baseline'])}; ADC ranges from {network['calibration_images']} "
         f"training {example}s; as built, with {result.device['label']} cells: mean ± standard deviation of "
         f"{result.designs[0]['accuracy']['trials']} trials; brackets: 95 % intervals. "
-        f"{caption_of_parts(list(result.designs))} {borrowed_note(result.designs)}".rstrip()
+        f"{' '.join(filter(None, remarks))}"
     )

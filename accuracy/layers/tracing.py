@@ -23,6 +23,10 @@ _OWN_CODE = ("torch", "inspect", "typing", "functools", "collections", "copy", "
 """Packages whose code is known to do the same with stand-ins as with tensors."""
 
 
+_ATTEMPTS = 5
+"""A network that draws random numbers does so each time; another thread of a cluster's worker only now and then."""
+
+
 class _Doubt(ConversionError):
     """What fx would freeze."""
 
@@ -73,12 +77,15 @@ def traced(model: nn.Module, whole: Callable[[nn.Module], bool]) -> fx.GraphModu
     ]
     if optional:
         raise ConversionError(f"its argument {optional[0]!r} may be left out")
-    # Code that keeps state would keep stand-ins.
-    trial = copy_model(model, share_weights=True)
-    before = _attributes(trial)
-    chance = _state_of_chance()
-    graph = _graph(trial, whole)
-    if _state_of_chance() != chance:
+    for _ in range(_ATTEMPTS):
+        # Code that keeps state would keep stand-ins.
+        trial = copy_model(model, share_weights=True)
+        before = _attributes(trial)
+        chance = _state_of_chance()
+        graph = _graph(trial, whole)
+        if _state_of_chance() == chance:
+            break
+    else:
         raise ConversionError("its code draws random numbers")
     after = _attributes(trial)
     changed = [key for key in after if key not in before or after[key] is not before[key]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import pickle
+import random
 import warnings
 
 import pytest
@@ -14,6 +15,7 @@ from torch import nn
 from accuracy import ConversionError, ConversionWarning, MappingError, analog_layers, calibrate, convert, layer_shapes
 from accuracy.errors import InputError
 from accuracy.layer_kinds.attention import ProjectedAttention
+from accuracy.layers import tracing
 from accuracy.layers.convert import with_sum
 from accuracy.layers.layer_state import Mode
 from accuracy.layers.modes import layer_mode
@@ -546,3 +548,20 @@ def test_a_layer_called_again_sees_whatever_changed_in_between() -> None:
             converted(x[:, :2])
         assert converted(x[:2]).equal(output()[:2])
         assert converted(x.to(memory_format=torch.channels_last)).equal(output())
+
+
+def test_what_another_thread_draws_does_not_keep_a_network_from_being_traced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers of a cluster have threads of their own, which draw random numbers now and then."""
+    traced_once, calls = tracing._graph, []
+
+    def interrupted(*arguments: object) -> object:
+        calls.append(random.random() if not calls else 0.0)
+        return traced_once(*arguments)  # type: ignore[arg-type]
+
+    wanted = [layer.bias is not None for layer in analog_layers(convert(small_network(), design("A")))]
+    monkeypatch.setattr(tracing, "_graph", interrupted)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ConversionWarning)
+        found = analog_layers(convert(small_network(), design("A")))
+    assert len(calls) == 2
+    assert [layer.bias is not None for layer in found] == wanted

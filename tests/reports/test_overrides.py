@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,10 @@ from reports.cache import ResultCache
 from reports.command import main
 from reports.errors import StudyError
 from reports.evaluation_key import evaluation_inputs
+from reports.figures import accuracy_against_energy
 from reports.network_step import converted, evaluate_design, load_network, training_batches
 from reports.page import command_line, render
+from reports.prose import summary
 from reports.results import StudyResult
 from reports.run import compute
 from reports.stages import stages
@@ -212,6 +215,15 @@ def test_a_report_with_overrides_says_so_and_pays_for_them(folder: Path, plain: 
     assert "--override conv1=B --override &#39;conv*=C&#39;" in page or "--override conv1=B" in command_line(
         result.settings
     )
+    # What the mixture reaches stands against what the mixture costs.
+    figure = accuracy_against_energy(result)
+    assert figure.layout["xaxis"]["title"]["text"] == "energy of an inference [µJ]"
+    assert {x for trace in figure.data for x in trace["x"]} == {wanted.value("energy_gated_uj")}
+    assert accuracy_against_energy(plain).layout["xaxis"]["title"]["text"] == "energy [fJ/op]"
+    assert "Costs of one core are those of the core that names the row" in caption(result)
+    assert "Costs of one core are those" not in caption(plain)
+    twice = replace(result, designs=[design, {**design, "name": "Z"}])
+    assert summary(twice)[1].startswith("An inference costs from ")
     names = {entry["name"] for entry in result.provenance if entry["room"] == "core designs"}
     assert names == {"A", "B", "C"}
     assert plain.designs[0]["layer_reports"] != design["layer_reports"]
