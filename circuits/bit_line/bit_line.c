@@ -21,7 +21,7 @@
 /* The most rows of a block; patterns that share what is prepared for a block; the most that are worked on together; the
  * most selected cells of a block that is not cut into parts, those of a part, and the parts, each with a scale of its
  * own. */
-enum { LIST_ROWS = 192, CHUNK = 240, MOST_TOGETHER = 8, WHOLE = 96, PART = 24, PARTS = LIST_ROWS / PART };
+enum { LIST_ROWS = 192, CHUNK = 256, MOST_TOGETHER = 8, WHOLE = 96, PART = 24, PARTS = LIST_ROWS / PART };
 
 /* Bytes of conductances that stay in the first-level cache. */
 enum { CACHED = 36 * 1024 };
@@ -346,21 +346,23 @@ TARGET static int64_t NAME(solve)(const struct lines *l, int64_t begin_batch, in
                     for (int64_t t = 0; t < room; t++) inverse[t] = 1;
                 }
                 int32_t starts[LIST_ROWS + 2] = {0};
-                for (int64_t t = 0; t < here; t++) {
-                    const uint8_t *own = digits + (begin + t) * rows + from;
+                for (int64_t t = 0, taken; t < here; t += taken) {
                     selection found;
-                    /* The digits of a pattern to come: each is read once, far from the one before. */
-                    __builtin_prefetch(own + 4 * rows);
-                    __builtin_prefetch(own + 4 * rows + 64);
-                    NAME(select)(own, phases, some, compresses, &found);
-                    for (int bit = 0; bit < phases; bit++) {
-                        const int64_t pattern = t * phases + bit;
-                        const int32_t count = ways[pattern].count = found.counts[bit];
+                    taken = here - t < AT_ONCE / phases ? here - t : AT_ONCE / phases;
+                    for (int64_t k = 0; k < taken; k++) {
+                        const uint8_t *own = digits + (begin + t + k) * rows + from;
+                        /* The digits of a pattern to come: each is read once, far from the one before. */
+                        __builtin_prefetch(own + 4 * rows);
+                        __builtin_prefetch(own + 4 * rows + 64);
+                        NAME(select)(own, phases, some, compresses, &found, k * phases);
+                    }
+                    for (int64_t k = 0; k < taken * phases; k++) {
+                        const int64_t pattern = t * phases + k;
+                        const int32_t count = ways[pattern].count = found.counts[k];
                         starts[count + 1]++;
                         if (count)
-                            ways[pattern] =
-                                NAME(enlist)(found.rows[bit], count, (uint8_t)row_block, from, wire, &scales,
-                                             inverse + pattern, last + pattern, lists + pattern);
+                            ways[pattern] = NAME(enlist)(found.rows[k], count, (uint8_t)row_block, from, wire, &scales,
+                                                         inverse + pattern, last + pattern, lists + pattern);
                         else if (block == 0)
                             NAME(begin)(l, states, room, pattern);
                     }

@@ -328,23 +328,23 @@ TARGET static int64_t NAME(solve)(const struct affine_lines *l, int64_t begin_ba
                 int32_t starts[LIST_ROWS + 2] = {0};
                 const scaling scales = NAME(choose_scales)(block);
                 /* Patterns of nothing, behind the others, fill up the last group. */
+                selection found;
                 for (int64_t t = 0; t < all; t++) {
-                    const uint8_t *own = active + (begin + t) * rows + top;
                     const int32_t before = last[t];
-                    selection found;
-                    found.counts[0] = 0;
-                    if (t < patterns) {
+                    const uint8_t *chosen = found.rows[t % AT_ONCE];
+                    for (int64_t k = t; t % AT_ONCE == 0 && k < t + AT_ONCE && k < patterns; k++) {
+                        const uint8_t *own = active + (begin + k) * rows + top;
                         __builtin_prefetch(own + 4 * rows);
-                        NAME(select)(own, 1, some, compresses, &found);
-                        starts[found.counts[0] + 1]++;
+                        NAME(select)(own, 1, some, compresses, &found, k - t);
+                        starts[found.counts[k - t] + 1]++;
                     }
-                    const int32_t count = found.counts[0];
+                    const int32_t count = t < patterns ? found.counts[t % AT_ONCE] : 0;
                     if (block % l->stretch == 0) inverse[t] = 1;
-                    own_ways[t] = NAME(enlist)(found.rows[0], count, (uint8_t)row_block, top, wire, &scales,
+                    own_ways[t] = NAME(enlist)(chosen, count, (uint8_t)row_block, top, wire, &scales,
                                                inverse + t, last + t, lists + t * blocks + block);
                     if (again) {
                         int32_t places = 0;
-                        for (int64_t k = 0; k < count; k++) places += found.rows[0][k];
+                        for (int64_t k = 0; k < count; k++) places += chosen[k];
                         halves[block * room + t] =
                             count ? wire * ((REAL)places / (REAL)count + (REAL)((int32_t)top - before)) : 0;
                     }

@@ -16,8 +16,8 @@
 #define AVX2 __attribute__((target("avx2,fma,popcnt")))
 #endif
 
-/* Cells of nothing behind every list. */
-enum { PADDING = 32 };
+/* Cells of nothing behind every list; patterns that cells are selected for at once. */
+enum { PADDING = 32, AT_ONCE = 8 };
 
 /* For each of the 256 ways to select among 8 rows: the positions of the selected ones, in order, and how many. */
 static uint8_t positions[256][8], selected[256];

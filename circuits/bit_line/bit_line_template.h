@@ -40,23 +40,26 @@ TARGET static inline vec NAME(quotient)(vec i, vec u) {
 #endif
 }
 
-/* The rows of the selected cells of a block for each bit of some digits, and how many they are. */
+/* The rows of the selected cells of a block for eight patterns, and how many they are. Eight are selected before the
+ * first is looked at: a processor waits to read across what it has only just written. */
 typedef struct {
-    uint8_t rows[8][LIST_ROWS + 64];
-    int32_t counts[8];
+    uint8_t rows[AT_ONCE][LIST_ROWS + 64];
+    int32_t counts[AT_ONCE];
 } NAME(selection);
 #define selection NAME(selection)
 
+/* Select for all bits of some digits, which are patterns number `first` and up of the eight. */
 TARGET static inline void NAME(select)(const uint8_t *digits, int bits_of_digit, int64_t rows, int compresses,
-                                       selection *found) {
+                                       selection *found, int64_t first) {
+    uint8_t *place = found->rows[first];
 #ifdef VECTOR_UNITS
     if (compresses) {
-        select_bytes(digits, bits_of_digit, rows, found->rows[0], sizeof found->rows[0], found->counts);
+        select_bytes(digits, bits_of_digit, rows, place, sizeof found->rows[0], found->counts + first);
         return;
     }
 #endif
     (void)compresses;
-    select_rows(digits, bits_of_digit, rows, found->rows[0], sizeof found->rows[0], found->counts);
+    select_rows(digits, bits_of_digit, rows, place, sizeof found->rows[0], found->counts + first);
 }
 
 /* Scales of the parts of a block, and one over each. */
