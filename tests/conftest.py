@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 # The only things a run of the tests may lack. A skip for any other reason is a hole in the proof, not a courtesy.
-ACCEPTED_REASONS = ("no shared data", "no GPU", "no 16 GiB of memory", "no aihwkit", "no efficientnet-lite0")
+ACCEPTED_REASONS = ("no shared data", "no GPU", "no 16 GiB of memory", "no aihwkit", "no efficientnet-lite0", "no ARM")
 # What the set-up cannot install where nobody may install anything; it passes --no-root then.
 NEEDS_ROOT = ("no ngspice", "no Chromium", "no compiler")
 

@@ -27,7 +27,7 @@ from circuits.errors import CircuitError
 
 DEGREE = 5
 """Of the polynomial psi(v) / v^2; the C source has the same number."""
-MOST_ROWS = 96
+MOST_ROWS = 144
 """Longest block of rows; the C source has the same number."""
 MOST_BLOCKS = 12
 """Blocks of rows, in long lines, each of which is one cell for the second linearisation."""
@@ -62,6 +62,8 @@ class _AffineLines(ctypes.Structure):
         ("packed", ctypes.c_void_p),
         ("most", ctypes.c_int64),
         ("blocks", ctypes.c_int64),
+        ("stretch", ctypes.c_int64),
+        ("growth", ctypes.c_double),
     )
 
 

@@ -4,7 +4,7 @@
  * psi(v) = v^2 (w_0 + w_1 v + ...) one curve for all cells. Down the line, with u the voltage response of the wires
  * loaded by the slopes, u += m R q over m wires, q += a u and p += g u at a selected cell; the current is p / u and,
  * seen from any node, the line above is a source p / u beside a conductance q / u. Everything is positive: nothing
- * cancels. Blocks, scales and what is done where q hardly changes are as in bit_line.c.
+ * cancels. Blocks, lists, scales and what is done where q hardly changes are as in bit_line.c.
  *
  * For the second linearisation the curves c of the selected cells of each block of rows are summed on the way. Each
  * block then becomes one cell at the mean place of its own, with the g and a that take p / u and q / u at its beginning
@@ -17,8 +17,18 @@
 #include "bit_line_common.h"
 
 /* The most rows of a block; patterns that are worked on together, in all and at once; vectors of columns side by side;
- * the selected cells of a part of a block, and the parts, each with a scale of its own. */
-enum { LIST_ROWS = 96, CHUNK = 96, MOST_TOGETHER = 4, WIDEST = 2, PART = 24, PARTS = LIST_ROWS / PART, DEGREE = 5 };
+ * the most selected cells of a block that is not cut into parts, those of a part, and the parts, each with a scale of
+ * its own. */
+enum {
+    LIST_ROWS = 144,
+    CHUNK = 96,
+    MOST_TOGETHER = 4,
+    WIDEST = 2,
+    WHOLE = 72,
+    PART = 24,
+    PARTS = LIST_ROWS / PART,
+    DEGREE = 5
+};
 
 /* What is solved. most_sum and most_cell bound a column's summed slope and one slope. */
 struct affine_lines {
@@ -33,7 +43,8 @@ struct affine_lines {
     int64_t again;          /* linearise once more */
     void *result, *packed;  /* packed: aligned to 64 bytes */
     int64_t most;           /* limits the instruction set, see `available` */
-    int64_t blocks;         /* written by `plan` */
+    int64_t blocks, stretch; /* written by `plan`, as in bit_line.c */
+    double growth;
 };
 
 #define REAL float
@@ -43,7 +54,7 @@ struct affine_lines {
 #define AFFINE_CHAINS 8
 #define BENT_CHAINS 6
 #define TARGET AVX512
-#define SELECT select_rows_avx512
+#define ANY_NEGATIVE(x) (_mm512_movepi32_mask((__m512i)(x)) != 0)
 #define NAME(x) PASTE(x, _avx512)
 #include "bit_line_affine.c"
 #define REAL float
@@ -52,7 +63,7 @@ struct affine_lines {
 #define AFFINE_CHAINS 4
 #define BENT_CHAINS 4
 #define TARGET AVX2
-#define SELECT select_rows
+#define ANY_NEGATIVE(x) (_mm256_movemask_ps((__m256)(x)) != 0)
 #define NAME(x) PASTE(x, _avx2)
 #include "bit_line_affine.c"
 #define REAL float
@@ -62,7 +73,7 @@ struct affine_lines {
 #define AFFINE_CHAINS 4
 #define BENT_CHAINS 4
 #define TARGET
-#define SELECT select_rows
+#define ANY_NEGATIVE(x) (((x)[0] | (x)[1] | (x)[2] | (x)[3]) < 0)
 #define NAME(x) PASTE(x, _plain)
 #include "bit_line_affine.c"
 
@@ -96,36 +107,42 @@ int64_t solve(struct affine_lines *l, int64_t first, int64_t last, int64_t threa
 
 #include "bit_line_template.h"
 
-/* Let the selected cells of one block of rows act on p / u and q / u, the 2 n vectors of each pattern; sum their curves
- * where `bent` is wanted. Arguments are as in bit_line.c; a block of a strip holds its conductances, then its slopes,
- * then, `plane` bytes apart each, its curves. The lists of a pattern's blocks are side by side, `stride` in all. */
+/* Let the selected cells of one block of rows act on p, q and u, the 3 n vectors of each pattern. Arguments are as in
+ * bit_line.c; a block of a strip holds its conductances, then its slopes, then, `plane` vectors apart each, its
+ * curves. The lists of a pattern's blocks are side by side, `stride` in all. Where the line is linearised once more,
+ * `kept` takes p / u, q / u and the sum of the curves, n vectors a pattern, `apart` vectors from one of the three to
+ * the next. */
 #define DEFINE_BLOCK(kind, n, chains, STEP, END)                                                                      \
-    TARGET static void NAME(kind##n)(const char *g, int64_t plane, vec *sums, const list *lists, int64_t stride,      \
-                                     const int32_t *counts, const REAL *wires, const int32_t *order, int64_t count,   \
-                                     const REAL *scales, vec *states) {                                               \
+    TARGET static void NAME(kind##n)(const vec *g, int64_t plane, const REAL *wires, const list *lists,               \
+                                     int64_t stride, const passage *ways, const int32_t *order, int64_t count,        \
+                                     const scaling *scales, REAL most_u, vec *states, vec *kept, int64_t apart) {     \
         enum { N = n, PATTERNS = chains / n };                                                                        \
         const vec zero = {0};                                                                                         \
         const list *own[PATTERNS];                                                                                    \
         vec p[PATTERNS][n], q[PATTERNS][n], u[PATTERNS][n], sum[PATTERNS][n];                                         \
-        (void)sums, (void)sum;                                                                                        \
+        (void)N, (void)kept, (void)apart, (void)sum;                                                                  \
         _Pragma("GCC unroll 8") for (int t = 0; t < PATTERNS; t++) {                                                  \
-            const vec *state = states + (size_t)order[t] * 2 * n;                                                     \
+            const vec *state = states + (size_t)order[t] * 3 * n;                                                     \
+            const passage *way = ways + order[t];                                                                     \
             own[t] = lists + order[t] * stride;                                                                       \
             _Pragma("GCC unroll 8") for (int v = 0; v < n; v++) {                                                     \
-                p[t][v] = state[v] * scales[0];                                                                       \
-                q[t][v] = state[n + v] * scales[0];                                                                   \
-                u[t][v] = zero + scales[0];                                                                           \
+                p[t][v] = state[v] * way->enter;                                                                      \
+                q[t][v] = state[n + v] * way->enter;                                                                  \
+                u[t][v] = state[2 * n + v] * way->enter;                                                              \
                 sum[t][v] = zero;                                                                                     \
             }                                                                                                         \
+            if (way->beyond > 0)                                                                                      \
+                _Pragma("GCC unroll 8") for (int v = 0; v < n; v++) u[t][v] = u[t][v] + way->beyond * q[t][v];        \
         }                                                                                                             \
         int64_t k = 0;                                                                                                \
         for (int part = 0;; part++) {                                                                                 \
-            for (const int64_t stop = count < PART * (part + 1) ? count : PART * (part + 1); k < stop; k++) {         \
+            const int64_t most = count > WHOLE ? PART * (part + 1) : count, stop = count < most ? count : most;       \
+            for (; k < stop; k++) {                                                                                   \
                 _Pragma("GCC unroll 8") for (int t = 0; t < PATTERNS; t++) {                                          \
-                    const REAL wire = own[t]->wire[k];                                                                \
-                    const char *place = g + own[t]->place[k];                                                         \
-                    const vec *source = (const vec *)place, *loss = (const vec *)(place + plane);                     \
-                    const vec *bend = (const vec *)(place + 2 * plane);                                               \
+                    const size_t cell = own[t]->cells[k];                                                             \
+                    const REAL wire = wires[cell & 255];                                                              \
+                    const vec *source = g + (cell >> 8) * n, *loss = source + plane;                                  \
+                    const vec *bend = loss + plane;                                                                   \
                     (void)bend;                                                                                       \
                     _Pragma("GCC unroll 8") for (int v = 0; v < n; v++) u[t][v] = u[t][v] + wire * q[t][v];           \
                     _Pragma("GCC unroll 8") for (int v = 0; v < n; v++) {                                             \
@@ -135,7 +152,8 @@ int64_t solve(struct affine_lines *l, int64_t first, int64_t last, int64_t threa
             }                                                                                                         \
             if (k == count) break;                                                                                    \
             _Pragma("GCC unroll 8") for (int t = 0; t < PATTERNS; t++) {                                              \
-                const REAL factor = k < counts[order[t]] ? scales[part + 1] / scales[part] : 1;                       \
+                const int32_t all = ways[order[t]].count;                                                             \
+                const REAL factor = all > WHOLE && all > k ? scales->own[part + 1] * scales->inverse[part] : 1;       \
                 _Pragma("GCC unroll 8") for (int v = 0; v < n; v++) {                                                 \
                     p[t][v] = p[t][v] * factor;                                                                       \
                     q[t][v] = q[t][v] * factor;                                                                       \
@@ -144,19 +162,21 @@ int64_t solve(struct affine_lines *l, int64_t first, int64_t last, int64_t threa
             }                                                                                                         \
         }                                                                                                             \
         _Pragma("GCC unroll 8") for (int t = 0; t < PATTERNS; t++) {                                                  \
-            const int32_t all = counts[order[t]];                                                                     \
-            const REAL scale = scales[all ? (all - 1) / PART : 0];                                                    \
-            const REAL half = (REAL)0.5 * wires[order[t]];                                                            \
-            const REAL little = NAME(half_spacing) * (REAL)all / wires[order[t]];                                     \
-            vec *state = states + (size_t)order[t] * 2 * n;                                                           \
+            const passage *way = ways + order[t];                                                                     \
+            vec *state = states + (size_t)order[t] * 3 * n;                                                           \
+            bits signs = {0};                                                                                         \
+            _Pragma("GCC unroll 8") for (int v = 0; v < n; v++)                                                       \
+                signs |= (bits)(q[t][v] - way->through * state[n + v] - way->little * most_u);                        \
+            if (ANY_NEGATIVE(signs)) {                                                                                \
+                vec end[2 * n];                                                                                       \
+                _Pragma("GCC unroll 8") for (int v = 0; v < n; v++) end[v] = q[t][v], end[n + v] = u[t][v];           \
+                NAME(straighten)(n, state + n, end, way);                                                             \
+                _Pragma("GCC unroll 8") for (int v = 0; v < n; v++) u[t][v] = end[n + v];                             \
+            }                                                                                                         \
             _Pragma("GCC unroll 8") for (int v = 0; v < n; v++) {                                                     \
-                const vec before = scale * state[n + v];                                                              \
-                const bits steady = q[t][v] - before < little;                                                        \
-                const vec by_ends = half * (q[t][v] + before) + scale;                                                \
-                const vec end = (vec)((steady & (bits)by_ends) | (~steady & (bits)u[t][v]));                          \
-                const vec share = NAME(quotient)(zero + 1, end);                                                      \
-                state[v] = p[t][v] * share;                                                                           \
-                state[n + v] = q[t][v] * share;                                                                       \
+                state[v] = p[t][v];                                                                                   \
+                state[n + v] = q[t][v];                                                                               \
+                state[2 * n + v] = u[t][v];                                                                           \
                 END                                                                                                   \
             }                                                                                                         \
         }                                                                                                             \
@@ -164,10 +184,15 @@ int64_t solve(struct affine_lines *l, int64_t first, int64_t last, int64_t threa
 #define AFFINE q[t][v] = q[t][v] + loss[v] * u[t][v], p[t][v] = p[t][v] + source[v] * u[t][v];
 #define BENT AFFINE sum[t][v] = sum[t][v] + bend[v];
 #define NOTHING
-#define KEEP sums[(size_t)order[t] * N + v] = sum[t][v];
+#define KEEP                                                                                                          \
+    const vec share = NAME(quotient)(zero + 1, u[t][v]);                                                              \
+    vec *place = kept + (size_t)order[t] * N + v;                                                                     \
+    place[0] = p[t][v] * share;                                                                                       \
+    place[apart] = q[t][v] * share;                                                                                   \
+    place[2 * apart] = sum[t][v];
 DEFINE_BLOCK(affine, 1, AFFINE_CHAINS / 2, AFFINE, NOTHING)
-DEFINE_BLOCK(affine, 2, AFFINE_CHAINS, AFFINE, NOTHING)
 DEFINE_BLOCK(bent, 1, BENT_CHAINS / 2, BENT, KEEP)
+DEFINE_BLOCK(affine, 2, AFFINE_CHAINS, AFFINE, NOTHING)
 DEFINE_BLOCK(bent, 2, BENT_CHAINS, BENT, KEEP)
 #undef NOTHING
 #undef KEEP
@@ -177,15 +202,15 @@ DEFINE_BLOCK(bent, 2, BENT_CHAINS, BENT, KEEP)
 
 /* The current of one vector of columns of one pattern, linearised once more. kept: p / u, q / u and the sum of curves
  * at the end of each block, `apart` vectors from one of the three to the next, 3 times as much from block to block;
- * wires and halves: R times the wires of each block and those above its cell, room apart; cells: 4 vectors a block. */
-TARGET static vec NAME(relinearised)(const vec *kept, int64_t apart, int64_t blocks, const REAL *wires,
+ * ways and halves: of each block, and R times the wires above its cell, room apart; cells: 4 vectors a block. */
+TARGET static vec NAME(relinearised)(const vec *kept, int64_t apart, int64_t blocks, const passage *ways,
                                      const REAL *halves, int64_t room, REAL tail, const REAL *weights, vec *cells) {
     const vec zero = {0};
     vec p = zero, q = zero;
     /* The cell of each block; what lies above it and the cell itself are p and q there. */
     for (int64_t block = 0; block < blocks; block++) {
         const vec *end = kept + block * 3 * apart;
-        const REAL above = halves[block * room], below = wires[block * room] - above;
+        const REAL above = halves[block * room], below = ways[block * room].wires - above;
         const vec down = NAME(quotient)(zero + 1, above * q + 1), up = NAME(quotient)(zero + 1, 1 - below * end[apart]);
         vec *own = cells + 4 * block;
         own[2] = end[0] * up;
@@ -201,7 +226,7 @@ TARGET static vec NAME(relinearised)(const vec *kept, int64_t apart, int64_t blo
     REAL wire = tail;
     for (int64_t block = blocks - 1; block >= 0; block--) {
         vec *own = cells + 4 * block;
-        wire = wire + (wires[block * room] - halves[block * room]);
+        wire = wire + (ways[block * room].wires - halves[block * room]);
         voltage = NAME(quotient)(voltage + wire * own[2], wire * own[3] + 1);
         vec value = zero + weights[DEGREE], derivative = zero + (REAL)(DEGREE + 2) * weights[DEGREE];
 #pragma GCC unroll 8
@@ -220,154 +245,166 @@ TARGET static vec NAME(relinearised)(const vec *kept, int64_t apart, int64_t blo
         const vec down = NAME(quotient)(zero + 1, (wire + halves[block * room]) * q + 1);
         p = p * down + cells[4 * block];
         q = q * down + cells[4 * block + 1];
-        wire = wires[block * room] - halves[block * room];
+        wire = ways[block * room].wires - halves[block * room];
     }
     return NAME(quotient)(p, (wire + tail) * q + 1);
 }
 
-/* Strips of columns, the most vectors of one, and how wide packed rows are. */
-typedef struct {
-    int64_t vectors, strips, widest, kinds, row_width, row_bytes, plane, strip_size;
-} NAME(shape);
-
-static inline NAME(shape) NAME(shape_of)(const struct affine_lines *l) {
-    NAME(shape) s;
-    s.vectors = (l->columns + LANES - 1) / LANES;
-    s.strips = (s.vectors + WIDEST - 1) / WIDEST;
-    s.widest = (s.vectors + s.strips - 1) / s.strips;
-    s.kinds = l->again ? 3 : 2;
-    s.row_width = s.widest * LANES;
-    s.row_bytes = s.row_width * (int64_t)sizeof(REAL);
-    s.plane = (l->row_block + 1) * s.row_width;
-    s.strip_size = l->blocks * s.kinds * s.plane;
-    return s;
+/* Strips of columns, and the first vector of one. */
+static inline int64_t NAME(vectors)(const struct affine_lines *l) { return (l->columns + LANES - 1) / LANES; }
+static inline int64_t NAME(strips)(const struct affine_lines *l) { return (NAME(vectors)(l) + WIDEST - 1) / WIDEST; }
+static inline int64_t NAME(first)(const struct affine_lines *l, int64_t strip) {
+    return strip * NAME(vectors)(l) / NAME(strips)(l);
 }
+
+/* What is packed of each cell, and how many vectors of a strip's width a block of it takes. */
+static inline int64_t NAME(kinds)(const struct affine_lines *l) { return l->again ? 3 : 2; }
+static inline int64_t NAME(height)(const struct affine_lines *l) { return NAME(kinds)(l) * (l->row_block + 1); }
 
 static int64_t NAME(plan)(struct affine_lines *l) {
     /* As in bit_line.c, with slopes in place of conductances. The cells of whole blocks want little growth. */
     const double growth = log1p(fmin(l->wire * l->most_sum, 1.0 + l->wire * l->most_cell));
-    const int64_t within = (int64_t)fmin((l->again ? 0.5 : 60.0) / growth, 1e6) / 8 * 8;
-    if (l->row_block > within) l->row_block = within;
+    const int64_t most_rows = (int64_t)fmin(60.0 / growth, 1e6), within = (int64_t)fmin(0.5 / growth, 1e6);
+    const int64_t longest = (l->again ? within : most_rows) / 8 * 8;
+    if (l->row_block > longest) l->row_block = longest;
     if (l->row_block < 8 || l->row_block > LIST_ROWS || l->rows > INT32_MAX - LIST_ROWS) return 0;
     l->blocks = (l->rows + l->row_block - 1) / l->row_block;
+    l->stretch = most_rows / l->row_block;
+    l->growth = growth;
     fill_positions();
-    const NAME(shape) s = NAME(shape_of)(l);
-    return s.strips * s.strip_size * (int64_t)sizeof(REAL);
+    return l->blocks * NAME(height)(l) * NAME(vectors)(l) * (int64_t)sizeof(vec);
 }
 
 /* Arrays by strip of columns, block of rows, kind and row, with a row of nothing at the end of each. */
 static int64_t NAME(pack)(struct affine_lines *l, int64_t begin, int64_t end) {
-    const NAME(shape) s = NAME(shape_of)(l);
     for (int64_t block = begin; block < end; block++)
-        for (int64_t strip = 0; strip < s.strips; strip++) {
-            const int64_t first = strip * s.vectors / s.strips * LANES;
-            const int64_t next = (strip + 1) * s.vectors / s.strips * LANES;
-            const size_t width = (size_t)((next < l->columns ? next : l->columns) - first);
-            REAL *own = (REAL *)l->packed + strip * s.strip_size + block * s.kinds * s.plane;
-            memset(own, 0, (size_t)(s.kinds * s.plane) * sizeof(REAL));
-            for (int64_t kind = 0; kind < s.kinds; kind++)
+        for (int64_t strip = 0; strip < NAME(strips)(l); strip++) {
+            const int64_t first = NAME(first)(l, strip), n = NAME(first)(l, strip + 1) - first;
+            const int64_t left = l->columns - first * LANES;
+            const size_t width = (size_t)(left < n * LANES ? left : n * LANES);
+            vec *own = (vec *)l->packed + (first * l->blocks + block * n) * NAME(height)(l);
+            memset(own, 0, (size_t)(n * NAME(height)(l)) * sizeof(vec));
+            for (int64_t kind = 0; kind < NAME(kinds)(l); kind++)
                 for (int64_t row = block * l->row_block; row < (block + 1) * l->row_block && row < l->rows; row++)
-                    memcpy(own + kind * s.plane + row % l->row_block * s.row_width,
-                           l->cells[kind] + row * l->columns + first, width * sizeof(REAL));
+                    memcpy(own + (kind * (l->row_block + 1) + row % l->row_block) * n,
+                           l->cells[kind] + row * l->columns + first * LANES, width * sizeof(REAL));
         }
     return 0;
 }
 
 TARGET static int64_t NAME(solve)(const struct affine_lines *l, int64_t begin_batch, int64_t end_batch) {
-    const NAME(shape) shape = NAME(shape_of)(l);
-    const int64_t vectors = shape.vectors, strips = shape.strips, widest = shape.widest, kinds = shape.kinds;
-    const int64_t plane = shape.plane, strip_size = shape.strip_size, row_bytes = shape.row_bytes;
-    const int64_t plane_bytes = plane * (int64_t)sizeof(REAL), row_block = l->row_block, blocks = l->blocks;
-    const int64_t rows = l->rows, columns = l->columns;
+    const int64_t vectors = NAME(vectors)(l), strips = NAME(strips)(l), widest = (vectors + strips - 1) / strips;
+    const int64_t row_block = l->row_block, blocks = l->blocks, rows = l->rows, columns = l->columns;
+    const int64_t whole = end_batch - begin_batch;
     const int again = (int)l->again;
     const uint8_t *active = l->active;
-    const double wire = l->wire, ground = l->ground;
+    const REAL wire = (REAL)l->wire, ground = (REAL)l->ground;
     const int compresses = compresses_bytes(l->most);
-    const REAL *packed = l->packed;
+    const vec *packed = l->packed;
     float *result = l->result;
-    const int64_t chunk = end_batch - begin_batch < CHUNK ? end_batch - begin_batch : CHUNK;
+    const int64_t chunks = (whole + CHUNK - 1) / CHUNK, chunk = (whole + chunks - 1) / chunks;
     const int64_t room = chunk + MOST_TOGETHER;
 
-    vec *states = allocate((size_t)(room * 2 * widest) * sizeof(vec));
+    vec *states = allocate((size_t)(room * 3 * widest) * sizeof(vec));
     vec *kept = allocate((size_t)(again ? blocks * 3 * room * widest : 1) * sizeof(vec));
     vec *cells = allocate((size_t)(4 * blocks) * sizeof(vec));
     list *lists = allocate((size_t)(room * blocks) * sizeof(list));
-    REAL *wires = allocate((size_t)(2 * room * blocks) * sizeof(REAL)), *halves = wires + room * blocks;
-    int32_t *counts = allocate((size_t)(2 * blocks + 1) * (size_t)room * sizeof(int32_t));
-    int32_t *orders = counts + blocks * room, *last = orders + blocks * room;
-    const int status = states && kept && cells && lists && wires && counts ? 0 : 1;
+    passage *ways = allocate((size_t)(room * blocks) * sizeof(passage));
+    REAL *halves = allocate((size_t)(room * blocks) * sizeof(REAL)), *inverse = allocate((size_t)room * sizeof(REAL));
+    int32_t *orders = allocate((size_t)(blocks + 1) * (size_t)room * sizeof(int32_t)), *last = orders + blocks * room;
+    const int status = states && kept && cells && lists && ways && halves && inverse && orders ? 0 : 1;
     if (!status) {
-        REAL psi[DEGREE + 1];
+        REAL psi[DEGREE + 1], wires[256];
         for (int k = 0; k <= DEGREE; k++) psi[k] = (REAL)l->weights[k];
-        const LENGTH nothing = (LENGTH)(row_block * row_bytes);
+        NAME(multiply_wires)(wire, wires);
         for (int64_t begin = begin_batch; begin < end_batch; begin += chunk) {
             const int64_t patterns = end_batch - begin < chunk ? end_batch - begin : chunk;
-            memset(counts, 0, (size_t)(2 * blocks + 1) * (size_t)room * sizeof(int32_t));
-            memset(wires, 0, (size_t)(2 * room * blocks) * sizeof(REAL));
+            const int64_t all = patterns + MOST_TOGETHER;
+            for (int64_t t = 0; t < room; t++) last[t] = -1;
             for (int64_t block = 0; block < blocks; block++) {
                 const int64_t top = block * row_block, some = rows - top < row_block ? rows - top : row_block;
-                int32_t *own_counts = counts + block * room, *order = orders + block * room;
+                passage *own_ways = ways + block * room;
+                int32_t *order = orders + block * room;
                 int32_t starts[LIST_ROWS + 2] = {0};
-                for (int64_t t = 0; t < patterns; t++) {
-                    const uint8_t *own = active + (begin + t) * rows + top;
-                    __builtin_prefetch(own + 4 * rows);
-                    own_counts[t] = NAME(select)(own, 0, top, some, row_bytes, (REAL)wire, lists + t * blocks + block,
-                                                 last + t, wires + block * room + t,
-                                                 again ? halves + block * room + t : NULL, compresses);
-                    starts[own_counts[t] + 1]++;
+                const scaling scales = NAME(choose_scales)(block);
+                /* Patterns of nothing, behind the others, fill up the last group. */
+                selection found;
+                for (int64_t t = 0; t < all; t++) {
+                    const int32_t before = last[t];
+                    const uint8_t *chosen = found.rows[t % AT_ONCE];
+                    for (int64_t k = t; t % AT_ONCE == 0 && k < t + AT_ONCE && k < patterns; k++) {
+                        const uint8_t *own = active + (begin + k) * rows + top;
+                        __builtin_prefetch(own + 4 * rows);
+                        NAME(select)(own, 1, some, compresses, &found, k - t);
+                        starts[found.counts[k - t] + 1]++;
+                    }
+                    const int32_t count = t < patterns ? found.counts[t % AT_ONCE] : 0;
+                    if (block % l->stretch == 0) inverse[t] = 1;
+                    own_ways[t] = NAME(enlist)(chosen, count, (uint8_t)row_block, top, wire, &scales,
+                                               inverse + t, last + t, lists + t * blocks + block);
+                    if (again) {
+                        int32_t places = 0;
+                        for (int64_t k = 0; k < count; k++) places += chosen[k];
+                        halves[block * room + t] =
+                            count ? wire * ((REAL)places / (REAL)count + (REAL)((int32_t)top - before)) : 0;
+                    }
                 }
-                /* In order of their counts, after patterns of nothing that fill up the last group; the lists of those
-                 * side by side get the length of the longest. */
+                /* In order of their counts, after the patterns of nothing; the lists of those side by side get the
+                 * length of the longest. */
                 for (int64_t t = 0; t < MOST_TOGETHER; t++) order[t] = (int32_t)(patterns + t);
                 for (int64_t count = 0; count < some; count++) starts[count + 1] += starts[count];
-                for (int64_t t = 0; t < patterns; t++) order[MOST_TOGETHER + starts[own_counts[t]]++] = (int32_t)t;
-                for (int64_t t = 0; t < patterns + MOST_TOGETHER; t++) {
-                    const int64_t later = t < patterns ? t + MOST_TOGETHER - 1 : patterns + MOST_TOGETHER - 1;
+                for (int64_t t = 0; t < patterns; t++) order[MOST_TOGETHER + starts[own_ways[t].count]++] = (int32_t)t;
+                for (int64_t t = 0; t < all; t++) {
+                    const int64_t later = t < patterns ? t + MOST_TOGETHER - 1 : all - 1;
                     list *own = lists + order[t] * blocks + block;
-                    for (int64_t k = own_counts[order[t]]; k < own_counts[order[later]]; k++)
-                        own->place[k] = nothing, own->wire[k] = 0;
+                    for (int64_t k = own_ways[order[t]].count + PADDING; k < own_ways[order[later]].count; k++)
+                        own->cells[k] = (uint16_t)(row_block << 8);
                 }
             }
             for (int64_t strip = 0; strip < strips; strip++) {
-                const int64_t first = strip * vectors / strips, n = (strip + 1) * vectors / strips - first;
+                const int64_t first = NAME(first)(l, strip), n = NAME(first)(l, strip + 1) - first;
                 const int64_t width = ((first + n) * LANES < columns ? (first + n) * LANES : columns) - first * LANES;
                 const int64_t together = (again ? BENT_CHAINS : AFFINE_CHAINS) / 2;
-                memset(states, 0, (size_t)(room * 2 * widest) * sizeof(vec));
                 for (int64_t block = 0; block < blocks; block++) {
-                    const char *own = (const char *)(packed + strip * strip_size + block * kinds * plane);
-                    const int32_t *own_counts = counts + block * room, *order = orders + block * room;
-                    const REAL *own_wires = wires + block * room;
-                    vec *sums = kept + (again ? (3 * block + 2) * room * n : 0);
-                    REAL scales[PARTS];
-                    NAME(choose_scales)(block, PARTS, scales);
+                    const vec *own = packed + (first * blocks + block * n) * NAME(height)(l);
+                    const int32_t *order = orders + block * room;
+                    const passage *own_ways = ways + block * room;
+                    vec *ends = kept + (again ? 3 * block * room * n : 0);
+                    const scaling scales = NAME(choose_scales)(block);
+                    const REAL most_u = 2 * (REAL)exp(l->growth * (double)(block % l->stretch * row_block));
+                    if (block == 0) memset(states, 0, (size_t)(all * 3 * n) * sizeof(vec));
+                    if (block % l->stretch == 0)
+                        for (int64_t t = 0; t < all; t++)
+                            for (int64_t v = 0; v < n; v++) {
+                                vec *state = states + t * 3 * n + v;
+                                const vec one = (vec){0} + 1, share = block ? NAME(quotient)(one, state[2 * n]) : one;
+                                state[0] = state[0] * share;
+                                state[n] = state[n] * share;
+                                state[2 * n] = one;
+                            }
                     const int32_t *members = order + MOST_TOGETHER + patterns;
                     for (int64_t done = 0; done < patterns; done += together) {
                         members -= together;
-                        const int64_t count = own_counts[members[together - 1]];
-#define CALL(block_function) \
-    block_function(own, plane_bytes, sums, lists + block, blocks, own_counts, own_wires, members, count, scales, states)
+                        const int64_t count = own_ways[members[together - 1]].count;
+#define CALL(block_function)                                                                                          \
+    block_function(own, (row_block + 1) * n, wires, lists + block, blocks, own_ways, members, count, &scales, most_u, \
+                   states, ends, room * n)
                         if (!again && n == 2) CALL(NAME(affine2));
                         else if (!again) CALL(NAME(affine1));
                         else if (n == 2) CALL(NAME(bent2));
                         else CALL(NAME(bent1));
 #undef CALL
                     }
-                    if (again)
-                        for (int64_t t = 0; t < patterns; t++) {
-                            const vec *state = states + t * 2 * n;
-                            memcpy(kept + (3 * block * room + t) * n, state, (size_t)n * sizeof(vec));
-                            memcpy(kept + ((3 * block + 1) * room + t) * n, state + n, (size_t)n * sizeof(vec));
-                        }
                 }
                 for (int64_t t = 0; t < patterns; t++) {
-                    const vec *own = states + t * 2 * n;
-                    const REAL tail = (REAL)wire * (REAL)(rows - last[t]) + (REAL)ground;
+                    const vec *own = states + t * 3 * n;
+                    const REAL tail = wire * (REAL)(rows - last[t]) + ground;
                     vec currents[WIDEST];
                     for (int64_t v = 0; v < n; v++) {
                         const vec *ends = kept + (again ? t * n + v : 0);
-                        currents[v] = again ? NAME(relinearised)(ends, room * n, blocks, wires + t, halves + t, room,
+                        currents[v] = again ? NAME(relinearised)(ends, room * n, blocks, ways + t, halves + t, room,
                                                                  tail, psi, cells)
-                                            : NAME(quotient)(own[v], tail * own[n + v] + 1);
+                                            : NAME(quotient)(own[v], tail * own[n + v] + own[2 * n + v]);
                     }
                     memcpy(result + (begin + t) * columns + first * LANES, currents, (size_t)width * sizeof(REAL));
                 }
@@ -378,8 +415,10 @@ TARGET static int64_t NAME(solve)(const struct affine_lines *l, int64_t begin_ba
     free(kept);
     free(cells);
     free(lists);
-    free(wires);
-    free(counts);
+    free(ways);
+    free(halves);
+    free(inverse);
+    free(orders);
     return status;
 }
 

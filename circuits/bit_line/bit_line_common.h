@@ -16,77 +16,65 @@
 #define AVX2 __attribute__((target("avx2,fma,popcnt")))
 #endif
 
-typedef uint8_t bytes8 __attribute__((vector_size(8)));
-typedef int32_t ints8 __attribute__((vector_size(32)));
+/* Cells of nothing behind every list; patterns that cells are selected for at once. */
+enum { PADDING = 32, AT_ONCE = 8 };
 
-/* For each of the 256 ways to select among 8 rows: the positions of the selected ones, in order. */
-static uint8_t positions[256][8];
+/* For each of the 256 ways to select among 8 rows: the positions of the selected ones, in order, and how many. */
+static uint8_t positions[256][8], selected[256];
 
 static void fill_positions(void) {
     for (int mask = 0; mask < 256; mask++) {
-        int count = 0;
+        uint8_t count = 0;
         for (int bit = 0; bit < 8; bit++)
             if (mask >> bit & 1) positions[mask][count++] = (uint8_t)bit;
+        selected[mask] = count;
     }
 }
 
-/* Write which of `rows` rows have this bit set in their digit, from number `row` up, without a branch on the digits;
- * `found` has room for 16 more. Return how many. */
-static inline int64_t select_rows(const uint8_t *digits, int bit, int64_t rows, int32_t row, int32_t *found) {
-    int64_t count = 0;
-    for (int64_t from = 0; from < rows; from += 8) {
-        uint64_t eight = 0;
-        if (from + 8 <= rows)
-            memcpy(&eight, digits + from, 8);
-        else
-            for (int64_t k = 0; k < rows - from; k++) eight |= (uint64_t)digits[from + k] << (8 * k);
-        /* The same bit of eight bytes becomes eight bits. */
-        const unsigned mask = (unsigned)((((eight >> bit) & 0x0101010101010101u) * 0x0102040810204080u) >> 56);
-        bytes8 offsets;
-        memcpy(&offsets, positions[mask], 8);
-        const ints8 rows_on = __builtin_convertvector(offsets, ints8) + (int32_t)(row + from);
-        memcpy(found + count, &rows_on, sizeof rows_on);
-        count += __builtin_popcount(mask);
+/* Write, for each bit of some digits, which of at most 255 rows have it set, without a branch on the digits, and how
+ * many do. Lists are `stride` bytes apart and have room for 8 more. */
+static inline void select_rows(const uint8_t *digits, int bits, int64_t rows, uint8_t *found, int64_t stride,
+                               int32_t *counts) {
+    for (int bit = 0; bit < bits; bit++, found += stride) {
+        int32_t count = 0;
+        for (int64_t from = 0; from < rows; from += 8) {
+            uint64_t eight = 0, places;
+            if (from + 8 <= rows)
+                memcpy(&eight, digits + from, 8);
+            else
+                for (int64_t k = 0; k < rows - from; k++) eight |= (uint64_t)digits[from + k] << (8 * k);
+            /* The same bit of eight bytes becomes eight bits. */
+            const unsigned mask = (unsigned)((((eight >> bit) & 0x0101010101010101u) * 0x0102040810204080u) >> 56);
+            memcpy(&places, positions[mask], 8);
+            places += 0x0101010101010101u * (uint64_t)from;
+            memcpy(found + count, &places, 8);
+            count += selected[mask];
+        }
+        counts[bit] = count;
     }
-    return count;
 }
 
 #ifdef VECTOR_UNITS
-AVX512 static inline int64_t select_rows_avx512(const uint8_t *digits, int bit, int64_t rows, int32_t row,
-                                                int32_t *found) {
-    const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    const __m128i wanted = _mm_set1_epi8((char)(1 << bit));
-    int64_t count = 0;
-    for (int64_t from = 0; from < rows; from += 16) {
-        const int64_t left = rows - from;
-        const __mmask16 there = left < 16 ? (__mmask16)((1u << left) - 1) : (__mmask16)0xffff;
-        const __mmask16 on = _mm_test_epi8_mask(_mm_maskz_loadu_epi8(there, digits + from), wanted);
-        const __m512i numbers = _mm512_add_epi32(lanes, _mm512_set1_epi32((int32_t)(row + from)));
-        _mm512_storeu_si512(found + count, _mm512_maskz_compress_epi32(on, numbers));
-        count += __builtin_popcount(on);
-    }
-    return count;
-}
-
-/* The same in bytes, for at most 256 rows, numbered from 0; `found` has room for 64 more. */
-__attribute__((noinline, target("avx512f,avx512bw,avx512vl,avx512vbmi2,popcnt"))) static int64_t select_bytes(
-    const uint8_t *digits, int bit, int64_t rows, uint8_t *found) {
+/* The same by compressed vectors; lists have room for 64 more. */
+__attribute__((noinline, target("avx512f,avx512bw,avx512vl,avx512vbmi2,popcnt"))) static void select_bytes(
+    const uint8_t *digits, int bits, int64_t rows, uint8_t *found, int64_t stride, int32_t *counts) {
     static const uint8_t order[64] = {0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15,
                                       16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31,
                                       32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47,
                                       48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 63};
-    const __m512i wanted = _mm512_set1_epi8((char)(1 << bit));
     __m512i numbers = _mm512_loadu_si512(order);
-    int64_t count = 0;
+    for (int bit = 0; bit < bits; bit++) counts[bit] = 0;
     for (int64_t from = 0; from < rows; from += 64) {
         const int64_t left = rows - from;
         const __mmask64 there = left < 64 ? ((__mmask64)1 << left) - 1 : ~(__mmask64)0;
-        const __mmask64 on = _mm512_test_epi8_mask(_mm512_maskz_loadu_epi8(there, digits + from), wanted);
-        _mm512_storeu_si512(found + count, _mm512_maskz_compress_epi8(on, numbers));
+        const __m512i own = _mm512_maskz_loadu_epi8(there, digits + from);
+        for (int bit = 0; bit < bits; bit++) {
+            const __mmask64 on = _mm512_test_epi8_mask(own, _mm512_set1_epi8((char)(1 << bit)));
+            _mm512_storeu_si512(found + bit * stride + counts[bit], _mm512_maskz_compress_epi8(on, numbers));
+            counts[bit] += (int32_t)__builtin_popcountll(on);
+        }
         numbers = _mm512_add_epi8(numbers, _mm512_set1_epi8(64));
-        count += __builtin_popcountll(on);
     }
-    return count;
 }
 #endif
 

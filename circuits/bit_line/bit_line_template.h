@@ -1,22 +1,33 @@
 /* What the bit-line kernels share for one precision and instruction set: vectors, and lists of the selected cells of a
- * block of at most LIST_ROWS rows. Included with REAL, LENGTH (an integer as wide as REAL), LANES, TARGET, SELECT and
- * NAME defined; bit_line_template_end.h takes back what this defines. */
+ * block of at most LIST_ROWS rows. Included with REAL, LENGTH (an integer as wide as REAL), LANES, TARGET,
+ * ANY_NEGATIVE and NAME defined; bit_line_template_end.h takes back what this defines. */
 typedef REAL NAME(vec) __attribute__((vector_size(LANES * sizeof(REAL)), may_alias));
 #define vec NAME(vec)
-typedef int32_t NAME(rows_on) __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
-#define rows_on NAME(rows_on)
 typedef LENGTH NAME(bits) __attribute__((vector_size(LANES * sizeof(LENGTH)), may_alias));
 #define bits NAME(bits)
-/* i changes little over a block where R times its change is below half a spacing of the numbers around u a cell. */
-static const REAL NAME(half_spacing) = sizeof(REAL) == 4 ? (REAL)0x1p-24 : (REAL)0x1p-53;
+typedef uint16_t NAME(words) __attribute__((vector_size(LANES * sizeof(REAL)), aligned(2), may_alias));
+#define words NAME(words)
+typedef uint8_t NAME(bytes) __attribute__((vector_size(LANES * sizeof(REAL) / 2), aligned(1), may_alias));
+#define bytes NAME(bytes)
+/* i changes little over a block where R times its change is below half a spacing of the numbers around u a cell; that
+ * is so much for u = 1 if numbers lie as densely as below a power of two. */
+static const REAL NAME(half_spacing) = sizeof(REAL) == 4 ? (REAL)0x1p-25 : (REAL)0x1p-54;
 
-/* The selected cells of one pattern in a block of rows: where their conductances are, in bytes, and the wire between
- * each and the one selected before. */
+/* The selected cells of one pattern in a block of rows. The upper byte of each is its row, the lower one the number of
+ * wires between it and the cell selected before: an inner loop loads both at once, as loads are what it has most of. */
 typedef struct {
-    LENGTH place[LIST_ROWS];
-    REAL wire[LIST_ROWS];
+    uint16_t cells[LIST_ROWS + 64];
 } NAME(list);
 #define list NAME(list)
+
+/* How one pattern passes a block of rows: its selected cells, R times the wires between the cell selected last before
+ * and the last one here, and those of them that the first gap has no room for; what its state is multiplied by at the
+ * beginning, and in all; the change of i, over u, below which i changes little. */
+typedef struct {
+    int32_t count;
+    REAL wires, beyond, enter, through, little;
+} NAME(passage);
+#define passage NAME(passage)
 
 /* i / u, to the last bit but one. */
 TARGET static inline vec NAME(quotient)(vec i, vec u) {
@@ -29,61 +40,85 @@ TARGET static inline vec NAME(quotient)(vec i, vec u) {
 #endif
 }
 
-/* List the selected cells of a block of rows and return how many there are. `last` is the row selected before them, and
- * becomes the last one selected; wires becomes R times the wires between the two, and `half`, if wanted, R times those
- * between the one before and the mean place of the selected cells. */
-TARGET static inline int32_t NAME(select)(const uint8_t *digits, int bit, int64_t from, int64_t rows, int64_t row_bytes,
-                                          REAL wire, list *own, int32_t *last, REAL *wires, REAL *half,
-                                          int compresses) {
-#if LANES == 16
+/* The rows of the selected cells of a block for eight patterns, and how many they are. Eight are selected before the
+ * first is looked at: a processor waits to read across what it has only just written. */
+typedef struct {
+    uint8_t rows[AT_ONCE][LIST_ROWS + 64];
+    int32_t counts[AT_ONCE];
+} NAME(selection);
+#define selection NAME(selection)
+
+/* Select for all bits of some digits, which are patterns number `first` and up of the eight. */
+TARGET static inline void NAME(select)(const uint8_t *digits, int bits_of_digit, int64_t rows, int compresses,
+                                       selection *found, int64_t first) {
+    uint8_t *place = found->rows[first];
+#ifdef VECTOR_UNITS
     if (compresses) {
-        uint8_t near[1 + LIST_ROWS + 64 + LANES];
-        const int64_t count = select_bytes(digits, bit, rows, near + 1);
-        const int32_t before_all = *last;
-        memset(near + 1 + count, 0, LANES);
-        near[0] = 0;
-        if (count) *last = (int32_t)from + near[count];
-        *wires = wire * (REAL)(*last - before_all);
-        for (int64_t k = 0; k < count; k += LANES) {
-            const __m512i here = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(near + k + 1)));
-            const __m512i before = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(near + k)));
-            *(bits *)(own->place + k) = (bits)here * (LENGTH)row_bytes;
-            *(vec *)(own->wire + k) = wire * (vec)_mm512_cvtepi32_ps(_mm512_sub_epi32(here, before));
-        }
-        own->wire[0] = wire * (REAL)((int32_t)from + near[1] - before_all);
-        if (half) {
-            int32_t places = 0;
-            for (int64_t k = 1; k <= count; k++) places += near[k];
-            *half = count ? wire * ((REAL)places / (REAL)count + (REAL)((int32_t)from - before_all)) : 0;
-        }
-        return (int32_t)count;
+        select_bytes(digits, bits_of_digit, rows, place, sizeof found->rows[0], found->counts + first);
+        return;
     }
 #endif
     (void)compresses;
-    int32_t found[1 + LIST_ROWS + 16];
-    const int64_t count = SELECT(digits, bit, rows, (int32_t)from, found + 1);
-    found[0] = *last;
-    *last = found[count];
-    // Lanes behind the last row are computed as well and never read; they must hold numbers.
-    for (int64_t k = 1; k <= LANES; k++) found[count + k] = *last;
-    *wires = wire * (REAL)(*last - found[0]);
-    for (int64_t k = 0; k < count; k += LANES) {
-        const rows_on here = *(const rows_on *)(found + k + 1), before = *(const rows_on *)(found + k);
-        *(bits *)(own->place + k) = __builtin_convertvector(here - (int32_t)from, bits) * (LENGTH)row_bytes;
-        *(vec *)(own->wire + k) = wire * __builtin_convertvector(here - before, vec);
-    }
-    if (half) {
-        int32_t places = 0;
-        for (int64_t k = 1; k <= count; k++) places += found[k] - (int32_t)from;
-        *half = count ? wire * ((REAL)places / (REAL)count + (REAL)((int32_t)from - found[0])) : 0;
-    }
-    return (int32_t)count;
+    select_rows(digits, bits_of_digit, rows, place, sizeof found->rows[0], found->counts + first);
 }
 
-/* Scales of the parts of a block: all different, spread evenly over 1.5..2, where numbers lie densest. */
-static inline void NAME(choose_scales)(int64_t block, int64_t parts, REAL *scales) {
-    for (int64_t part = 0; part < parts; part++) {
-        const double turns = 0.6180339887498949 * (double)(block * parts + part);
-        scales[part] = (REAL)(1.5 + 0.49 * (turns - floor(turns)));
+/* Scales of the parts of a block, and one over each. */
+typedef struct {
+    REAL own[PARTS], inverse[PARTS];
+} NAME(scaling);
+#define scaling NAME(scaling)
+
+/* All different, spread evenly over 1.5..2, where numbers lie densest. */
+static inline scaling NAME(choose_scales)(int64_t block) {
+    scaling scales;
+    for (int64_t part = 0; part < PARTS; part++) {
+        const double turns = 0.6180339887498949 * (double)(block * PARTS + part);
+        scales.own[part] = (REAL)(1.5 + 0.49 * (turns - floor(turns)));
+        scales.inverse[part] = 1 / scales.own[part];
+    }
+    return scales;
+}
+
+/* List `count` selected cells of the block that begins at row `from`, and return how their pattern passes. `inverse`
+ * is one over the scale of the pattern's state, `last` the row selected before; both become what they are behind the
+ * block. The list goes on with PADDING cells of row `nothing` without wires. */
+TARGET static inline passage NAME(enlist)(const uint8_t *rows, int32_t count, uint8_t nothing, int64_t from, REAL wire,
+                                          const scaling *scales, REAL *inverse, int32_t *last, list *own) {
+    const int part = count > WHOLE ? (count - 1) / PART : 0;
+    passage way = {.count = count, .enter = scales->own[0] * *inverse, .through = scales->own[part] * *inverse};
+    *inverse = scales->inverse[part];
+    if (count) {
+        const int32_t end = (int32_t)from + rows[count - 1], first = (int32_t)from + rows[0] - *last;
+        const int32_t held = first < 255 ? first : 255;
+        own->cells[0] = (uint16_t)(rows[0] << 8 | held);
+        for (int64_t k = 1; k < count; k += (int64_t)sizeof(bytes)) {
+            const bytes here = *(const bytes *)(rows + k), gap = here - *(const bytes *)(rows + k - 1);
+            *(words *)(own->cells + k) =
+                __builtin_convertvector(here, words) << 8 | __builtin_convertvector(gap, words);
+        }
+        way.beyond = wire * (REAL)(first - held);
+        way.wires = wire * (REAL)(end - *last);
+        way.little = way.through * NAME(half_spacing) * (REAL)count / way.wires;
+        *last = end;
+    }
+    const words padding = (words){0} + (uint16_t)(nothing << 8);
+    for (int64_t k = 0; k < PADDING; k += (int64_t)sizeof(bytes)) *(words *)(own->cells + count + k) = padding;
+    return way;
+}
+
+/* R times 0, 1, 2 ... wires. */
+static inline void NAME(multiply_wires)(REAL wire, REAL *wires) {
+    for (int k = 0; k < 256; k++) wires[k] = wire * (REAL)k;
+}
+
+/* Where i changed little over a block, and only there, take u at its end from i at both ends. start: i and u of n
+ * vectors at the beginning; end: at the end. */
+TARGET static __attribute__((noinline)) void NAME(straighten)(int64_t n, const vec *start, vec *end,
+                                                              const passage *way) {
+    for (int64_t v = 0; v < n; v++) {
+        const vec before = way->through * start[v], u = way->through * start[n + v];
+        const bits steady = end[v] - before < way->little * start[n + v];
+        const vec by_ends = u + way->wires * ((REAL)0.5 * (end[v] + before));
+        end[n + v] = (vec)((steady & (bits)by_ends) | (~steady & (bits)end[n + v]));
     }
 }

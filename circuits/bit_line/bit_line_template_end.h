@@ -1,11 +1,15 @@
 /* Takes back what bit_line_template.h and its includer define. */
 #undef vec
-#undef rows_on
 #undef bits
+#undef words
+#undef bytes
+#undef selection
 #undef list
+#undef passage
+#undef scaling
 #undef REAL
 #undef LANES
 #undef LENGTH
 #undef TARGET
-#undef SELECT
+#undef ANY_NEGATIVE
 #undef NAME

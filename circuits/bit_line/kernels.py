@@ -30,8 +30,6 @@ ROWS_IN_SINGLE = 1152
 _SOURCE = Path(__file__).with_name("bit_line.c")
 
 
-_TOGETHER = 30
-"""Rows of inputs that the kernel takes together where each has eight bits."""
 _LEAST_PRODUCTS, _LEAST_PACKED = 1 << 17, 1 << 18
 """Products, and bytes to copy, that are worth a thread of their own."""
 
@@ -56,6 +54,8 @@ class _Lines(ctypes.Structure):
         ("most", ctypes.c_int64),
         ("row_block", ctypes.c_int64),
         ("blocks", ctypes.c_int64),
+        ("stretch", ctypes.c_int64),
+        ("growth", ctypes.c_double),
     )
 
 
@@ -71,7 +71,13 @@ def compiled_instruction_set(most: int = 3) -> str | None:
     return {2: "AVX-512", 1: "AVX2", 0: "baseline"}[library.instruction_set(most)]
 
 
-def ladder(conductance: NDArray[Any], active: NDArray[np.bool_], r_p_hat: float, r_in_hat: float = 0.0) -> NDArray[Any]:
+def ladder(
+    conductance: NDArray[Any],
+    active: NDArray[np.bool_],
+    r_p_hat: float,
+    r_in_hat: float = 0.0,
+    largest: float | None = None,
+) -> NDArray[Any]:
     """Solve resistor ladders exactly.
 
     Args:
@@ -79,6 +85,7 @@ def ladder(conductance: NDArray[Any], active: NDArray[np.bool_], r_p_hat: float,
         active: shape (batch, rows), contiguous bool.
         r_p_hat: normalised wire resistance.
         r_in_hat: normalised resistance of the virtual ground, in series with the last wire.
+        largest: conductance; None to look for it.
 
     Returns:
         Currents, shape (batch, columns), dtype of `conductance`.
@@ -87,8 +94,8 @@ def ladder(conductance: NDArray[Any], active: NDArray[np.bool_], r_p_hat: float,
         product: NDArray[Any] = active.astype(conductance.dtype) @ conductance
         return product
     if conductance.dtype == np.float32 and conductance.shape[0] > ROWS_IN_SINGLE:
-        return ladder(conductance.astype(np.float64), active, r_p_hat, r_in_hat).astype(np.float32)
-    result = ladder_compiled(conductance, active, r_p_hat, r_in_hat=r_in_hat)
+        return ladder(conductance.astype(np.float64), active, r_p_hat, r_in_hat, largest).astype(np.float32)
+    result = ladder_compiled(conductance, active, r_p_hat, r_in_hat=r_in_hat, largest=largest)
     return ladder_numba(conductance, active, r_p_hat, r_in_hat) if result is None else result
 
 
@@ -99,6 +106,7 @@ def bit_serial_ladder(
     bits: int,
     weights: NDArray[np.float64] | None,
     r_in_hat: float = 0.0,
+    largest: float | None = None,
 ) -> NDArray[Any]:
     """Solve resistor ladders for every bit of the inputs.
 
@@ -109,16 +117,19 @@ def bit_serial_ladder(
         bits: how many bits a digit has.
         weights: weights of the bits in their sum, shape (bits,), or None.
         r_in_hat: as for `ladder`.
+        largest: as for `ladder`.
 
     Returns:
         Currents in the dtype of `conductance`: (batch, columns) with `weights`, else (bits, batch, columns).
     """
     short = conductance.dtype == np.float64 or conductance.shape[0] <= ROWS_IN_SINGLE
     if (r_p_hat > 0 or r_in_hat > 0) and short:
-        result = ladder_compiled(conductance, digits, r_p_hat, bits=bits, weights=weights, r_in_hat=r_in_hat)
+        result = ladder_compiled(
+            conductance, digits, r_p_hat, bits=bits, weights=weights, r_in_hat=r_in_hat, largest=largest
+        )
         if result is not None:
             return result if weights is not None else result.reshape(bits, digits.shape[0], conductance.shape[1])
-    phases = [ladder(conductance, (digits >> bit) % 2 == 1, r_p_hat, r_in_hat) for bit in range(bits)]
+    phases = [ladder(conductance, (digits >> bit) % 2 == 1, r_p_hat, r_in_hat, largest) for bit in range(bits)]
     return np.stack(phases) if weights is None else weighted_sum(phases, weights)
 
 
@@ -139,6 +150,7 @@ def ladder_compiled(
     bits: int = 1,
     weights: NDArray[np.float64] | None = None,
     r_in_hat: float = 0.0,
+    largest: float | None = None,
 ) -> NDArray[Any] | None:
     """Solve with the C kernel in the precision of `conductance`; None where it is absent or refuses.
 
@@ -150,6 +162,7 @@ def ladder_compiled(
         bits: input patterns in a digit, 1 to 8.
         weights: what the current of each bit counts in their sum, shape (bits,); None for the currents themselves.
         r_in_hat: as for `ladder`.
+        largest: as for `ladder`.
 
     Returns:
         Currents in the dtype of `conductance`: (batch, columns) with `weights` or a single bit, else
@@ -165,7 +178,7 @@ def ladder_compiled(
     result = np.empty(shape, dtype=conductance.dtype)
     worth = None if weights is None else np.ascontiguousarray(weights, dtype=np.float64)
     # Upper bounds, so a little more than the rounded sums; where wires hardly matter a rough one does.
-    most_cell = float(conductance.max())
+    most_cell = float(conductance.max()) if largest is None else largest
     most_sum = rows * most_cell
     if r_p_hat * most_sum > 0.1:
         most_sum = 1.001 * float(conductance.sum(axis=0).max())
@@ -196,7 +209,7 @@ def solve_packed(library: ctypes.CDLL, kind: str, job: Any, batch: int, products
     job.packed = room.ctypes.data + -room.ctypes.data % 64
     share(getattr(library, f"pack{kind}"), job, job.blocks, least=_LEAST_PACKED // (1 + size // job.blocks) + 1)
     least = _LEAST_PRODUCTS // (1 + products) + 1
-    return share(getattr(library, f"solve{kind}"), job, batch, least=least, step=_TOGETHER) == 0
+    return share(getattr(library, f"solve{kind}"), job, batch, least=least) == 0
 
 
 def ladder_numba(

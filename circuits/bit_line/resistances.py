@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -47,7 +48,7 @@ class LineResistances(PlainValues):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float | np.floating | np.integer):
                 raise CircuitError(f"Expected `{name}` to be a number of at least 0, but got {value!r}.")
-            if not (np.isfinite(value) and value >= 0):
+            if not (math.isfinite(value) and value >= 0):
                 raise CircuitError(f"Expected `{name}` to be finite and at least 0, but got {value!r}.")
             object.__setattr__(self, name, float(value))
         if self.feed not in get_args(Feed):

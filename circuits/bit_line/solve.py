@@ -70,14 +70,14 @@ def solve_bit_lines(
     prepared = conductance if isinstance(conductance, PreparedCells) else None
     values = conductance.conductance if isinstance(conductance, PreparedCells) else conductance
     lines = LineResistances(r_p_hat, r_in_hat, r_s_hat, feed)
-    cells, rows_on = check_bit_line(values, active, lines)
+    cells, rows_on, largest = check_bit_line(values, active, lines)
     if cell not in get_args(BitLineCell):
         raise CircuitError(unknown_name("`cell`", str(cell), get_args(BitLineCell)))
     if relinearisations < 0:
         raise CircuitError(f"Expected `relinearisations` to be at least 0, but got {relinearisations}.")
     if cell == "resistor" and (lines.r_s_hat == 0 or lines.feed == "readout"):
         # Both lines carry the same current below a cell: they are one, of both resistances.
-        return bit_line_kernels.ladder(cells, rows_on, lines.r_p_hat + lines.r_s_hat, lines.r_in_hat)
+        return bit_line_kernels.ladder(cells, rows_on, lines.r_p_hat + lines.r_s_hat, lines.r_in_hat, largest)
     steps = {"resistor": 0, "affine": 0, "relinearised": relinearisations, "transistor": None}[cell]
     if model is None and cell != "resistor":
         model = load_transistor_cell() if prepared is None else prepared.model
@@ -133,7 +133,7 @@ def solve_bit_serial(
             f"Expected `digits` as bytes of shape (batch, rows) and 1 to 8 `bits`, but got {numbers.dtype} values of "
             f"shape {numbers.shape} and {bits} bits."
         )
-    if numbers.size and int(numbers.max()) >= 2**bits:
+    if bits < 8 and numbers.size and int(numbers.max()) >= 2**bits:
         raise CircuitError(f"Expected `digits` of {bits} bits, below {2**bits}, but got {int(numbers.max())}.")
     worth = None if weights is None else np.asarray(weights, dtype=np.float64)
     if worth is not None and (worth.shape != (bits,) or not np.isfinite(worth).all()):
@@ -141,9 +141,9 @@ def solve_bit_serial(
     lines = LineResistances(r_p_hat, r_in_hat, r_s_hat, feed)
     if cell == "resistor" and (lines.r_s_hat == 0 or lines.feed == "readout"):
         values = conductance.conductance if isinstance(conductance, PreparedCells) else conductance
-        cells, _ = check_bit_line(values, np.zeros((0, numbers.shape[1]), dtype=np.bool_), lines)
+        cells, _, largest = check_bit_line(values, np.zeros((0, numbers.shape[1]), dtype=np.bool_), lines)
         wire = lines.r_p_hat + lines.r_s_hat
-        return bit_line_kernels.bit_serial_ladder(cells, numbers, wire, bits, worth, lines.r_in_hat)
+        return bit_line_kernels.bit_serial_ladder(cells, numbers, wire, bits, worth, lines.r_in_hat, largest)
     phases = [
         solve_bit_lines(
             conductance,
@@ -162,8 +162,8 @@ def solve_bit_serial(
 
 def check_bit_line(
     conductance: ArrayLike, active: ArrayLike, lines: LineResistances
-) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """Return conductances and activity as contiguous arrays, or say what is wrong with them.
+) -> tuple[NDArray[Any], NDArray[np.bool_], float]:
+    """Return conductances and activity as contiguous arrays and the largest conductance, or say what is wrong.
 
     Args:
         conductance: as for `solve_bit_lines`.
@@ -183,7 +183,8 @@ def check_bit_line(
             raise CircuitError(f"Expected `conductance` to be real numbers, but got {cells.dtype} values.") from None
     if cells.ndim != 2 or cells.shape[0] == 0:
         raise CircuitError(f"Expected `conductance` of shape (rows, columns), but got shape {cells.shape}.")
-    if cells.size and not (cells.min() >= 0 and np.isfinite(cells.max())):
+    largest = _largest(cells)
+    if largest is None:
         raise CircuitError("Expected `conductance` to be finite and at least 0 everywhere.")
     on = np.asarray(active)
     if on.ndim != 2 or on.shape[1] != cells.shape[0]:
@@ -195,5 +196,20 @@ def check_bit_line(
         if not np.isin(on, (0, 1)).all():
             raise CircuitError("Expected `active` to be boolean: a select transistor is on or off.")
         on = on.astype(np.bool_)
-    lines.check_cells(float(cells.max(initial=0.0)))
-    return cells, np.ascontiguousarray(on)
+    lines.check_cells(largest)
+    return cells, np.ascontiguousarray(on), largest
+
+
+def _largest(cells: NDArray[Any]) -> float | None:
+    """Return the largest value, 0 of none, or None where one is negative or not finite.
+
+    Floats from 0 up to infinity lie in the order of their bits, and all others beyond them: one pass finds both. Only
+    a zero with a minus sign has to be looked at again.
+    """
+    if cells.size == 0:
+        return 0.0
+    bits = np.dtype(f"u{cells.itemsize}")
+    found: np.floating = cells.view(bits).max().view(cells.dtype)
+    if np.isfinite(found) and not np.signbit(found):
+        return float(found)
+    return float(cells.max()) if cells.min() >= 0 and np.isfinite(cells.max()) else None

@@ -75,7 +75,7 @@ def simulate_bit_line(
         SpiceError: ngspice refuses or does not converge.
     """
     lines = LineResistances(r_p_hat, r_in_hat, r_s_hat, feed)
-    cells, on = check_bit_line(conductance, active, lines)
+    cells, on, _ = check_bit_line(conductance, active, lines)
     netlists, full_current = _netlists(cells, on, lines, cell, orientation)
     columns = cells.shape[1] if lines.feed == "rows" else 1
     vectors = [f"vread{column}#branch" for column in range(columns)]
