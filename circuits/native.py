@@ -69,7 +69,7 @@ def load_library(source: Path, flags: tuple[str, ...] = DEFAULT_FLAGS) -> ctypes
 def _announce(cache: Path) -> None:
     """Say once to whoever sits at a terminal why nothing happens for some seconds."""
     if find_compiler() is not None and sys.stderr is not None and sys.stderr.isatty():
-        print(f"Compiling C kernels into {cache} (once, some 10 s in all) ...", file=sys.stderr)
+        print(f"Compiling C kernels into {cache} (once, 40 s in all) ...", file=sys.stderr)
 
 
 def compile_library(source: Path, folder: Path, flags: tuple[str, ...] = DEFAULT_FLAGS) -> Path | None:
