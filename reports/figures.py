@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +17,23 @@ from reports.waterfall import where_it_goes
 
 # Below this share of every design a component is drawn together with the other small ones.
 SMALL_SHARE = 0.02
+
+
+def decade_ticks(low: float, high: float) -> dict[str, Any]:
+    """Return where a logarithmic axis has numbers: at decades, and at 2 and 5 times these if it spans hardly more.
+
+    Args:
+        low: lowest value of the axis.
+        high: highest.
+
+    Returns:
+        Entries of a Plotly axis.
+    """
+    if high > 30 * low:
+        return {"dtick": 1}
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    values = [digit * 10.0**power for power in range(first, last + 1) for digit in (1, 2, 5)]
+    return {"tickvals": values, "ticktext": [f"{value:g}" for value in values]}
 
 
 def _error(values: Sequence[float], lows: Sequence[float], highs: Sequence[float], colour: str) -> dict[str, Any]:
@@ -84,12 +102,13 @@ def accuracy_against_energy(result: StudyResult) -> Figure:
             },
         ]
     mixed = against.of == "inference"
+    ends = [end for design in result.designs for end in against.interval(design)]
     layout = {
         "xaxis": {
             "type": "log",
             "title": {"text": f"energy{' of an inference' if mixed else ''} [{against.unit}]"},
-            "dtick": 1,
             "minor": {"dtick": "D1"},
+            **decade_ticks(min(ends), max(ends)),
         },
         "yaxis": {"title": {"text": shown.heading(shown.label)}},
         "shapes": [

@@ -81,7 +81,8 @@ def _points(result: StudyResult, shown: ShownMetric) -> str:
     if close:
         everything = not far and len(designs) > 1
         worst = 100 * max(design["accuracy"]["loss"] for design in close)
-        who = f"all {len(designs)} designs" if everything else f"design{'s' if len(close) > 1 else ''} {_names(close)}"
+        everyone = "both designs" if len(designs) == 2 else f"all {len(designs)} designs"
+        who = everyone if everything else f"design{'s' if len(close) > 1 else ''} {_names(close)}"
         verb = "lose" if everything or len(close) > 1 else "loses"
         kept.append(f"{who} {verb} {f'{worst:.1f} points at most' if worst >= 0.05 else 'nothing'}")
     if far:

@@ -7,11 +7,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from circuits import Core, CoreDesign
 from reports.design_lines import descriptions
-from reports.figures import page_figures
+from reports.figures import decade_ticks, page_figures
 from reports.page import render
 from reports.results import StudyResult
 from reports.table import joint_rows
@@ -235,3 +236,15 @@ def test_line_errors_stand_in_a_table(page: Path) -> None:
 
 def test_the_same_result_gives_the_same_page(made_up: StudyResult) -> None:
     assert render(made_up) == render(made_up)
+
+
+@pytest.mark.parametrize(("low", "high"), [(8.4, 902.0), (0.18, 1.01), (3.0, 60.0), (0.5, 0.6)])
+def test_an_axis_of_energies_has_numbers_where_the_designs_lie(low: float, high: float) -> None:
+    ticks = decade_ticks(low, high)
+    if "dtick" in ticks:
+        assert np.log10(high / low) >= 1.0
+        return
+    values = [float(text) for text in ticks["ticktext"]]
+    np.testing.assert_allclose(values, ticks["tickvals"], rtol=1e-12)
+    assert min(values) <= low <= high <= max(values)
+    assert max(np.diff(np.log10(values))) < np.log10(2.6)

@@ -107,6 +107,7 @@ def test_summary_says_what_the_numbers_say(made_up: StudyResult) -> None:
 def test_summary_where_all_designs_hold(made_up: StudyResult) -> None:
     four = replace(made_up, designs=made_up.designs[:4])
     assert "all 4 designs lose 0.6 points at most" in summary(four)[0]
+    assert "both designs lose" in summary(replace(made_up, designs=made_up.designs[:2]))[0]
 
 
 def test_summary_of_one_bad_design(made_up: StudyResult) -> None:
