@@ -36,9 +36,7 @@ class NativeKernels(BuildHookInterface[Any]):
         packages = self.build_config.packages
         for source in sorted(source for package in packages for source in (root / package).rglob("*.c")):
             folder = source.parent.relative_to(root)
-            # As the package itself asks `circuits.native.load_library` for it, else it would not be found.
-            flags = (*native.DEFAULT_FLAGS, *self.config.get("extra-flags", {}).get(source.stem, []))
-            library = native.compile_library(source, Path(self._work) / folder, flags)
+            library = native.compile_library(source, Path(self._work) / folder)
             if library is None:
                 self.app.display_warning(f"{source.name} was not compiled; it will be on first use, or numba stands in")
                 continue

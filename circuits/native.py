@@ -4,6 +4,9 @@ A wheel built where a compiler is carries the library in a folder ``_native`` be
 wheel built without one, it is compiled on first use into the user's cache folder. Without any compiler the answer is
 None and the caller takes its numba or numpy kernel instead. This file uses the standard library only, because the
 build hook (``hatch_build.py``) loads it before anything is installed.
+
+Flags that a kernel needs stand in its source, in a comment that begins a line with ``Compiled with:``, so that whoever
+compiles it, now or for a wheel, reads them in one place.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 DEFAULT_FLAGS = ("-O3", "-std=gnu11")
@@ -26,6 +30,8 @@ DEFAULT_FLAGS = ("-O3", "-std=gnu11")
 SANITIZE = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g", "-O1")
 
 _FIXED_FLAGS = ("-shared", "-fPIC", "-Wall")
+
+_OWN_FLAGS = re.compile(rb"^[ \t]*(?:/\*|\*|//)[ \t]*Compiled with:((?:[ \t]+-[^\s,;]+)+)", re.MULTILINE)
 
 
 def find_compiler() -> str | None:
@@ -36,13 +42,13 @@ def find_compiler() -> str | None:
 
 
 @functools.cache
-def load_library(source: Path, flags: tuple[str, ...] = DEFAULT_FLAGS) -> ctypes.CDLL | None:
+def load_library(source: Path) -> ctypes.CDLL | None:
     """Return the compiled library of a C source, compiled now if it never was, or None where that cannot be.
 
+    Where it must be compiled, the other kernels of its package are too, as many at a time as there are processors.
+
     Args:
-        source: path of a self-contained C file.
-        flags: compiler flags beside those for a shared library. Leave out ``-march=native``: the
-            library may be used on another processor; ``target_clones`` in the source picks vector units at run time.
+        source: path of a self-contained C file; `compiler_flags` says how it is compiled.
 
     Returns:
         The library, or None: no compiler, a compiler that refuses the source, no folder to write to, or the
@@ -52,33 +58,48 @@ def load_library(source: Path, flags: tuple[str, ...] = DEFAULT_FLAGS) -> ctypes
     """
     if os.environ.get("DEVICEKIT_NO_NATIVE"):
         return None
-    if os.environ.get("DEVICEKIT_SANITIZE"):
-        flags = (*flags, *SANITIZE)
-    name, cache = library_name(source, flags), _cache_folder()
+    name, cache = library_name(source), _cache_folder()
     _remove_strays(cache)
     shipped = _open(source.parent / "_native" / name)
     if shipped is not None:
         return shipped
     if not _trusted(cache / name):
         _announce(cache)
-        compile_library(source, cache, flags)
+        missing = [path for path in _neighbours(source) if not _trusted(cache / library_name(path))]
+        with ThreadPoolExecutor(_processors()) as pool:
+            list(pool.map(lambda path: compile_library(path, cache), [source, *missing]))
     return _open(cache / name) if _trusted(cache / name) else None
+
+
+def _neighbours(source: Path) -> list[Path]:
+    """Return the other C sources of the package that one lies in; none where it lies in no package."""
+    package = source.parent
+    while not (package / "__init__.py").is_file():
+        if package.parent == package:
+            return []
+        package = package.parent
+    while (package.parent / "__init__.py").is_file():
+        package = package.parent
+    return sorted(path for path in package.rglob("*.c") if path != source)
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @functools.cache
 def _announce(cache: Path) -> None:
     """Say once to whoever sits at a terminal why nothing happens for some seconds."""
     if find_compiler() is not None and sys.stderr is not None and sys.stderr.isatty():
-        print(f"Compiling C kernels into {cache} (once, 40 s in all) ...", file=sys.stderr)
+        print(f"Compiling C kernels into {cache} (once, half a minute of one processor) ...", file=sys.stderr)
 
 
-def compile_library(source: Path, folder: Path, flags: tuple[str, ...] = DEFAULT_FLAGS) -> Path | None:
+def compile_library(source: Path, folder: Path) -> Path | None:
     """Compile a C source into a folder under the name `library_name` gives it.
 
     Args:
         source: path of a self-contained C file.
         folder: where the library shall lie; made if need be.
-        flags: as for `load_library`.
 
     Returns:
         Path of the library, or None where it cannot be made.
@@ -86,13 +107,13 @@ def compile_library(source: Path, folder: Path, flags: tuple[str, ...] = DEFAULT
     compiler = find_compiler()
     if compiler is None:
         return None
-    target = folder / library_name(source, flags)
+    target = folder / library_name(source)
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with tempfile.TemporaryDirectory(prefix=f"{_scratch()}{os.getpid()}-", dir=folder) as work:
             # Compiled aside and renamed: another process never sees half a library.
             fresh = Path(work) / target.name
-            command = [compiler, *flags, *_FIXED_FLAGS, str(source), "-o", str(fresh), "-lm"]
+            command = [compiler, *compiler_flags(source), *_FIXED_FLAGS, str(source), "-o", str(fresh), "-lm"]
             # The compiler's own temporaries go with the folder when this process is killed.
             places = {**os.environ, "TMPDIR": work}
             subprocess.run(command, check=True, capture_output=True, timeout=120, env=places)
@@ -106,17 +127,30 @@ def compile_library(source: Path, folder: Path, flags: tuple[str, ...] = DEFAULT
     return target
 
 
-def library_name(source: Path, flags: tuple[str, ...] = DEFAULT_FLAGS) -> str:
+def compiler_flags(source: Path) -> tuple[str, ...]:
+    """Return the flags that a C source is compiled with, beside those that make a shared library.
+
+    They are `DEFAULT_FLAGS`, those after ``Compiled with:`` at the beginning of a comment's line in the source, and,
+    where ``DEVICEKIT_SANITIZE`` is set, `SANITIZE`. ``-march=native`` is for no kernel: its library may be used on
+    another processor; ``target_clones`` in the source picks vector units at run time.
+
+    Args:
+        source: path of the C file.
+    """
+    own = [flag.decode() for line in _OWN_FLAGS.findall(source.read_bytes()) for flag in line.split()]
+    return (*DEFAULT_FLAGS, *own, *(SANITIZE if os.environ.get("DEVICEKIT_SANITIZE") else ()))
+
+
+def library_name(source: Path) -> str:
     """Return the file name of a source's library: its stem and a hash of text, headers, flags, system and processor.
 
     Args:
         source: path of the C file.
-        flags: as for `load_library`.
     """
     key = hashlib.sha256(source.read_bytes())
     for name in sorted(set(re.findall(rb'#include "([^"]+)"', source.read_bytes()))):
         key.update((source.parent / name.decode()).read_bytes())
-    key.update("\0".join([*flags, *_FIXED_FLAGS, sys.platform, platform.machine()]).encode())
+    key.update("\0".join([*compiler_flags(source), *_FIXED_FLAGS, sys.platform, platform.machine()]).encode())
     return f"{source.stem}-{key.hexdigest()[:16]}{'.dll' if sys.platform == 'win32' else '.so'}"
 
 

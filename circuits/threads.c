@@ -3,6 +3,8 @@
  * Kernels compute each output alone, so that it does not matter which thread takes which piece. Threads come from the
  * OpenMP library that the process has loaded already (its GOMP_parallel is given as `team`), so that there is one pool
  * of them; without one they are started for the call and joined at its end, which takes some 20 microseconds each.
+ *
+ * Compiled with: -pthread
  */
 #include <pthread.h>
 #include <stdatomic.h>

@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from circuits.native import DEFAULT_FLAGS, load_library
+from circuits.native import load_library
 
 _SOURCE = Path(__file__).with_name("threads.c")
 _PIECES = 4
@@ -72,7 +72,7 @@ def source_of_threads() -> str:
 
 @cache
 def _library() -> ctypes.CDLL | None:
-    library = load_library(_SOURCE, (*DEFAULT_FLAGS, "-pthread"))
+    library = load_library(_SOURCE)
     if library is not None:
         library.share.argtypes = [ctypes.c_void_p, ctypes.c_void_p, *[ctypes.c_int64] * 3, ctypes.c_void_p]
         library.share.restype = ctypes.c_int64

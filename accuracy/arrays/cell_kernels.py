@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from circuits.native import DEFAULT_FLAGS, load_library
+from circuits.native import load_library
 
 _SOURCE = Path(__file__).parent / "native" / "cells.c"
 _LAYERS, _SCALE = 256, 2.0**52
@@ -101,7 +101,7 @@ def program(digits: NDArray[np.unsignedinteger], mean: Floats, sigma: Floats, de
 
 @cache
 def _library() -> ctypes.CDLL | None:
-    library = load_library(_SOURCE, (*DEFAULT_FLAGS, "-ffp-contract=off"))
+    library = load_library(_SOURCE)
     if library is None:
         return None
     library.standard_normals.restype = ctypes.c_int64

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from circuits.native import DEFAULT_FLAGS, load_library
+from circuits.native import load_library
 from circuits.threads import share
 
 _SOURCE = Path(__file__).parent / "native" / "normals.c"
@@ -46,8 +46,7 @@ class _Normals(ctypes.Structure):
 
 
 def _library() -> ctypes.CDLL | None:
-    # Without contraction every processor draws the same numbers; a square root that sets no `errno` can be a vector's.
-    return load_library(_SOURCE, (*DEFAULT_FLAGS, "-ffp-contract=off", "-fno-math-errno"))
+    return load_library(_SOURCE)
 
 
 def draw_normals(key: Words, call: int, numbers: Sequence[int], count: int, position: int = 0) -> Floats:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accuracy.mapping.operators import Geometry, channels_of
-from circuits.native import DEFAULT_FLAGS, load_library
+from circuits.native import load_library
 from circuits.threads import share
 
 _SOURCE = Path(__file__).parent / "native" / "patches.c"
@@ -52,7 +52,7 @@ def windows(geometry: Geometry, x: NDArray[np.integer], rows: slice) -> NDArray[
     padded = np.ascontiguousarray(np.pad(x[:, own], ((0, 0), (0, 0), (py, py), (px, px))))
     images, channels = padded.shape[:2]
     start, count = rows.start - own.start * area, rows.stop - rows.start
-    library = load_library(_SOURCE, DEFAULT_FLAGS)
+    library = load_library(_SOURCE)
     if library is not None and padded.dtype.itemsize == 1:
         result = np.empty((images, *size, count), dtype=padded.dtype)
         pairs = ((ctypes.c_int64 * 2)(*pair) for pair in ((ky, kx), (sy, sx), (dy, dx), size))

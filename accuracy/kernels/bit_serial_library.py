@@ -6,7 +6,7 @@ import ctypes
 from functools import cache
 from pathlib import Path
 
-from circuits.native import DEFAULT_FLAGS, load_library
+from circuits.native import load_library
 
 BITS = 8
 """Input bits of a word."""
@@ -49,8 +49,7 @@ class Lookup(ctypes.Structure):
 @cache
 def kernels() -> ctypes.CDLL | None:
     """Return the compiled kernels, None where they could not be compiled."""
-    # Without contraction a code is rounded the same way on every processor.
-    return load_library(_SOURCE, (*DEFAULT_FLAGS, "-ffp-contract=off"))
+    return load_library(_SOURCE)
 
 
 def available() -> bool:

@@ -30,7 +30,7 @@ from accuracy.kernels.steps import as_images, from_images, input_scale, with_add
 from accuracy.mapping.adc import Floats
 from accuracy.mapping.inputs import input_steps
 from accuracy.mapping.operators import ConvolutionOperator, channels_of
-from circuits.native import DEFAULT_FLAGS, load_library
+from circuits.native import load_library
 from circuits.threads import share, thread_count
 
 _SOURCE = Path(__file__).parent / "native" / "convolution.c"
@@ -114,7 +114,7 @@ class _Bytes(ctypes.Structure):
 
 @cache
 def _library() -> ctypes.CDLL | None:
-    library = load_library(_SOURCE, DEFAULT_FLAGS)
+    library = load_library(_SOURCE)
     if library is not None:
         library.widest.restype = library.pack_bytes.restype = _LONG
     return library

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from accuracy.errors import NotFiniteError
 from accuracy.mapping.adc import UniformAdc
-from circuits.native import DEFAULT_FLAGS, load_library
+from circuits.native import load_library
 from circuits.threads import share, thread_count
 
 _SOURCE = Path(__file__).parent / "native" / "elementwise.c"
@@ -72,8 +72,7 @@ class _Digitisation(ctypes.Structure):
 
 @cache
 def _library() -> ctypes.CDLL | None:
-    # Without contraction a code is rounded the same way on every processor.
-    return load_library(_SOURCE, (*DEFAULT_FLAGS, "-ffp-contract=off"))
+    return load_library(_SOURCE)
 
 
 def available() -> bool:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from accuracy.arrays.noise import NoiseSource
 from accuracy.mapping.adc import UniformAdc
-from circuits.native import DEFAULT_FLAGS, load_library
+from circuits.native import load_library
 from circuits.peripherals.apply import column_errors, noise_variances, scale_of
 from circuits.peripherals.model import PeripheralModel
 from circuits.threads import share
@@ -60,9 +60,7 @@ class _Periphery(ctypes.Structure):
 
 @cache
 def _library() -> ctypes.CDLL | None:
-    # Without contraction a code is rounded the same way on every processor; a square root that sets no `errno` can be
-    # a vector's.
-    return load_library(_SOURCE, (*DEFAULT_FLAGS, "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"))
+    return load_library(_SOURCE)
 
 
 def available(v: Tensor) -> bool:

@@ -12,7 +12,8 @@ import pytest
 
 from circuits import native
 
-DRIVERS = sorted((Path(__file__).parents[1] / "native").glob("*.c"))
+ROOT = Path(__file__).parents[2]
+DRIVERS = sorted((ROOT / "tests" / "native").glob("*.c"))
 ARM_COMPILER, ARM = "aarch64-linux-gnu-gcc", "qemu-aarch64"
 
 
@@ -32,8 +33,9 @@ def test_kernels_on_arm(driver, tmp_path):
 
 
 def compile_driver(compiler, driver, target, *flags):
-    """Compile a driver, which includes its kernel's source, as kernels are compiled."""
-    command = [compiler, *native.DEFAULT_FLAGS, *flags, str(driver), "-o", str(target), "-lm"]
+    """Compile a driver, which includes its kernel's source, with that kernel's flags."""
+    (kernel,) = (path for package in ("circuits", "accuracy") for path in (ROOT / package).rglob(f"{driver.stem}.c"))
+    command = [compiler, *native.compiler_flags(kernel), *flags, str(driver), "-o", str(target), "-lm"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 

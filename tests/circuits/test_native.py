@@ -2,12 +2,10 @@
 
 import ctypes
 import os
-import re
 import shutil
 import subprocess
 import sys
 import time
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -79,10 +77,13 @@ def test_library_beside_the_source_is_taken_first(source, compiler, tmp_path, mo
     assert not (tmp_path / "cache").exists()
 
 
-def test_name_follows_source_and_flags(source):
+def test_name_follows_source_and_flags(source, monkeypatch):
     before = native.library_name(source)
-    assert native.library_name(source, ("-O2",)) != before
     source.write_text(SOURCE + "\n")
+    assert native.library_name(source) != before
+    source.write_text(SOURCE)
+    assert native.library_name(source) == before
+    monkeypatch.setenv("DEVICEKIT_SANITIZE", "1")
     assert native.library_name(source) != before
 
 
@@ -105,22 +106,77 @@ def test_unwritable_cache_is_no_error(source, compiler, tmp_path, monkeypatch):
     assert native.load_library(source) is None
 
 
-def test_wheel_carries_the_kernels_that_the_packages_ask_for(compiler, tmp_path):
-    """Flags in the build configuration and in the code agree, so that an installed wheel needs no compiler."""
-    pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    hook = pyproject["tool"]["hatch"]["build"]["targets"]["wheel"]["hooks"]["custom"]
-    for source in sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.c")):
-        package = source.relative_to(ROOT).parts[0]
-        flags = (*native.DEFAULT_FLAGS, *hook["extra-flags"].get(source.stem, []))
-        asked = [
-            (*native.DEFAULT_FLAGS, *re.findall(r'"(-[^"]+)"', call))
-            for module in (ROOT / package).rglob("*.py")
-            if source.name in (text := module.read_text())
-            for call in re.findall(r"load_library\(_SOURCE(.*)\)", text)
-        ]
-        assert asked, f"nobody loads {source.name}"
-        assert set(asked) == {flags}, source.name
-        assert native.compile_library(source, tmp_path, flags).name == native.library_name(source, flags)
+KERNELS = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.c"))
+
+
+def test_there_are_kernels():
+    assert len(KERNELS) >= 10
+
+
+@pytest.mark.parametrize("kernel", KERNELS, ids=lambda path: path.stem)
+def test_every_kernel_is_loaded_by_a_module_and_compiles(kernel, compiler, tmp_path):
+    """A wheel carries a library for each C file, under the name by which the package asks for it."""
+    package = ROOT / kernel.relative_to(ROOT).parts[0]
+    texts = [path.read_text() for path in package.rglob("*.py")]
+    assert any(kernel.name in text and "load_library(_SOURCE)" in text for text in texts)
+    made = native.compile_library(kernel, tmp_path)
+    assert made is not None
+    assert made.name == native.library_name(kernel)
+
+
+@pytest.mark.parametrize(
+    ("text", "flags"),
+    [
+        ("/* Compiled with: -DONE=2 */\n", ["-DONE=2"]),
+        ("/* A kernel.\n *\n * Compiled with: -pthread -ffp-contract=off (the same codes everywhere)\n */\n", 2),
+        ("// Compiled with:  -fno-math-errno, so that roots are vectors\n", ["-fno-math-errno"]),
+        ("/* It is Compiled with: -DONE=2 in a sentence */\n", []),
+        ("/* Compiled with: no flags */\n", []),
+        ('const char *text = "Compiled with: -DONE=2";\n', []),
+    ],
+)
+def test_flags_stand_in_the_source(source, text, flags):
+    source.write_text(text + SOURCE)
+    own = list(native.compiler_flags(source)[len(native.DEFAULT_FLAGS) :])
+    assert own == (["-pthread", "-ffp-contract=off"] if flags == 2 else flags)
+
+
+def test_a_source_is_compiled_with_its_flags(source, compiler):
+    source.write_text("/* Compiled with: -DFACTOR=3 */\ndouble twice(double x) { return FACTOR * x; }\n")
+    assert call(native.load_library(source)) == 7.5
+
+
+# A compiler that ends when two of it have begun: one alone waits in vain.
+PAIRED = """#!/bin/sh
+touch {place}/$$
+for step in $(seq 200); do
+    [ $(ls {place} | wc -l) -ge 2 ] && exec {compiler} "$@"
+    sleep 0.05
+done
+exit 1
+"""
+
+
+def test_the_other_kernels_of_a_package_are_compiled_at_the_same_time(source, compiler, tmp_path, monkeypatch):
+    """Those of other packages are not, and what is compiled already is not again."""
+    for folder in ("package", "package/native", "package/inner", "another"):
+        (tmp_path / folder).mkdir()
+    for folder in ("package", "package/inner", "another"):
+        (tmp_path / folder / "__init__.py").touch()
+    places = [tmp_path / f"package/{name}.c" for name in ("native/first", "inner/second")]
+    for path in (*places, tmp_path / "another" / "third.c"):
+        path.write_text(SOURCE)
+    (tmp_path / "begun").mkdir()
+    paired = tmp_path / "cc"
+    paired.write_text(PAIRED.format(place=tmp_path / "begun", compiler=compiler))
+    paired.chmod(0o755)
+    monkeypatch.setenv("CC", str(paired))
+    monkeypatch.setattr(native, "_processors", lambda: 2)
+    assert call(native.load_library(places[0])) == 5.0
+    made = [path.name for path in (tmp_path / "cache" / "devicekit").glob("*.so")]
+    assert sorted(made) == sorted(map(native.library_name, places))
+    monkeypatch.setenv("CC", str(tmp_path / "none"))
+    assert call(native.load_library(places[1])) == 5.0
 
 
 # A compiler that says where it works, and then works for ever.

@@ -4,6 +4,9 @@
  * The generator is PCG64 (O'Neill, HMC-CS-2014-0905): a congruence of 128 bits, of whose state one 64-bit number is
  * made. Four of them run side by side here, each four steps at once, so that one need not wait for the other. Normals
  * come by the ziggurat of 256 layers (Marsaglia and Tsang, doi:10.18637/jss.v005.i08), whose tables are given.
+ *
+ * Compiled with: -ffp-contract=off
+ * Without contraction every processor programs the same cells.
  */
 #include <math.h>
 #include <stdint.h>

@@ -6,6 +6,9 @@
  * LANES counters give LANES * 4 numbers, word by word: that is a group, and streams advance by whole groups. Nothing
  * but additions, products, divisions and square roots of IEEE is used, so that every processor draws the same numbers
  * (`accuracy.arrays.noise` has the same in numpy).
+ *
+ * Compiled with: -ffp-contract=off -fno-math-errno
+ * Contraction would round differently; a square root that sets no errno can be a vector's.
  */
 #include <math.h>
 #include <stdint.h>

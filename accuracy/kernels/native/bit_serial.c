@@ -7,6 +7,9 @@
  *
  * Inputs come packed: a word holds, for eight rows, byte b = bit b of each of them. A convolution's words are made once
  * a pixel and shared by all kernel positions, so nothing is unrolled.
+ *
+ * Compiled with: -ffp-contract=off
+ * Without contraction a code is rounded the same way on every processor.
  */
 #include <stdint.h>
 #include <stdlib.h>

@@ -2,6 +2,10 @@
  *
  * The law is that of circuits/peripherals/apply.py, in double precision and in its order of operations; the ADC's
  * rounding is that of the type that currents have.
+ *
+ * Compiled with: -ffp-contract=off -fno-math-errno -fno-trapping-math
+ * Without contraction a code is rounded the same way on every processor; a square root that sets no errno, and a
+ * division that cannot trap, can be a vector's.
  */
 #include <math.h>
 #include <stdint.h>
