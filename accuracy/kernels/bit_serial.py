@@ -6,7 +6,9 @@ Rows are driven or not, so that currents are looked up instead of multiplied; se
 from __future__ import annotations
 
 import ctypes
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -18,7 +20,7 @@ from accuracy.kernels import elementwise
 from accuracy.kernels.bit_serial_library import BITS, Lookup, Packing, available, kernels
 from accuracy.kernels.histograms import BINS, PROBE, Histogram, Observation
 from accuracy.kernels.protocol import Reading, quantises_in_single
-from accuracy.kernels.steps import as_images, finished, from_images, quantised_in_c
+from accuracy.kernels.steps import alike, as_images, finished, from_images, quantised_in_c, with_added
 from accuracy.mapping.adc import Floats, UniformAdc
 from accuracy.mapping.inputs import input_steps
 from accuracy.mapping.operators import channels_of
@@ -44,6 +46,8 @@ class BitSerial:
         most: 3 allows AVX-512 with VBMI2, 2 AVX-512 without, 1 AVX2 at most, 0 neither.
     """
 
+    adds = True
+
     def __init__(self, most: int = 3) -> None:
         self.most = most
 
@@ -66,12 +70,19 @@ class BitSerial:
         integers, unit = quantised_in_c(array, x, how)
         layout = array.laid_out(self, how.signed, lambda: _Layout(array, how.signed, self.most))
         scale = array.output_scale.numpy() * how.full_scale
-        if how.adc is not None:
-            total = layout.read(integers, unit, scale, how.adc.uniform(array.lines))
-        else:
+        if how.adc is None:
             assert how.observation is not None
-            total = layout.count(integers, unit, scale, how.observation)
+            return _finished(array, layout.count(integers, unit, scale, how.observation), how)
+        adc = how.adc.uniform(array.lines)
+        if layout.finishes(array, how):
+            return layout.read(integers, unit, scale, adc, how)
+        return _finished(array, layout.read(integers, unit, scale, adc), how)
+
+
+def _finished(array: AnalogArray, total: Tensor, how: Reading) -> Tensor:
+    if how.added is None:
         return finished(array, total, how)
+    return with_added(finished(array, total, replace(how, relu=False)), how.added, relu=how.relu)
 
 
 class _Layout:
@@ -150,7 +161,13 @@ class _Layout:
         spare = self.vectors * _LANES - self.physical
         return np.ascontiguousarray(np.pad(values, [(0, 0)] * (values.ndim - 1) + [(0, spare)]))
 
-    def read(self, x: Tensor, unit: float, scale: Floats, adc: UniformAdc) -> Tensor:
+    def finishes(self, array: AnalogArray, how: Reading) -> bool:
+        """Whether C does the digital steps after the sum: those of single precision that take column by column."""
+        if self.dtype != torch.float32 or array.mapping.design.has_unit_column:
+            return False
+        return how.bias is None or (how.bias.dtype == torch.float32 and how.bias.is_contiguous())
+
+    def read(self, x: Tensor, unit: float, scale: Floats, adc: UniformAdc, how: Reading | None = None) -> Tensor:
         """Return the digital sum over bits, slices and partitions.
 
         Args:
@@ -158,15 +175,20 @@ class _Layout:
             unit: value of one integer.
             scale: what each physical column is multiplied with at last, (physical columns,).
             adc: ADC of each block.
+            how: what is added to the sum, and whether negative ones become 0; by default nothing.
 
         Returns:
             (images, out height, out width, physical columns), or (..., physical columns).
         """
         job = _Job(self, x, unit, scale)
+        if how is not None:
+            job.finish(how)
         job.lookup.lo, job.lookup.hi, job.lookup.codes_per_unit = adc.single.addresses
         job.lookup.positive = int(self.nonnegative and not adc.single.lo.any())
         job.run()
-        return job.result
+        if how is None or how.added is None or job.lookup.added:
+            return job.result
+        return with_added(job.result, how.added, relu=how.relu)
 
     def count(self, x: Tensor, unit: float, scale: Floats, observation: Observation) -> Tensor:
         """Count currents, and return the sum that `read` would give without an ADC.
@@ -277,12 +299,21 @@ class _Job:
             factor=_address(layout.factors), same_factor=_address(layout.same_factor),
             sum_factor=_address(layout.sum_factors), scale=_address(full_scale),
             bit_weight=(ctypes.c_double * BITS)(*[2.0**b if b < layout.bits else 0.0 for b in range(BITS)]),
-            out=None if double else result.data_ptr(), wide=result.data_ptr() if double else None, most=layout.most,
+            out=None if double else result.data_ptr(), wide=result.data_ptr() if double else None, least=-math.inf,
+            most=layout.most,
         )  # fmt: skip
         self.result = from_images(layout.operator, result, x)
         # The structures hold addresses only: what they point to must outlive them.
         self._kept = (layout, image, planes, sums, taps, full_scale)
         self._packed = False
+
+    def finish(self, how: Reading) -> None:
+        """Let the kernel add biases, and another tensor that has the outputs' layout, and cut off negative outputs."""
+        bias, inside = how.bias, how.added is not None and alike(how.added, self.result)
+        self.lookup.bias = None if bias is None else bias.data_ptr()
+        self.lookup.added = how.added.data_ptr() if inside and how.added is not None else None
+        self.lookup.least = 0.0 if how.relu and (inside or how.added is None) else -math.inf
+        self._kept = (*self._kept, bias, how.added)
 
     def run(self, threads: int | None = None) -> None:
         """Pack the inputs, unless that was done, and read all positions; on so many threads at most."""

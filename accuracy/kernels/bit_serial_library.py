@@ -42,7 +42,10 @@ class Lookup(ctypes.Structure):
         *[(name, _POINTER) for name in ("factor", "same_factor", "sum_factor", "scale")],
         ("bit_weight", ctypes.c_double * BITS),
         *[(name, _POINTER) for name in ("out", "wide", "counts", "tops", "zeros", "largest", "reach", "floor")],
-        *[(name, _LONG) for name in ("bins", "absolute", "positive", "most")],
+        *[(name, _LONG) for name in ("bins", "absolute")],
+        *[(name, _POINTER) for name in ("bias", "added")],
+        ("least", ctypes.c_double),
+        *[(name, _LONG) for name in ("positive", "most")],
     ]
 
 

@@ -26,7 +26,7 @@ from accuracy.arrays.analog_array import AnalogArray
 from accuracy.errors import NotFiniteError
 from accuracy.kernels.elementwise import LARGEST_CODE
 from accuracy.kernels.protocol import Reading, quantises_in_single
-from accuracy.kernels.steps import as_images, from_images, input_scale, with_added
+from accuracy.kernels.steps import alike, as_images, from_images, input_scale, with_added
 from accuracy.mapping.adc import Floats
 from accuracy.mapping.inputs import input_steps
 from accuracy.mapping.operators import ConvolutionOperator, channels_of
@@ -327,7 +327,7 @@ class _Layout:
                 self._work.clear()
             work = self._work[key] = self._prepare(image, *key[2:])
         result = from_images(self.operator, torch.empty(work.shape), x)
-        inside = added is not None and _alike(added, result)
+        inside = added is not None and alike(added, result)
         room = _room(math.prod(work.room))
         job = _Layer.from_buffer_copy(work.job)
         job.image.x, job.convolution.out, job.room = image.data_ptr(), result.data_ptr(), room.data_ptr()
@@ -393,11 +393,6 @@ def _room(size: int) -> Tensor:
     if room is None or room.numel() < size:
         room = _own.room = torch.empty(size, dtype=torch.uint8)
     return room
-
-
-def _alike(one: Tensor, other: Tensor) -> bool:
-    """Whether two tensors have their values in the same places of memory."""
-    return one.shape == other.shape and one.dtype == other.dtype and one.is_cpu and one.is_contiguous()
 
 
 def _outside(x: Tensor, factor: float, lowest: float, highest: float) -> int:

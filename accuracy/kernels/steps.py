@@ -76,6 +76,11 @@ def finished(array: AnalogArray, total: Tensor, how: Reading) -> Tensor:
     return total.clamp_(min=0.0) if how.relu else total
 
 
+def alike(one: Tensor, other: Tensor) -> bool:
+    """Whether two tensors have their values in the same places of memory."""
+    return one.shape == other.shape and one.dtype == other.dtype and one.is_cpu and one.is_contiguous()
+
+
 def with_added(result: Tensor, added: Tensor, *, relu: bool) -> Tensor:
     """Return outputs with another tensor added, negative ones cut off after that; `result` may be overwritten.
 

@@ -317,6 +317,31 @@ def test_what_is_added_in_the_pass_is_what_torch_adds_after_it(width: int, layer
     outputs = kernel.read(array, x, how)
     other = torch.randn(outputs.shape, generator=torch.Generator().manual_seed(3)) * outputs.std()
     other.view(-1)[:3] = torch.tensor([math.nan, math.inf, -math.inf])
+    assert_added(kernel, array, x, how, other)
+
+
+@pytest.mark.parametrize("most", [0, 1, 2, 3])
+@pytest.mark.parametrize("layer", ["matrix", "matrix of sequences", "convolution"])
+@pytest.mark.parametrize("name", ["E", "D", "unit column"])
+def test_so_it_is_where_bits_are_read_one_by_one(most: int, layer: str, name: str) -> None:
+    kernel, case = BitSerial(most), Case(name, layer, signed=False)
+    array, x, how = case.array(), case.inputs(), replace(case.reading(), relu=False)
+    assert kernel.suits(array, how)
+    outputs = kernel.read(array, x, how)
+    other = torch.randn(outputs.shape, generator=torch.Generator().manual_seed(3)) * outputs.std()
+    other.view(-1)[:3] = torch.tensor([math.nan, math.inf, -math.inf])
+    assert_added(kernel, array, x, how, other)
+    without = kernel.read(array, x, replace(how, bias=None))
+    bias = torch.randn(outputs.shape[-1], generator=torch.Generator().manual_seed(4)) * outputs.std()
+    for own in (bias, bias.double(), bias.repeat_interleave(2)[::2]):
+        found = kernel.read(array, x, replace(how, bias=own, relu=True))
+        # Sums that are kept in double precision are rounded after the bias, not before.
+        torch.testing.assert_close(found, torch.relu((without + own).float()), rtol=1e-6, atol=1e-6 * float(own.std()))
+
+
+def assert_added(kernel: ReadingKernel, array: AnalogArray, x: Tensor, how: Reading, other: Tensor) -> None:
+    """Add a tensor in several layouts and types, with a ReLU after it and without."""
+    outputs = kernel.read(array, x, how)
     for added in (other, other.transpose(0, -1).contiguous().transpose(0, -1), other[..., :1], other.double()):
         for relu in (False, True):
             found = kernel.read(array, x, replace(how, added=added, relu=relu))
@@ -325,7 +350,7 @@ def test_what_is_added_in_the_pass_is_what_torch_adds_after_it(width: int, layer
 
 
 def test_kernels_that_add_nothing_have_it_added_after_them() -> None:
-    for name in ("E", "wires", "D", "unit column"):
+    for name in ("wires", "two bits a slice", "unit column in analog"):
         case = Case(name, "convolution", False)
         array, x, how = case.array(), case.inputs(), replace(case.reading(), relu=False)
         outputs = readout.read(array, x, how)

@@ -36,7 +36,8 @@ int main(void)
                         .octet_count = &one, .weight_start = &zero, .conductance = g, .word_start = starts,
                         .mask_plus = &mask, .mask_minus = &mask, .whole = &whole, .lo = &lo, .hi = &hi,
                         .codes_per_unit = &q, .factor = factor, .same_factor = &same, .scale = scale,
-                        .bit_weight = {1, 2, 4, 8, 16, 32, 64, 128}, .out = out, .positive = 1, .most = 0};
+                        .bit_weight = {1, 2, 4, 8, 16, 32, 64, 128}, .out = out, .least = -INFINITY, .positive = 1,
+                        .most = 0};
     if (read_positions(&r, 0, PIXELS, 0))
         return 1;
     int wrong = 0;

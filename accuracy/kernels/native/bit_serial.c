@@ -198,6 +198,8 @@ struct reading {
     const float *reach;          /* (blocks): upper edge of the last bin */
     const float *floor;          /* (blocks): currents up to here are counted in a sample only; 0 for all */
     int64_t bins, absolute;      /* absolute: count magnitudes; otherwise what is below 0 counts as 0 */
+    const float *bias, *added;   /* (columns), (positions, columns): added to `out`; NULL for nothing */
+    double least;                /* values of `out` below are raised to it after that */
     int64_t positive;            /* no current is negative, and no range either */
     int64_t most;                /* 3 allows lists, 2 AVX-512, 1 AVX2 at most, 0 neither */
 };
@@ -371,13 +373,22 @@ INLINE void add_codes(const struct reading *r, int64_t p, int64_t block, int64_t
 /* Write finished outputs. */
 INLINE void finish(const struct reading *r, int64_t base, int64_t tile, const double *total)
 {
+    const float least = (float)r->least;
     for (int64_t t = 0; t < tile; t++)
         for (int64_t c = 0; c < r->columns; c++) {
             double value = total[t * r->vectors * LANES + c] * r->scale[c];
-            if (r->out)
-                r->out[(base + t) * r->columns + c] = (float)value;
-            else
-                r->wide[(base + t) * r->columns + c] = value;
+            int64_t place = (base + t) * r->columns + c;
+            if (r->wide) {
+                r->wide[place] = value;
+                continue;
+            }
+            /* Rounded after every step, as where they are steps of torch; what is no number stays so. */
+            float result = (float)value;
+            if (r->bias)
+                result += r->bias[c];
+            if (r->added)
+                result += r->added[place];
+            r->out[place] = result < least ? least : result;
         }
 }
 
