@@ -304,7 +304,7 @@ class _Job:
         )  # fmt: skip
         self.result = from_images(layout.operator, result, x)
         # The structures hold addresses only: what they point to must outlive them.
-        self._kept = (layout, image, planes, sums, taps, full_scale)
+        self._kept: tuple[object, ...] = (layout, image, planes, sums, taps, full_scale)
         self._packed = False
 
     def finish(self, how: Reading) -> None:

@@ -320,6 +320,7 @@ def test_what_is_added_in_the_pass_is_what_torch_adds_after_it(width: int, layer
     assert_added(kernel, array, x, how, other)
 
 
+@needs_c
 @pytest.mark.parametrize("most", [0, 1, 2, 3])
 @pytest.mark.parametrize("layer", ["matrix", "matrix of sequences", "convolution"])
 @pytest.mark.parametrize("name", ["E", "D", "unit column"])
@@ -339,7 +340,7 @@ def test_so_it_is_where_bits_are_read_one_by_one(most: int, layer: str, name: st
         torch.testing.assert_close(found, torch.relu((without + own).float()), rtol=1e-6, atol=1e-6 * float(own.std()))
 
 
-def assert_added(kernel: ReadingKernel, array: AnalogArray, x: Tensor, how: Reading, other: Tensor) -> None:
+def assert_added(kernel: ReadingKernel, array: AnalogArray, x: torch.Tensor, how: Reading, other: torch.Tensor) -> None:
     """Add a tensor in several layouts and types, with a ReLU after it and without."""
     outputs = kernel.read(array, x, how)
     for added in (other, other.transpose(0, -1).contiguous().transpose(0, -1), other[..., :1], other.double()):
