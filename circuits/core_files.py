@@ -103,26 +103,25 @@ def _resolved(
     if base is None and not inline:
         raise DesignError(f"{where}: expected `design`, a design's name, or fields of a design, but got neither.")
     result = {key: value for key, value in values.items() if key in KEYS}
-    fields: Mapping[str, Any]
     if isinstance(base, dict):
-        fields = {key: none_of(value) for key, value in base.items()}
+        fields = {key: none_of(value) for key, value in base.items()} | inline
     elif isinstance(base, str):
         # A design of the same file comes before a bundled one of that name.
-        fields = designs[base] if base in designs else _design(base, folder, where)
+        fields = {**designs[base], **inline} if base in designs else _design(base, folder, where).changed(inline)
     elif base is None:
-        fields = {}
+        fields = inline
     else:
         raise DesignError(f"{where}: expected `design` to be a name or a table, but got {base!r}.")
-    result["design"] = {**fields, **inline, "name": name}
+    result["design"] = {**fields, "name": name}
     for key in _PATHS:
         if isinstance(result.get(key), str):
             result[key] = beside(result[key], folder)
     return result
 
 
-def _design(name: str, folder: Path, where: str) -> dict[str, Any]:
+def _design(name: str, folder: Path, where: str) -> CoreDesign:
     try:
-        return load_design(part_beside(name, folder)).to_mapping()
+        return load_design(part_beside(name, folder))
     except DesignError as error:
         raise DesignError(f"{where}: `design`: {error}") from None
 

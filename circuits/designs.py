@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args, get_type_hints
 
@@ -184,6 +185,11 @@ class CoreDesign:
         return self.bits_per_cell
 
     @property
+    def unsliced(self) -> bool:
+        """Whether a cell holds as many bits as a weight leaves it."""
+        return self.cell_bits == weight_code(self.negative_weights).magnitude_bits(self.weight_bits)
+
+    @property
     def slices(self) -> int:
         """Cells (or pairs) that share one weight."""
         return self.weight_code.slices
@@ -302,13 +308,27 @@ class CoreDesign:
     def replace(self, **changes: Any) -> CoreDesign:
         """Return the design with some fields changed, validated again.
 
+        A design whose weights fit one cell each keeps them in one, unless `bits_per_cell` is among the changes: other
+        weights have other bits, and part of a weight in a second cell is not what was asked for.
+
         Args:
             **changes: fields and their new values.
 
         Raises:
             DesignError: unknown field, or an impossible design.
         """
-        return design_from_mapping({**self.to_mapping(), **changes})
+        return design_from_mapping(self.changed(changes))
+
+    def changed(self, changes: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the fields with some changed, unchecked, as `replace` takes them.
+
+        Args:
+            changes: fields and their new values.
+        """
+        values = {**self.to_mapping(), **changes}
+        if self.unsliced and "bits_per_cell" not in changes and {"negative_weights", "weight_bits"} & changes.keys():
+            values["bits_per_cell"] = None
+        return values
 
     def to_mapping(self) -> dict[str, Any]:
         """Return the fields as plain values, ready for a file."""

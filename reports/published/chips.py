@@ -32,6 +32,8 @@ NO_DATA = "Give --data, a folder with the data set."
 PCM, RERAM = "pcm_joshi2020", "reram_wan2022"
 FLASH_ERRORS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
 SONOS = ("sonos_40nm_tcas2022", "sonos_40nm_iedm2022")
+TELLING = 1.0
+"""How far above a chip's fall the interval of a computed one may end, and still say that accuracy is kept [points]."""
 ROUNDED = 0.05
 """Half a unit of the last digit of a chip's accuracy [points]."""
 
@@ -82,7 +84,7 @@ def _pcm(setting: Setting) -> Finding:
     ages = ("25 s", "1 day") if setting.quick else ("25 s", "1 hour", "1 day")
     # What is worse than the best is looked at after the day only where there is little time.
     asked = {label: ages[-1:] if setting.quick and label != best else ages for label in COMPENSATIONS}
-    few: dict[str, Any] = {"images": 200 if setting.quick else 500, "trials": 2 if setting.quick else 5}
+    few: dict[str, Any] = {"images": 1000, "trials": 2} if setting.quick else {"images": 2000, "trials": 5}
     fell = figure_of(PCM, "accuracy_after_mapping") - figure_of(PCM, "accuracy_over_a_day")
     stated = {"25 s": "accuracy_after_mapping", "1 day": "accuracy_over_a_day"}
     rows: list[Values] = []
@@ -121,14 +123,15 @@ def _pcm(setting: Setting) -> Finding:
     figure = bars(
         "chip-pcm",
         "Phase-change memory over a day",
-        f"Accuracy of {network} less its digital accuracy; the chip falls by less than {fell:.1f} points over the day.",
+        f"Accuracy of {network} less its digital accuracy; the chip falls by less than {fell:.1f} points over the day."
+        + (" Of the others a quick run computes the day only." if setting.quick else ""),
         groups,
         "change of accuracy [points]",
     )
     return Finding(
         f"with batch-norm statistics {falls.mean():.1f} ± {margin:.1f} points are lost over the day; after it "
         f"{day[best]:.1f} %, with one gain a layer {day[gain]:.1f} %, with none {day[none]:.1f} %",
-        bool(day[best] >= day[gain] > day[none] and falls.mean() - margin <= fell),
+        _kept_over_a_day(day[best] >= day[gain] > day[none], float(falls.mean()), margin, fell),
         rows,
         figure,
         f"{network} instead of the chip's network, as published and not trained for these cells: compare the loss over "
@@ -163,6 +166,13 @@ def reram_design() -> CoreDesign:
         bits_per_cell=3,
         input_bits=4,
     )
+
+
+def _kept_over_a_day(ordered: bool, fall: float, margin: float, stated: float) -> bool | None:
+    """Return whether compensations stand in their order, and no more is lost than a chip states; None: not precise."""
+    if not ordered or fall - margin > stated:
+        return False
+    return True if fall + margin <= stated + TELLING else None
 
 
 def _reram(setting: Setting) -> Finding:
@@ -200,16 +210,16 @@ def _reram(setting: Setting) -> Finding:
         "Resistive memory on MNIST",
         "The chip's software and hardware, and the same network computed: digital, on ideal and on published cells.",
         {
-            "digital": {"chip": software, "computed": 100 * own["baseline"]},
-            "ideal cells": {"computed": 100 * own["ideal"]},
-            "cells": {"chip": chip, "computed": 100 * own["mean"]},
+            "digital": {"chip": 100 - software, "computed": 100 - 100 * own["baseline"]},
+            "ideal cells": {"computed": 100 - 100 * own["ideal"]},
+            "cells": {"chip": 100 - chip, "computed": 100 - 100 * own["mean"]},
         },
-        "accuracy [%]",
+        "images classified wrongly [%]",
     )
-    figure.layout["yaxis"]["range"] = [95, 100]
     return Finding(
-        f"{100 * own['mean']:.2f} % of {100 * own['baseline']:.2f} %: {points_lost(own):.2f} points are lost "
-        f"({low:.2f} to {high:.2f}), on the chip {lost:.2f} of {software:.2f} %",
+        f"{100 * own['baseline']:.2f} % digital, {100 * own['mean']:.2f} % on cells: {points_lost(own):.2f} points "
+        "are lost "
+        f"({low:.2f} to {high:.2f}); the chip has {chip:.1f} % and its software {software:.2f} %: {lost:.2f} points",
         bool(low <= lost + ROUNDED and high >= lost - ROUNDED),
         rows,
         figure,
@@ -285,12 +295,13 @@ def _flash(setting: Setting) -> Finding:
             "computed": ([100 * error for error in FLASH_ERRORS], tuned),
             "chip": ([100 * FLASH_ERRORS[0], 100 * FLASH_ERRORS[-1]], [lost, lost]),
         },
-        "error [%]",
+        "spread [% of the cell's current]",
         "loss [points]",
     )
     return Finding(
-        f"{cells} cells; tuned to 1 % {tuned[0]:.2f} points are lost; the chip's {lost:.2f} take errors of "
-        f"{needed:.0f} %; with SONOS cells {losses[SONOS[0]]:.2f}",
+        f"{cells} cells; tuned to 1 % they cost {tuned[0]:.2f} points, SONOS cells {losses[SONOS[0]]:.2f}; the chip "
+        "lost "
+        f"{lost:.2f}, which errors of {needed:.0f} % would explain (interpolated)",
         bool(tuned[0] < lost and cells == figure_of("flash_guo2017", "cells")),
         rows,
         figure,
@@ -309,23 +320,28 @@ STUDIES = (
         "93.7 % after mapping, above 93.5 % over a day",
         _pcm,
         networks=False,
+        criterion="after a day the compensations stand in that order, and with the best the interval of what was lost "
+        "reaches "
+        "the chip's 0.2 points and ends within a point of it",
     ),
     PublishedStudy(
         "chip_reram",
         chips()[RERAM]["source"],
         "A chip of resistive memory on MNIST",
         "Trained for its cells, the chip's network loses as little as on the chip.",
-        "99.0 % of 99.21 % in software",
+        "99.21 % in software, 99.0 % on the chip",
         _reram,
         networks=False,
+        criterion="the chip's loss, as far as it is rounded, lies in the interval of the computed one",
     ),
     PublishedStudy(
         "chip_flash",
         chips()["flash_guo2017"]["source"],
         "A chip of NOR flash on MNIST",
         "Cells tuned to 1 % lose less than the chip did, whose weights were imported at low precision.",
-        "94.65 % of 96.2 % in simulation, 101 780 cells",
+        "96.2 % in simulation, 94.65 % on the chip, 101 780 cells",
         _flash,
         networks=False,
+        criterion="the arrays have as many cells as the chip, and cells tuned to 1 % lose less than it did",
     ),
 )

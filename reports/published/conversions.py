@@ -10,24 +10,42 @@ from accuracy.evaluation.intervals import loss_interval
 from circuits import Core, CoreDesign
 from devicekit import load_device
 from reports.published.drawing import lines
-from reports.published.study import RESNET50, RESNET50_INT4, XIAO, Finding, PublishedStudy, Setting, largest_tolerated
+from reports.published.study import (
+    RESAMPLES,
+    RESNET50,
+    RESNET50_INT4,
+    XIAO,
+    Finding,
+    PublishedStudy,
+    Setting,
+    amount,
+    largest_tolerated,
+    loss_columns,
+)
 from reports.published.whole_set import whole_set_columns
+from reports.results import Values
 
+_WIRE_LIMIT = 5.0
+"""Points of loss at which a resistance counts as no longer tolerated: more than chance gives with a hundred images."""
+_WIRE_RATIO = 30.0
 _TELLING_POINTS = 3.0
 """Width of an interval [points] beyond which a published loss inside it is no agreement."""
 INT4_ACCURACY = 0.76154
 """Published digital accuracy of the 4-bit ResNet-50 v1.5 on all 50 000 validation images."""
 
 
-def _loss(setting: Setting, design: CoreDesign, **own: Any) -> float:
-    """Return the points that a design loses with ideal cells."""
-    accuracy = setting.accuracy(design, None, **own)
-    return 100 * float(accuracy["baseline"] - accuracy["ideal"])
+def _loss(setting: Setting, design: CoreDesign, **own: Any) -> Values:
+    """Return the loss that a design has with ideal cells, as columns: that of its conversions and wires."""
+    return loss_columns(setting.accuracy(design, None, **own))
+
+
+def _points(rows: list[Values]) -> list[float]:
+    return [float(row["loss_points"]) for row in rows]
 
 
 def _adc(setting: Setting) -> Finding:
-    bits = (4, 5, 6, 7, 8, 9)
-    losses: dict[str, list[float]] = {}
+    bits = (4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 18)
+    losses: dict[str, list[Values]] = {}
     kinds: dict[str, dict[str, Any]] = {
         "differential, calibrated": {},
         "differential, full range": {"adc_range": "full"},
@@ -36,31 +54,45 @@ def _adc(setting: Setting) -> Finding:
     for name, fields in kinds.items():
         losses[name] = [_loss(setting, CoreDesign(adc_bits=own, **fields)) for own in bits]
     rows = [
-        {"mapping": name, "adc_bits": own, "loss_points": loss}
+        {"mapping": name, "adc_bits": own, **columns}
         for name, values in losses.items()
-        for own, loss in zip(bits, values, strict=True)
+        for own, columns in zip(bits, values, strict=True)
     ]
     at = bits.index(7)
     figure = lines(
         "adc-bits",
         "Resolution of the ADC",
-        f"Loss of {setting.network} with ideal cells.",
-        {name: (bits, own) for name, own in losses.items()},
+        f"Loss of {setting.network} with ideal cells. {amount(rows)}",
+        {name: (bits, _points(own)) for name, own in losses.items()},
         "ADC bits",
         "loss [points]",
         log=False,
     )
-    calibrated, full = losses["differential, calibrated"][at], losses["differential, full range"][at]
+    calibrated, full = (losses[f"differential, {name}"][at]["loss_points"] for name in ("calibrated", "full range"))
+    enough = next(
+        (own for own, loss in zip(bits, _points(losses["differential, full range"]), strict=True) if loss < 1.0), None
+    )
+    longest = min(1152, _longest(setting))
     return Finding(
-        f"7 bits: {calibrated:.2f} points with calibrated ranges, {full:.1f} over the full range",
+        f"7 bits: {calibrated:.2f} points with calibrated ranges, {full:.1f} over the full range, which needs "
+        f"{f'more than {bits[-1]}' if enough is None else enough} bits to lose less than one",
         calibrated < 1.0 and full > calibrated + 1.0,
         rows,
         figure,
+        "B_out is what one conversion would need to lose nothing: bits of weight and input and of the number of rows, "
+        f"{CoreDesign(matrix_rows=longest).b_out:.1f} in the longest layer here.",
     )
 
 
+def _longest(setting: Setting) -> int:
+    """Return the rows of the longest layer."""
+    return max(layer.rows for layer in setting.load(setting.network).layers)
+
+
 def _cell_bits_and_rows(setting: Setting) -> Finding:
-    rows_of, bits_of = (72, 144, 288, 576, 1152), (1, 2, 4, 8)
+    longest, bits_of = _longest(setting), (1, 2, 4, 8)
+    # Longer arrays would be the same arrays.
+    rows_of = tuple(rows for rows in (72, 144, 288, 576, 1152) if rows / 2 < longest)
     losses = {
         bits: [
             _loss(
@@ -72,25 +104,31 @@ def _cell_bits_and_rows(setting: Setting) -> Finding:
         for bits in bits_of
     }
     rows = [
-        {"bits_per_cell": bits, "max_rows": own, "loss_points": loss}
+        {"bits_per_cell": bits, "max_rows": own, **columns}
         for bits, values in losses.items()
-        for own, loss in zip(rows_of, values, strict=True)
+        for own, columns in zip(rows_of, values, strict=True)
     ]
-    small, large = losses[2][rows_of.index(144)], losses[8][rows_of.index(1152)]
+    small, large = losses[2][rows_of.index(144)], losses[8][-1]
     figure = lines(
         "cell-bits-rows",
         "Bits a cell and rows an array with 8-bit ADCs",
-        f"Offset cells, {setting.network}, ideal cells, every input bit converted.",
-        {f"{bits} bit{'s' if bits > 1 else ''} a cell": (rows_of, own) for bits, own in losses.items()},
+        f"Offset cells, {setting.network}, ideal cells, every input bit converted. {amount(rows)}",
+        {f"{bits} bit{'s' if bits > 1 else ''} a cell": (rows_of, _points(own)) for bits, own in losses.items()},
         "rows an array",
         "loss [points]",
     )
+    harmless = large["low_points"] <= 0.0
     return Finding(
-        f"2 bits a cell and 144 rows lose {small:.2f} points, 8 bits and 1152 rows {large:.2f}",
-        None if large < 1.0 else small < 1.0,
+        f"2 bits a cell and 144 rows lose {small['loss_points']:.2f} points "
+        f"({small['low_points']:.2f} to {small['high_points']:.2f}), 8 bits and {rows_of[-1]} rows "
+        f"{large['loss_points']:.2f} ({large['low_points']:.2f} to {large['high_points']:.2f})",
+        None if harmless else small["high_points"] < large["low_points"],
         rows,
         figure,
-        "Arrays are only as long as these networks' layers.",
+        f"Arrays of up to {rows_of[-1]} rows were tried: the longest layer of {setting.network} has {longest}. "
+        + (
+            "None of them loses more than chance does, so that nothing calls for shorter ones here." if harmless else ""
+        ),
     )
 
 
@@ -112,7 +150,7 @@ def _activation_bits(setting: Setting) -> Finding:
     steps = {"ideal cells": (right, ideal[None], 0.12), "SONOS cells beyond ideal ones": (ideal, trials, 0.74)}
     rows: list[dict[str, Any]] = []
     for name, (before, after, published) in steps.items():
-        low, high = loss_interval(before, after, np.ones(before.size), 0.95, 2000, setting.seed)
+        low, high = loss_interval(before, after, np.ones(before.size), 0.95, RESAMPLES, setting.seed)
         rows.append(
             {
                 "network": network,
@@ -143,8 +181,13 @@ def _activation_bits(setting: Setting) -> Finding:
         _agrees(rows),
         rows,
         None,
-        f"The images are an easier part of the validation set (published digital {100 * INT4_ACCURACY:.1f} %). Carried "
-        f"over to the whole set by the margins of the images: {whole or 'too few images to say'}.",
+        f"An interval of 95 % that is wider than {_TELLING_POINTS:g} points confirms no loss of under one. The 1300 "
+        "images "
+        "at hand, of which these are the first, are an easier part of the validation set: the network has 82.1 % on "
+        "them "
+        f"and {100 * INT4_ACCURACY:.1f} % on all, as published. Carried over to all by the margins of the images: "
+        f"{whole or 'too few images to say'}. Whether 4-bit networks bear more error than 8-bit ones is another law; "
+        "see docs/accuracy.md.",
         network,
     )
 
@@ -157,7 +200,7 @@ def _agrees(rows: list[dict[str, Any]]) -> bool | None:
 
 
 def _wires(setting: Setting) -> Finding:
-    values = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
+    values = (1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3)
     # Every bit line is solved.
     few = {"images": 50 if setting.network == RESNET50 else 100, "trials": 2}
     kinds: dict[str, dict[str, Any]] = {"differential": {}, "offset": {"negative_weights": "offset"}}
@@ -166,29 +209,32 @@ def _wires(setting: Setting) -> Finding:
         for name, fields in kinds.items()
     }
     rows = [
-        {"mapping": name, "r_p_hat": own, "loss_points": loss}
+        {"mapping": name, "r_p_hat": own, **columns}
         for name, found in losses.items()
-        for own, loss in zip(values, found, strict=True)
+        for own, columns in zip(values, found, strict=True)
     ]
-    ends = {name: largest_tolerated(values, own, 1.0) for name, own in losses.items()}
-    ratio, open_end = ends["differential"] / ends["offset"], max(losses["differential"]) <= 1.0
+    ends = {name: largest_tolerated(values, _points(own), _WIRE_LIMIT) for name, own in losses.items()}
+    ratio, open_end = ends["differential"] / ends["offset"], max(_points(losses["differential"])) <= _WIRE_LIMIT
     figure = lines(
         "wires",
         "Resistance of the bit lines",
-        f"Loss of {setting.network} with ideal cells, resistors as cells.",
-        {name: (values, own) for name, own in losses.items()},
-        "R_p_hat",
+        f"Loss of {setting.network} with ideal cells, resistors as cells, without ADCs. {amount(rows)}",
+        {name: (values, _points(own)) for name, own in losses.items()},
+        "bit-line resistance between cells, over that of a full cell",
         "loss [points]",
     )
     at = losses["differential"][values.index(1e-5)]
+    unharmed = max(_points(losses["offset"])) <= _WIRE_LIMIT
     return Finding(
-        f"one point is lost at R_p_hat {ends['differential']:.1e} with differential, {ends['offset']:.1e} with offset "
-        "cells: "
-        f"{'more than ' if open_end else ''}{ratio:.0f} times; at 1e-5 differential loses {at:.2f}",
-        None if max(losses["offset"]) <= 1.0 else at < 0.6 and (ratio > 30 or open_end),
+        f"{_WIRE_LIMIT:g} points are lost at R_p_hat {ends['differential']:.1e} with differential, "
+        f"{ends['offset']:.1e} "
+        f"with offset cells: {'more than ' if open_end else ''}{ratio:.0f} times; at 1e-5 differential loses "
+        f"{at['loss_points']:.2f}",
+        None if unharmed else setting.on_long_columns(ratio > _WIRE_RATIO and at["low_points"] <= 0.0),
         rows,
         figure,
-        "The published lines have 1152 rows and lose 100 times more; shorter ones bear more of both.",
+        "Bit lines of 1152 rows, as published, lose more at the same resistance than the shorter ones of small "
+        "networks.",
     )
 
 
@@ -201,6 +247,8 @@ STUDIES = (
         "range.",
         "7 bits, although B_out is 26.2",
         _adc,
+        criterion="7 bits lose less than a point with calibrated ranges, and more than a point more over the full "
+        "range",
     ),
     PublishedStudy(
         "cell_bits_and_rows",
@@ -209,14 +257,17 @@ STUDIES = (
         "Offset cells need short arrays and few bits a cell.",
         "at most 144 rows and 2 bits a cell",
         _cell_bits_and_rows,
+        criterion="2 bits a cell and 144 rows lose less than 8 bits and the longest arrays, and the intervals do not "
+        "overlap",
     ),
     PublishedStudy(
         "activation_bits",
-        f"{XIAO}, Fig. 19",
-        "Networks with 4-bit activations",
-        "A network trained for 4 bits loses little: 0.12 points with ideal and 0.86 with SONOS cells.",
+        f"{XIAO}, accuracies of the 4-bit network (Fig. 19)",
+        "The 4-bit ResNet-50",
+        "A network trained for 4 bits loses 0.12 points with ideal cells, and 0.74 more with SONOS cells.",
         "0.86 points of SONOS, of which 0.74 beyond ideal cells",
         _activation_bits,
+        criterion="both published losses lie in their intervals, and those are no wider than 3 points",
     ),
     PublishedStudy(
         "wires",
@@ -225,5 +276,8 @@ STUDIES = (
         "Offset cells are far more sensitive than differential ones, which lose nothing up to 1e-5.",
         "more than 100 times",
         _wires,
+        criterion="differential cells lose 5 points at 30 or more times the resistance at which offset cells do, and "
+        "at 1e-5 "
+        "nothing beyond chance",
     ),
 )

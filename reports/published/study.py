@@ -28,6 +28,8 @@ XIAO = "Xiao et al., IEEE Circuits and Systems Magazine 22(4), 2022 (arXiv 2109.
 RESNET50 = "resnet50_v1_5"
 """The network that most of the publication is about."""
 RESNET50_INT4 = "resnet50_v1_5_int4"
+RESAMPLES = 2000
+"""Draws behind an interval that is worked out from scores."""
 I_MAX = 1.6e-6
 ON_OFF = 1e7
 
@@ -65,6 +67,7 @@ class PublishedStudy:
         published: the published number, in words.
         run: computes it again.
         networks: whether most of it is computed on the run's usual network (`Setting.network`).
+        criterion: when the law counts as shown, in words.
     """
 
     name: str
@@ -74,6 +77,7 @@ class PublishedStudy:
     published: str
     run: Callable[[Setting], Finding]
     networks: bool = True
+    criterion: str = ""
 
 
 @dataclass
@@ -252,7 +256,7 @@ def cell_with(error: ErrorModel, on_off_ratio: float = ON_OFF) -> Cell:
 
 
 def independent(alpha: float) -> Cell:
-    """Return a cell whose error is the same in all states, `alpha` of the largest current."""
+    """Return a cell whose error is the same in all states, `alpha` of half the largest current."""
     return cell_with(StateIndependent(alpha))
 
 
@@ -268,6 +272,49 @@ def points_lost(accuracy: Values) -> float:
         accuracy: `Accuracy.to_dict`.
     """
     return 100 * float(accuracy["loss"])
+
+
+def loss_columns(accuracy: Values) -> Values:
+    """Return the loss with its interval of 95 % over images and chips, and what it was measured on, as columns.
+
+    Args:
+        accuracy: `Accuracy.to_dict`.
+    """
+    low, high = accuracy["loss_interval"]
+    return {
+        "loss_points": points_lost(accuracy),
+        "low_points": 100 * float(low),
+        "high_points": 100 * float(high),
+        "images": accuracy["images"],
+        "trials": len(accuracy["per_trial"]),
+    }
+
+
+def amount(rows: Sequence[Values]) -> str:
+    """Return how many images and sets of cells rows rest on, in words, for a caption.
+
+    Args:
+        rows: with the columns of `loss_columns`.
+    """
+    images, trials = ({row[key] for row in rows} for key in ("images", "trials"))
+    half = max((row["high_points"] - row["low_points"]) / 2 for row in rows)
+    return (
+        f"{_range(images)} images, {_range(trials)} set{'' if trials == {1} else 's'} of cells; intervals of 95 % over "
+        f"both, up to ± {half:.1f} points."
+    )
+
+
+def _range(values: set[int]) -> str:
+    return f"{min(values)}" if len(values) == 1 else f"{min(values)} to {max(values)}"
+
+
+def bounds(rows: Sequence[Values]) -> tuple[list[float], list[float]]:
+    """Return lower and upper ends of the rows' intervals, for a figure.
+
+    Args:
+        rows: with the columns of `loss_columns`.
+    """
+    return [row["low_points"] for row in rows], [row["high_points"] for row in rows]
 
 
 def largest_tolerated(values: Sequence[float], losses: Sequence[float], limit: float) -> float:

@@ -387,3 +387,10 @@ def test_a_temperature_is_compensated_unless_the_core_says_otherwise(tmp_path):
     assert Core("A", temperature=330.0).replace(cell=usual.programmed_cell) == usual
     with pytest.raises(DesignError, match="says nothing without a `temperature`"):
         Core("A", cell="sonos_40nm_tcas2022", compensation="none")
+
+
+def test_a_core_of_a_bundled_design_with_other_weights_stays_unsliced(tmp_path):
+    path = tmp_path / "cores.toml"
+    path.write_text('[cores.x]\ndesign = "A"\nnegative_weights = "offset"\n')
+    assert load_core(f"{path}:x").design == load_design("A").replace(name="x", negative_weights="offset")
+    assert load_core(f"{path}:x").design.slices == 1

@@ -241,3 +241,13 @@ def test_activity_and_layer_shape():
     assert (shape.weights, shape.macs) == (147 * 64 * 2, 147 * 64 * 2 * 12544)
     with pytest.raises(DesignError, match="Layer 'conv': expected `rows` to be an integer of at least 1, got 0"):
         circuits.LayerShape(name="conv", rows=0, columns=1)
+
+
+def test_unsliced_weights_stay_in_one_cell_when_their_form_or_bits_change():
+    design = CoreDesign()
+    assert design.replace(negative_weights="offset") == CoreDesign(negative_weights="offset")
+    assert design.replace(weight_bits=4) == CoreDesign(weight_bits=4)
+    assert design.replace(negative_weights="offset", bits_per_cell=7).slices == 2
+    sliced = CoreDesign(weight_bits=9, bits_per_cell=2)
+    assert sliced.replace(negative_weights="offset").bits_per_cell == 2
+    assert design.replace(max_rows=72).bits_per_cell == 7

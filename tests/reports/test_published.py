@@ -12,14 +12,18 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from circuits import CoreDesign
 from reports import network_step
+from reports.cache import ResultCache
 from reports.command import build_app
 from reports.errors import StudyError
-from reports.published.chips import chips, figure_of, flash_design
-from reports.published.conversions import _agrees
+from reports.published.chips import _kept_over_a_day, chips, figure_of, flash_design
+from reports.published.conversions import _agrees, _loss
+from reports.published.errors import MAPPINGS
 from reports.published.registry import studies
 from reports.published.run import reproduce
-from reports.published.study import largest_tolerated
+from reports.published.study import Setting, largest_tolerated
+from reports.published.tables import _verdict_of_cores
 
 CHEAP = ("sonos_fit", "slicing", "energy", "core_costs", "chip_energy")
 WITHOUT_DATA = ("data_sets", "chip_pcm", "chip_reram", "chip_flash")
@@ -138,3 +142,56 @@ def test_names_are_listed_and_unknown_ones_refused(tmp_path: Path) -> None:
 )
 def test_a_wide_interval_is_no_agreement(low: float, high: float, verdict: bool | None) -> None:
     assert _agrees([{"low_points": low, "high_points": high, "published_points": 0.12}]) is verdict
+
+
+def test_wires_cost_what_they_cost_and_offset_cells_more(tmp_path: Path) -> None:
+    """A line of hundreds of cells whose resistance is a thousandth of one cell's has lost most of its voltage."""
+    setting = Setting(quick=True, data=None, seed=0, cache=ResultCache(tmp_path))
+    few = {"images": 60, "calibration_images": 60}
+    lost = {
+        (form, r_p_hat): _loss(setting, CoreDesign(adc_bits=None, negative_weights=form, r_p_hat=r_p_hat), **few)[
+            "loss_points"
+        ]
+        for form, r_p_hat in [("differential", 1e-8), ("differential", 1e-3), ("offset", 1e-8), ("offset", 1e-4)]
+    }
+    assert abs(lost["differential", 1e-8]) < 5
+    assert abs(lost["offset", 1e-8]) < 5
+    assert lost["differential", 1e-3] > 50
+    # A tenth of the resistance is enough where every cell conducts half of the most on average.
+    assert lost["offset", 1e-4] > 50
+
+
+def test_mappings_hold_weights_in_one_cell_where_they_say_no_other() -> None:
+    assert {name: design.slices for name, design in MAPPINGS.items()} == {
+        "differential": 1,
+        "differential, 2 bits a cell": 4,
+        "offset": 1,
+        "offset with unit column": 1,
+        "offset, 2 bits a cell": 4,
+    }
+
+
+@pytest.mark.parametrize(
+    ("e", "b", "verdict"),
+    [((20, 30), (-1, 1), True), ((2, 9), (-1, 1), None), ((-3, 0.5), (-1, 1), False), ((20, 30), (4, 6), False)],
+)
+def test_a_verdict_on_cores_rests_on_intervals(
+    e: tuple[float, float], b: tuple[float, float], verdict: bool | None
+) -> None:
+    ends = {"A": (1.0, 3.0), "B": b, "C": (1.0, 3.0), "D": (1.0, 3.0), "E": e}
+    rows = {name: {"cells_low_points": low, "cells_high_points": high} for name, (low, high) in ends.items()}
+    assert _verdict_of_cores(rows) is verdict
+
+
+@pytest.mark.parametrize(
+    ("ordered", "fall", "margin", "verdict"),
+    [(True, 0.1, 0.5, True), (True, 0.5, 4.5, None), (True, 2.0, 0.5, False), (False, 0.1, 0.5, False)],
+)
+def test_a_wide_interval_does_not_say_that_accuracy_is_kept(
+    ordered: bool, fall: float, margin: float, verdict: bool | None
+) -> None:
+    assert _kept_over_a_day(ordered, fall, margin, 0.2) is verdict
+
+
+def test_every_study_says_when_its_law_counts_as_shown() -> None:
+    assert [name for name, study in studies().items() if not study.criterion] == []
