@@ -15,6 +15,7 @@ import ctypes
 import functools
 import glob
 import hashlib
+import itertools
 import os
 import platform
 import re
@@ -22,6 +23,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -31,7 +33,14 @@ SANITIZE = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g", "
 
 _FIXED_FLAGS = ("-shared", "-fPIC", "-Wall")
 
-_OWN_FLAGS = re.compile(rb"^[ \t]*(?:/\*|\*|//)[ \t]*Compiled with:((?:[ \t]+-[^\s,;]+)+)", re.MULTILINE)
+_OWN_FLAGS = re.compile(r"^[ \t]*(?:/\*+|\*|//+)?[ \t]*Compiled with:(.*)$", re.MULTILINE)
+
+_ROOT = Path(__file__).resolve().parents[1]
+"""What packages lie in."""
+
+_one_at_a_time = threading.Lock()
+_tried: set[tuple[Path, Path]] = set()
+"""Sources that were compiled on behalf of another, and into which folder: what was refused once will be again."""
 
 
 def find_compiler() -> str | None:
@@ -45,7 +54,8 @@ def find_compiler() -> str | None:
 def load_library(source: Path) -> ctypes.CDLL | None:
     """Return the compiled library of a C source, compiled now if it never was, or None where that cannot be.
 
-    Where it must be compiled, the other kernels of its package are too, as many at a time as there are processors.
+    Where it must be compiled, the other kernels of its package are too, as many at a time as there are processors; it
+    waits for all of them.
 
     Args:
         source: path of a self-contained C file; `compiler_flags` says how it is compiled.
@@ -63,24 +73,45 @@ def load_library(source: Path) -> ctypes.CDLL | None:
     shipped = _open(source.parent / "_native" / name)
     if shipped is not None:
         return shipped
-    if not _trusted(cache / name):
-        _announce(cache)
-        missing = [path for path in _neighbours(source) if not _trusted(cache / library_name(path))]
-        with ThreadPoolExecutor(_processors()) as pool:
-            list(pool.map(lambda path: compile_library(path, cache), [source, *missing]))
+    with _one_at_a_time:
+        if not _trusted(cache / name) and find_compiler() is not None:
+            _announce(cache)
+            _compile_with_neighbours(source, cache)
     return _open(cache / name) if _trusted(cache / name) else None
 
 
+def _compile_with_neighbours(source: Path, cache: Path) -> None:
+    others = [path for path in _neighbours(source) if (path, cache) not in _tried and _is_missing(path, cache)]
+    _tried.update((path, cache) for path in [source, *others])
+    if others:
+        try:
+            with ThreadPoolExecutor(_processors()) as pool:
+                list(pool.map(lambda path: compile_library(path, cache), [source, *others]))
+            return
+        except RuntimeError:  # no more threads, as where the interpreter ends
+            pass
+    compile_library(source, cache)
+
+
 def _neighbours(source: Path) -> list[Path]:
-    """Return the other C sources of the package that one lies in; none where it lies in no package."""
-    package = source.parent
-    while not (package / "__init__.py").is_file():
-        if package.parent == package:
-            return []
-        package = package.parent
-    while (package.parent / "__init__.py").is_file():
-        package = package.parent
-    return sorted(path for path in package.rglob("*.c") if path != source)
+    """Return the other C sources of the package that one lies in; none where it lies in none of ours."""
+    try:
+        package = _ROOT / source.resolve().relative_to(_ROOT).parts[0]
+    except ValueError:
+        return []
+    if not package.is_dir():
+        return []
+    # Editors leave files that begin with a dot.
+    return sorted(path for path in package.rglob("*.c") if path != source and not path.name.startswith("."))
+
+
+def _is_missing(source: Path, cache: Path) -> bool:
+    """Return whether a source that can be read has no library yet, neither shipped nor kept."""
+    try:
+        name = library_name(source)
+    except (OSError, ValueError):
+        return False
+    return not (source.parent / "_native" / name).is_file() and not _trusted(cache / name)
 
 
 def _processors() -> int:
@@ -136,8 +167,17 @@ def compiler_flags(source: Path) -> tuple[str, ...]:
 
     Args:
         source: path of the C file.
+
+    Raises:
+        ValueError: a comment's text begins with ``Compiled with:``, but no flags follow.
     """
-    own = [flag.decode() for line in _OWN_FLAGS.findall(source.read_bytes()) for flag in line.split()]
+    own: list[str] = []
+    for text in _OWN_FLAGS.findall(source.read_text(encoding="utf-8")):
+        words = (word.rstrip(".,;") for word in text.partition("*/")[0].split())
+        flags = list(itertools.takewhile(lambda word: word.startswith("-"), words))
+        if not flags:
+            raise ValueError(f"{source}: expected flags after 'Compiled with:' on the same line, but got {text!r:.80}.")
+        own += flags
     return (*DEFAULT_FLAGS, *own, *(SANITIZE if os.environ.get("DEVICEKIT_SANITIZE") else ()))
 
 

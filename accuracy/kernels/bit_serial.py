@@ -47,6 +47,7 @@ class BitSerial:
     """
 
     adds = True
+    """C does where it finishes outputs; `_finished_with_added` after it else."""
 
     def __init__(self, most: int = 3) -> None:
         self.most = most
@@ -72,14 +73,14 @@ class BitSerial:
         scale = array.output_scale.numpy() * how.full_scale
         if how.adc is None:
             assert how.observation is not None
-            return _finished(array, layout.count(integers, unit, scale, how.observation), how)
+            return _finished_with_added(array, layout.count(integers, unit, scale, how.observation), how)
         adc = how.adc.uniform(array.lines)
-        if layout.finishes(array, how):
+        if layout.adds_in_c(array, how):
             return layout.read(integers, unit, scale, adc, how)
-        return _finished(array, layout.read(integers, unit, scale, adc), how)
+        return _finished_with_added(array, layout.read(integers, unit, scale, adc), how)
 
 
-def _finished(array: AnalogArray, total: Tensor, how: Reading) -> Tensor:
+def _finished_with_added(array: AnalogArray, total: Tensor, how: Reading) -> Tensor:
     if how.added is None:
         return finished(array, total, how)
     return with_added(finished(array, total, replace(how, relu=False)), how.added, relu=how.relu)
@@ -161,11 +162,15 @@ class _Layout:
         spare = self.vectors * _LANES - self.physical
         return np.ascontiguousarray(np.pad(values, [(0, 0)] * (values.ndim - 1) + [(0, spare)]))
 
-    def finishes(self, array: AnalogArray, how: Reading) -> bool:
-        """Whether C does the digital steps after the sum: those of single precision that take column by column."""
+    def adds_in_c(self, array: AnalogArray, how: Reading) -> bool:
+        """Whether C adds biases and cuts off negative outputs: on sums of single precision without a unit column."""
         if self.dtype != torch.float32 or array.mapping.design.has_unit_column:
             return False
-        return how.bias is None or (how.bias.dtype == torch.float32 and how.bias.is_contiguous())
+        bias = how.bias
+        if bias is None:
+            return True
+        dense = bias.is_cpu and bias.is_contiguous() and not bias.is_neg()
+        return dense and bias.dtype == torch.float32 and bias.shape == (self.physical,)
 
     def read(self, x: Tensor, unit: float, scale: Floats, adc: UniformAdc, how: Reading | None = None) -> Tensor:
         """Return the digital sum over bits, slices and partitions.
@@ -182,7 +187,7 @@ class _Layout:
         """
         job = _Job(self, x, unit, scale)
         if how is not None:
-            job.finish(how)
+            job.add_in_c(how)
         job.lookup.lo, job.lookup.hi, job.lookup.codes_per_unit = adc.single.addresses
         job.lookup.positive = int(self.nonnegative and not adc.single.lo.any())
         job.run()
@@ -307,7 +312,7 @@ class _Job:
         self._kept: tuple[object, ...] = (layout, image, planes, sums, taps, full_scale)
         self._packed = False
 
-    def finish(self, how: Reading) -> None:
+    def add_in_c(self, how: Reading) -> None:
         """Let the kernel add biases, and another tensor that has the outputs' layout, and cut off negative outputs."""
         bias, inside = how.bias, how.added is not None and alike(how.added, self.result)
         self.lookup.bias = None if bias is None else bias.data_ptr()

@@ -77,8 +77,14 @@ def finished(array: AnalogArray, total: Tensor, how: Reading) -> Tensor:
 
 
 def alike(one: Tensor, other: Tensor) -> bool:
-    """Whether two tensors have their values in the same places of memory."""
-    return one.shape == other.shape and one.dtype == other.dtype and one.is_cpu and one.is_contiguous()
+    """Whether a tensor is laid out in memory as fresh outputs on the CPU are: C takes it by its address.
+
+    Args:
+        one: the tensor.
+        other: the outputs.
+    """
+    dense = one.is_cpu and one.is_contiguous() and not one.is_neg()
+    return dense and one.shape == other.shape and one.dtype == other.dtype
 
 
 def with_added(result: Tensor, added: Tensor, *, relu: bool) -> Tensor:

@@ -323,21 +323,26 @@ def test_what_is_added_in_the_pass_is_what_torch_adds_after_it(width: int, layer
 @needs_c
 @pytest.mark.parametrize("most", [0, 1, 2, 3])
 @pytest.mark.parametrize("layer", ["matrix", "matrix of sequences", "convolution"])
-@pytest.mark.parametrize("name", ["E", "D", "unit column"])
-def test_so_it_is_where_bits_are_read_one_by_one(most: int, layer: str, name: str) -> None:
-    kernel, case = BitSerial(most), Case(name, layer, signed=False)
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize(("name", "in_c"), [("D", True), ("both lines", True), ("E", False), ("unit column", False)])
+def test_so_it_is_where_bits_are_read_one_by_one(name: str, in_c: bool, signed: bool, layer: str, most: int) -> None:
+    kernel, case = BitSerial(most), Case(name, layer, signed)
     array, x, how = case.array(), case.inputs(), replace(case.reading(), relu=False)
     assert kernel.suits(array, how)
     outputs = kernel.read(array, x, how)
+    layout = array.laid_out(kernel, signed, lambda: pytest.fail("the kernel has laid the cells out"))
+    assert layout.adds_in_c(array, how) is in_c
     other = torch.randn(outputs.shape, generator=torch.Generator().manual_seed(3)) * outputs.std()
     other.view(-1)[:3] = torch.tensor([math.nan, math.inf, -math.inf])
     assert_added(kernel, array, x, how, other)
     without = kernel.read(array, x, replace(how, bias=None))
     bias = torch.randn(outputs.shape[-1], generator=torch.Generator().manual_seed(4)) * outputs.std()
-    for own in (bias, bias.double(), bias.repeat_interleave(2)[::2]):
+    for own in (bias, bias.double(), bias.repeat_interleave(2)[::2], bias[:1], torch.complex(bias, -bias).conj().imag):
         found = kernel.read(array, x, replace(how, bias=own, relu=True))
         # Sums that are kept in double precision are rounded after the bias, not before.
-        torch.testing.assert_close(found, torch.relu((without + own).float()), rtol=1e-6, atol=1e-6 * float(own.std()))
+        torch.testing.assert_close(found, torch.relu((without + own).float()), rtol=1e-6, atol=1e-6 * float(bias.std()))
+    with pytest.raises(RuntimeError, match="meta"):
+        kernel.read(array, x, replace(how, bias=bias.to("meta")))
 
 
 def assert_added(kernel: ReadingKernel, array: AnalogArray, x: torch.Tensor, how: Reading, other: torch.Tensor) -> None:

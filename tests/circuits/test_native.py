@@ -128,17 +128,36 @@ def test_every_kernel_is_loaded_by_a_module_and_compiles(kernel, compiler, tmp_p
     ("text", "flags"),
     [
         ("/* Compiled with: -DONE=2 */\n", ["-DONE=2"]),
-        ("/* A kernel.\n *\n * Compiled with: -pthread -ffp-contract=off (the same codes everywhere)\n */\n", 2),
+        ("/** Compiled with: -DONE=2*/\n", ["-DONE=2"]),
+        (
+            "/* A kernel.\n *\n * Compiled with: -pthread -ffp-contract=off (the same codes everywhere)\n */\n",
+            ["-pthread", "-ffp-contract=off"],
+        ),
+        ("/* A kernel.\n   Compiled with: -pthread.\n */\n", ["-pthread"]),
         ("// Compiled with:  -fno-math-errno, so that roots are vectors\n", ["-fno-math-errno"]),
+        ("// Compiled with: -Wl,-z,now -DONE=2\n", ["-Wl,-z,now", "-DONE=2"]),
         ("/* It is Compiled with: -DONE=2 in a sentence */\n", []),
-        ("/* Compiled with: no flags */\n", []),
         ('const char *text = "Compiled with: -DONE=2";\n', []),
     ],
 )
 def test_flags_stand_in_the_source(source, text, flags):
     source.write_text(text + SOURCE)
-    own = list(native.compiler_flags(source)[len(native.DEFAULT_FLAGS) :])
-    assert own == (["-pthread", "-ffp-contract=off"] if flags == 2 else flags)
+    assert list(native.compiler_flags(source)[len(native.DEFAULT_FLAGS) :]) == flags
+
+
+def test_flags_that_are_not_on_the_line_are_asked_for(source):
+    source.write_text("/* Compiled with:\n * -DONE=2\n */\n" + SOURCE)
+    with pytest.raises(ValueError, match="expected flags after"):
+        native.compiler_flags(source)
+
+
+def test_kernels_that_round_are_compiled_without_contraction():
+    """Codes and cells would differ from processor to processor, and nothing else would tell."""
+    rounding = {"bit_serial", "elementwise", "periphery", "cells", "normals"}
+    found = {path.stem for path in KERNELS if "-ffp-contract=off" in native.compiler_flags(path)}
+    assert found == rounding
+    (threads,) = (path for path in KERNELS if path.stem == "threads")
+    assert "-pthread" in native.compiler_flags(threads)
 
 
 def test_a_source_is_compiled_with_its_flags(source, compiler):
@@ -159,13 +178,16 @@ exit 1
 
 def test_the_other_kernels_of_a_package_are_compiled_at_the_same_time(source, compiler, tmp_path, monkeypatch):
     """Those of other packages are not, and what is compiled already is not again."""
-    for folder in ("package", "package/native", "package/inner", "another"):
-        (tmp_path / folder).mkdir()
-    for folder in ("package", "package/inner", "another"):
-        (tmp_path / folder / "__init__.py").touch()
+    monkeypatch.setattr(native, "_ROOT", tmp_path.resolve())
+    for folder in ("package/native", "package/inner", "another"):
+        (tmp_path / folder).mkdir(parents=True)
     places = [tmp_path / f"package/{name}.c" for name in ("native/first", "inner/second")]
     for path in (*places, tmp_path / "another" / "third.c"):
         path.write_text(SOURCE)
+    # What cannot be read is no kernel: an editor's lock, a header that is missing.
+    (tmp_path / "package" / ".#first.c").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "package" / "gone.c").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "package" / "headless.c").write_text('#include "missing.h"\n')
     (tmp_path / "begun").mkdir()
     paired = tmp_path / "cc"
     paired.write_text(PAIRED.format(place=tmp_path / "begun", compiler=compiler))
@@ -231,3 +253,32 @@ def test_a_terminal_is_told_of_a_compilation_once(source, compiler, monkeypatch,
         assert capsys.readouterr().err == ""
     finally:
         native._announce.cache_clear()
+
+
+def test_a_package_whose_kernels_are_refused_is_compiled_once(source, compiler, tmp_path, monkeypatch):
+    monkeypatch.setattr(native, "_ROOT", tmp_path.resolve())
+    (tmp_path / "package").mkdir()
+    places = [tmp_path / "package" / f"{name}.c" for name in "abcd"]
+    for path in places:
+        path.write_text("this is no C")
+    runs = []
+    real = native.compile_library
+    monkeypatch.setattr(native, "compile_library", lambda path, folder: (runs.append(path), real(path, folder))[1])
+    assert [native.load_library(path) for path in places] == [None] * 4
+    assert len(runs) == 4 + 3
+    assert len(set(runs)) == 4
+
+
+def test_a_kernel_is_compiled_where_no_thread_can_be_started(source, compiler, tmp_path, monkeypatch):
+    monkeypatch.setattr(native, "_ROOT", tmp_path.resolve())
+    (tmp_path / "package").mkdir()
+    places = [tmp_path / "package" / f"{name}.c" for name in "ab"]
+    for path in places:
+        path.write_text(SOURCE)
+
+    def refuses(*_):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(native, "ThreadPoolExecutor", refuses)
+    assert call(native.load_library(places[0])) == 5.0
+    assert call(native.load_library(places[1])) == 5.0

@@ -199,7 +199,7 @@ struct reading {
     const float *floor;          /* (blocks): currents up to here are counted in a sample only; 0 for all */
     int64_t bins, absolute;      /* absolute: count magnitudes; otherwise what is below 0 counts as 0 */
     const float *bias, *added;   /* (columns), (positions, columns): added to `out`; NULL for nothing */
-    double least;                /* values of `out` below are raised to it after that */
+    double least;                /* lower bound of `out`, taken after both; -inf for none */
     int64_t positive;            /* no current is negative, and no range either */
     int64_t most;                /* 3 allows lists, 2 AVX-512, 1 AVX2 at most, 0 neither */
 };
