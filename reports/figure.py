@@ -6,6 +6,8 @@ light and the dark page.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,3 +33,50 @@ class Figure:
     data: list[dict[str, Any]]
     layout: dict[str, Any]
     height: int = 420
+
+
+def decade_ticks(low: float, high: float) -> dict[str, Any]:
+    """Return where a logarithmic axis has numbers: at decades, and at 2 and 5 times these if it spans at most two.
+
+    Args:
+        low: lowest value of the axis.
+        high: highest.
+
+    Returns:
+        Entries of a Plotly axis.
+    """
+    # Fewer than two decades may hold a single power of ten, which is no scale.
+    if high > 100 * low:
+        return {"dtick": 1}
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    values = [digit * 10.0**power for power in range(first, last + 1) for digit in (1, 2, 5)]
+    return {"tickvals": values, "ticktext": [f"{value:g}" for value in values]}
+
+
+def error_bars(
+    values: Sequence[float], lows: Sequence[float | None], highs: Sequence[float | None], colour: str
+) -> dict[str, Any]:
+    """Return Plotly error bars between bounds.
+
+    Args:
+        values: what the bars stand on.
+        lows: lower bound of each; None where there is none.
+        highs: upper bound of each; None where there is none.
+        colour: of the bars.
+    """
+
+    def lengths(signed: int, ends: Sequence[float | None]) -> list[float | None]:
+        # A bound may lie on the wrong side by rounding, which Plotly would draw as a bar the other way.
+        return [
+            None if end is None else max(signed * (end - value), 0.0) for value, end in zip(values, ends, strict=True)
+        ]
+
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": lengths(1, highs),
+        "arrayminus": lengths(-1, lows),
+        "color": colour,
+        "thickness": 1.4,
+        "width": 4,
+    }

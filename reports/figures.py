@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 from reports.circuit_figures import adc_inl, bit_line_envelope, spread
-from reports.figure import SERIES, Figure
+from reports.figure import SERIES, Figure, decade_ticks, error_bars
 from reports.layer_cores import ShownEnergy, shown_energy
 from reports.metric import ShownMetric
 from reports.numbers import significant
@@ -17,35 +16,6 @@ from reports.waterfall import where_it_goes
 
 # Below this share of every design a component is drawn together with the other small ones.
 SMALL_SHARE = 0.02
-
-
-def decade_ticks(low: float, high: float) -> dict[str, Any]:
-    """Return where a logarithmic axis has numbers: at decades, and at 2 and 5 times these if it spans hardly more.
-
-    Args:
-        low: lowest value of the axis.
-        high: highest.
-
-    Returns:
-        Entries of a Plotly axis.
-    """
-    if high > 30 * low:
-        return {"dtick": 1}
-    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
-    values = [digit * 10.0**power for power in range(first, last + 1) for digit in (1, 2, 5)]
-    return {"tickvals": values, "ticktext": [f"{value:g}" for value in values]}
-
-
-def _error(values: Sequence[float], lows: Sequence[float], highs: Sequence[float], colour: str) -> dict[str, Any]:
-    return {
-        "type": "data",
-        "symmetric": False,
-        "array": [high - value for value, high in zip(values, highs, strict=True)],
-        "arrayminus": [value - low for value, low in zip(values, lows, strict=True)],
-        "color": colour,
-        "thickness": 1.4,
-        "width": 4,
-    }
 
 
 def accuracy_against_energy(result: StudyResult) -> Figure:
@@ -96,8 +66,8 @@ def accuracy_against_energy(result: StudyResult) -> Figure:
                 "textposition": "top right" if index < len(result.designs) - 1 else "top left",
                 "textfont": {"color": colour, "size": 15},
                 "marker": {"size": 11, "color": colour},
-                "error_x": _error([energy], [low], [high], colour),
-                "error_y": _error([mean], [mean - std], [mean + std], colour),
+                "error_x": error_bars([energy], [low], [high], colour),
+                "error_y": error_bars([mean], [mean - std], [mean + std], colour),
                 "hovertemplate": f"{name}, as built: {shown.hover} ± {spread}<br>%{{x:.4~g}} {unit}<extra></extra>",
             },
         ]

@@ -164,10 +164,12 @@ def page_panel(shown: Figure) -> tuple[Any, Any]:
             shift = (bars.index(trace) - (len(bars) - 1) / 2) * width
             places = [words.index(str(name)) + shift for name in trace["x"]]
             axis.bar(places, trace["y"], width, color=colour, label=label)
+            _error_bars(axis, places, trace, INK)
         elif trace["type"] == "scatter":
             mode = trace.get("mode", "lines")
             line, marker = "-" if "lines" in mode else "none", "o" if "markers" in mode else None
             axis.plot(trace["x"], trace["y"], ls=line, marker=marker, ms=3, color=colour, label=label)
+            _error_bars(axis, trace["x"], trace, colour)
         else:
             raise StudyError(f"The figure {shown.name!r} has traces of type {trace['type']!r}, which no panel draws.")
     if words:
@@ -176,12 +178,32 @@ def page_panel(shown: Figure) -> tuple[Any, Any]:
         own = shown.layout.get(f"{side}axis", {})
         if own.get("type") == "log":
             getattr(axis, f"set_{side}scale")("log")
+        if "tickvals" in own:
+            _ticks(axis, side, own)
         title = own.get("title", {})
         getattr(axis, f"set_{side}label")(title.get("text", "") if isinstance(title, dict) else str(title))
     axis.set_title(shown.title, loc="left", wrap=True)
     if sum(bool(trace.get("name")) for trace in shown.data) > 1:
         figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=6.5)
     return figure, axis
+
+
+def _error_bars(axis: Any, places: Sequence[float], trace: Mapping[str, Any], colour: str) -> None:
+    """Draw the error bars of a trace; an end that it does not have is as long as nothing."""
+    own = trace.get("error_y")
+    if own:
+        ends = [[0.0 if end is None else end for end in own[side]] for side in ("arrayminus", "array")]
+        axis.errorbar(places, trace["y"], ends, fmt="none", ecolor=colour, elinewidth=0.8, capsize=1.5)
+
+
+def _ticks(axis: Any, side: str, own: Mapping[str, Any]) -> None:
+    """Put the ticks of a page's axis where they lie in the range that is shown."""
+    low, high = getattr(axis, f"get_{side}lim")()
+    inside = [
+        (value, text) for value, text in zip(own["tickvals"], own["ticktext"], strict=True) if low <= value <= high
+    ]
+    getattr(axis, f"set_{side}ticks")(*map(list, zip(*inside, strict=True)))
+    getattr(axis, f"set_{side}ticks")([], minor=True)
 
 
 def _colour(trace: Mapping[str, Any]) -> str:

@@ -77,7 +77,6 @@ def reproduce(
             print_table(rows, title="Published figures and tables", keys=1)
         return
     from reports.panels import check_name, page_panel, save
-    from reports.published.run import VERDICTS
     from reports.published.run import reproduce as run
 
     if panels is not None:
@@ -93,7 +92,7 @@ def reproduce(
     rows = [
         {
             "Study": own.name,
-            "Law": VERDICTS[own.finding.shown if own.finding else None],
+            "Law": own.verdict,
             "Here": own.finding.measured if own.finding else own.reason,
             "Published": own.published,
         }

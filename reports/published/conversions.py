@@ -19,6 +19,7 @@ from reports.published.study import (
     PublishedStudy,
     Setting,
     amount,
+    bounds,
     largest_tolerated,
     loss_columns,
 )
@@ -67,6 +68,7 @@ def _adc(setting: Setting) -> Finding:
         "ADC bits",
         "loss [points]",
         log=False,
+        bounds={name: bounds(own) for name, own in losses.items()},
     )
     calibrated, full = (losses[f"differential, {name}"][at]["loss_points"] for name in ("calibrated", "full range"))
     enough = next(
@@ -116,6 +118,7 @@ def _cell_bits_and_rows(setting: Setting) -> Finding:
         {f"{bits} bit{'s' if bits > 1 else ''} a cell": (rows_of, _points(own)) for bits, own in losses.items()},
         "rows an array",
         "loss [points]",
+        bounds={f"{bits} bit{'s' if bits > 1 else ''} a cell": bounds(own) for bits, own in losses.items()},
     )
     harmless = large["low_points"] <= 0.0
     return Finding(
@@ -222,6 +225,7 @@ def _wires(setting: Setting) -> Finding:
         {name: (values, _points(own)) for name, own in losses.items()},
         "bit-line resistance between cells, over that of a full cell",
         "loss [points]",
+        bounds={name: bounds(own) for name, own in losses.items()},
     )
     at = losses["differential"][values.index(1e-5)]
     unharmed = max(_points(losses["offset"])) <= _WIRE_LIMIT

@@ -16,6 +16,7 @@ from reports.published.study import (
     PublishedStudy,
     Setting,
     amount,
+    bounds,
     independent,
     largest_tolerated,
     loss_columns,
@@ -73,6 +74,7 @@ def _figure(name: str, title: str, caption: str, losses: Losses, values: tuple[f
         {label: ([100 * value for value in values], _points(own)) for label, own in losses.items()},
         across,
         "loss [points]",
+        bounds={label: bounds(own) for label, own in losses.items()},
     )
 
 
@@ -161,6 +163,7 @@ def _on_off(setting: Setting) -> Finding:
         {label: (ratios, _points(own)) for label, own in losses.items()},
         "on/off ratio",
         "loss [points]",
+        bounds={label: bounds(own) for label, own in losses.items()},
     )
     text = f"at a spread of 5 %: {at_hundred:.2f} points are lost at a ratio of 100, {without:.2f} at 10⁷"
     return Finding(text, abs(at_hundred - without) < 1.0, rows, figure)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from devicekit.common.file_sets import replacing_together, settle
 from devicekit.common.plain import PlainValues
 from reports.cache import ResultCache
 from reports.page_parts import figures_json, plotly_source, template_environment, template_text
+from reports.published.labels import table
 from reports.published.registry import studies, study_of
 from reports.published.study import Finding, PublishedStudy, Setting
 from reports.run import Progress
@@ -22,6 +24,7 @@ from reports.table import to_csv
 
 ALL = "all"
 VERDICTS = {True: "shows", False: "does not show", None: "cannot be said here"}
+NOT_COMPUTED = "not computed"
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,7 @@ class Reproduced(PlainValues):
         finding: what was found; None where it failed.
         reason: why it failed.
         network: that most of it was computed on; empty where no network was needed.
+        criterion: when the law counts as shown (`PublishedStudy.criterion`).
     """
 
     name: str
@@ -47,6 +51,12 @@ class Reproduced(PlainValues):
     finding: Finding | None
     reason: str = ""
     network: str = ""
+    criterion: str = ""
+
+    @property
+    def verdict(self) -> str:
+        """What is said of the law: one of `VERDICTS`, or `NOT_COMPUTED`."""
+        return NOT_COMPUTED if self.finding is None else VERDICTS[self.finding.shown]
 
 
 def reproduce(
@@ -101,8 +111,9 @@ def _reproduced(own: PublishedStudy, setting: Setting) -> Reproduced:
         finding = own.run(setting)
     except DevicekitError as error:
         # One that cannot be computed here does not keep the others from it.
-        return Reproduced(*facts, None, str(error))
-    return Reproduced(*facts, finding, "", finding.network or (setting.network if own.networks else ""))
+        return Reproduced(*facts, None, str(error), criterion=own.criterion)
+    network = finding.network or (setting.network if own.networks else "")
+    return Reproduced(*facts, finding, network=network, criterion=own.criterion)
 
 
 def _write(found: Sequence[Reproduced], folder: Path, quick: bool, seconds: float) -> None:
@@ -112,8 +123,8 @@ def _write(found: Sequence[Reproduced], folder: Path, quick: bool, seconds: floa
     figures = [own.finding.figure for own in found if own.finding is not None and own.finding.figure is not None]
     page = template_environment().get_template("reproduced.html.j2").render(
         studies=found,
-        verdicts=VERDICTS,
-        counts={word: sum(_verdict(own) is key for own in found) for key, word in VERDICTS.items()},
+        tables={own.name: table(own.finding.rows) for own in found if own.finding is not None},
+        counts=_counts(found),
         quick=quick,
         version=version("devicekit"),
         made=f"{made.day} {made:%B %Y, %H:%M} UTC",
@@ -134,8 +145,13 @@ def _write(found: Sequence[Reproduced], folder: Path, quick: bool, seconds: floa
                 (together / f"{own.name}.csv").write_text(to_csv(own.finding.rows), encoding="utf-8")
 
 
-def _verdict(own: Reproduced) -> bool | None:
-    return None if own.finding is None else own.finding.shown
+def _counts(found: Sequence[Reproduced]) -> str:
+    """Return in how many studies the law shows, as the end of a sentence."""
+    studies_of = Counter(own.verdict for own in found)
+    parts = [f"{word} in {studies_of[word]}" for word in VERDICTS.values()]
+    if studies_of[NOT_COMPUTED]:
+        parts.append(f"was not computed in {studies_of[NOT_COMPUTED]}")
+    return f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
 def _document(own: Reproduced) -> dict[str, object]:

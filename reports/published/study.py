@@ -67,7 +67,8 @@ class PublishedStudy:
         published: the published number, in words.
         run: computes it again.
         networks: whether most of it is computed on the run's usual network (`Setting.network`).
-        criterion: when the law counts as shown, in words.
+        criterion: when the law counts as shown, in words that go on from "Counts as shown if"; empty where the law
+            itself says it.
     """
 
     name: str

@@ -105,6 +105,7 @@ def _cores(setting: Setting) -> Finding:
             "published, ResNet-50": {name: row["published_cells_loss_points"] for name, row in own.items()},
         },
         "loss [points]",
+        bounds={"here": {name: (row["cells_low_points"], row["cells_high_points"]) for name, row in own.items()}},
     )
     words = ", ".join(
         f"{name} {row['cells_loss_points']:.1f} ({row['cells_low_points']:.1f} to {row['cells_high_points']:.1f})"

@@ -26,21 +26,23 @@
     return made;
   }
 
-  function draw(figure) {
+  function draw(figure, width) {
     const element = document.getElementById("plot-" + figure.name);
-    const narrow = element.clientWidth < 560;
+    const narrow = (width || element.clientWidth) < 560;
     const colour = colours();
     const own = painted(figure.layout, colour);
     const layout = Object.assign({}, own, {
-      height: figure.height,
+      // Two studies to a sheet of paper.
+      height: width && element.closest(".study") ? Math.round(0.7 * figure.height) : figure.height,
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
-      font: { family: colour("sans"), color: colour("soft"), size: narrow ? 11.5 : 13 },
+      font: { family: colour("sans"), color: colour("soft"), size: width ? 11 : narrow ? 11.5 : 13 },
       margin: Object.assign({ l: 56, r: 24, t: 26, b: 48 }, own.margin || {}),
       hoverlabel: { bgcolor: colour("card"), bordercolor: colour("rule"), font: { color: colour("ink"), family: colour("sans") } },
       legend: Object.assign({ orientation: "h", x: 0, y: 1.02, xanchor: "left", yanchor: "bottom", bgcolor: "rgba(0,0,0,0)" }, own.legend || {}),
       modebar: { bgcolor: "rgba(0,0,0,0)", color: colour("muted"), activecolor: colour("ink") },
       dragmode: coarse ? false : "zoom",
     });
+    if (width) layout.width = width;
     for (const key of Object.keys(Object.assign({ xaxis: 0, yaxis: 0 }, own)))
       if (/^[xy]axis\d*$/.test(key)) layout[key] = axis(own[key], colour, narrow);
     return Plotly.react(element, painted(figure.data, colour), layout, {
@@ -50,7 +52,22 @@
     });
   }
 
-  function drawAll() { return Promise.all(figures.map(draw)); }
+  function drawAll(width) { return Promise.all(figures.map((figure) => draw(figure, width))); }
   drawAll().then(() => { document.documentElement.dataset.drawn = "yes"; });
-  document.addEventListener("theme", drawAll);
+  document.addEventListener("theme", () => drawAll());
+
+  // A plot keeps the width of the screen unless it is told that of the paper, which no element has before printing; and
+  // a page that its reader made dark is printed light.
+  const printed = Math.floor((210 - 2 * 12) / 25.4 * 96) - 2;
+  let theme;
+  window.addEventListener("beforeprint", () => {
+    theme = document.documentElement.dataset.theme;
+    document.documentElement.dataset.theme = "light";
+    drawAll(printed);
+  });
+  window.addEventListener("afterprint", () => {
+    if (theme) document.documentElement.dataset.theme = theme; else delete document.documentElement.dataset.theme;
+    // Drawn again, a plot keeps the width that it was given last.
+    drawAll().then(() => figures.forEach((figure) => Plotly.Plots.resize("plot-" + figure.name)));
+  });
 })();

@@ -57,6 +57,18 @@ def test_figures_of_the_page_are_panels_as_well() -> None:
     assert axis.patches[0].get_x() < axis.patches[2].get_x() < axis.patches[1].get_x()
 
 
+def test_panels_have_ticks_and_error_bars_of_the_page() -> None:
+    shown = lines("w", "W", "", {"one": ([1e-6, 1e-2], [2, 3])}, "x", "y", bounds={"one": ([1, None], [4, 5])})
+    _, axis = panels.page_panel(shown)
+    assert [text.get_text() for text in axis.get_xticklabels()] == ["10⁻⁶", "10⁻²"]
+    segments = axis.collections[0].get_segments()
+    np.testing.assert_allclose(segments, [[[1e-6, 1], [1e-6, 4]], [[1e-2, 3], [1e-2, 5]]])
+    shown = bars("b", "B", "", {"one": {"p": 5.0, "q": 60.0}}, "y", log=True, bounds={"one": {"q": (50.0, 70.0)}})
+    _, axis = panels.page_panel(shown)
+    assert {"10", "20", "50"} <= {text.get_text() for text in axis.get_yticklabels()}
+    np.testing.assert_allclose(np.asarray(axis.collections[0].get_segments()[1])[:, 1], [50, 70])
+
+
 def test_commands_write_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for arguments in (
