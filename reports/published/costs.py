@@ -130,7 +130,7 @@ STUDIES = (
         "core_costs",
         f"{XIAO}, Table 3",
         "Energy and area of the reference cores",
-        "Printed totals of A, C, D and E, which the library was fitted to, to the digit; B is a prediction.",
+        "Printed totals of A, C, D and E, which the library was fitted to, come out to the digit; B is a prediction.",
         "8.40 to 902 fJ/op",
         _table3,
         networks=False,
