@@ -202,8 +202,7 @@ def _outputs(setting: Setting) -> Finding:
         ""
         if setting.network == RESNET50
         else "Layers of these networks have fewer rows than those of ResNet-50, so that sums average out less and "
-        "more of "
-        "the range is in use.",
+        "more of the range is in use.",
         setting.network,
     )
 
@@ -259,10 +258,8 @@ def _line_currents(setting: Setting) -> Finding:
         "line-currents",
         "Currents of the lines, a row",
         f"Mean over columns and images of {network.name}, of the input bit and slice with the most, over the rows of "
-        "the "
-        "array. E has offset cells, the others differential ones; those of A, C and D hold a weight's magnitude "
-        "whole, those "
-        "of B one bit.",
+        "the array. E has offset cells, the others differential ones; those of A, C and D hold a weight's magnitude "
+        "whole, those of B one bit.",
         groups,
         "current a row [nA]",
         log=True,
@@ -270,10 +267,8 @@ def _line_currents(setting: Setting) -> Finding:
     whole = max(a_row[name] for name in ("A", "C", "D"))
     return Finding(
         f"mean current a row in the median layer: {a_row['A']:.0f} nA in A, {a_row['B']:.0f} nA in B, "
-        f"{a_row['E']:.0f} nA in "
-        f"E, {a_row['E'] / whole:.1f} times the largest of A, C and D; largest line current {largest['A']:.1f} µA in "
-        "A, "
-        f"{largest['E']:.1f} µA in E",
+        f"{a_row['E']:.0f} nA in E, {a_row['E'] / whole:.1f} times the largest of A, C and D; largest line current "
+        f"{largest['A']:.1f} µA in A, {largest['E']:.1f} µA in E",
         a_row["E"] > _CURRENT_RATIO * whole,
         rows,
         figure,
@@ -302,9 +297,8 @@ STUDIES = (
         "middle.",
         "1.95 % unsliced differential, near 50 % offset and low slices",
         _weights,
-        criterion="unsliced differential cells conduct less than 12 % on average, offset cells 42 to 58 %, and of the "
-        "lowest "
-        "slice of differential ones the programmed cells 35 to 65 %, all cells 17 to 33 %",
+        criterion="unsliced differential cells conduct less than 12 % on average, offset cells 42 to 58 %, and of "
+        "the lowest slice of differential ones the programmed cells 35 to 65 %, all cells 17 to 33 %",
     ),
     PublishedStudy(
         "slicing",

@@ -154,20 +154,17 @@ def _energy(setting: Setting) -> Finding:
     hermes = next(row for row in others if row["quantity"] == "tops_per_w")
     flash = next(row for row in others if row["quantity"] == "energy_nj_per_inference")
     return Finding(
-        f"resistive memory, 1 to 8 bits: measured is {min(ratios):.1f} to {max(ratios):.1f} times computed, word lines "
-        f"{min(of_lines):.1f} to {max(of_lines):.1f}; phase-change memory: measured {hermes['measured']:g} TOPS/W, "
-        "computed "
-        f"{hermes['computed']:.1f}; flash: measured about {flash['measured']:g} nJ an inference, computed "
-        f"{flash['computed']:.2g}",
+        f"resistive memory, 1 to 8 bits: measured is {min(ratios):.1f} to {max(ratios):.1f} times computed, word "
+        f"lines {min(of_lines):.1f} to {max(of_lines):.1f}; phase-change memory: measured {hermes['measured']:g} "
+        f"TOPS/W, computed {hermes['computed']:.1f}; flash: measured about {flash['measured']:g} nJ an inference, "
+        f"computed {flash['computed']:.2g}",
         max(ratios) / min(ratios) < ALIKE and max(*of_lines, *(1 / own for own in of_lines)) < ALIKE,
         [*totals, *word_lines, *others],
         figure,
-        "Technologies differ: 130, 14 and 180 nm against a library of 40 nm, so that only how energy follows the bits "
-        "is "
-        "judged, and that on resistive memory alone. The converters are taken to be SAR ADCs, with one step a bit; "
-        "with "
-        "ramp ADCs, whose energy doubles with every bit, the ratio would run from 3.1 down to 1.3 and the law not "
-        "show.",
+        "Technologies differ: 130, 14 and 180 nm against a library of 40 nm, so that only how energy follows the "
+        "bits is judged, and that on resistive memory alone. The converters are taken to be SAR ADCs, with one step "
+        "a bit; with ramp ADCs, whose energy doubles with every bit, the ratio would run from 3.1 down to 1.3 and "
+        "the law not show.",
     )
 
 
@@ -182,7 +179,6 @@ STUDIES = (
         _energy,
         networks=False,
         criterion="the largest ratio of measured to computed energy is less than twice the smallest, and word lines "
-        "are less "
-        "than a factor of two off",
+        "are less than a factor of two off",
     ),
 )

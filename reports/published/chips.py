@@ -218,8 +218,8 @@ def _reram(setting: Setting) -> Finding:
     )
     return Finding(
         f"{100 * own['baseline']:.2f} % digital, {100 * own['mean']:.2f} % on cells: {points_lost(own):.2f} points "
-        "are lost "
-        f"({low:.2f} to {high:.2f}); the chip has {chip:.1f} % and its software {software:.2f} %: {lost:.2f} points",
+        f"are lost ({low:.2f} to {high:.2f}); the chip has {chip:.1f} % and its software {software:.2f} %: {lost:.2f} "
+        "points",
         bool(low <= lost + ROUNDED and high >= lost - ROUNDED),
         rows,
         figure,
@@ -300,8 +300,7 @@ def _flash(setting: Setting) -> Finding:
     )
     return Finding(
         f"{cells} cells; tuned to 1 % they cost {tuned[0]:.2f} points, SONOS cells {losses[SONOS[0]]:.2f}; the chip "
-        "lost "
-        f"{lost:.2f}, which errors of {needed:.0f} % would explain (interpolated)",
+        f"lost {lost:.2f}, which errors of {needed:.0f} % would explain (interpolated)",
         bool(tuned[0] < lost and cells == figure_of("flash_guo2017", "cells")),
         rows,
         figure,
@@ -320,9 +319,8 @@ STUDIES = (
         "93.7 % after mapping, above 93.5 % over a day",
         _pcm,
         networks=False,
-        criterion="after a day the compensations stand in that order, and with the best the interval of what was lost "
-        "reaches "
-        "the chip's 0.2 points and ends within a point of it",
+        criterion="after a day the compensations stand in that order, and with the best the interval of what was "
+        "lost reaches the chip's 0.2 points and ends within a point of it",
     ),
     PublishedStudy(
         "chip_reram",

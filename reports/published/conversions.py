@@ -185,12 +185,10 @@ def _activation_bits(setting: Setting) -> Finding:
         rows,
         None,
         f"An interval of 95 % that is wider than {_TELLING_POINTS:g} points confirms no loss of under one. The 1300 "
-        "images "
-        "at hand, of which these are the first, are an easier part of the validation set: the network has 82.1 % on "
-        "them "
-        f"and {100 * INT4_ACCURACY:.1f} % on all, as published. Carried over to all by the margins of the images: "
-        f"{whole or 'too few images to say'}. Whether 4-bit networks bear more error than 8-bit ones is another law; "
-        "see docs/accuracy.md.",
+        "images at hand, of which these are the first, are an easier part of the validation set: the network has "
+        f"82.1 % on them and {100 * INT4_ACCURACY:.1f} % on all, as published. Carried over to all by the margins of "
+        f"the images: {whole or 'too few images to say'}. Whether 4-bit networks bear more error than 8-bit ones is "
+        "another law; see docs/accuracy.md.",
         network,
     )
 
@@ -281,7 +279,6 @@ STUDIES = (
         "more than 100 times",
         _wires,
         criterion="differential cells lose 5 points at 30 or more times the resistance at which offset cells do, and "
-        "at 1e-5 "
-        "nothing beyond chance",
+        "at 1e-5 nothing beyond chance",
     ),
 )

@@ -96,8 +96,7 @@ def _breakdown(setting: Setting) -> Finding:
     low, high = min(saving), max(saving)
     return Finding(
         f"largest: {largest['A']} in A, {largest['D']} in D, {largest['E']} in E; analog accumulation takes {low:.1f} "
-        "to "
-        f"{high:.1f} times less energy; {by_rows[0]:.1f} fJ/op at 72 rows and {by_rows[-1]:.1f} at 1152, "
+        f"to {high:.1f} times less energy; {by_rows[0]:.1f} fJ/op at 72 rows and {by_rows[-1]:.1f} at 1152, "
         f"{by_bits[0]:.1f} at one bit a cell and {by_bits[-1]:.1f} at eight",
         "integrator" in largest["A"].lower() and adc_largest and falls and low > 1.8 and high < 4.5,
         rows,
@@ -117,14 +116,12 @@ STUDIES = (
         f"{XIAO}, Fig. 24",
         "Energy of core configurations",
         "The integrator takes most in A, the ADC in D and E; analog accumulation takes 2 to 4 times less; energy "
-        "falls as "
-        "rows and bits a cell are added.",
+        "falls as rows and bits a cell are added.",
         "2 to 4 times",
         _breakdown,
         networks=False,
-        criterion="those are the largest components, analog accumulation from 144 to 1152 rows takes 1.8 to 4.5 times "
-        "less, "
-        "and energy falls at every step from 72 to 1152 rows and from one to eight bits a cell",
+        criterion="those are the largest components, analog accumulation from 144 to 1152 rows takes 1.8 to 4.5 "
+        "times less, and energy falls at every step from 72 to 1152 rows and from one to eight bits a cell",
     ),
     PublishedStudy(
         "core_costs",

@@ -88,8 +88,8 @@ def _independent(setting: Setting) -> Finding:
     open_end = max(_points(losses["differential"])) <= LIMIT
     return Finding(
         f"{LIMIT:g} points are lost at an error of {100 * plain:.2g} % with offset cells, {100 * unit:.2g} % with "
-        f"a unit column, {'more than ' if open_end else ''}{100 * apart:.2g} % with differential ones; at 2.5 % offset loses "
-        f"{collapse:.1f} points",
+        f"a unit column, {'more than ' if open_end else ''}{100 * apart:.2g} % with differential ones; at 2.5 % offset "
+        f"loses {collapse:.1f} points",
         setting.on_long_columns(plain < APART * apart and unit < plain),
         _rows(losses, "alpha", ALPHAS),
         _figure(
