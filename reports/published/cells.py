@@ -189,7 +189,7 @@ def _outputs(setting: Setting) -> Finding:
         "lowest and the highest slice of offset cells are the same.",
         series,
         "layer",
-        "range in use [% of the largest possible current]",
+        "range in use [% of full scale]",
         log=False,
         log_up=True,
     )
