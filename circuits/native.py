@@ -85,7 +85,7 @@ def _compile_with_neighbours(source: Path, cache: Path) -> None:
     _tried.update((path, cache) for path in [source, *others])
     if others:
         try:
-            with ThreadPoolExecutor(_processors()) as pool:
+            with ThreadPoolExecutor(processors()) as pool:
                 list(pool.map(lambda path: compile_library(path, cache), [source, *others]))
             return
         except RuntimeError:  # no more threads, as where the interpreter ends
@@ -114,7 +114,8 @@ def _is_missing(source: Path, cache: Path) -> bool:
     return not (source.parent / "_native" / name).is_file() and not _trusted(cache / name)
 
 
-def _processors() -> int:
+def processors() -> int:
+    """Return how many processors the process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

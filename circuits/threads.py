@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from circuits.native import load_library
+from circuits.native import load_library, processors
 
 _SOURCE = Path(__file__).with_name("threads.c")
 _PIECES = 4
@@ -35,7 +35,7 @@ def _default_count() -> int:
     wanted = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
     if wanted.isdecimal() and int(wanted) > 0:
         return int(wanted)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return processors()
 
 
 def share(

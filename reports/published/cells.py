@@ -185,8 +185,7 @@ def _outputs(setting: Setting) -> Finding:
         "output-range",
         "Range in use, of the largest current a column could draw",
         "One point a layer: the upper end of the calibrated range, which holds 99.98 % of the values. The ranges of a "
-        "layer's slices are powers of two apart, so that each is at most twice what its slice needs; those of the "
-        "lowest and the highest slice of offset cells are the same.",
+        "layer's slices are powers of two apart, so that each is at most twice what its slice needs.",
         series,
         "layer",
         "range in use [% of full scale]",

@@ -22,6 +22,7 @@ from reports.published.study import (
     bounds,
     largest_tolerated,
     loss_columns,
+    points,
 )
 from reports.published.whole_set import whole_set_columns
 from reports.results import Values
@@ -38,10 +39,6 @@ INT4_ACCURACY = 0.76154
 def _loss(setting: Setting, design: CoreDesign, **own: Any) -> Values:
     """Return the loss that a design has with ideal cells, as columns: that of its conversions and wires."""
     return loss_columns(setting.accuracy(design, None, **own))
-
-
-def _points(rows: list[Values]) -> list[float]:
-    return [float(row["loss_points"]) for row in rows]
 
 
 def _adc(setting: Setting) -> Finding:
@@ -64,7 +61,7 @@ def _adc(setting: Setting) -> Finding:
         "adc-bits",
         "Resolution of the ADC",
         f"Loss of {setting.network} with ideal cells. {amount(rows)}",
-        {name: (bits, _points(own)) for name, own in losses.items()},
+        {name: (bits, points(own)) for name, own in losses.items()},
         "ADC bits",
         "loss [points]",
         log=False,
@@ -72,7 +69,7 @@ def _adc(setting: Setting) -> Finding:
     )
     calibrated, full = (losses[f"differential, {name}"][at]["loss_points"] for name in ("calibrated", "full range"))
     enough = next(
-        (own for own, loss in zip(bits, _points(losses["differential, full range"]), strict=True) if loss < 1.0), None
+        (own for own, loss in zip(bits, points(losses["differential, full range"]), strict=True) if loss < 1.0), None
     )
     longest = min(1152, _longest(setting))
     return Finding(
@@ -115,7 +112,7 @@ def _cell_bits_and_rows(setting: Setting) -> Finding:
         "cell-bits-rows",
         "Bits a cell and rows an array with 8-bit ADCs",
         f"Offset cells, {setting.network}, ideal cells, every input bit converted. {amount(rows)}",
-        {f"{bits} bit{'s' if bits > 1 else ''} a cell": (rows_of, _points(own)) for bits, own in losses.items()},
+        {f"{bits} bit{'s' if bits > 1 else ''} a cell": (rows_of, points(own)) for bits, own in losses.items()},
         "rows an array",
         "loss [points]",
         bounds={f"{bits} bit{'s' if bits > 1 else ''} a cell": bounds(own) for bits, own in losses.items()},
@@ -214,19 +211,19 @@ def _wires(setting: Setting) -> Finding:
         for name, found in losses.items()
         for own, columns in zip(values, found, strict=True)
     ]
-    ends = {name: largest_tolerated(values, _points(own), _WIRE_LIMIT) for name, own in losses.items()}
-    ratio, open_end = ends["differential"] / ends["offset"], max(_points(losses["differential"])) <= _WIRE_LIMIT
+    ends = {name: largest_tolerated(values, points(own), _WIRE_LIMIT) for name, own in losses.items()}
+    ratio, open_end = ends["differential"] / ends["offset"], max(points(losses["differential"])) <= _WIRE_LIMIT
     figure = lines(
         "wires",
         "Resistance of the bit lines",
         f"Loss of {setting.network} with ideal cells, resistors as cells, without ADCs. {amount(rows)}",
-        {name: (values, _points(own)) for name, own in losses.items()},
+        {name: (values, points(own)) for name, own in losses.items()},
         "bit-line resistance between cells, over that of a full cell",
         "loss [points]",
         bounds={name: bounds(own) for name, own in losses.items()},
     )
     at = losses["differential"][values.index(1e-5)]
-    unharmed = max(_points(losses["offset"])) <= _WIRE_LIMIT
+    unharmed = max(points(losses["offset"])) <= _WIRE_LIMIT
     return Finding(
         f"{_WIRE_LIMIT:g} points are lost at R_p_hat {ends['differential']:.1e} with differential, "
         f"{ends['offset']:.1e} "

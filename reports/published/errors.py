@@ -20,6 +20,7 @@ from reports.published.study import (
     independent,
     largest_tolerated,
     loss_columns,
+    points,
     proportional,
 )
 from reports.results import Values
@@ -54,10 +55,6 @@ def _sweep(setting: Setting, error: Any) -> Losses:
     }
 
 
-def _points(own: list[Values]) -> list[float]:
-    return [float(row["loss_points"]) for row in own]
-
-
 def _rows(losses: Losses, key: str, values: tuple[float, ...], label: str = "mapping") -> list[Values]:
     return [
         {label: name, key: value, **columns}
@@ -72,7 +69,7 @@ def _figure(name: str, title: str, caption: str, losses: Losses, values: tuple[f
         name,
         title,
         f"{caption} {amount(every)}",
-        {label: ([100 * value for value in values], _points(own)) for label, own in losses.items()},
+        {label: ([100 * value for value in values], points(own)) for label, own in losses.items()},
         across,
         "loss [points]",
         bounds={label: bounds(own) for label, own in losses.items()},
@@ -81,11 +78,11 @@ def _figure(name: str, title: str, caption: str, losses: Losses, values: tuple[f
 
 def _independent(setting: Setting) -> Finding:
     losses = _sweep(setting, independent)
-    ends = {name: largest_tolerated(ALPHAS, _points(own), LIMIT) for name, own in losses.items()}
+    ends = {name: largest_tolerated(ALPHAS, points(own), LIMIT) for name, own in losses.items()}
     plain, unit, apart = (ends[name] for name in ("offset", "offset with unit column", "differential"))
     at = ALPHAS.index(0.025)
     collapse = losses["offset"][at]["loss_points"]
-    open_end = max(_points(losses["differential"])) <= LIMIT
+    open_end = max(points(losses["differential"])) <= LIMIT
     return Finding(
         f"{LIMIT:g} points are lost at an error of {100 * plain:.2g} % with offset cells, {100 * unit:.2g} % with "
         f"a unit column, {'more than ' if open_end else ''}{100 * apart:.2g} % with differential ones; at 2.5 % offset "
@@ -106,9 +103,9 @@ def _independent(setting: Setting) -> Finding:
 
 def _proportional(setting: Setting) -> Finding:
     losses = _sweep(setting, proportional)
-    ends = {name: largest_tolerated(ALPHAS, _points(own), LIMIT) for name, own in losses.items()}
+    ends = {name: largest_tolerated(ALPHAS, points(own), LIMIT) for name, own in losses.items()}
     ratio = ends["differential"] / ends["offset"]
-    open_end = max(_points(losses["differential"])) <= LIMIT
+    open_end = max(points(losses["differential"])) <= LIMIT
     small = losses["differential"][ALPHAS.index(0.05)]
     law, expected = ratio >= TEN, _ratio_of_errors(setting)
     return Finding(
@@ -127,8 +124,8 @@ def _proportional(setting: Setting) -> Finding:
         ),
         ("Differential cells bear more than the largest error tried. " if open_end else "")
         + "Of weights with a root mean square σ of their layer's largest, offset cells make √(1 + σ²) / σ times the "
-        f"error of differential ones: {expected:.1f} times in the median layer of {setting.network}, 13.0 in that of "
-        "ResNet-50" + (f". Less than {TEN:g} times is what this network must show." if expected < TEN else "."),
+        f"error of differential ones: {expected:.1f} times in the median layer of {setting.network}."
+        + (f" Less than {TEN:g} times is what this network must show." if expected < TEN else ""),
     )
 
 
@@ -160,7 +157,7 @@ def _on_off(setting: Setting) -> Finding:
         "on-off",
         "On/off ratio",
         f"Loss of {setting.network} on differential cells with an error in proportion to the current. {amount(rows)}",
-        {label: (ratios, _points(own)) for label, own in losses.items()},
+        {label: (ratios, points(own)) for label, own in losses.items()},
         "on/off ratio",
         "loss [points]",
         bounds={label: bounds(own) for label, own in losses.items()},

@@ -291,6 +291,15 @@ def loss_columns(accuracy: Values) -> Values:
     }
 
 
+def points(rows: Sequence[Values]) -> list[float]:
+    """Return the losses of rows [points].
+
+    Args:
+        rows: with the columns of `loss_columns`.
+    """
+    return [float(row["loss_points"]) for row in rows]
+
+
 def amount(rows: Sequence[Values]) -> str:
     """Return how many images and sets of cells rows rest on, in words, for a caption.
 

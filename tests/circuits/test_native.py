@@ -193,7 +193,7 @@ def test_the_other_kernels_of_a_package_are_compiled_at_the_same_time(source, co
     paired.write_text(PAIRED.format(place=tmp_path / "begun", compiler=compiler))
     paired.chmod(0o755)
     monkeypatch.setenv("CC", str(paired))
-    monkeypatch.setattr(native, "_processors", lambda: 2)
+    monkeypatch.setattr(native, "processors", lambda: 2)
     assert call(native.load_library(places[0])) == 5.0
     made = [path.name for path in (tmp_path / "cache" / "devicekit").glob("*.so")]
     assert sorted(made) == sorted(map(native.library_name, places))
