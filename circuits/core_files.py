@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from circuits.design_files import design_fields, load_design, none_of, read_designs_file
-from circuits.designs import CoreDesign
+from circuits.designs import CoreDesign, design_from_mapping
 from devicekit.common.errors import DesignError, unknown_name
 from devicekit.common.paths import exists, is_file
 
@@ -107,7 +107,7 @@ def _resolved(
         fields = {key: none_of(value) for key, value in base.items()} | inline
     elif isinstance(base, str):
         # A design of the same file comes before a bundled one of that name.
-        fields = {**designs[base], **inline} if base in designs else _design(base, folder, where).changed(inline)
+        fields = _design(base, designs, folder, where).changed(inline)
     elif base is None:
         fields = inline
     else:
@@ -119,8 +119,10 @@ def _resolved(
     return result
 
 
-def _design(name: str, folder: Path, where: str) -> CoreDesign:
+def _design(name: str, designs: Mapping[str, Mapping[str, Any]], folder: Path, where: str) -> CoreDesign:
     try:
+        if name in designs:
+            return design_from_mapping({"name": name, **designs[name]})
         return load_design(part_beside(name, folder))
     except DesignError as error:
         raise DesignError(f"{where}: `design`: {error}") from None

@@ -389,8 +389,9 @@ def test_a_temperature_is_compensated_unless_the_core_says_otherwise(tmp_path):
         Core("A", cell="sonos_40nm_tcas2022", compensation="none")
 
 
-def test_a_core_of_a_bundled_design_with_other_weights_stays_unsliced(tmp_path):
+@pytest.mark.parametrize("own", ["", "[designs.A]\nbits_per_cell = 7\n"])
+def test_a_core_of_a_design_with_other_weights_stays_unsliced(tmp_path, own):
     path = tmp_path / "cores.toml"
-    path.write_text('[cores.x]\ndesign = "A"\nnegative_weights = "offset"\n')
-    assert load_core(f"{path}:x").design == load_design("A").replace(name="x", negative_weights="offset")
-    assert load_core(f"{path}:x").design.slices == 1
+    path.write_text(own + '[cores.x]\ndesign = "A"\nnegative_weights = "offset"\n')
+    design = load_core(f"{path}:x").design
+    assert (design.negative_weights, design.bits_per_cell, design.slices) == ("offset", 8, 1)
