@@ -25,7 +25,7 @@ WeightScale = Literal["layer", "column", "array", "given"]
 BiasScale = Literal["own", "weights"]
 InputAccumulation = Literal["analog", "digital"]
 InputEncoding = Literal["bit_serial", "voltage", "pulse_width"]
-AdcRange = Literal["calibrated", "full"]
+AdcRange = Literal["calibrated", "aligned", "full"]
 
 LARGEST_COUNT = 10**9
 """Rows or columns of the largest matrix that is believed."""
@@ -59,7 +59,8 @@ class CoreDesign:
         accumulator_bits: resolution of the analog accumulator where it is below `input_bits`.
         input_encoding: how a slice of the input is applied.
         adc_bits: resolution of the ADC: None (no ADC), one number, or one per weight slice.
-        adc_range: ``calibrated`` on data or ``full`` scale of the array.
+        adc_range: ``calibrated`` on data; ``aligned``, which widens a calibrated range until codes fall on every level
+            of the current, where the ADC has as many codes (`aligned_reach`); or ``full`` scale of the array.
         flipped_encoding: columns above half of full scale are stored complemented.
         r_p_hat: bit-line resistance between neighbouring cells over the minimum cell resistance.
 
@@ -148,6 +149,8 @@ class CoreDesign:
             self._fail("scale_columns", "none with a unit column, which measures all columns' offset at one scale")
         if self.bias_rows and self.weight_code.one_sign:
             self._fail("bias_rows", f"0 with {self.negative_weights} weights: a bias may have the other sign")
+        if self.adc_range == "aligned" and self.input_bits is None:
+            self._fail("adc_range", "'calibrated' or 'full' where `input_bits` is none: currents have no levels then")
         if not (is_real(self.r_p_hat) and self.r_p_hat >= 0):
             self._fail("r_p_hat", "a finite number of at least 0")
         if self.r_p_hat > LARGEST_R_P_HAT:
@@ -296,6 +299,41 @@ class CoreDesign:
     def operations_per_mvm(self) -> int:
         """Operations of one full MVM; a multiply-accumulate counts as two."""
         return 2 * self.matrix_rows * self.matrix_columns
+
+    @property
+    def calibrated_range(self) -> bool:
+        """Whether the ranges of the ADCs come from data."""
+        return self.adc_range != "full"
+
+    def input_steps(self, *, signed_inputs: bool = False) -> int | None:
+        """Return the largest input integer: 255 for unsigned 8-bit inputs, 127 for signed; None if not quantised.
+
+        Inputs that an analog accumulator sums count with no more bits than it resolves. 0 for signed inputs of one
+        bit, which is the sign.
+
+        Args:
+            signed_inputs: whether the inputs carry signs.
+        """
+        if self.input_bits is None:
+            return None
+        bits = min(self.input_bits, self.accumulator_bits or self.input_bits)
+        return (1 << (bits - 1 if signed_inputs else bits)) - 1
+
+    def level_spacing(self, *, signed_inputs: bool = False, g_min: float = 0.0) -> float | None:
+        """Return the distance of neighbouring currents of ideal cells, in units of one full cell; None if continuous.
+
+        What is converted at once, the whole input or one slice of it, is a whole number of digits times input steps.
+
+        Args:
+            signed_inputs: whether the inputs carry signs.
+            g_min: conductance of an idle cell.
+        """
+        steps = self.input_steps(signed_inputs=signed_inputs)
+        if not steps:
+            return None
+        if self.input_accumulation == "digital":
+            steps = min(steps, (1 << self.input_slice_bits) - 1)
+        return (1.0 - g_min) / ((1 << self.cell_bits) - 1) / steps
 
     def symmetric_adc(self, *, signed_inputs: bool = False) -> bool:
         """Whether ADCs span a symmetric range with a code at 0, because a column's current can be negative.

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri
 
+from circuits.adc_ranges import aligned_reach
 from circuits.designs import CoreDesign
 from circuits.weight_codes import WeightCode
 from circuits.weight_statistics import NetworkStatistics, integer_probabilities, network_statistics
@@ -173,7 +174,8 @@ def assumed_line_currents(
         raise DesignError("Expected a cell or `i_max`, which give line currents their unit, but got neither.")
     known = network_statistics() if statistics is None else statistics
     full = float(i_max if cell is None else cell.i_max)  # type: ignore[arg-type]
-    moments = weight_moments(design.weight_code, known, 0.0 if cell is None else 1.0 / cell.on_off_ratio)
+    g_min = 0.0 if cell is None else 1.0 / cell.on_off_ratio
+    moments = weight_moments(design.weight_code, known, g_min)
     rows, driven, bits = design.rows_per_array, known.bit_activity, design.input_slices
     subtracted = design.subtracts_lines
     reach = float(ndtri((1 + INNER_RANGE) / 2))
@@ -187,10 +189,13 @@ def assumed_line_currents(
         )
         values[f"{kind}_range_a"] = np.tile((np.abs(mean) + reach * spread)[:, None] * full, bits)
     full_scale = None
-    if design.adc_bits is not None and design.adc_range == "calibrated":
+    if design.adc_bits is not None and design.calibrated_range:
         mean, spread = values["differential_mean_a"][:, 0], values["differential_spread_a"][:, 0]
         if design.input_accumulation == "analog":
             worth = 2.0 ** (design.input_slice_bits * np.arange(bits))
             spread = spread * float(np.linalg.norm(worth / worth.sum()))
         full_scale = np.abs(mean) + reach * spread
+        if design.adc_range == "aligned":
+            aligned = aligned_reach((full_scale / full).tolist(), design, g_min=g_min)
+            full_scale = full_scale if aligned is None else np.array(aligned) * full
     return LineCurrents(**values, full_scale_a=full_scale, source=f"assumed: {known.source}")

@@ -31,7 +31,7 @@ FIELDS: dict[str, str] = {
     "pulse_width": "1 where input slices are pulse lengths",
     "voltage_inputs": "1 where input slices are voltages",
     "has_adc": "1 where the outputs are converted",
-    "calibrated_range": "1 where the ADC's range is calibrated on data, 0 where it is the array's full scale",
+    "calibrated_range": "1 where the ADC's range comes from data, 0 where it is the array's full scale",
     "slice_valid": "1 for each weight slice that the design has",
     "input_slice_width": "bits of each input slice",
     "mean_conductance": "mean conductance of each weight slice over G_max, over every physical cell",

@@ -64,7 +64,7 @@ def size_values(design: CoreDesign) -> dict[str, Any]:
 
 def range_values(design: CoreDesign) -> dict[str, int]:
     """Return what the formulas read of the range that is converted."""
-    return {"calibrated_range": int(design.adc_range == "calibrated")}
+    return {"calibrated_range": int(design.calibrated_range)}
 
 
 def adc_values(adc: str) -> dict[str, int]:

@@ -208,7 +208,7 @@ def compute(study: Study, folder: Path, progress: Progress | None = None) -> Stu
             *without_periphery(study, rows),
             *(costly_periphery(found, rows) if network.metric.to_dict()["unit"] == "%" else []),
             *filter(None, [wire_note(wire_costs)]),
-            *_beyond(evaluations),
+            *_remarks(evaluations),
         ],
         seconds=time.monotonic() - started,
     )
@@ -239,11 +239,11 @@ def _trained(
     return {"comparison": found["comparison"], "network_cost": cost}
 
 
-def _beyond(evaluations: Mapping[str, Values]) -> list[str]:
-    """Return what is said of models used beyond what they are known for, once each with its designs."""
+def _remarks(evaluations: Mapping[str, Values]) -> list[str]:
+    """Return remarks on results, and on models used beyond what they are known for, once each with its designs."""
     said: dict[str, list[str]] = {}
     for name, evaluation in evaluations.items():
-        for text in evaluation["beyond"]:
+        for text in [*evaluation["accuracy"]["remarks"], *evaluation["beyond"]]:
             said.setdefault(text, []).append(name)
     return [f"{', '.join(names)}: {text}" for text, names in said.items()]
 

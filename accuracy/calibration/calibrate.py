@@ -23,7 +23,7 @@ from accuracy.layers.convert import analog_layers
 from accuracy.layers.layer_state import Calibration, Mode
 from accuracy.layers.modes import layer_mode
 from accuracy.layers.settle import settle
-from accuracy.mapping.adc import adc_levels, powers_of_two_ranges
+from accuracy.mapping.adc import adc_levels, codes_per_level, ranges_over
 from accuracy.mapping.inputs import input_steps
 
 Progress = Callable[[int, int], None]
@@ -129,7 +129,7 @@ def ideal_cells(layers: Iterable[AnalogLayer], wanted: bool = True) -> Iterator[
 
 def needs_currents(layer: AnalogLayer) -> bool:
     """Return whether the ranges of a layer's ADCs come from the currents of its columns."""
-    return layer.design.adc_bits is not None and layer.design.adc_range == "calibrated"
+    return layer.design.adc_bits is not None and layer.design.calibrated_range
 
 
 def set_input_ranges(layers: Iterable[AnalogLayer]) -> None:
@@ -192,7 +192,7 @@ def set_adc_ranges(layers: Iterable[AnalogLayer]) -> None:
             needs = [histogram.quantile(INNER_FRACTION) for histogram in seen.currents]
             if not max(needs) > 0:
                 needs = [float(largest)] * len(needs)
-            calibration.ranges = powers_of_two_ranges(needs, seen.symmetric)
+            calibration.ranges = ranges_over(needs, layer.design, calibration.signed, layer.array.g_min)
             reach = [hi for _, hi in calibration.ranges]
             codes = [bits - 1 if seen.symmetric else bits for bits in layer.design.adc_bits_per_slice]
             found = list(zip(seen.currents, reach, codes, strict=True))
@@ -204,9 +204,11 @@ def set_adc_ranges(layers: Iterable[AnalogLayer]) -> None:
 def calibration_report(model: nn.Module) -> list[dict[str, object]]:
     """Return calibrated ranges and how well they are used, one row for each layer and weight slice.
 
-    Columns: layer, slice, x_min, x_max, lo, hi, clipped_fraction, used_code_fraction, useful_range_fraction; the last
-    five are None for designs without calibrated ADCs, and all seven for a layer that never ran. Used codes count
-    magnitudes on symmetric ranges; those far below full scale may be of a sample of the currents.
+    Columns: layer, slice, x_min, x_max, lo, hi, clipped_fraction, used_code_fraction, useful_range_fraction,
+    codes_per_level; the last six are None for designs without calibrated ADCs, and all eight for a layer that never
+    ran. Used codes count magnitudes on symmetric ranges; those far below full scale may be of a sample of the currents.
+    Codes per level are those between neighbouring currents of ideal cells: whole numbers read them without rounding,
+    below 1 there are fewer codes than levels; None where inputs are not quantised.
 
     Raises:
         EvaluationError: the model was not converted.
@@ -215,6 +217,7 @@ def calibration_report(model: nn.Module) -> list[dict[str, object]]:
     rows: list[dict[str, object]] = []
     for layer in require_layers(model):
         found = layer.require_calibration()
+        codes = codes_per_level(found.ranges, layer.design, found.signed, layer.array.g_min) if found.ranges else None
         for index in range(layer.design.slices):
             has = found.ran and index < len(found.ranges)
             rows.append(
@@ -228,6 +231,7 @@ def calibration_report(model: nn.Module) -> list[dict[str, object]]:
                     "clipped_fraction": found.clipped[index] if has else None,
                     "used_code_fraction": found.used_codes[index] if has else None,
                     "useful_range_fraction": found.useful_range[index] if has else None,
+                    "codes_per_level": codes[index] if has and codes is not None else None,
                 }
             )
     return rows

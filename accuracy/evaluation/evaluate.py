@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, MutableMapping, Sequence
+from dataclasses import replace
 from itertools import repeat
 
 import numpy as np
@@ -15,6 +16,7 @@ from accuracy.errors import EvaluationError
 from accuracy.evaluation.intervals import half_width
 from accuracy.evaluation.measures import measure_of
 from accuracy.evaluation.metrics import Metric
+from accuracy.evaluation.needless_rounding import remark_on_rounding
 from accuracy.evaluation.results import Accuracy
 from accuracy.evaluation.trials import (
     Course,
@@ -136,7 +138,7 @@ def evaluate(
         np.sum([getattr(trial, count) for trial in done], axis=0) for count in ("inputs_seen", "inputs_clipped")
     )
     rows = [trial.scores for trial in done if trial.scores is not None]
-    return Accuracy(
+    result = Accuracy(
         per_trial=np.array([trial.value for trial in done]),
         baseline=baseline.value,
         ideal=ideal.value,
@@ -152,6 +154,8 @@ def evaluate(
         exponential=measure.exponential,
         metric=measure.name,
     )
+    remark = remark_on_rounding(result, measure.facts, layers)
+    return replace(result, remarks=(remark,)) if remark else result
 
 
 def _trials(

@@ -32,6 +32,7 @@ class Accuracy:
         higher_is_better: whether a larger value is a better network; losses are positive where it gets worse.
         exponential: whether values are exponentials of the mean score, as a perplexity is.
         metric: name of what was counted.
+        remarks: sentences on what to know or to try, such as rounding that another range of the ADCs would spare.
     """
 
     per_trial: Floats
@@ -46,12 +47,14 @@ class Accuracy:
     higher_is_better: bool = True
     exponential: bool = False
     metric: str = "top1"
+    remarks: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         """Return the result on one line: mean and spread over trials, baseline and loss in the metric's own units."""
         return (
             f"Accuracy({self.metric} {self.mean:.4g} ± {self.std:.2g} over {self.per_trial.size} trials, "
-            f"float {self.baseline:.4g}, loss {self.loss:.2g}, {self.images} images)"
+            f"float {self.baseline:.4g}, loss {self.loss:.2g}, {self.images} images"
+            f"{', see remarks' if self.remarks else ''})"
         )
 
     @property
@@ -171,5 +174,6 @@ class Accuracy:
                 "labels": self.labels,
                 "clipped_inputs": self.clipped_inputs,
                 "stopped_early": self.stopped_early,
+                "remarks": list(self.remarks),
             }
         )

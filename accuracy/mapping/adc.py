@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from accuracy.errors import CalibrationError
-from accuracy.mapping.inputs import input_steps
 from circuits import CoreDesign
+from circuits.adc_ranges import aligned_reach, codes_to_the_end
 from devicekit.common.numbers import is_real
 
 Range = tuple[float, float]
@@ -136,7 +136,9 @@ def adc_levels(design: CoreDesign, signed_inputs: bool) -> tuple[int, ...]:
             f"Expected `adc_bits` of at least 2 where currents have both signs, but design {design.name!r} has "
             f"{design.adc_bits}: an ADC of one bit has the code of 0 alone then."
         )
-    return tuple(2**bits - 1 if symmetric else 2**bits for bits in design.adc_bits_per_slice)
+    return tuple(
+        2 * codes + 1 if symmetric else codes + 1 for codes in codes_to_the_end(design, signed_inputs=signed_inputs)
+    )
 
 
 def full_adc_ranges(design: CoreDesign, rows: Sequence[int], signed_inputs: bool, g_min: float) -> AdcRanges:
@@ -156,14 +158,11 @@ def full_adc_ranges(design: CoreDesign, rows: Sequence[int], signed_inputs: bool
     symmetric = design.symmetric_adc(signed_inputs=signed_inputs)
     needed = design.replace(matrix_rows=sum(rows), max_rows=largest).full_precision_bits
     reach = largest / 2 if design.flipped_encoding else float(largest)
-    steps = input_steps(design, signed_inputs)
-    if design.input_accumulation == "digital" and steps is not None:
-        steps = min(steps, 2**design.input_slice_bits - 1)
+    digit = design.level_spacing(signed_inputs=signed_inputs, g_min=g_min)
     ranges = []
     for bits, levels in zip(design.adc_bits_per_slice, adc_levels(design, signed_inputs), strict=True):
         hi = reach
-        if steps is not None and bits >= needed:
-            digit = (1.0 - g_min) / (2**design.cell_bits - 1) / steps
+        if digit is not None and bits >= needed:
             exact = digit * (levels - 1) / (2 if symmetric else 1)
             # Signed inputs on unsigned cells need a bit that the guarantee does not count: then nothing is exact.
             if exact >= reach * (1.0 - g_min) * (1.0 - 1e-9):
@@ -190,6 +189,43 @@ def given_adc_ranges(
         )
     checked = tuple((float(lo), float(hi)) for lo, hi in pairs)
     return AdcRanges(checked, adc_levels(design, signed_inputs))
+
+
+def ranges_over(needs: Sequence[float], design: CoreDesign, signed_inputs: bool, g_min: float) -> tuple[Range, ...]:
+    """Return ADC ranges that cover what each slice needs, as a design whose ranges come from data has them.
+
+    Args:
+        needs: what each slice must reach, in units of one full cell; all at least 0, and at least one above 0.
+        design: its `adc_range` says whether codes must fall on the levels of the current.
+        signed_inputs: whether inputs carry signs.
+        g_min: conductance of an idle cell.
+    """
+    symmetric = design.symmetric_adc(signed_inputs=signed_inputs)
+    if design.adc_range == "aligned":
+        reach = aligned_reach(needs, design, signed_inputs=signed_inputs, g_min=g_min)
+        if reach is not None:
+            return tuple((-hi if symmetric else 0.0, hi) for hi in reach)
+    return powers_of_two_ranges(needs, symmetric)
+
+
+def codes_per_level(
+    ranges: Sequence[Range], design: CoreDesign, signed_inputs: bool, g_min: float
+) -> tuple[float, ...] | None:
+    """Return how many codes lie between neighbouring currents of ideal cells, by slice; None without levels.
+
+    A whole number reads ideal cells without rounding; below 1 there are fewer codes than levels.
+
+    Args:
+        ranges: of each slice.
+        design: the design.
+        signed_inputs: whether inputs carry signs.
+        g_min: conductance of an idle cell.
+    """
+    spacing = design.level_spacing(signed_inputs=signed_inputs, g_min=g_min)
+    if spacing is None:
+        return None
+    codes = codes_to_the_end(design, signed_inputs=signed_inputs)
+    return tuple(count * spacing / hi for count, (_, hi) in zip(codes, ranges, strict=True))
 
 
 def powers_of_two_ranges(quantiles: Sequence[float], symmetric: bool) -> tuple[Range, ...]:

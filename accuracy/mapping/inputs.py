@@ -30,21 +30,19 @@ class InputSlice:
 def input_steps(design: CoreDesign, signed_inputs: bool) -> int | None:
     """Return the largest input integer: 255 for unsigned 8-bit inputs, 127 for signed; None if not quantised.
 
-    Inputs that an analog accumulator sums count with no more bits than it resolves.
+    As `CoreDesign.input_steps`.
 
     Raises:
         InputError: signed inputs of one bit, which would be the sign.
     """
-    if design.input_bits is None:
-        return None
-    bits = min(design.input_bits, design.accumulator_bits or design.input_bits)
-    if signed_inputs and bits < 2:
+    steps = design.input_steps(signed_inputs=signed_inputs)
+    if steps == 0:
         raise InputError(
             f"Expected signed inputs to have at least 2 bits, one of which is the sign, but design {design.name!r} has "
             f"`input_bits` {design.input_bits}"
             + (f" and `accumulator_bits` {design.accumulator_bits}." if design.accumulator_bits else ".")
         )
-    return (1 << (bits - 1)) - 1 if signed_inputs else (1 << bits) - 1
+    return steps
 
 
 def quantise_inputs(x: Tensor, design: CoreDesign, signed: bool) -> tuple[Tensor, float]:

@@ -240,6 +240,8 @@ def accuracy(
         )
     for row in rows if overrides else []:
         print_note(f"{row['design']}: {layers_elsewhere({**row, 'name': row['core']['name']}) or 'all layers on it'}.")
+    for remark in dict.fromkeys(remark for row in rows for remark in row["remarks"]):
+        print_note(remark)
     print_note(covered.summary())
     example = facts["example"] or ("image" if isinstance(loaded, DataSet) else "example")
     counted = f"{rows[0]['images']} test {example}s{shown.of_labels(rows[0]['labels'])}"
@@ -266,6 +268,7 @@ _LAYER = {
     "clipped_inputs": "Inputs clipped [%]",
     "used_codes": "Codes used [%]",
     "useful_range": "Useful range [%]",
+    "codes_per_level": "Codes a level",
 }
 
 
@@ -301,6 +304,7 @@ def _shown_layer(layer: dict[str, Any]) -> dict[str, Any]:
         "clipped_inputs": f"{100 * layer['clipped_inputs']:.3f}",
         "used_codes": _by_slice(layer["ranges"], "used_code_fraction"),
         "useful_range": _by_slice(layer["ranges"], "useful_range_fraction"),
+        "codes_per_level": _by_slice(layer["ranges"], "codes_per_level", 1.0),
     }
 
 
@@ -308,10 +312,10 @@ def _decibels(ratio: float | None) -> str:
     return "no error" if ratio is None else f"{ratio:.1f}"
 
 
-def _by_slice(ranges: list[dict[str, Any]], column: str) -> str:
-    """One percentage a weight slice, least significant first."""
+def _by_slice(ranges: list[dict[str, Any]], column: str, unit: float = 0.01) -> str:
+    """One value a weight slice, percentages where nothing else is said, least significant first."""
     values = [entry[column] for entry in ranges]
-    return "-" if None in values else ", ".join(f"{100 * value:.3g}" for value in values)
+    return "-" if None in values else ", ".join(f"{value / unit:.3g}" for value in values)
 
 
 def _shown(key: str, value: Any, metric: ShownMetric) -> Any:
