@@ -23,7 +23,7 @@ from reports.published.errors import MAPPINGS
 from reports.published.registry import studies
 from reports.published.run import reproduce
 from reports.published.study import Setting, largest_tolerated
-from reports.published.tables import _verdict_of_cores
+from reports.published.tables import ALIGNED, _verdict_of_cores
 
 CHEAP = ("sonos_fit", "slicing", "energy", "core_costs", "chip_energy")
 WITHOUT_DATA = ("data_sets", "chip_pcm", "chip_reram", "chip_flash")
@@ -178,7 +178,7 @@ def test_mappings_hold_weights_in_one_cell_where_they_say_no_other() -> None:
 def test_a_verdict_on_cores_rests_on_intervals(
     e: tuple[float, float], b: tuple[float, float], verdict: bool | None
 ) -> None:
-    ends = {"A": (1.0, 3.0), "B": b, "C": (1.0, 3.0), "D": (1.0, 3.0), "E": e}
+    ends = {"A": (1.0, 3.0), "B": b, "C": (1.0, 3.0), "D": (1.0, 3.0), ALIGNED: e}
     rows = {name: {"cells_low_points": low, "cells_high_points": high} for name, (low, high) in ends.items()}
     assert _verdict_of_cores(rows) is verdict
 
