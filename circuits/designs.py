@@ -301,7 +301,7 @@ class CoreDesign:
         return 2 * self.matrix_rows * self.matrix_columns
 
     @property
-    def calibrated_range(self) -> bool:
+    def range_from_data(self) -> bool:
         """Whether the ranges of the ADCs come from data."""
         return self.adc_range != "full"
 
@@ -407,6 +407,7 @@ INPUT_FIELDS = (
     "accumulator_bits",
     "input_encoding",
     "r_p_hat",
+    "adc_range",
 )
 """Fields whose requirements depend on each other. Every other field is checked by itself, so that a design is possible
 where its weight fields, its input fields and each of the rest are possible in an otherwise default design."""

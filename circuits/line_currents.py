@@ -189,13 +189,13 @@ def assumed_line_currents(
         )
         values[f"{kind}_range_a"] = np.tile((np.abs(mean) + reach * spread)[:, None] * full, bits)
     full_scale = None
-    if design.adc_bits is not None and design.calibrated_range:
+    if design.adc_bits is not None and design.range_from_data:
         mean, spread = values["differential_mean_a"][:, 0], values["differential_spread_a"][:, 0]
         if design.input_accumulation == "analog":
             worth = 2.0 ** (design.input_slice_bits * np.arange(bits))
             spread = spread * float(np.linalg.norm(worth / worth.sum()))
         full_scale = np.abs(mean) + reach * spread
         if design.adc_range == "aligned":
-            aligned = aligned_reach((full_scale / full).tolist(), design, g_min=g_min)
+            aligned = aligned_reach((full_scale / full).tolist(), design, rows, g_min=g_min)
             full_scale = full_scale if aligned is None else np.array(aligned) * full
     return LineCurrents(**values, full_scale_a=full_scale, source=f"assumed: {known.source}")

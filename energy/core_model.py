@@ -64,7 +64,7 @@ def size_values(design: CoreDesign) -> dict[str, Any]:
 
 def range_values(design: CoreDesign) -> dict[str, int]:
     """Return what the formulas read of the range that is converted."""
-    return {"calibrated_range": int(design.calibrated_range)}
+    return {"calibrated_range": int(design.range_from_data)}
 
 
 def adc_values(adc: str) -> dict[str, int]:

@@ -189,7 +189,8 @@ def _weights(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _inputs(fields: Mapping[str, Any]) -> dict[str, Any]:
-    return input_values(CoreDesign(**fields))
+    design = CoreDesign(**fields)
+    return input_values(design) | range_values(design)
 
 
 def _unread(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -201,20 +202,15 @@ def _size(fields: Mapping[str, Any]) -> dict[str, Any]:
     return dict(fields) if all(map(is_count, fields.values())) else _unread(fields)
 
 
-def _range(fields: Mapping[str, Any]) -> dict[str, Any]:
-    return dict(range_values(CoreDesign(**fields)))
-
-
 def _adc(fields: Mapping[str, Any]) -> dict[str, Any]:
     return dict(adc_values(adc_kind(fields["adc"]).name))
 
 
-_READ = (*WEIGHT_FIELDS, *INPUT_FIELDS, *SIZE_FIELDS, "adc_range", "adc")
+_READ = (*WEIGHT_FIELDS, *INPUT_FIELDS, *SIZE_FIELDS, "adc")
 _PARTS: tuple[tuple[tuple[str, ...], Callable[[Mapping[str, Any]], dict[str, Any]]], ...] = (
     (WEIGHT_FIELDS, _weights),
     (INPUT_FIELDS, _inputs),
     *(((name,), _size) for name in SIZE_FIELDS),
-    (("adc_range",), _range),
     (("adc",), _adc),
     *(((name,), _unread) for name in DEFAULTS if name not in _READ),
 )

@@ -246,6 +246,15 @@ def evaluate_afresh(
     }
 
 
+def remarks_of(evaluation: Values) -> list[str]:
+    """Return what there is to say of an evaluation: of its result, and of models beyond what they are known for.
+
+    Args:
+        evaluation: as `evaluate_design` returns it.
+    """
+    return [*evaluation["accuracy"].get("remarks", ()), *evaluation.get("beyond", ())]
+
+
 @contextlib.contextmanager
 def beyond_envelopes() -> Iterator[list[str]]:
     """Collect what would be warned of models that are used beyond what they are known for, each once."""

@@ -27,7 +27,14 @@ from reports.cache import ResultCache
 from reports.cell_step import cell_of
 from reports.errors import StudyError
 from reports.layer_cores import overrides_shown, without_design
-from reports.network_step import LoadedNetwork, evaluate_design, evaluate_stages, load_network, summarise_network
+from reports.network_step import (
+    LoadedNetwork,
+    evaluate_design,
+    evaluate_stages,
+    load_network,
+    remarks_of,
+    summarise_network,
+)
 from reports.page import render
 from reports.results import StudyResult, Values
 from reports.sources import borrowed_note, calibration_note, core_sources, design_sources, library_sources
@@ -243,7 +250,7 @@ def _remarks(evaluations: Mapping[str, Values]) -> list[str]:
     """Return remarks on results, and on models used beyond what they are known for, once each with its designs."""
     said: dict[str, list[str]] = {}
     for name, evaluation in evaluations.items():
-        for text in [*evaluation["accuracy"]["remarks"], *evaluation["beyond"]]:
+        for text in remarks_of(evaluation):
             said.setdefault(text, []).append(name)
     return [f"{', '.join(names)}: {text}" for text, names in said.items()]
 

@@ -129,7 +129,7 @@ def ideal_cells(layers: Iterable[AnalogLayer], wanted: bool = True) -> Iterator[
 
 def needs_currents(layer: AnalogLayer) -> bool:
     """Return whether the ranges of a layer's ADCs come from the currents of its columns."""
-    return layer.design.adc_bits is not None and layer.design.calibrated_range
+    return layer.design.adc_bits is not None and layer.design.range_from_data
 
 
 def set_input_ranges(layers: Iterable[AnalogLayer]) -> None:
@@ -192,7 +192,7 @@ def set_adc_ranges(layers: Iterable[AnalogLayer]) -> None:
             needs = [histogram.quantile(INNER_FRACTION) for histogram in seen.currents]
             if not max(needs) > 0:
                 needs = [float(largest)] * len(needs)
-            calibration.ranges = ranges_over(needs, layer.design, calibration.signed, layer.array.g_min)
+            calibration.ranges = ranges_over(needs, layer.design, largest, calibration.signed, layer.array.g_min)
             reach = [hi for _, hi in calibration.ranges]
             codes = [bits - 1 if seen.symmetric else bits for bits in layer.design.adc_bits_per_slice]
             found = list(zip(seen.currents, reach, codes, strict=True))
@@ -207,8 +207,9 @@ def calibration_report(model: nn.Module) -> list[dict[str, object]]:
     Columns: layer, slice, x_min, x_max, lo, hi, clipped_fraction, used_code_fraction, useful_range_fraction,
     codes_per_level; the last six are None for designs without calibrated ADCs, and all eight for a layer that never
     ran. Used codes count magnitudes on symmetric ranges; those far below full scale may be of a sample of the currents.
-    Codes per level are those between neighbouring currents of ideal cells: whole numbers read them without rounding,
-    below 1 there are fewer codes than levels; None where inputs are not quantised.
+    Codes per level are those between neighbouring currents of ideal cells: whole numbers read them without rounding
+    (unless idle cells of single lines conduct), below 1 there are fewer codes than levels; None where inputs are not
+    quantised.
 
     Raises:
         EvaluationError: the model was not converted.

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, MutableMapping, Sequence
-from dataclasses import replace
 from itertools import repeat
 
 import numpy as np
 from torch import nn
 
 from accuracy.batches import Batches, require_reiterable
-from accuracy.calibration.calibrate import Progress, ideal_cells, require_layers
+from accuracy.calibration.calibrate import Progress, require_layers
 from accuracy.calibration.corrections import checked_corrections, clear_corrections
 from accuracy.errors import EvaluationError
 from accuracy.evaluation.intervals import half_width
 from accuracy.evaluation.measures import measure_of
 from accuracy.evaluation.metrics import Metric
-from accuracy.evaluation.needless_rounding import remark_on_rounding
+from accuracy.evaluation.range_remarks import range_remarks, run_ideal
 from accuracy.evaluation.results import Accuracy
 from accuracy.evaluation.trials import (
     Course,
@@ -120,9 +119,9 @@ def evaluate(
     course = course_of(model, layers, batches, measure)
     baseline = _baseline(model, layers, course)
     report(1)
-    with layer_mode(layers, Mode.ANALOG), ideal_cells(layers):
-        ideal = run_pass(model, layers, course)
+    ideal = run_ideal(model, layers, course)
     report(2)
+    remarks = range_remarks(model, layers, course, baseline, ideal)
     plan = Plan(course, seed, draw_cells, wanted, correction_batches)
     done: list[Trial] = []
     stopped = False
@@ -138,7 +137,7 @@ def evaluate(
         np.sum([getattr(trial, count) for trial in done], axis=0) for count in ("inputs_seen", "inputs_clipped")
     )
     rows = [trial.scores for trial in done if trial.scores is not None]
-    result = Accuracy(
+    return Accuracy(
         per_trial=np.array([trial.value for trial in done]),
         baseline=baseline.value,
         ideal=ideal.value,
@@ -153,9 +152,8 @@ def evaluate(
         higher_is_better=measure.higher_is_better,
         exponential=measure.exponential,
         metric=measure.name,
+        remarks=remarks,
     )
-    remark = remark_on_rounding(result, measure.facts, layers)
-    return replace(result, remarks=(remark,)) if remark else result
 
 
 def _trials(

@@ -30,7 +30,7 @@ from accuracy.layers.gradients import StraightThrough
 from accuracy.layers.layer_state import Calibration, ColumnCorrection, Mode
 from accuracy.layers.same_again import SameAgain
 from accuracy.layers.weights_seen import WeightsSeen
-from accuracy.mapping.adc import AdcRanges, adc_levels, full_adc_ranges
+from accuracy.mapping.adc import AdcRanges, Range, adc_levels, full_adc_ranges
 from accuracy.mapping.biases import bias_reach, map_biases
 from accuracy.mapping.operators import ConvolutionOperator, Operator
 from accuracy.mapping.weights import Mapping, map_weights
@@ -234,6 +234,16 @@ class AnalogLayer(nn.Module):
         if calibration is not None and self.design.bias_rows:
             # What drives the bias rows, and whether they reach, depends on the range of the inputs beside them.
             self.synchronize()
+
+    def take_adc_ranges(self, ranges: tuple[Range, ...]) -> None:
+        """Set the ranges of the ADCs, and nothing else of the calibration.
+
+        Args:
+            ranges: (lo, hi) of each weight slice.
+        """
+        self.calibration = replace(self.require_calibration(), ranges=ranges)
+        self._adc_ranges = None
+        self._peripherals = None
 
     def require_calibration(self) -> Calibration:
         """Return the layer's calibration.

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from accuracy.errors import CalibrationError
 from circuits import CoreDesign
-from circuits.adc_ranges import aligned_reach, codes_to_the_end
+from circuits.adc_ranges import aligned_reach, codes_to_the_end, halved
 from devicekit.common.numbers import is_real
 
 Range = tuple[float, float]
@@ -191,18 +191,21 @@ def given_adc_ranges(
     return AdcRanges(checked, adc_levels(design, signed_inputs))
 
 
-def ranges_over(needs: Sequence[float], design: CoreDesign, signed_inputs: bool, g_min: float) -> tuple[Range, ...]:
+def ranges_over(
+    needs: Sequence[float], design: CoreDesign, rows: int, signed_inputs: bool, g_min: float
+) -> tuple[Range, ...]:
     """Return ADC ranges that cover what each slice needs, as a design whose ranges come from data has them.
 
     Args:
         needs: what each slice must reach, in units of one full cell; all at least 0, and at least one above 0.
-        design: its `adc_range` says whether codes must fall on the levels of the current.
+        design: its `adc_range` says whether codes are to fall on the levels of the current.
+        rows: of the largest partition.
         signed_inputs: whether inputs carry signs.
         g_min: conductance of an idle cell.
     """
     symmetric = design.symmetric_adc(signed_inputs=signed_inputs)
     if design.adc_range == "aligned":
-        reach = aligned_reach(needs, design, signed_inputs=signed_inputs, g_min=g_min)
+        reach = aligned_reach(needs, design, rows, signed_inputs=signed_inputs, g_min=g_min)
         if reach is not None:
             return tuple((-hi if symmetric else 0.0, hi) for hi in reach)
     return powers_of_two_ranges(needs, symmetric)
@@ -213,7 +216,8 @@ def codes_per_level(
 ) -> tuple[float, ...] | None:
     """Return how many codes lie between neighbouring currents of ideal cells, by slice; None without levels.
 
-    A whole number reads ideal cells without rounding; below 1 there are fewer codes than levels.
+    A whole number reads ideal cells without rounding, unless idle cells of single lines conduct; below 1 there are
+    fewer codes than levels.
 
     Args:
         ranges: of each slice.
@@ -246,11 +250,6 @@ def powers_of_two_ranges(quantiles: Sequence[float], symmetric: bool) -> tuple[R
         raise CalibrationError("The calibration data draw no current in any slice: inputs or weights are all zero.")
     ranges = []
     for need in quantiles:
-        # A slice that is never used reads nothing; 2^-24 of the largest range keeps its arithmetic finite.
-        power = 0
-        # Currents on levels meet halves of the largest range but for rounding.
-        while power < 24 and largest * 2.0 ** -(power + 1) >= need * (1.0 - 1e-6):
-            power += 1
-        hi = largest * 2.0**-power
+        hi = halved(largest, need)
         ranges.append((-hi if symmetric else 0.0, hi))
     return tuple(ranges)

@@ -18,6 +18,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from circuits.adc_ranges import codes_to_the_end
 from circuits.designs import CoreDesign
 from circuits.line_currents import LineCurrents
 from devicekit.common.errors import DesignError
@@ -64,10 +65,8 @@ def wire_error_lsb(
     if design.input_accumulation == "analog":
         worth = 2.0 ** (design.input_slice_bits * np.arange(error.shape[1]))
         error = (error @ (worth / worth.sum()))[:, None]
-    signed = design.symmetric_adc(signed_inputs=signed_inputs)
-    steps = np.array([2**bits - (2 if signed else 1) for bits in design.adc_bits_per_slice])
-    span = lines.full_scale_a / i_max * (2.0 if signed else 1.0)
-    return float((error.max(axis=1) / span * steps).max())
+    codes = np.array(codes_to_the_end(design, signed_inputs=signed_inputs))
+    return float((error.max(axis=1) / (lines.full_scale_a / i_max) * codes).max())
 
 
 def _fourth(mean: NDArray[np.float64], spread: NDArray[np.float64]) -> NDArray[np.float64]:

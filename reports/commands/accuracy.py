@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from circuits.adc_ranges import is_whole
 from reports.commands._cells import CellsRead
 from reports.commands._core_options import (
     AgeOption,
@@ -304,7 +305,7 @@ def _shown_layer(layer: dict[str, Any]) -> dict[str, Any]:
         "clipped_inputs": f"{100 * layer['clipped_inputs']:.3f}",
         "used_codes": _by_slice(layer["ranges"], "used_code_fraction"),
         "useful_range": _by_slice(layer["ranges"], "useful_range_fraction"),
-        "codes_per_level": _by_slice(layer["ranges"], "codes_per_level", 1.0),
+        "codes_per_level": _listed([entry["codes_per_level"] for entry in layer["ranges"]], _codes),
     }
 
 
@@ -312,10 +313,18 @@ def _decibels(ratio: float | None) -> str:
     return "no error" if ratio is None else f"{ratio:.1f}"
 
 
-def _by_slice(ranges: list[dict[str, Any]], column: str, unit: float = 0.01) -> str:
-    """One value a weight slice, percentages where nothing else is said, least significant first."""
-    values = [entry[column] for entry in ranges]
-    return "-" if None in values else ", ".join(f"{value / unit:.3g}" for value in values)
+def _by_slice(ranges: list[dict[str, Any]], column: str) -> str:
+    """One percentage a weight slice, least significant first."""
+    return _listed([entry[column] for entry in ranges], lambda value: f"{100 * value:.3g}")
+
+
+def _codes(value: float) -> str:
+    """A number of codes, with digits behind the point unless it is a whole one."""
+    return f"{value:.0f}" if is_whole(value) else f"{value:#.2g}" if value < 0.1 else f"{value:.2f}"
+
+
+def _listed(values: list[Any], shown: Callable[[Any], str]) -> str:
+    return "-" if None in values else ", ".join(map(shown, values))
 
 
 def _shown(key: str, value: Any, metric: ShownMetric) -> Any:

@@ -248,6 +248,7 @@ def show(result: SweepResult) -> None:
     for choice in select(result).choices:
         for sentence in choice.sentences:
             console().print(sentence, markup=False, soft_wrap=True)
+    show_reasons([f"{name}: {text}" for name, text in result.remarks])
     bad = [row for row in result.rows if row["status"] in ("impossible", "failed")]
     show_reasons([f"{row['design']} {row['status'].replace('failed', 'has failed')}: {row['reason']}" for row in bad])
 

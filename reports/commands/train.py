@@ -250,6 +250,8 @@ def train(
             )
     headings = _HEADINGS if percent == 100.0 else {key: text.split(" [")[0] for key, text in _HEADINGS.items()}
     print_table(rows, title=f"{network} on {loaded.name}, {trials} sets of cells", headings=headings)
+    for remark in dict.fromkeys(text for each in found for text in (*each.before.remarks, *each.after.remarks)):
+        print_note(remark)
     if bends:
         print_table(
             [bend.to_dict() for bend in bends], title="Sharpness of the loss after training", headings=_SHARPNESS

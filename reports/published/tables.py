@@ -119,7 +119,7 @@ def _cores(setting: Setting) -> Finding:
         _verdict_of_cores(own),
         rows,
         figure,
-        "A loss whose interval reaches below 0 may be none. E is computed with calibrated ranges, as published, and "
+        "A loss whose interval reaches below 0 may be none. E is computed with calibrated ranges and "
         "with aligned ones, which put codes on all levels of its currents: what calibrated ranges round, ideal cells "
         f"lose already ({own['E']['ideal_loss_points']:.1f} points of E, {own[ALIGNED]['ideal_loss_points']:.1f} with "
         "aligned ranges), and cells cannot lose it again."

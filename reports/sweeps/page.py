@@ -63,6 +63,7 @@ def render(result: SweepResult, *, made: datetime | None = None, folder: str = "
         ],
         note=_note(result, study),
         columns=_columns(result, study, known),
+        remarks=[{"name": name, "text": text} for name, text in result.remarks],
         missing=[point for point in result.points if point["status"] not in ("done", "open")],
         command=f"devicekit sweep --study {shlex.quote(f'{folder}study.toml')} --name {shlex.quote(result.name)}",
         version=version("devicekit"),

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from devicekit.common.plain import plain_dict
 from reports.layer_cores import column_of, overrides_of
+from reports.network_step import remarks_of
 from reports.results import Values, interval_of
 from reports.store.store import Store
 from reports.studies.ranges import text_of
@@ -35,9 +36,9 @@ class SweepResult:
         points: one entry a point: ``name``, ``core`` (what it was asked for by), ``varied``, ``network``, ``status``,
             ``reason``, ``design`` (`CoreDesign.to_dict`), ``built`` (what it is built of beside); ``overrides`` where
             some layers lie on other cores (`reports.layer_cores.overrides_shown`); where known
-            ``accuracy`` (`Accuracy.to_dict`), ``layer_reports``, ``cost`` (`CoreCost.to_dict`) and ``network_cost``
-            (`NetworkCost.to_dict`); ``screened`` (`Screened.to_dict`) of a point that was screened, set by the trials
-            of the run's other points where there are some.
+            ``accuracy`` (`Accuracy.to_dict`) with ``remarks`` on it, ``layer_reports``, ``cost`` (`CoreCost.to_dict`)
+            and ``network_cost`` (`NetworkCost.to_dict`); ``screened`` (`Screened.to_dict`) of a point that was
+            screened, set by the trials of the run's other points where there are some.
         draws: by the point's number, draws of ``"loss"`` and of the network's ``energy_gated_uj``, ``area_mm2`` and
             ``latency_us``, each (draws,); draws of one number go together between points.
     """
@@ -51,6 +52,11 @@ class SweepResult:
     def done(self) -> list[int]:
         """Numbers of the points with results."""
         return [number for number, point in enumerate(self.points) if point["status"] == "done"]
+
+    @property
+    def remarks(self) -> list[tuple[str, str]]:
+        """What there is to say of accuracies: name of the point, and a sentence."""
+        return [(point["name"], text) for point in self.points for text in point.get("remarks", ())]
 
     @property
     def rows(self) -> list[Values]:
@@ -87,6 +93,7 @@ def sweep_result(store: Store, run: str) -> SweepResult:
         tried = store.get(entry.accuracy) if entry.accuracy else None
         if tried is not None:
             point |= {"accuracy": tried["accuracy"], "layer_reports": tried["layer_reports"]}
+            point["remarks"] = remarks_of(tried)
             own[LOSS] = np.asarray(tried["loss_draws"])
             _put_wires(point, tried["wire_cost"])
         key = entry.facts.get("screen")
