@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from circuits.adc_ranges import is_whole
 from reports.commands._cells import CellsRead
 from reports.commands._core_options import (
     AgeOption,
@@ -320,6 +319,8 @@ def _by_slice(ranges: list[dict[str, Any]], column: str) -> str:
 
 def _codes(value: float) -> str:
     """A number of codes, with digits behind the point unless it is a whole one."""
+    from circuits.adc_ranges import is_whole
+
     return f"{value:.0f}" if is_whole(value) else f"{value:#.2g}" if value < 0.1 else f"{value:.2f}"
 
 
