@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -47,6 +48,10 @@ EASY = {
 
 SIGNAL_IMAGES = 100
 """Test images that the layers' signal-to-error ratios are taken on."""
+
+
+MANY_WEIGHTS = 1_000_000
+"""Weights from which a network that is not needed any more is freed at once."""
 
 
 @dataclass(frozen=True)
@@ -359,6 +364,10 @@ def converted(study: Study, network: LoadedNetwork, cores: NetworkCores) -> nn.M
     """
     from accuracy import calibrate, convert
 
+    if sum(own.weights for own in network.layers) > MANY_WEIGHTS:
+        # One that was converted before holds itself in circles (a traced graph knows its module), and Python would free
+        # it when it has made enough small objects, not when memory is short.
+        gc.collect()
     model = convert(network.model, cores, seed=study.seed, exclude=study.exclude, project_signs=study.project_signs)
     return calibrate(model, training_batches(study, network))
 
