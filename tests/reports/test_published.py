@@ -79,12 +79,16 @@ def test_a_chip_of_flash_has_as_many_cells_as_it_states() -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("name", ["chip_pcm", "chip_reram", "chip_flash"])
-def test_chips_show_their_laws(shared_data: Path, tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(("name", "shown"), [("chip_pcm", None), ("chip_reram", True), ("chip_flash", True)])
+def test_chips_show_their_laws(shared_data: Path, tmp_path: Path, name: str, shown: bool | None) -> None:
+    """So few images cannot say that accuracy falls by only 0.2 points over a day, see the test of wide intervals."""
     (found,) = reproduce((name,), tmp_path, data=shared_data)
     assert found.finding is not None
     print(found.finding.measured)
-    assert found.finding.shown
+    assert found.finding.shown is shown
+    if name == "chip_pcm":
+        left = {row["compensation"]: row["computed_percent"] for row in found.finding.rows if row["age"] == "1 day"}
+        assert left["batch-norm statistics"] > left["one gain a layer"] + 3.0 > left["none"] + 20.0
 
 
 def test_the_page_opens_offline(written: Path, open_page: Callable[[Path], Any]) -> None:
