@@ -1,4 +1,4 @@
-"""Networks of a study's points, each loaded once a process."""
+"""Networks of a study's points, each loaded once a run."""
 
 from __future__ import annotations
 
@@ -34,3 +34,8 @@ def network_of(study: Study) -> LoadedNetwork:
         _loaded[name] = load_network(study)
     require_overridden(study, _loaded[name].layers)
     return _loaded[name]
+
+
+def forget_networks() -> None:
+    """Load every network anew when it is asked for next: files, weights and registered kinds may have changed since."""
+    _loaded.clear()

@@ -9,7 +9,7 @@ from typing import Any
 from devicekit.common.plain import PlainValues
 from reports.store.store import Store, key_of
 from reports.study import Study
-from reports.sweeps.networks import network_name, network_of
+from reports.sweeps.networks import forget_networks, network_name, network_of
 from reports.sweeps.points import Point
 from reports.sweeps.search import first_points
 from reports.sweeps.sweep import SCREENS
@@ -58,6 +58,7 @@ def forecast(study: Study, store: Store | None = None) -> Forecast:
     Raises:
         DevicekitError: whatever is wrong with the study.
     """
+    forget_networks()
     points = first_points(study, study.search)
     possible = [point for point in points if point.cores is not None]
     keys: dict[str, Point] = {}

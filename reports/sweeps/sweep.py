@@ -23,7 +23,7 @@ from reports.store.store import Entry, Store
 from reports.studies.budgets import Constraint, constraint_of
 from reports.study import Study
 from reports.sweeps.halving import FEW_TRIALS, in_question
-from reports.sweeps.networks import network_of
+from reports.sweeps.networks import forget_networks, network_of
 from reports.sweeps.points import Point
 from reports.sweeps.result import SweepResult, sweep_result
 from reports.sweeps.search import first_points, next_points
@@ -63,6 +63,7 @@ def sweep(
         StoreError: a store that cannot be used, or the run of another study under that name.
         DevicekitError: an unknown name or unusable file that the study names; before anything slow is done.
     """
+    forget_networks()
     own = study if isinstance(study, Study) else Study.load(study)
     run = run_name(own) if name is None else checked_file_name(name, "`name`", StudyError)
     points = first_points(own)

@@ -22,7 +22,7 @@ from reports.network_step import LoadedNetwork, evaluate_afresh
 from reports.results import Values
 from reports.store.store import CODE_ROOMS, key_of
 from reports.study import Study
-from reports.sweeps.networks import network_of
+from reports.sweeps.networks import forget_networks, network_of
 
 Kind = Literal["accuracy", "cost", "screen"]
 DRAWN = ("energy_gated_uj", "area_mm2", "latency_us")
@@ -176,6 +176,10 @@ def run_task(task: Task) -> Outcome:
 
 def _network(task: Task) -> LoadedNetwork:
     network = network_of(task.study)
+    if network.fingerprint != task.network:
+        # A worker of a cluster outlives runs: what it has may be of an earlier one.
+        forget_networks()
+        network = network_of(task.study)
     if network.fingerprint != task.network:
         raise StudyError(f"The network {network.name!r} or its images are not those that this run began with.")
     return network

@@ -229,3 +229,24 @@ def test_faults_of_the_command(arguments: tuple[str, ...], message: str, tmp_pat
     assert done.exit_code == 2
     assert message in " ".join(done.output.split())
     assert not (tmp_path / "out").exists()
+
+
+def test_a_network_that_changed_in_the_session_is_evaluated_again(tmp_path: Path) -> None:
+    """Kept results are those of a network, not of its name."""
+    file = tmp_path / "mine.py"
+    study = Study(
+        designs=("A",), network=f"{file}:network", data_set="digits", device=DEVICE, peripherals="ideal",
+        trials=2, images=100, calibration_images=20,
+    )  # fmt: skip
+    found = []
+    for seed in (0, 1, 0):
+        file.write_text(
+            "import torch\n\n\ndef network():\n"
+            f"    torch.manual_seed({seed})\n"
+            "    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10)).eval()\n"
+        )
+        found.append(sweep(study, tmp_path / "s.sqlite", name=f"run{len(found)}", workers=1).points[0])
+    assert [point["status"] for point in found] == ["done"] * 3
+    first, second, again = (point["accuracy"] for point in found)
+    assert first["baseline"] != second["baseline"]
+    assert again == first
