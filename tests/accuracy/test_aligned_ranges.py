@@ -250,7 +250,8 @@ def test_commands_and_pages_have_remarks(tmp_path: Path, monkeypatch: pytest.Mon
     assert "With ideal cells the accuracy is" in words
     assert "Codes a level" in words
     said = runner.invoke(
-        app, ["sweep", "mine.toml:few", "--vary", "adc_range=calibrated,aligned", *few, "--out", "swept"]
+        app,
+        ["sweep", "mine.toml:few", "--vary", "adc_range=calibrated,aligned", *few, "--workers", "1", "--out", "swept"],
     )
     assert said.exit_code == 0, said.output
     for text in (" ".join(said.output.split()), " ".join(Path("swept/index.html").read_text().split())):
