@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from circuits.designs import CoreDesign
 
-MET = 1e-6
+_MET = 1e-6
 """Relative error of a need that lies on a level, and met by a range as if it were exact."""
 _ON_A_LEVEL = 1e-3
 """Distance from a whole number of codes a level that is rounding of the arithmetic."""
@@ -49,7 +49,7 @@ def halved(hi: float, need: float) -> float:
     """
     halvings = 0
     # Currents on levels meet halves of the largest range but for rounding.
-    while halvings < _MOST_HALVINGS and hi * 2.0 ** -(halvings + 1) >= need * (1.0 - MET):
+    while halvings < _MOST_HALVINGS and hi * 2.0 ** -(halvings + 1) >= need * (1.0 - _MET):
         halvings += 1
     return hi * 2.0**-halvings
 
@@ -80,7 +80,7 @@ def aligned_reach(
     if spacing is None or not most > 0:
         return None
     most *= spacing
-    codes_per_level = math.floor(most + min(MET * most, _ON_A_LEVEL))
+    codes_per_level = math.floor(most + min(_MET * most, _ON_A_LEVEL))
     cancels = design.lines_per_column == 2 or design.has_unit_column
     if codes_per_level < 1 or (not cancels and g_min * rows > _MOVED * spacing / codes_per_level):
         return None

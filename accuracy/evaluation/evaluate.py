@@ -58,7 +58,8 @@ def evaluate(
 ) -> Accuracy:
     """Evaluate a converted and calibrated network over trials that each program its cells afresh.
 
-    Weights that changed since they were mapped are mapped again first (`accuracy.synchronize`).
+    Weights that changed since they were mapped are mapped again first (`accuracy.synchronize`). Where ideal cells lose
+    much to rounding that aligned ADC ranges would spare, they are run once more with these, for `Accuracy.remarks`.
 
     Args:
         model: from `convert` and `calibrate`.
